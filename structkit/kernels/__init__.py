@@ -1,0 +1,1 @@
+"""Numerical kernels shared by the engines; each has a plain PyTorch reference that stays as its oracle."""

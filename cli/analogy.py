@@ -1,0 +1,115 @@
+"""`structkit analogy SOURCE TARGET`: the structure of one picture with the look of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from structkit_cli import batch
+from structkit_cli.inputs import Gathered, Input, gather
+from structkit_cli.options import MAKE, Running, Size, parse_size
+from structkit_cli.plan import Output, Place, Task, numbered
+
+from structkit.configs import PatchConfig
+from structkit.errors import OptionError
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
+
+Source = Annotated[str, typer.Argument(help="gives the structure: a picture, a folder, a 'pattern*.png', @list.txt or -", metavar="SOURCE")]
+Target = Annotated[str, typer.Argument(help="gives the look: likewise", metavar="TARGET")]
+Samples = Annotated[int, typer.Option(help="how many to draw; more than one are numbered", min=1, max=9999, rich_help_panel=MAKE)]
+Both = Annotated[bool, typer.Option(help="also the target's structure with the source's look, as NAME-swapped", rich_help_panel=MAKE)]
+Compare = Annotated[
+    str | None,
+    typer.Option(help="also write the pictures side by side: a file, or in a batch a folder", metavar="OUT", rich_help_panel=MAKE),
+]
+
+
+def analogy(
+    source: Source,
+    target: Target,
+    size: Size = None,
+    samples: Samples = 1,
+    both: Both = False,
+    compare: Compare = None,
+    *,
+    engine: PatchConfig,
+    running: Running,
+) -> None:
+    """Make a picture with the structure of SOURCE (where things are) and the look of TARGET (colours, textures).
+
+    In: two pictures (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF).  Out: one picture, SOURCE-TARGET.png in the current folder, or what --output
+    names; its path is printed on stdout.
+
+    Batches: SOURCE or TARGET may be a folder (with its subfolders), a pattern or a list (one path a line); the other picture is then used
+    with each, and the tree is mirrored in the folder that --output names.  Where both are many, pictures of the same path and name (but for
+    the suffix) make a pair, and each must have its partner.  What is there already, made from the same inputs and options, is skipped: the
+    same command goes on where it was stopped.
+
+    Each option can also be set in the environment, such as STRUCTKIT_ANALOGY_STRENGTH=0.7, or in a file with --config.
+
+    Example: structkit analogy house.png cake.png -o house-of-cake.png
+    """
+    if source == target == "-":
+        raise OptionError("SOURCE and TARGET are both standard input (-): it can be read only once")
+    wanted_size = parse_size(size)
+    sources, targets = (gather([argument], leave_out=(running.output, compare)) for argument in (source, target))
+    many = sources.many or targets.many
+    place = Place(running.output, many=many, format=running.format)
+    strips = Place(compare, many=many, format=None, flag="--compare") if compare is not None else None
+    tasks: list[Task] = []
+    for name, one, other in _pairs(sources, targets):
+        for word, inputs in {"": (one, other), "-swapped": (other, one)}.items() if both else [("", (one, other))]:
+            outputs = [place.output(name, word=word + number, seed=running.seed + i) for i, number in enumerate(numbered(samples))]
+            if strips:
+                outputs.append(strips.output(name, word=word, seed=running.seed, strip=True))
+            tasks.append(Task(dict(zip(("source", "target"), inputs, strict=True)), tuple(outputs)))
+    for p in (place, strips) if strips else (place,):
+        p.set_apart((sources, targets), running.exists)
+
+    def make(task: Task, wanted: Sequence[Output], device: str, progress: batch.Progress) -> Iterator[tuple[Output, Picture]]:
+        import structkit
+
+        pictures = {role: given.picture(running.max_pixels) for role, given in task.inputs.items()}
+        strip = next((output for output in wanted if output.strip), None)
+        results = [output for output in task.outputs if not output.strip and (strip or output in wanted)]
+        made: list[Picture] = []
+        for i, output in enumerate(results):
+            how = {"seed": output.seed, "device": device, "dtype": running.dtype, "progress": batch.share(progress, i, len(results))}
+            made += structkit.analogy(*pictures.values(), size=wanted_size, samples=1, **how, **asdict(engine))
+            if output in wanted:
+                yield output, made[-1]
+        if strip:
+            yield strip, _side_by_side(pictures, made)
+
+    options = asdict(engine) | {"size": wanted_size, "samples": samples if compare else 1}
+    batch.run("analogy", tasks, make, running, options=options, many=many, foreign=sources.foreign + targets.foreign)
+
+
+def _side_by_side(pictures: dict[str, Picture], results: list[Picture]) -> Picture:
+    from structkit.media.strip import comparison_strip
+
+    labels = ["result"] if len(results) == 1 else [f"result {i + 1}" for i in range(len(results))]
+    return comparison_strip([*pictures.items(), *zip(labels, results, strict=True)])
+
+
+def _pairs(sources: Gathered, targets: Gathered) -> list[tuple[PurePath, Input, Input]]:
+    """(output's path without suffix, source, target): one with each of many, or many with many by equal paths without suffix."""
+    if not (sources.many or targets.many):
+        one, other = sources.inputs[0], targets.inputs[0]
+        return [(PurePath(f"{one.relative.stem}-{other.relative.stem}"), one, other)]
+    if not targets.many:
+        return [(s.stem, s, t) for s in sources.inputs for t in targets.inputs]
+    if not sources.many:
+        return [(t.stem, s, t) for s in sources.inputs for t in targets.inputs]
+    partners = {t.stem: t for t in targets.inputs}
+    names = {s.stem for s in sources.inputs}
+    alone = [s.name for s in sources.inputs if s.stem not in partners] + [t.name for t in targets.inputs if t.stem not in names]
+    if alone:
+        more = f", nor have {len(alone) - 1} others" if len(alone) > 1 else ""
+        raise OptionError(f"{alone[0]} has no partner of the same name on the other side{more}: complete the pairs, or give one picture")
+    return [(s.stem, s, partners[s.stem]) for s in sources.inputs]

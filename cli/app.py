@@ -1,0 +1,97 @@
+"""The Typer application: its verbs, its version, and the one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+import typer.main
+from structkit_cli import config
+from structkit_cli.analogy import analogy
+from structkit_cli.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
+from structkit_cli.options import Verb, verb
+from structkit_cli.report import PipeClosed, tell
+
+from structkit._version import __version__
+from structkit.errors import StructkitError
+
+UsageError = typer.BadParameter.__base__  # Typer carries its own click from 0.20 on; this is the class in either
+ClickException = UsageError.__base__
+
+CLOSED_PIPE = 141  # what a shell shows for a filter that SIGPIPE ended
+
+EXIT_CODES = (
+    "Exit codes: 0 all done; 1 some inputs failed (the others are done); 2 usage; 3 environment (device, model, disk); "
+    "4 nothing to do; 130 interrupted (143 by SIGTERM, 141 by a closed pipe)."
+)
+
+app = typer.Typer(
+    name="structkit",
+    help="Manipulate structure in pictures and clips: where things are and what shape they have.",
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "STRUCTKIT"},
+    pretty_exceptions_enable=False,
+)
+for page in (analogy,):
+    app.command(cls=Verb, epilog=EXIT_CODES)(verb(page))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"structkit {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)] = False,
+) -> None:
+    if ctx.invoked_subcommand is None:
+        with contextlib.redirect_stdout(sys.stderr):
+            print(ctx.get_help())
+        raise typer.Exit(2)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; returns its exit code.  Whatever goes wrong is one line on stderr."""
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return int(typer.main.get_command(app).main(arguments, prog_name="structkit", standalone_mode=False) or 0)
+    except ClickException as error:
+        return _usage(error)
+    except StructkitError as error:
+        tell(f"error: {error}")
+        return exit_code(error)
+    except PipeClosed:
+        return CLOSED_PIPE
+    except (typer.Abort, KeyboardInterrupt):
+        tell("interrupted")
+        return INTERRUPTED
+    except Terminated:
+        tell("terminated")
+        return TERMINATED
+    except Exception as error:
+        if os.environ.get("STRUCTKIT_DEBUG"):
+            traceback.print_exc()
+        tell(f"error: unexpected {type(error).__name__}: {error} (STRUCTKIT_DEBUG=1 shows where)")
+        return 1
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _usage(error: typer.BadParameter) -> int:
+    """A usage error as one line: the fact, where the value came from, and where to read more."""
+    ctx, parameter = error.ctx, getattr(error, "param", None)
+    where = config.origin(ctx, parameter.name) if ctx and parameter is not None else ""
+    tell(f"error: {error.format_message().rstrip('.')}{where} (see: {ctx.command_path if ctx else 'structkit'} --help)")
+    return 2
+
+
+def _terminate(signum: int, frame: object) -> None:
+    raise Terminated

@@ -1,0 +1,203 @@
+"""The runner behind every verb that makes pictures: one bad input never stops the others."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from structkit_cli import plan
+from structkit_cli.manifest import Manifest, made_from
+from structkit_cli.options import Running
+from structkit_cli.plan import Output, Task
+from structkit_cli.report import PipeClosed, Report, emit, tell
+
+from structkit._version import __version__
+from structkit.errors import CheckpointError, DeviceError, OptionError, OutputError, StructkitError
+from structkit.media.files import write_atomically
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
+
+Progress = Callable[[float, str], None]
+Make = Callable[[Task, Sequence[Output], str, Progress], Iterable[tuple[Output, "Picture"]]]
+
+NOTHING_TO_DO, INTERRUPTED, TERMINATED = 4, 130, 143
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class Terminated(BaseException):
+    """SIGTERM came."""
+
+
+def exit_code(error: BaseException) -> int:
+    """Of a command that came to nothing because of this error."""
+    if isinstance(error, OptionError):
+        return 2
+    return 3 if isinstance(error, DeviceError | CheckpointError | OutputError) else 1
+
+
+def run(verb: str, tasks: Sequence[Task], make: Make, running: Running, *, options: Mapping[str, Any], many: bool, foreign: int) -> None:
+    """Do the tasks, and end the program with the exit code that tells how it went.
+
+    verb: for the records.  make: yields each of the outputs that it is given, with its picture; it gets the task, those outputs, the device
+    and a callable for progress.  options: those of the verb that change the bytes of the outputs.  many: whether this is a batch.
+    foreign: how many files in folders were no pictures.
+    """
+    exists = running.exists or ("skip" if many else "error")
+    plan.check(tasks, running, exists)
+    outputs = [output for task in tasks for output in task.outputs]
+    report = Report(verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=all(o.path for o in outputs))
+    roots = {o.root for o in outputs} if many or exists == "skip" else set()
+    made_with = {**options, "verb": verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
+    batch = _Batch(make, running, exists, made_with, report, {root: Manifest(root) for root in sorted(roots)})
+    with report:
+        try:
+            with batch.manifests_open({o.path.parent for o in outputs if o.path}):
+                code = batch.work(tasks)
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except Terminated:
+            code = TERMINATED
+    if code == NOTHING_TO_DO:
+        tell("nothing to do: there is no picture among the inputs" + (f" ({foreign} other files)" if foreign else ""))
+    report.summary(code, foreign=foreign, version=__version__)
+    raise typer.Exit(code)
+
+
+def share(progress: Progress, index: int, count: int) -> Progress:
+    """Progress of the `index`-th of `count` equal parts."""
+    return lambda fraction, note="": progress((index + fraction) / count, note)
+
+
+class _Batch:
+    """One run: what it makes with what, and what it remembers."""
+
+    def __init__(self, make: Make, running: Running, exists: str, options: dict[str, Any], report: Report, manifests: dict[Path, Manifest]):
+        self.make, self.running, self.exists = make, running, exists
+        self.options, self.report, self.manifests = options, report, manifests
+
+    @contextmanager
+    def manifests_open(self, folders: set[Path]) -> Iterator[None]:
+        try:
+            for root, manifest in self.manifests.items():
+                with _as_output_error(root):
+                    manifest.open({root, *folders})
+            yield
+        finally:
+            for root, manifest in self.manifests.items():
+                with _as_output_error(root):
+                    manifest.close()
+
+    def work(self, tasks: Sequence[Task]) -> int:
+        """Do the tasks one after another; returns the exit code."""
+        if not tasks:
+            return NOTHING_TO_DO
+        failed: list[int] = []
+        for task in tasks:
+            left = list(task.outputs)
+            try:
+                for record in self._records(task, left):
+                    self.report.record(record)
+            except PipeClosed:
+                raise
+            except Exception as error:
+                if os.environ.get("STRUCTKIT_DEBUG"):
+                    traceback.print_exc()
+                failed.append(exit_code(error))
+                self.report.record(_record(task, left[0], "failed", device=self.report.device, error=_fact(task, error)))
+                if self._concerns_all(error):
+                    return exit_code(error)
+            self.report.finished()
+        came_to_nothing = failed and not (self.report.counts["written"] or self.report.counts["skipped"])
+        return failed[0] if came_to_nothing and len(set(failed)) == 1 else 1 if failed else 0
+
+    def _concerns_all(self, error: Exception) -> bool:
+        """Whether every other task would meet it too: there is no such device, or no room on the disk."""
+        no_device = isinstance(error, DeviceError) and self.report.device is None
+        return no_device or getattr(error.__cause__, "errno", None) in NO_ROOM
+
+    def _records(self, task: Task, left: list[Output]) -> Iterator[dict[str, Any]]:
+        """Do one task; yields the record of each output, which is then no longer in `left`."""
+        sources = {role: source.sha256 for role, source in task.inputs.items()} if self.manifests else {}
+        for output in task.outputs:
+            verdict, sha256 = self._verdict(output, sources)
+            if verdict == "foreign":
+                raise OutputError(f"{output.path} exists and is not as structkit wrote it: move it away, or say --exists overwrite")
+            if verdict == "current":
+                left.remove(output)
+                yield _record(task, output, "skipped", sha256=sha256)
+        if not left:
+            return
+        device = self._device()
+        clock = time.monotonic()
+        for output, picture in self.make(task, tuple(left), device, self.report.progress):
+            sha256 = self._write(output, picture, sources)
+            left.remove(output)
+            clock, ms = time.monotonic(), round((time.monotonic() - clock) * 1000)
+            yield _record(task, output, "written", sha256=sha256, ms=ms, device=device, warnings=list(picture.notes))
+
+    def _verdict(self, output: Output, sources: Mapping[str, str]) -> tuple[str, str | None]:
+        if self.exists != "skip" or output.path is None:
+            return "missing", None
+        return self.manifests[output.root].verdict(output.path, self._made_from(output, sources))
+
+    def _made_from(self, output: Output, sources: Mapping[str, str]) -> str:
+        return made_from(sources, {**self.options, "format": output.format, "seed": output.seed, "strip": output.strip})
+
+    def _device(self) -> str:
+        """The device, found when the first picture needs it: this loads torch."""
+        if self.report.device is None:
+            from structkit.device import resolve
+
+            self.report.device = resolve(self.running.device)
+        return self.report.device
+
+    def _write(self, output: Output, picture: Picture, sources: Mapping[str, str]) -> str:
+        from structkit.media.pictures import encode_picture
+
+        quality = None if output.strip else self.running.quality
+        data = encode_picture(replace(picture, name=str(output.path or "standard output")), output.format, quality=quality)
+        sha256 = hashlib.sha256(data).hexdigest()
+        if output.path is None:
+            emit(data)
+            return sha256
+        with _as_output_error(output.path):
+            output.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.exists == "error" and os.path.lexists(output.path):
+                raise OutputError(f"{output.path} has come into being meanwhile: choose another name, or say --exists overwrite")
+            if self.manifests:
+                self.manifests[output.root].note(output.path, self._made_from(output, sources), sha256)
+        write_atomically(output.path, data)
+        return sha256
+
+
+def _record(task: Task, output: Output, status: str, **facts: Any) -> dict[str, Any]:
+    """What records.schema.json says of one output."""
+    (_, first), *others = task.inputs.items()
+    record = {"input": first.name, "with": {role: source.name for role, source in others}, "output": str(output.path or "-")}
+    record |= {"role": "comparison" if output.strip else "result", "status": status, "error": None, "ms": None, "device": None}
+    return record | {"seed": output.seed, "warnings": [], "sha256": None} | facts
+
+
+def _fact(task: Task, error: Exception) -> str:
+    if isinstance(error, StructkitError):
+        return str(error)
+    names = " + ".join(source.name for source in task.inputs.values())
+    return f"{names}: unexpected {type(error).__name__}: {error} (STRUCTKIT_DEBUG=1 shows where)"
+
+
+@contextmanager
+def _as_output_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}: name another place with --output") from error

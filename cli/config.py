@@ -1,0 +1,98 @@
+"""Configuration files and environment variables: read, refused by name when unknown, and printed back.
+
+A file holds options at its top, a table for each verb (`[analogy]`), or both; a verb's table beats the top.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import tomllib
+from collections.abc import Iterable
+from enum import Enum
+from typing import Any
+
+import typer
+
+NOT_IN_A_FILE = ("config", "print_config", "help")
+
+
+def read_into(ctx: typer.Context, value: str | None) -> str | None:
+    """Read the file into the defaults of the command that is being parsed; runs before the other options are read."""
+    if value is None or ctx.resilient_parsing:
+        return value
+    try:
+        with open(value, "rb") as stream:
+            tables = tomllib.load(stream)
+    except OSError as error:
+        raise typer.BadParameter(f"{value}: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{value} is not TOML: {error}") from error
+    verbs = ctx.parent.command.list_commands(ctx.parent)  # type: ignore[union-attr]
+    unknown = [name for name, table in tables.items() if isinstance(table, dict) and name not in verbs]
+    if unknown:
+        raise typer.BadParameter(f"{value} has a table [{unknown[0]}] that is no verb: the verbs are {', '.join(verbs)}")
+    options = {name: v for name, v in tables.items() if not isinstance(v, dict)} | tables.get(ctx.info_name, {})
+    ctx.default_map = _checked(ctx, value, options)
+    return value
+
+
+def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str, Any]:
+    parameters = {p.name: p for p in ctx.command.params if p.param_type_name == "option" and p.name not in NOT_IN_A_FILE}
+    checked = {}
+    for key, value in options.items():
+        name = key.replace("-", "_")
+        if name not in parameters:
+            raise typer.BadParameter(f"{path} sets {key!r}, which {ctx.info_name} does not have{_nearest(name, parameters)}")
+        if isinstance(value, bool) != parameters[name].is_flag and not isinstance(value, str):
+            raise typer.BadParameter(f"{path} sets {key!r} to {json.dumps(value, default=str)}, of the wrong type")
+        if not isinstance(value, bool | int | float | str):
+            raise typer.BadParameter(f"{path} sets {key!r} to something that is no text, number, true or false")
+        checked[name] = value
+    return checked
+
+
+def refuse_unknown_environment(ctx: typer.Context) -> None:
+    """A misspelt STRUCTKIT_<VERB>_<OPTION> is refused: every setting changes something or is refused."""
+    prefix = f"STRUCTKIT_{ctx.info_name.upper()}_"  # type: ignore[union-attr]
+    names = [p.name for p in ctx.command.params if p.param_type_name == "option"]
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(prefix).lower()
+        if variable.startswith(prefix) and name not in names:
+            raise typer.BadParameter(f"the environment sets {variable}, which {ctx.info_name} does not have{_nearest(name, names)}")
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def origin(ctx: Any, name: str) -> str:
+    """Where a refused value came from, for the message: empty for the command line."""
+    source = getattr(ctx.get_parameter_source(name), "name", "") if ctx else ""
+    if source == "ENVIRONMENT":
+        return f" (from STRUCTKIT_{ctx.info_name.upper()}_{name.upper()})"
+    return f" (from {ctx.params.get('config')})" if source == "DEFAULT_MAP" else ""
+
+
+def render(ctx: typer.Context) -> str:
+    """The options of this run as TOML; those without a value are comments.  `--config` reads it back to the same options."""
+    lines = [f"[{ctx.info_name}]"]
+    for parameter in ctx.command.params:
+        if parameter.param_type_name != "option" or parameter.name in NOT_IN_A_FILE:
+            continue
+        value = ctx.params[parameter.name]
+        setting = f"# {parameter.name} =" if value is None else f"{parameter.name} = {_toml(value)}"
+        lines.append(f"{setting}  # {parameter.help}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):  # a JSON string is a TOML string, but for DEL
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return repr(value)

@@ -1,0 +1,152 @@
+"""Inputs: files, folders, patterns that the shell did not expand, `@list.txt`, and `-` for the bytes on standard input."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from structkit.errors import InputError, OptionError
+from structkit.media.files import natural, sha256_file
+from structkit.media.formats import SUFFIXES
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file, or standard input."""
+
+    path: Path | None  # None is standard input
+    relative: PurePath  # its place in the tree it was found in; outputs mirror it
+
+    @property
+    def stem(self) -> PurePath:
+        """Its place in the tree, without suffix."""
+        return self.relative.with_suffix("")
+
+    @property
+    def name(self) -> str:
+        """What the user knows it by."""
+        return "-" if self.path is None else str(self.path)
+
+    @cached_property
+    def _once(self) -> bytes | None:
+        """The bytes of what can be read only once: standard input, a named pipe."""
+        if self.path is None:
+            return sys.stdin.buffer.read()
+        try:
+            return self.path.read_bytes() if self.path.exists() and not self.path.is_file() and not self.path.is_dir() else None
+        except OSError as error:
+            raise InputError(f"{self.name}: {error.strerror or error}") from error
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the bytes of the file."""
+        if self._once is not None:
+            return hashlib.sha256(self._once).hexdigest()
+        return sha256_file(self.path)
+
+    def picture(self, max_pixels: int | None = None) -> Picture:
+        """Read it; an `InputError` names the file.  max_pixels: the largest that is read, or None for the usual limit."""
+        from structkit.media.pictures import MAX_PIXELS, read_picture
+
+        name = "standard input" if self.path is None else self.name
+        return read_picture(self._once if self._once is not None else self.path, name=name, max_pixels=max_pixels or MAX_PIXELS)
+
+
+@dataclass
+class Gathered:
+    """What a list of arguments stands for."""
+
+    inputs: list[Input] = field(default_factory=list)
+    foreign: int = 0  # files in folders that are no pictures
+    many: bool = False  # a folder, a pattern, a list or several files were named: there may be any number of inputs
+    folders: list[Path] = field(default_factory=list)
+
+
+def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = ()) -> Gathered:
+    """The pictures that the arguments stand for, in natural order inside each folder or pattern, each file once.
+
+    In folders and patterns only files with a picture's suffix are taken, and the others counted; hidden files and the folders `leave_out`
+    (where the outputs go) are passed over.  A file that is named is taken whatever its suffix.
+    """
+    skipped = frozenset(Path(folder).resolve() for folder in leave_out if folder not in (None, "-"))  # type: ignore[arg-type]
+    found = Gathered(many=len(arguments) > 1)
+    for argument in arguments:
+        if argument.startswith("@") and len(argument) > 1:
+            found.many = True
+            for line in _lines(argument[1:]):
+                _gather_one(line, found, skipped)
+        elif argument == "-":
+            found.inputs.append(Input(None, PurePath("stdin")))
+        else:
+            _gather_one(argument, found, skipped)
+    if sum(i.path is None for i in found.inputs) > 1:
+        raise OptionError("standard input (-) is named twice: it can be read only once")
+    found.inputs = list(dict.fromkeys(found.inputs))
+    return found
+
+
+def _gather_one(argument: str, found: Gathered, skipped: frozenset[Path]) -> None:
+    path = Path(argument)
+    if path.is_dir():
+        found.many = True
+        found.folders.append(path)
+        _take(_walk(path, skipped, ()), path, found)
+    elif glob.has_magic(argument) and not os.path.lexists(argument):
+        found.many = True
+        matches = (Path(m) for m in glob.glob(argument, recursive=True))
+        _take(sorted((m for m in matches if m.is_file()), key=natural), _fixed_part(path), found)
+    else:
+        found.inputs.append(Input(path, PurePath(path.name)))
+
+
+def _take(paths: Iterable[Path], base: Path, found: Gathered) -> None:
+    for path in paths:
+        if path.suffix.lower() in SUFFIXES:
+            found.inputs.append(Input(path, path.relative_to(base)))
+        else:
+            found.foreign += 1
+
+
+def _walk(folder: Path, skipped: frozenset[Path], above: tuple[Path, ...]) -> Iterator[Path]:
+    """Files below a folder, in natural order.  Links to folders are followed, but never in a circle."""
+    real = folder.resolve()
+    if real in above or (above and real in skipped):
+        return
+    try:
+        entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=natural)
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}: it cannot be listed") from error
+    for entry in entries:
+        if entry.is_dir():
+            yield from _walk(entry, skipped, (*above, real))
+        elif entry.is_file():
+            yield entry
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folders before the first wildcard: what the outputs of a pattern are relative to."""
+    fixed = []
+    for part in pattern.parent.parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return Path(*fixed)
+
+
+def _lines(name: str) -> list[str]:
+    """The paths in a list: one a line, relative to the current folder, blank lines ignored."""
+    try:
+        text = Path(name).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise OptionError(f"@{name}: {error.strerror}: the list of inputs cannot be read") from error
+    return [line for line in (line.rstrip("\r") for line in text.split("\n")) if line.strip()]

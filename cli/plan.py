@@ -1,0 +1,167 @@
+"""The plan: which outputs each set of inputs makes, and where.  All that can be refused is refused here, before any work.
+
+One `Task` is one call of a verb: its inputs by role, and the outputs it makes.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from structkit_cli.inputs import Gathered, Input
+from structkit_cli.options import Running
+
+from structkit.errors import OptionError, OutputError
+from structkit.media.formats import SUFFIXES, format_of
+
+
+@dataclass(frozen=True)
+class Output:
+    """One picture to write."""
+
+    path: Path | None  # None is standard output
+    root: Path  # the folder whose manifest knows of it
+    format: str
+    seed: int
+    strip: bool = False  # a comparison strip, not a result
+
+
+@dataclass(frozen=True)
+class Task:
+    """One call of a verb.  Roles are in the order of the usage line; the first is the input that the records are named after."""
+
+    inputs: Mapping[str, Input]
+    outputs: tuple[Output, ...]
+
+
+class Place:
+    """Where outputs go: what `-o` (or `--compare`) means, for one set of inputs or for a batch."""
+
+    def __init__(self, where: str | None, *, many: bool, format: str | None, flag: str = "--output"):
+        self.stdout, self.many, self.flag = where == "-", many, flag
+        named = where if where not in (None, "-") else None
+        self.is_folder = many or named is None or named.endswith(("/", os.sep)) or Path(named).is_dir()
+        self.folder = Path(named or ".") if self.is_folder else Path(named).parent  # type: ignore[arg-type]
+        self.stem: str | None = None
+        if self.is_folder:
+            if many and not named:
+                raise OptionError(f"there may be several outputs: name a folder for them with {flag} FOLDER/")
+            if many and not named.endswith("/") and not Path(named).is_dir() and Path(named).suffix.lower() in SUFFIXES:  # type: ignore
+                raise OptionError(f"{flag} {named} is a file, and there may be several outputs: name a folder, such as {Path(named).stem}/")
+            self.format = format or "png"
+            self.suffix = format_of(self.format).suffixes[0]
+        else:
+            path = Path(named)  # type: ignore[arg-type]
+            self.stem, self.suffix = path.stem, path.suffix
+            self.format = _format_of(path, format, flag)
+
+    def set_apart(self, gathered: Iterable[Gathered], exists: str | None) -> None:
+        """Refuse to write into a folder that is read, unless that was said aloud: the next run would take the outputs for inputs."""
+        for folder in (folder for found in gathered for folder in found.folders):
+            if self.is_folder and not self.stdout and exists != "overwrite" and folder.resolve() == self.folder.resolve():
+                raise OptionError(f"{self.folder} is a folder of inputs too: write elsewhere with {self.flag}, or say --exists overwrite")
+
+    def output(self, relative: PurePath, *, word: str = "", seed: int, strip: bool = False) -> Output:
+        """The output that stands for `relative` (a path without suffix) in this place; `word` tells it from its siblings."""
+        if self.stdout:
+            return Output(None, Path(), self.format, seed, strip)
+        name = f"{self.stem or relative.name}{word}{self.suffix}"
+        return Output(self.folder / relative.parent / name if self.is_folder else self.folder / name, self.folder, self.format, seed, strip)
+
+
+def _format_of(path: Path, format: str | None, flag: str) -> str:
+    by_name = format_of(path).name.lower() if path.suffix.lower() in SUFFIXES else None
+    if by_name is None and format is None:
+        raise OptionError(f"{flag} {path} has a suffix that names no format: use one of {' '.join(SUFFIXES)}, or say --format")
+    if by_name and format and by_name != format:
+        raise OptionError(f"{flag} {path} says {by_name} and --format says {format}: change one of them")
+    return format or by_name  # type: ignore[return-value]
+
+
+def numbered(count: int) -> list[str]:
+    """Words that tell `count` samples of one input apart: '' for one, else -1 .. -n with leading zeros."""
+    return [""] if count == 1 else [f"-{i:0{len(str(count))}d}" for i in range(1, count + 1)]
+
+
+def check(tasks: Sequence[Task], running: Running, exists: str) -> None:
+    """Refuse, before any work, a plan that would lose or mix pictures."""
+    outputs = [(output, task) for task in tasks for output in task.outputs]
+    for output, _ in outputs:
+        if running.quality and not output.strip and not format_of(output.format).has_quality:
+            raise OptionError(f"--quality means nothing for {output.format}: leave it out, or say --format jpeg, webp or avif")
+    if any(o.path is None for o, _ in outputs):
+        _check_stdout(len(outputs), running)
+        return
+    _check_names(outputs)
+    _check_in_place(outputs, tasks, exists)
+    for output, _ in outputs:
+        _check_writable(output.path)  # type: ignore[arg-type]
+        if exists == "error" and os.path.lexists(output.path):  # type: ignore[arg-type]
+            raise OptionError(f"{output.path} exists: choose another name, or say --exists overwrite")
+
+
+def _check_stdout(count: int, running: Running) -> None:
+    if count != 1:
+        raise OptionError(f"--output - writes one picture to stdout, and there are {count}: name a folder with --output FOLDER/")
+    if running.json:
+        raise OptionError("--json and --output - would both write to stdout: name a file with --output FILE")
+    if running.exists:
+        raise OptionError("--exists means nothing with --output -: leave one of them out")
+    if sys.stdout.isatty():
+        raise OptionError("--output - would write a picture's bytes to the terminal: send stdout to a file or a pipe")
+
+
+def _check_names(outputs: Sequence[tuple[Output, Task]]) -> None:
+    fold = str.casefold if sys.platform in ("darwin", "win32") else str  # where A.png and a.png are one file
+    seen: dict[str, Task] = {}
+    for output, task in outputs:
+        name = fold(os.path.realpath(output.path))  # type: ignore[type-var]
+        if name in seen:
+            raise OptionError(f"{_names(seen[name])} and {_names(task)} would both be written to {output.path}: rename one")
+        seen[name] = task
+    for output, task in outputs:
+        for parent in Path(fold(os.path.realpath(output.path))).parents:  # type: ignore[type-var]
+            if str(parent) in seen:
+                raise OptionError(f"{_names(seen[str(parent)])} would be written to {parent}, the folder of {_names(task)}: rename one")
+
+
+def _check_in_place(outputs: Sequence[tuple[Output, Task]], tasks: Sequence[Task], exists: str) -> None:
+    """An output that is an input: links of both kinds are seen through."""
+    users: dict[tuple[int, int], list[Task]] = {}
+    for task in tasks:
+        for source in task.inputs.values():
+            if (identity := _identity(source.path)) is not None:
+                users.setdefault(identity, []).append(task)
+    for output, task in outputs:
+        readers = users.get(_identity(output.path))  # type: ignore[arg-type]
+        if readers and any(reader is not task for reader in readers):
+            raise OptionError(f"{output.path} is an output of one input and an input of another: write to another folder with --output")
+        if readers and exists != "overwrite":
+            raise OptionError(f"{output.path} is an input too: write elsewhere with --output, or say --exists overwrite")
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path) if path is not None else None
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if status else None
+
+
+def _check_writable(path: Path) -> None:
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder: end it with / to write into it")
+    folder = path.parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OutputError(f"{folder} is not a folder: {path.name} cannot be written below it; name another place with --output")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder} cannot be written to: change its rights, or name another place with --output")
+
+
+def _names(task: Task) -> str:
+    return " + ".join(source.name for source in task.inputs.values())

@@ -1,0 +1,149 @@
+"""Files on disk: safe reading, atomic writing, hashes and the natural order of names.
+
+A reader of a path that structkit writes sees the old bytes or the new ones, never a half: the bytes go to a hidden file in the
+same folder, reach the disk, and only then take the name.
+"""
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+from structkit.errors import InputError, OutputError
+
+TEMP_PREFIX = ".structkit-"  # a file so named is unfinished: no listing shows it, and it may be removed when it is old
+
+Source = str | Path | bytes | BinaryIO
+
+
+@contextmanager
+def open_source(source: Source, name: str | None = None) -> Iterator[tuple[str, BinaryIO]]:
+    """Open a path, bytes or a binary stream for reading; yields the name for messages and the stream.
+
+    name: what messages call the source; by default the path, or the stream's own name.
+    A stream that the caller handed in stays open.  Raises InputError for what cannot be opened or read.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        from io import BytesIO
+
+        yield name or "<bytes>", BytesIO(source)
+        return
+    is_path = isinstance(source, str | os.PathLike)
+    label = name or str(source if is_path else getattr(source, "name", "<stream>"))
+    try:
+        if not is_path:
+            yield label, source
+        elif os.path.isdir(source):
+            raise InputError(f"{label}: a folder, not a file; name the files in it")
+        else:
+            with open(source, "rb") as stream:
+                yield label, stream
+    except FileNotFoundError:
+        raise InputError(f"{label}: no such file; check the path") from None
+    except PermissionError:
+        raise InputError(f"{label}: no permission to read; change its mode or owner") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path, a closed stream
+        raise InputError(f"{label}: cannot be read ({one_line(error)}); check the path and the disk") from error
+
+
+def one_line(fact: object, limit: int = 120) -> str:
+    """Text for one message line: white space and control characters become one blank, and `limit` characters are kept."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in str(fact)).split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+@contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Yield a hidden path beside `path` to write to; on a clean exit its file takes the name `path`, durably.
+
+    Order: write, fsync, rename, fsync of the folder.  On any failure, Ctrl-C included, the hidden file is removed and what `path`
+    held before stays.  The file's mode follows the umask.  A symbolic link is followed, as the shell's `>` does.
+    Raises OutputError (missing folder, permission, full disk, a folder or device at `path`).
+    """
+    with _output_errors(path):
+        target = Path(os.path.realpath(path))
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            raise OutputError(f"{path}: exists and is not a regular file; choose another name")
+        temp = target.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}{target.suffix[:16]}")
+        try:
+            os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            yield temp
+            _sync(temp)
+            os.replace(temp, target)
+        except BaseException:
+            with suppress(OSError):
+                temp.unlink()
+            raise
+        _sync(target.parent)
+
+
+def write_atomically(path: str | Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader, or a crash at any moment, sees the old file or the new one.  See `atomic_path`."""
+    with atomic_path(path) as temp:
+        temp.write_bytes(data)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's entries, are on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open a folder; its rename is journalled
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _output_errors(path: str | Path) -> Iterator[None]:
+    """Turn the system's errors into an OutputError that says what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise OutputError(f"{path}: no such folder {Path(path).parent}; create it first") from None
+    except PermissionError:
+        raise OutputError(f"{path}: no permission to write in {Path(path).parent}; choose another folder") from None
+    except (OSError, ValueError) as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        fact = "the disk is full; free some space" if full else f"cannot be written ({one_line(error)}); choose another path"
+        raise OutputError(f"{path}: {fact}") from error
+
+
+def remove_leftovers(folder: str | Path, *, older_than: float = 3600.0) -> int:
+    """Remove the hidden files that killed runs left in `folder`; returns how many.
+
+    older_than: seconds since the last change; a younger one may belong to a run that is still writing.
+    """
+    removed = 0
+    for path in Path(folder).glob(f"{TEMP_PREFIX}*"):
+        with suppress(OSError):
+            if path.is_file() and time.time() - path.stat().st_mtime >= older_than:
+                path.unlink()
+                removed += 1
+    return removed
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, in hex.  Raises InputError."""
+    with open_source(path) as (_, stream):
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def natural(name: str | PurePath) -> tuple:
+    """Sort key in which frame2 comes before frame10; folder by folder, case ignored, and no two names are equal.
+
+    Runs of digits compare as numbers of any length (by length without leading zeros, then digit by digit).
+    """
+    return tuple(_natural_part(part) for part in PurePath(name).parts), str(name)
+
+
+def _natural_part(part: str) -> tuple:
+    pieces = re.split(r"([0-9]+)", part.casefold())  # text and digits in turn, text first: the same kind at each place
+    return tuple((len(p.lstrip("0")), p.lstrip("0")) if i % 2 else p for i, p in enumerate(pieces))

@@ -1,0 +1,173 @@
+"""Still pictures: bytes on disk <-> arrays.
+
+What comes in is checked (size before decoding, truncation, checksums) and brought to one form: upright, sRGB, straight alpha, 8 or 16 bits.
+What goes out is sRGB without a profile, which is what an untagged picture means, in the format that the name's suffix asks for; the same
+picture always gives the same bytes.  What is kept besides the pixels: see `structkit.media.exif`.
+"""
+
+import hashlib
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from structkit.errors import InputError, OptionError, OutputError, StructkitError
+from structkit.media import formats, raster, sixteen
+from structkit.media.exif import EXIF_IFD, Metadata
+from structkit.media.files import Source, one_line, open_source, write_atomically
+from structkit.media.formats import Format
+
+MAX_PIXELS = 89_000_000
+MAX_BYTES = 2**31  # of a file; an endless stream must end somewhere
+QUALITY = {"JPEG": 95, "AVIF": 90}  # WebP is lossless unless a quality is asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """One still picture.
+
+    pixels: (H, W, 3) uint8 or uint16, sRGB over the full range.  alpha: (H, W) of the same dtype, straight (not premultiplied), or None.
+    name: what messages call it.  notes: what was done to it on the way in, one line each.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    name: str = "picture"
+    notes: tuple[str, ...] = ()
+    metadata: Metadata = field(default_factory=Metadata)
+
+    def __post_init__(self) -> None:
+        p, a = self.pixels, self.alpha
+        if p.dtype not in (np.uint8, np.uint16) or p.ndim != 3 or p.shape[2] != 3 or 0 in p.shape:
+            raise InputError(f"{self.name}: pixels are {p.dtype} {p.shape}; they must be uint8 or uint16 (H, W, 3) and not empty")
+        if a is not None and (a.dtype != p.dtype or a.shape != p.shape[:2]):
+            raise InputError(f"{self.name}: alpha is {a.dtype} {a.shape}; it must be {p.dtype} {p.shape[:2]}, as the pixels are")
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
+
+    @property
+    def bits(self) -> int:
+        return 8 * self.pixels.dtype.itemsize
+
+    def at(self, bits: Literal[8, 16]) -> "Picture":
+        """The same picture at 8 or 16 bits.  8 -> 16 -> 8 is the identity; 16 -> 8 takes the nearest level."""
+        alpha = None if self.alpha is None else sixteen.at_bits(self.alpha, bits)
+        return replace(self, pixels=sixteen.at_bits(self.pixels, bits), alpha=alpha)
+
+
+def read_picture(source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Read a PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF, recognised by its content.
+
+    source: a path, the file's bytes, or a binary stream (read to its end).  name: what messages call it.
+    16-bit PNG and TIFF give uint16.  EXIF orientation is applied and colour profiles are converted to sRGB.  Of an animation or a
+    multi-page file the first picture is read.  What was lost or changed on the way is in `notes`.
+    Raises InputError: missing, unreadable, another format, damaged, truncated, empty, or over `max_pixels` (checked before decoding).
+    """
+    with open_source(source, name) as (name, stream):
+        head = stream.read(formats.HEAD)
+        format = formats.recognise(head)
+        data = head + stream.read(MAX_BYTES) if format else b""
+    if not head:
+        raise InputError(f"{name}: an empty file (0 bytes); pictures read: {formats.NAMES}")
+    if format is None:
+        raise InputError(f"{name}: not a picture of a known format; pictures read: {formats.NAMES}; convert it to one of them")
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name}: over the limit of {MAX_BYTES >> 30} GiB for one picture file; save it compressed")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            found = raster.decode(data, format, name, max_pixels)
+        except StructkitError:
+            raise
+        except Exception as error:  # a decoder's reaction to foreign bytes is not foreseeable
+            fact = one_line(error) or type(error).__name__
+            raise InputError(f"{name}: damaged or truncated {format.name} ({fact}); copy or export it again from the original") from error
+    notes = (*found.notes, *(f"the {format.name} reader says: {one_line(w.message)}" for w in caught))
+    return Picture(found.pixels, found.alpha, name, tuple(dict.fromkeys(notes)), found.metadata)
+
+
+def encode_picture(picture: Picture, format: str = "png", *, quality: int | None = None, keep_metadata: bool = True) -> bytes:
+    """The bytes of a picture file.
+
+    format: a suffix or a name that ends in one.  quality: 1 to 100, for JPEG (default 95), AVIF (90) and WebP (lossless by default);
+    refused elsewhere.  PNG and TIFF hold 8 or 16 bits, the others the nearest 8.  GIF takes the best 256 colours, and alpha of one half
+    or more as opaque.  keep_metadata: write `picture.metadata` where the format has a place for it (GIF has none, BMP only resolution).
+    Raises OutputError (unknown format; transparency in JPEG or BMP; a side too long), OptionError (quality).
+    """
+    return _encode(picture, formats.format_of(format), quality, keep_metadata, picture.name)
+
+
+def write_picture(picture: Picture, path: str | Path, *, quality: int | None = None, keep_metadata: bool = True) -> str:
+    """Write a picture atomically, in the format of the path's suffix; returns the file's SHA-256 in hex.  See `encode_picture`."""
+    data = _encode(picture, formats.format_of(path), quality, keep_metadata, path)
+    write_atomically(path, data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _encode(picture: Picture, format: Format, quality: int | None, keep_metadata: bool, where: str | Path) -> bytes:
+    if quality is not None and not format.has_quality:
+        raise OptionError(f"{where}: quality does not apply to {format.name}; it applies to JPEG, WebP and AVIF; leave it out")
+    if quality is not None and not 1 <= quality <= 100:
+        raise OptionError(f"{where}: quality {quality}; it goes from 1 to 100")
+    if max(picture.width, picture.height) > format.max_side:
+        fact = f"{picture.width} x {picture.height} pixels, over the {format.max_side} a side that {format.name} can hold"
+        raise OutputError(f"{where}: {fact}; write .png or .tif")
+    if not format.alpha and picture.alpha is not None:
+        if picture.alpha.min() < np.iinfo(picture.alpha.dtype).max:
+            raise OutputError(f"{where}: {format.name} cannot hold transparency; write .png, .webp, .tif, .avif or .gif")
+        picture = replace(picture, alpha=None)
+    metadata = picture.metadata if keep_metadata else Metadata()
+    try:
+        if picture.bits == 16 and format.bits == 16:
+            return _encode_16(picture, format, metadata)
+        return formats.save(_image(picture.at(8), format), format, **_options(format, quality, metadata))
+    except Exception as error:  # an encoder's refusal; everything that is the caller's was checked above
+        fact = one_line(error) or type(error).__name__
+        raise OutputError(f"{where}: cannot be encoded as {format.name} ({fact}); write .png") from error
+
+
+def _image(picture: Picture, format: Format) -> Image.Image:
+    if picture.alpha is None:
+        image = Image.fromarray(picture.pixels)
+        return image.quantize(256, dither=Image.Dither.NONE) if format.name == "GIF" else image
+    if format.name != "GIF":
+        return Image.fromarray(np.dstack([picture.pixels, picture.alpha]))
+    image = Image.fromarray(picture.pixels).quantize(255, dither=Image.Dither.NONE)  # the last of 256 colours is the transparent one
+    image.paste(255, mask=Image.fromarray(picture.alpha < 128))
+    image.info["transparency"] = 255
+    return image
+
+
+def _options(format: Format, quality: int | None, metadata: Metadata) -> dict[str, object]:
+    """What Pillow's writer is told."""
+    options: dict[str, object] = {}
+    if format.name == "WEBP":  # exact: keep the colours under transparent pixels
+        options |= {"lossless": True, "exact": True} if quality is None else {"quality": quality, "exact": True}
+    elif format.has_quality:
+        options |= {"quality": quality or QUALITY[format.name], "subsampling": 0 if format.name == "JPEG" else "4:4:4"}
+    elif format.name == "TIFF":
+        options["compression"] = "tiff_adobe_deflate"
+    if metadata.dpi and format.name != "GIF":
+        options["dpi"] = metadata.dpi
+    if format.has_exif and metadata != Metadata():
+        options["exif"] = metadata.tags().tobytes()
+    return options
+
+
+def _encode_16(picture: Picture, format: Format, metadata: Metadata) -> bytes:
+    samples = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
+    data = sixteen.write_samples(samples, format.name.lower())
+    tags = metadata.tags()
+    if format.name == "PNG":
+        return sixteen.png_with(data, metadata.dpi, tags.tobytes() if len(tags) else b"")
+    photo = tags.get_ifd(EXIF_IFD)
+    return sixteen.tiff_with(data, dict(tags) | ({EXIF_IFD: photo} if photo else {}))

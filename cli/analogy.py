@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from structkit_cli import batch
 from structkit_cli.inputs import Gathered, Input, gather
-from structkit_cli.options import MAKE, Running, Size, parse_size
+from structkit_cli.options import Running, named, parse_size
 from structkit_cli.plan import Output, Place, Task, numbered
 
-from structkit.configs import PatchConfig
+from structkit.configs import Config, PatchConfig, option
 from structkit.errors import OptionError
 
 if TYPE_CHECKING:
@@ -21,25 +21,19 @@ if TYPE_CHECKING:
 
 Source = Annotated[str, typer.Argument(help="gives the structure: a picture, a folder, a 'pattern*.png', @list.txt or -", metavar="SOURCE")]
 Target = Annotated[str, typer.Argument(help="gives the look: likewise", metavar="TARGET")]
-Samples = Annotated[int, typer.Option(help="how many to draw; more than one are numbered", min=1, max=9999, rich_help_panel=MAKE)]
-Both = Annotated[bool, typer.Option(help="also the target's structure with the source's look, as NAME-swapped", rich_help_panel=MAKE)]
-Compare = Annotated[
-    str | None,
-    typer.Option(help="also write the pictures side by side: a file, or in a batch a folder", metavar="OUT", rich_help_panel=MAKE),
-]
 
 
-def analogy(
-    source: Source,
-    target: Target,
-    size: Size = None,
-    samples: Samples = 1,
-    both: Both = False,
-    compare: Compare = None,
-    *,
-    engine: PatchConfig,
-    running: Running,
-) -> None:
+@dataclass(frozen=True)
+class Wanted(Config):
+    """What to make of a pair."""
+
+    size: str | None = named(None, "width and height of the result, px; else the source's", "WxH")
+    samples: int = option(1, "how many to draw; more than one are numbered", low=1, high=9999)
+    both: bool = option(False, "also the target's structure with the source's look, as NAME-swapped")
+    compare: str | None = named(None, "also write the pictures side by side: a file, or in a batch a folder", "OUT")
+
+
+def analogy(source: Source, target: Target, *, wanted: Wanted, engine: PatchConfig, running: Running) -> None:
     """Make a picture with the structure of SOURCE (where things are) and the look of TARGET (colours, textures).
 
     In: two pictures (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF).  Out: one picture, SOURCE-TARGET.png in the current folder, or what --output
@@ -56,37 +50,37 @@ def analogy(
     """
     if source == target == "-":
         raise OptionError("SOURCE and TARGET are both standard input (-): it can be read only once")
-    wanted_size = parse_size(size)
+    size, compare, numbers = parse_size(wanted.size), wanted.compare, numbered(wanted.samples)
     sources, targets = (gather([argument], leave_out=(running.output, compare)) for argument in (source, target))
     many = sources.many or targets.many
     place = Place(running.output, many=many, format=running.format)
     strips = Place(compare, many=many, format=None, flag="--compare") if compare is not None else None
     tasks: list[Task] = []
     for name, one, other in _pairs(sources, targets):
-        for word, inputs in {"": (one, other), "-swapped": (other, one)}.items() if both else [("", (one, other))]:
-            outputs = [place.output(name, word=word + number, seed=running.seed + i) for i, number in enumerate(numbered(samples))]
+        for word, inputs in {"": (one, other), "-swapped": (other, one)}.items() if wanted.both else [("", (one, other))]:
+            outputs = [place.output(name, word=word + number, seed=running.seed + i) for i, number in enumerate(numbers)]
             if strips:
                 outputs.append(strips.output(name, word=word, seed=running.seed, strip=True))
             tasks.append(Task(dict(zip(("source", "target"), inputs, strict=True)), tuple(outputs)))
     for p in (place, strips) if strips else (place,):
         p.set_apart((sources, targets), running.exists)
 
-    def make(task: Task, wanted: Sequence[Output], device: str, progress: batch.Progress) -> Iterator[tuple[Output, Picture]]:
+    def make(task: Task, missing: Sequence[Output], device: str, progress: batch.Progress) -> Iterator[tuple[Output, Picture]]:
         import structkit
 
         pictures = {role: given.picture(running.max_pixels) for role, given in task.inputs.items()}
-        strip = next((output for output in wanted if output.strip), None)
-        results = [output for output in task.outputs if not output.strip and (strip or output in wanted)]
+        strip = next((output for output in missing if output.strip), None)
+        results = [output for output in task.outputs if not output.strip and (strip or output in missing)]
         made: list[Picture] = []
         for i, output in enumerate(results):
             how = {"seed": output.seed, "device": device, "dtype": running.dtype, "progress": batch.share(progress, i, len(results))}
-            made += structkit.analogy(*pictures.values(), size=wanted_size, samples=1, **how, **asdict(engine))
-            if output in wanted:
+            made += structkit.analogy(*pictures.values(), size=size, samples=1, **how, **asdict(engine))
+            if output in missing:
                 yield output, made[-1]
         if strip:
             yield strip, _side_by_side(pictures, made)
 
-    options = asdict(engine) | {"size": wanted_size, "samples": samples if compare else 1}
+    options = asdict(engine) | {"size": size, "samples": len(numbers) if compare else 1}
     batch.run("analogy", tasks, make, running, options=options, many=many, foreign=sources.foreign + targets.foreign)
 
 

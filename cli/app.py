@@ -15,7 +15,10 @@ from structkit_cli import config
 from structkit_cli.analogy import analogy
 from structkit_cli.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
 from structkit_cli.options import Verb, verb
+from structkit_cli.refine import refine
 from structkit_cli.report import PipeClosed, tell
+from structkit_cli.retarget import retarget
+from structkit_cli.sample import sample
 
 from structkit._version import __version__
 from structkit.errors import StructkitError
@@ -34,11 +37,11 @@ app = typer.Typer(
     name="structkit",
     help="Manipulate structure in pictures and clips: where things are and what shape they have.",
     epilog=EXIT_CODES,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "STRUCTKIT"},
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for page in (analogy,):
-    app.command(cls=Verb, epilog=EXIT_CODES)(verb(page))
+for page in (analogy, sample, retarget, refine):
+    app.command(cls=Verb, epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": f"STRUCTKIT_{page.__name__.upper()}"})(verb(page))
 
 
 def _print_version(wanted: bool) -> None:

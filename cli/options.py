@@ -15,54 +15,40 @@ from enum import Enum
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
-
-from structkit.configs import Config
-from structkit.errors import OptionError
 from structkit_cli import config
 
-MAKE, RUN = "What to make", "How to run"  # panels of the help
+from structkit.configs import Config, option
+from structkit.errors import OptionError
 
-Size = Annotated[
-    str | None, typer.Option(help="width and height of the result, px", metavar="WxH", rich_help_panel=MAKE, show_envvar=False)
-]
-    str | None, typer.Option(help="width and height of the result, px", metavar="WxH", rich_help_panel=MAKE, show_envvar=False)
-]
+Inputs = Annotated[list[str], typer.Argument(help="pictures, folders, a 'pattern*.png', @list.txt or -", metavar="INPUT...")]
 
 SHORT = {"output": "-o", "count": "-n", "quiet": "-q"}
 FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
 
 
-def choice(default: Any, help: str, choices: tuple[str, ...]) -> Any:
-    """A field of `Running` that takes one of a few words."""
-    return dataclasses.field(default=default, metadata={"help": help, "low": None, "high": None, "choices": choices})
-
-
-def plain(default: Any, help: str, *, low: Any = None, high: Any = None, metavar: str | None = None, callback: Any = None) -> Any:
-    """A field of `Running` that takes any value, or a number in a range; `callback` runs before the other options are read."""
-    limits = {"low": low, "high": high, "choices": ()}
-    return dataclasses.field(default=default, metadata={"help": help, "metavar": metavar, "callback": callback, **limits})
+def named(default: Any, help: str, metavar: str, callback: Any = None) -> Any:
+    """A field whose value is a name; `callback` runs before the other options are read."""
+    return dataclasses.field(default=default, metadata=option(default, help).metadata | {"metavar": metavar, "callback": callback})
 
 
 @dataclasses.dataclass(frozen=True)
 class Running(Config):
     """What every verb that writes pictures can be told about how to run, and where to write."""
 
-    output: str | None = plain(
-        None, "file or folder to write (a folder's name ends in /), or - for stdout", metavar="OUT"
+    output: str | None = named(None, "file or folder to write (a folder's name ends in /), or - for stdout", "OUT")
+    format: str | None = option(None, "format of the result; else the one that --output names, or png", choices=FORMATS)
+    quality: int | None = option(None, "for jpeg (else 95), avif (else 90) and webp (else lossless)", low=1, high=100)
+    exists: str | None = option(
+        None, "what to do when an output is there; else error, or skip in a batch", choices=("error", "skip", "overwrite")
     )
-    format: str | None = choice(None, "file format of the result; without it the name given to --output decides, else png", FORMATS)
-    quality: int | None = plain(None, "1 to 100, for jpeg (else 95), avif (else 90) and webp (else lossless)", low=1, high=100)
-    exists: str | None = choice(
-        None, "when an output is there already; else error, or skip in a batch", ("error", "skip", "overwrite")
-    )
-    seed: int = plain(0, "of the random numbers: the same command with the same seed gives the same bytes", low=0)
-    device: str = plain("auto", "auto, cpu, cuda, cuda:0 or mps; one that is named must be there", metavar="DEVICE")
-    dtype: str = choice("auto", "arithmetic of the heavy steps", ("auto", "float32", "bfloat16"))
-    max_pixels: int | None = plain(None, "largest input that is read, px; without it 89 million", low=1)
-    json: bool = plain(False, "print one JSON record for each output, then a summary")
-    quiet: bool = plain(False, "no progress and no summary; errors are still told")
-    config: str | None = plain(None, "TOML file that sets any of these options", metavar="FILE.toml", callback=config.read_into)
-    print_config: bool = plain(False, "print the options as they would be used, as TOML for --config, and stop")
+    seed: int = option(0, "of the random numbers: the same command with the same seed gives the same bytes", low=0)
+    device: str = named("auto", "auto, cpu, cuda, cuda:0 or mps; one that is named must be there", "DEVICE")
+    dtype: str = option("auto", "arithmetic of the heavy steps", choices=("auto", "float32", "bfloat16"))
+    max_pixels: int | None = option(None, "largest input that is read, px; else 89 million", low=1)
+    json: bool = option(False, "print one JSON record for each output, then a summary")
+    quiet: bool = option(False, "no progress and no summary; errors are still told")
+    config: str | None = named(None, "TOML file that sets any of these options", "FILE.toml", config.read_into)
+    print_config: bool = option(False, "print the options as they would be used, as TOML for --config, and stop")
 
 
 class Verb(typer.core.TyperCommand):
@@ -89,13 +75,13 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(ctx: typer.Context, **values: Any) -> None:
         config.refuse_unknown_environment(ctx)
-        if values.get("print_config"):
-            typer.echo(config.render(ctx), nl=False)
-            return
         values = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
         for name, kind in folded.items():
-            values[name] = kind(**{f.name: values.pop(f.name) for f in dataclasses.fields(kind)})
-        function(**values)
+            values[name] = _fold(ctx, kind, values)
+        if values["running"].print_config:
+            typer.echo(config.render(ctx), nl=False)
+        else:
+            function(**values)
 
     paragraphs = inspect.getdoc(function).split("\n\n")  # type: ignore[union-attr]
     command.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)  # the terminal decides where lines end
@@ -105,28 +91,42 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def _fold(ctx: typer.Context, kind: type[Config], values: dict[str, Any]) -> Config:
+    """Take a configuration's values out of those of the command; a value out of range is refused with the place it came from."""
+    own = {field.name: values.pop(field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    try:
+        return kind(**own)
+    except OptionError as error:
+        named = str(error).split()[0].removeprefix("--").replace("-", "_")
+        raise OptionError(f"{error}{config.origin(ctx, named) if named in own else ''}") from error
+
+
 def _unfold(kind: type) -> list[inspect.Parameter]:
     """One keyword parameter, annotated for Typer, for each field of a configuration."""
-    hints, panel = get_type_hints(kind), RUN if kind is Running else MAKE
-    return [_parameter(field, hints[field.name], panel) for field in dataclasses.fields(kind)]
+    hints = get_type_hints(kind)
+    return [_parameter(field, hints[field.name], "How to run" if kind is Running else "What to make") for field in dataclasses.fields(kind)]
 
 
 def _parameter(field: dataclasses.Field, annotation: Any, panel: str) -> inspect.Parameter:
     meta, flag = field.metadata, "--" + field.name.replace("_", "-")
     bare = [t for t in get_args(annotation) if t is not type(None)] or [annotation]
-    settings: dict[str, Any] = {"help": meta["help"], "rich_help_panel": panel, "metavar": meta.get("metavar"), "show_envvar": False}
-    if bare[0] is bool:
-        flag = f"{flag}/--no-{flag[2:]}" if field.name != "print_config" else flag
-    if bare[0] in (int, float):
-        settings |= {"min": meta["low"], "max": meta["high"]}
+    settings = {"help": meta["help"] + _span(meta["low"], meta["high"]), "rich_help_panel": panel, "show_envvar": False}
+    if bare[0] is bool and field.name != "print_config":
+        flag = f"{flag}/--no-{flag[2:]}"  # so that the command line can take back what a file says
     if meta.get("callback"):
         settings |= {"callback": meta["callback"], "is_eager": True}
     if meta["choices"]:
         words = Enum(field.name, {word: word for word in meta["choices"]}, type=str)  # type: ignore[misc]
         annotation = words | None if field.default is None else words
     names = [flag] + ([SHORT[field.name]] if field.name in SHORT else [])
-    declared = Annotated[annotation, typer.Option(*names, **settings)]
+    declared = Annotated[annotation, typer.Option(*names, metavar=meta.get("metavar"), **settings)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=declared)
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return ""
+    return f" ({low:g} or more)" if high is None else f" (up to {high:g})" if low is None else f" ({low:g} to {high:g})"
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

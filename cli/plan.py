@@ -86,6 +86,22 @@ def numbered(count: int) -> list[str]:
     return [""] if count == 1 else [f"-{i:0{len(str(count))}d}" for i in range(1, count + 1)]
 
 
+def one_by_one(
+    verb: str, found: Gathered, place: Place, seed: int, *, count: int = 1, shared: Mapping[str, Input] | None = None
+) -> list[Task]:
+    """A task for each picture, with `count` outputs; `shared` inputs take part in every one."""
+    return [
+        Task(
+            {"picture": given, **(shared or {})},
+            tuple(
+                place.output(given.stem if found.many else PurePath(f"{given.stem}-{verb}"), word=word, seed=seed + i)
+                for i, word in enumerate(numbered(count))
+            ),
+        )
+        for given in found.inputs
+    ]
+
+
 def check(tasks: Sequence[Task], running: Running, exists: str) -> None:
     """Refuse, before any work, a plan that would lose or mix pictures."""
     outputs = [(output, task) for task in tasks for output in task.outputs]

@@ -1,0 +1,51 @@
+"""`structkit sample INPUT...`: new pictures from the patches of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from structkit_cli import batch
+from structkit_cli.inputs import gather
+from structkit_cli.options import Inputs, Running, named, parse_size
+from structkit_cli.plan import Output, Place, Task, one_by_one
+
+from structkit.configs import Config, PatchConfig, option
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
+
+
+@dataclass(frozen=True)
+class Wanted(Config):
+    """What to make of a picture."""
+
+    count: int = option(4, "how many to draw of each input; more than one are numbered", low=1, high=9999)
+    size: str | None = named(None, "width and height of the samples, px; else the input's", "WxH")
+
+
+def sample(inputs: Inputs, *, wanted: Wanted, engine: PatchConfig, running: Running) -> None:
+    """Draw new pictures that are made of the patches of INPUT, with another arrangement.
+
+    In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-sample-1.png .. -4.png in the current folder, or what
+    --output names; in a batch the tree is mirrored there.  The paths are printed on stdout.  The i-th sample is the one of seed + i - 1.
+
+    Example: structkit sample balloons.png -n 2 -o balloons-again.png
+    """
+    size = parse_size(wanted.size)
+    found = gather(inputs, leave_out=(running.output,))
+    place = Place(running.output, many=found.many, format=running.format)
+    place.set_apart((found,), running.exists)
+
+    def make(task: Task, missing: Sequence[Output], device: str, progress: batch.Progress) -> Iterator[tuple[Output, Picture]]:
+        import structkit
+
+        picture = task.inputs["picture"].picture(running.max_pixels)
+        for i, output in enumerate(missing):
+            how = {"seed": output.seed, "device": device, "dtype": running.dtype, "progress": batch.share(progress, i, len(missing))}
+            [made] = structkit.sample(picture, count=1, size=size, **how, **asdict(engine))
+            yield output, made
+
+    tasks = one_by_one("sample", found, place, running.seed, count=wanted.count)
+    batch.run("sample", tasks, make, running, options=asdict(engine) | {"size": size}, many=found.many, foreign=found.foreign)

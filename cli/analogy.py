@@ -101,6 +101,9 @@ def _pairs(sources: Gathered, targets: Gathered) -> list[tuple[PurePath, Input, 
     if not sources.many:
         return [(t.stem, s, t) for s in sources.inputs for t in targets.inputs]
     partners = {t.stem: t for t in targets.inputs}
+    for t in targets.inputs:
+        if partners[t.stem] is not t:
+            raise OptionError(f"{t.name} and {partners[t.stem].name} are of the same name but for the suffix: rename one")
     names = {s.stem for s in sources.inputs}
     alone = [s.name for s in sources.inputs if s.stem not in partners] + [t.name for t in targets.inputs if t.stem not in names]
     if alone:

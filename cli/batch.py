@@ -21,7 +21,7 @@ from structkit_cli.plan import Output, Task
 from structkit_cli.report import PipeClosed, Report, emit, tell
 
 from structkit._version import __version__
-from structkit.errors import CheckpointError, DeviceError, OptionError, OutputError, StructkitError
+from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.files import write_atomically
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def run(verb: str, tasks: Sequence[Task], make: Make, running: Running, *, optio
     plan.check(tasks, running, exists)
     outputs = [output for task in tasks for output in task.outputs]
     report = Report(verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=all(o.path for o in outputs))
-    roots = {o.root for o in outputs} if many or exists == "skip" else set()
     made_with = {**options, "verb": verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
-    batch = _Batch(make, running, exists, made_with, report, {root: Manifest(root) for root in sorted(roots)})
+    manifests = {root: Manifest(root, wanted=many or exists == "skip") for root in sorted({o.root for o in outputs if o.path})}
+    batch = _Batch(make, running, exists, made_with, report, manifests)
     with report:
         try:
             with batch.manifests_open({o.path.parent for o in outputs if o.path}):
@@ -127,7 +127,11 @@ class _Batch:
 
     def _records(self, task: Task, left: list[Output]) -> Iterator[dict[str, Any]]:
         """Do one task; yields the record of each output, which is then no longer in `left`."""
-        sources = {role: source.sha256 for role, source in task.inputs.items()} if self.manifests else {}
+        sources = (
+            {role: source.sha256 for role, source in task.inputs.items()}
+            if any(manifest.kept for manifest in self.manifests.values())
+            else {}
+        )
         for output in task.outputs:
             verdict, sha256 = self._verdict(output, sources)
             if verdict == "foreign":
@@ -174,7 +178,7 @@ class _Batch:
             output.path.parent.mkdir(parents=True, exist_ok=True)
             if self.exists == "error" and os.path.lexists(output.path):
                 raise OutputError(f"{output.path} has come into being meanwhile: choose another name, or say --exists overwrite")
-            if self.manifests:
+            if self.manifests[output.root].kept:
                 self.manifests[output.root].note(output.path, self._made_from(output, sources), sha256)
         write_atomically(output.path, data)
         return sha256
@@ -189,9 +193,11 @@ def _record(task: Task, output: Output, status: str, **facts: Any) -> dict[str, 
 
 
 def _fact(task: Task, error: Exception) -> str:
-    if isinstance(error, StructkitError):
-        return str(error)
     names = " + ".join(source.name for source in task.inputs.values())
+    if isinstance(error, InputError | OutputError):  # these name the file themselves
+        return str(error)
+    if isinstance(error, StructkitError):
+        return f"{names}: {error}"
     return f"{names}: unexpected {type(error).__name__}: {error} (STRUCTKIT_DEBUG=1 shows where)"
 
 

@@ -42,8 +42,10 @@ class Input:
         """The bytes of what can be read only once: standard input, a named pipe."""
         if self.path is None:
             return sys.stdin.buffer.read()
+        if not os.path.exists(self.path) or os.path.isfile(self.path) or os.path.isdir(self.path):
+            return None
         try:
-            return self.path.read_bytes() if self.path.exists() and not self.path.is_file() and not self.path.is_dir() else None
+            return self.path.read_bytes()
         except OSError as error:
             raise InputError(f"{self.name}: {error.strerror or error}") from error
 
@@ -86,6 +88,8 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = ()) ->
             for line in _lines(argument[1:]):
                 _gather_one(line, found, skipped)
         elif argument == "-":
+            if sys.stdin.isatty():
+                raise OptionError("- reads a picture's bytes from standard input, and that is the terminal: send it a file or a pipe")
             found.inputs.append(Input(None, PurePath("stdin")))
         else:
             _gather_one(argument, found, skipped)
@@ -97,7 +101,7 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = ()) ->
 
 def _gather_one(argument: str, found: Gathered, skipped: frozenset[Path]) -> None:
     path = Path(argument)
-    if path.is_dir():
+    if os.path.isdir(path):
         found.many = True
         found.folders.append(path)
         _take(_walk(path, skipped, ()), path, found)

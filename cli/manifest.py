@@ -32,13 +32,13 @@ UNFINISHED = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\.|$)")  # wha
 class Manifest:
     """The records of one folder, between `open` and `close`.
 
-    While runs work in a folder each holds a shared lock on it (on the folder itself: no lock file is left, and a dead run holds none).
+    wanted: whether to begin a manifest where there is none; one that is there is always kept up.  While runs work in a folder each holds a shared lock on it (on the folder itself: no lock file is left, and a dead run holds none).
     Who finds nobody else there removes what dead runs left, and reduces the journal at the end.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.path = folder / NAME
+    def __init__(self, folder: Path, *, wanted: bool):
+        self.folder, self.path = folder, folder / NAME
+        self.kept = wanted or self.path.exists()
         self.known: dict[str, list[Record]] = {}
         self._lock: int | None = None
         self._new = False

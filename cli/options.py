@@ -20,7 +20,7 @@ from structkit_cli import config
 from structkit.configs import Config, option
 from structkit.errors import OptionError
 
-Inputs = Annotated[list[str], typer.Argument(help="pictures, folders, a 'pattern*.png', @list.txt or -", metavar="INPUT...")]
+Inputs = Annotated[list[str], typer.Argument(help="pictures, folders, a 'pattern*.png', @list.txt or -", metavar="INPUT")]
 
 SHORT = {"output": "-o", "count": "-n", "quiet": "-q"}
 FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")

@@ -43,13 +43,13 @@ class Place:
     def __init__(self, where: str | None, *, many: bool, format: str | None, flag: str = "--output"):
         self.stdout, self.many, self.flag = where == "-", many, flag
         named = where if where not in (None, "-") else None
-        self.is_folder = many or named is None or named.endswith(("/", os.sep)) or Path(named).is_dir()
+        self.is_folder = many or named is None or named.endswith(("/", os.sep)) or os.path.isdir(named)
         self.folder = Path(named or ".") if self.is_folder else Path(named).parent  # type: ignore[arg-type]
         self.stem: str | None = None
         if self.is_folder:
             if many and not named:
                 raise OptionError(f"there may be several outputs: name a folder for them with {flag} FOLDER/")
-            if many and not named.endswith("/") and not Path(named).is_dir() and Path(named).suffix.lower() in SUFFIXES:  # type: ignore
+            if many and not named.endswith("/") and not os.path.isdir(named) and Path(named).suffix.lower() in SUFFIXES:  # type: ignore
                 raise OptionError(f"{flag} {named} is a file, and there may be several outputs: name a folder, such as {Path(named).stem}/")
             self.format = format or "png"
             self.suffix = format_of(self.format).suffixes[0]
@@ -86,77 +86,62 @@ def numbered(count: int) -> list[str]:
     return [""] if count == 1 else [f"-{i:0{len(str(count))}d}" for i in range(1, count + 1)]
 
 
-def one_by_one(
-    verb: str, found: Gathered, place: Place, seed: int, *, count: int = 1, shared: Mapping[str, Input] | None = None
-) -> list[Task]:
-    """A task for each picture, with `count` outputs; `shared` inputs take part in every one."""
-    return [
-        Task(
-            {"picture": given, **(shared or {})},
-            tuple(
-                place.output(given.stem if found.many else PurePath(f"{given.stem}-{verb}"), word=word, seed=seed + i)
-                for i, word in enumerate(numbered(count))
-            ),
-        )
-        for given in found.inputs
-    ]
-
-
 def check(tasks: Sequence[Task], running: Running, exists: str) -> None:
     """Refuse, before any work, a plan that would lose or mix pictures."""
     outputs = [(output, task) for task in tasks for output in task.outputs]
     for output, _ in outputs:
         if running.quality and not output.strip and not format_of(output.format).has_quality:
             raise OptionError(f"--quality means nothing for {output.format}: leave it out, or say --format jpeg, webp or avif")
-    if any(o.path is None for o, _ in outputs):
-        _check_stdout(len(outputs), running)
-        return
-    _check_names(outputs)
-    _check_in_place(outputs, tasks, exists)
-    for output, _ in outputs:
-        _check_writable(output.path)  # type: ignore[arg-type]
-        if exists == "error" and os.path.lexists(output.path):  # type: ignore[arg-type]
-            raise OptionError(f"{output.path} exists: choose another name, or say --exists overwrite")
+    if to_stdout := sum(output.path is None for output, _ in outputs):
+        _check_stdout(to_stdout, running, alone=to_stdout == len(outputs))
+    files = [(output.path, task) for output, task in outputs if output.path]
+    _check_names(files)
+    _check_in_place(files, tasks, exists)
+    for path, _ in files:
+        _check_writable(path)
+        if exists == "error" and os.path.lexists(path):
+            raise OptionError(f"{path} exists: choose another name, or say --exists overwrite")
 
 
-def _check_stdout(count: int, running: Running) -> None:
+def _check_stdout(count: int, running: Running, *, alone: bool) -> None:
     if count != 1:
         raise OptionError(f"--output - writes one picture to stdout, and there are {count}: name a folder with --output FOLDER/")
     if running.json:
         raise OptionError("--json and --output - would both write to stdout: name a file with --output FILE")
-    if running.exists:
+    if running.exists and alone:
         raise OptionError("--exists means nothing with --output -: leave one of them out")
     if sys.stdout.isatty():
         raise OptionError("--output - would write a picture's bytes to the terminal: send stdout to a file or a pipe")
 
 
-def _check_names(outputs: Sequence[tuple[Output, Task]]) -> None:
+def _check_names(files: Sequence[tuple[Path, Task]]) -> None:
     fold = str.casefold if sys.platform in ("darwin", "win32") else str  # where A.png and a.png are one file
     seen: dict[str, Task] = {}
-    for output, task in outputs:
-        name = fold(os.path.realpath(output.path))  # type: ignore[type-var]
+    for path, task in files:
+        name = fold(os.path.realpath(path))
         if name in seen:
-            raise OptionError(f"{_names(seen[name])} and {_names(task)} would both be written to {output.path}: rename one")
+            raise OptionError(f"{_names(seen[name])} and {_names(task)} would both be written to {path}: rename one")
         seen[name] = task
-    for output, task in outputs:
-        for parent in Path(fold(os.path.realpath(output.path))).parents:  # type: ignore[type-var]
-            if str(parent) in seen:
-                raise OptionError(f"{_names(seen[str(parent)])} would be written to {parent}, the folder of {_names(task)}: rename one")
+    for folder in {parent for name in seen for parent in Path(name).parents}:
+        if str(folder) in seen:
+            raise OptionError(
+                f"{_names(seen[str(folder)])} would be written to {folder}, which is to be a folder of other outputs: rename it"
+            )
 
 
-def _check_in_place(outputs: Sequence[tuple[Output, Task]], tasks: Sequence[Task], exists: str) -> None:
+def _check_in_place(files: Sequence[tuple[Path, Task]], tasks: Sequence[Task], exists: str) -> None:
     """An output that is an input: links of both kinds are seen through."""
-    users: dict[tuple[int, int], list[Task]] = {}
+    readers: dict[tuple[int, int], list[Task]] = {}
     for task in tasks:
         for source in task.inputs.values():
             if (identity := _identity(source.path)) is not None:
-                users.setdefault(identity, []).append(task)
-    for output, task in outputs:
-        readers = users.get(_identity(output.path))  # type: ignore[arg-type]
-        if readers and any(reader is not task for reader in readers):
-            raise OptionError(f"{output.path} is an output of one input and an input of another: write to another folder with --output")
-        if readers and exists != "overwrite":
-            raise OptionError(f"{output.path} is an input too: write elsewhere with --output, or say --exists overwrite")
+                readers.setdefault(identity, []).append(task)
+    for path, task in files:
+        users = readers.get(_identity(path))  # type: ignore[arg-type]
+        if users and any(user is not task for user in users):
+            raise OptionError(f"{path} is an output of one input and an input of another: write to another folder with --output")
+        if users and exists != "overwrite":
+            raise OptionError(f"{path} is an input too: write elsewhere with --output, or say --exists overwrite")
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:
@@ -168,12 +153,12 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
 
 
 def _check_writable(path: Path) -> None:
-    if path.is_dir():
+    if os.path.isdir(path):
         raise OutputError(f"{path} is a folder: end it with / to write into it")
     folder = path.parent
     while not os.path.lexists(folder):
         folder = folder.parent
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise OutputError(f"{folder} is not a folder: {path.name} cannot be written below it; name another place with --output")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder} cannot be written to: change its rights, or name another place with --output")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from structkit_cli import batch
+from structkit_cli.each import run_each
 from structkit_cli.inputs import gather
 from structkit_cli.options import Inputs, Running, named
-from structkit_cli.plan import Output, Place, Task, one_by_one
 
 from structkit.configs import Config, PatchConfig
 from structkit.errors import OptionError
@@ -35,21 +33,15 @@ def refine(inputs: Inputs, *, wanted: Wanted, engine: PatchConfig, running: Runn
     """
     if wanted.patches_of is None:
         raise OptionError("--patches-of is missing: name the picture that the patches are taken from")
-    found, given = gather(inputs, leave_out=(running.output,)), gather([wanted.patches_of])
+    if wanted.patches_of == "-" and "-" in inputs:
+        raise OptionError("INPUT and --patches-of are both standard input (-): it can be read only once")
+    given = gather([wanted.patches_of])
     if given.many:
         raise OptionError(f"--patches-of {wanted.patches_of} may be many pictures: name one file")
-    if any(one.path is None for one in found.inputs) and wanted.patches_of == "-":
-        raise OptionError("INPUT and --patches-of are both standard input (-): it can be read only once")
-    place = Place(running.output, many=found.many, format=running.format)
-    place.set_apart((found,), running.exists)
 
-    def make(task: Task, missing: Sequence[Output], device: str, progress: batch.Progress) -> Iterator[tuple[Output, Picture]]:
+    def paint(picture: Picture, patches_of: Picture, **how: Any) -> Picture:
         import structkit
 
-        [output] = missing
-        picture, patches_of = (given.picture(running.max_pixels) for given in task.inputs.values())
-        how = {"seed": output.seed, "device": device, "dtype": running.dtype, "progress": progress}
-        yield output, structkit.refine(picture, patches_of, **how, **asdict(engine))
+        return structkit.refine(picture, patches_of, **how, **asdict(engine))
 
-    tasks = one_by_one("refine", found, place, running.seed, shared={"patches_of": given.inputs[0]})
-    batch.run("refine", tasks, make, running, options=asdict(engine), many=found.many, foreign=found.foreign)
+    run_each("refine", inputs, paint, running, options=asdict(engine), shared={"patches_of": given.inputs[0]})

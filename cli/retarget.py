@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from structkit_cli import batch
-from structkit_cli.inputs import gather
+from structkit_cli.each import run_each
 from structkit_cli.options import Inputs, Running, named, parse_size
-from structkit_cli.plan import Output, Place, Task, one_by_one
 
 from structkit.configs import Config, PatchConfig
 from structkit.errors import OptionError
@@ -36,17 +33,10 @@ def retarget(inputs: Inputs, *, wanted: Wanted, engine: PatchConfig, running: Ru
     size = parse_size(wanted.size)
     if size is None:
         raise OptionError("--size is missing: give width and height in px, such as 640x480")
-    found = gather(inputs, leave_out=(running.output,))
-    place = Place(running.output, many=found.many, format=running.format)
-    place.set_apart((found,), running.exists)
 
-    def make(task: Task, missing: Sequence[Output], device: str, progress: batch.Progress) -> Iterator[tuple[Output, Picture]]:
+    def paint(picture: Picture, **how: Any) -> Picture:
         import structkit
 
-        [output] = missing
-        picture = task.inputs["picture"].picture(running.max_pixels)
-        how = {"seed": output.seed, "device": device, "dtype": running.dtype, "progress": progress}
-        yield output, structkit.retarget(picture, size, **how, **asdict(engine))
+        return structkit.retarget(picture, size, **how, **asdict(engine))
 
-    tasks = one_by_one("retarget", found, place, running.seed)
-    batch.run("retarget", tasks, make, running, options=asdict(engine) | {"size": size}, many=found.many, foreign=found.foreign)
+    run_each("retarget", inputs, paint, running, options=asdict(engine) | {"size": size})

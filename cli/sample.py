@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from structkit_cli import batch
-from structkit_cli.inputs import gather
+from structkit_cli.each import run_each
 from structkit_cli.options import Inputs, Running, named, parse_size
-from structkit_cli.plan import Output, Place, Task, one_by_one
 
 from structkit.configs import Config, PatchConfig, option
 
@@ -34,18 +31,10 @@ def sample(inputs: Inputs, *, wanted: Wanted, engine: PatchConfig, running: Runn
     Example: structkit sample balloons.png -n 2 -o balloons-again.png
     """
     size = parse_size(wanted.size)
-    found = gather(inputs, leave_out=(running.output,))
-    place = Place(running.output, many=found.many, format=running.format)
-    place.set_apart((found,), running.exists)
 
-    def make(task: Task, missing: Sequence[Output], device: str, progress: batch.Progress) -> Iterator[tuple[Output, Picture]]:
+    def paint(picture: Picture, **how: Any) -> Picture:
         import structkit
 
-        picture = task.inputs["picture"].picture(running.max_pixels)
-        for i, output in enumerate(missing):
-            how = {"seed": output.seed, "device": device, "dtype": running.dtype, "progress": batch.share(progress, i, len(missing))}
-            [made] = structkit.sample(picture, count=1, size=size, **how, **asdict(engine))
-            yield output, made
+        return structkit.sample(picture, count=1, size=size, **how, **asdict(engine))[0]
 
-    tasks = one_by_one("sample", found, place, running.seed, count=wanted.count)
-    batch.run("sample", tasks, make, running, options=asdict(engine) | {"size": size}, many=found.many, foreign=found.foreign)
+    run_each("sample", inputs, paint, running, options=asdict(engine) | {"size": size}, count=wanted.count)

@@ -36,14 +36,17 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tup
         transform = _transform(source, image.mode)
         if _is_srgb(transform, image.mode):
             return image.convert("RGB"), ()
-        return ImageCms.applyTransform(image, transform), (f"colours converted from {_description(source)} to sRGB",)
+        note = f"colours converted from {_description(source)} to sRGB"
+        if image.mode == "L":
+            return Image.fromarray(_grid(transform, "L")[1].reshape(256, 3)[np.asarray(image)]), (note,)
+        return ImageCms.applyTransform(image, transform), (note,)
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         converted, notes = _without_profile(image)
         return converted, (f"colour profile ignored: it cannot be applied ({one_line(error)})", *notes)
 
 
 def to_srgb_16(pixels: np.ndarray, profile: bytes | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """16 bits.  pixels: (H, W, 3) uint16.  Returns the same shape and the notes, or None for a profile that needs a look-up table."""
+    """16 bits.  pixels: (H, W, 3) uint16.  Returns the same shape and the notes; None where curves and a matrix do not do."""
     if not profile:
         return pixels, ()
     source, note = _opened(profile)
@@ -57,6 +60,8 @@ def to_srgb_16(pixels: np.ndarray, profile: bytes | None) -> tuple[np.ndarray | 
         if _is_srgb(_transform(source, mode), mode):
             return pixels, ()
         curves = _curves(profile, ("rTRC", "gTRC", "bTRC") if space == "RGB" else ("kTRC",) * 3)
+        if max(curve[0] for curve in curves) > 1e-4:
+            raise ValueError("black is not zero: needs black point compensation")
         matrix = np.eye(3) if space == "GRAY" else np.linalg.inv(_primaries(_srgb())) @ _primaries(source)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, KeyError, struct.error, np.linalg.LinAlgError):
         return None, ()
@@ -88,19 +93,25 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def _transform(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
-    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+    """Grey is not optimised: LittleCMS would interpolate, and be 9 levels off in the shadows of a linear profile (2.19)."""
+    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION | (ImageCms.Flags.NOOPTIMIZE if mode == "L" else 0)
     return ImageCms.buildTransform(source, _srgb(), mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags)
 
 
-def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a 9 x 9 x 9 grid of colours (for grey: every level) comes back as it went in, to within one level."""
-    if mode not in ("RGB", "L"):
-        return False
+def _grid(transform: ImageCms.ImageCmsTransform, mode: str) -> tuple[np.ndarray, np.ndarray]:
+    """A 9 x 9 x 9 grid of colours, or all 256 greys in order, before and after: (27, 27, 3) or (16, 16, 3) uint8 each."""
     levels = np.linspace(0, 255, 9).round() if mode == "RGB" else np.arange(256)
     grid = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(27, 27, 3) if mode == "RGB" else levels.reshape(16, 16)
-    probe = Image.fromarray(grid.astype(np.uint8))
-    seen = np.asarray(ImageCms.applyTransform(probe, transform), np.int16)
-    return bool(np.abs(seen - np.asarray(probe.convert("RGB"), np.int16)).max() <= 1)
+    before = Image.fromarray(grid.astype(np.uint8))
+    return np.asarray(before.convert("RGB")), np.asarray(ImageCms.applyTransform(before, transform))
+
+
+def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Whether every colour of the grid comes back as it went in, to within one level."""
+    if mode not in ("RGB", "L"):
+        return False
+    before, after = _grid(transform, mode)
+    return bool(np.abs(after.astype(int) - before).max() <= 1)
 
 
 def _is_grey(pixels: np.ndarray) -> bool:

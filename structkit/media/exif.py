@@ -7,7 +7,11 @@ are dropped because the pixels are upright sRGB by then.
 """
 
 import math
+import struct
+import zlib
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import accumulate
 from numbers import Rational
 
 from PIL import Image
@@ -21,18 +25,25 @@ KEPT = (270, 271, 272, 306, 315, 33432)
 KEPT_EXIF = (33434, 33437, 34855, 36867, 36868, 36880, 36881, 36882, 37380, 37385, 37386, 37520, 37521, 37522, 41989, 42036)
 
 
+Tags = tuple[tuple[int, object], ...]
+
+
 @dataclass(frozen=True)
 class Metadata:
-    """dpi: (x, y) dots an inch, or None.  exif: the kept tags as an EXIF block without resolution, or b""."""
+    """dpi: (x, y) dots an inch, or None.  exif, photo: the kept tags and their values, of EXIF's first and of its camera directory."""
 
     dpi: tuple[float, float] | None = None
-    exif: bytes = b""
+    exif: Tags = ()
+    photo: Tags = ()
 
     def tags(self) -> Image.Exif:
         """Everything as EXIF tags, the resolution among them."""
         tags = Image.Exif()
-        if self.exif:
-            tags.load(self.exif)
+        for tag, value in self.exif:
+            is_foreign = isinstance(value, str) and not value.isascii()
+            tags[tag] = value.encode("latin-1", "replace") if is_foreign else value  # as Pillow read it: byte by byte
+        if self.photo:
+            tags[EXIF_IFD] = dict(self.photo)
         if self.dpi:
             tags[X_RESOLUTION], tags[Y_RESOLUTION], tags[RESOLUTION_UNIT] = *self.dpi, 2
         return tags
@@ -41,23 +52,52 @@ class Metadata:
 def kept_metadata(image: Image.Image) -> Metadata:
     """Apply the rule to an opened picture.  Raises whatever Pillow raises on a broken EXIF block."""
     tags = image.getexif()
-    kept = Image.Exif()
-    _copy(tags, kept, KEPT)
-    photo: dict[int, object] = {}
-    _copy(tags.get_ifd(EXIF_IFD), photo, KEPT_EXIF)
-    if photo:
-        kept[EXIF_IFD] = photo
-    return Metadata(_resolution(image, tags), kept.tobytes() if len(kept) else b"")
+    return Metadata(_resolution(image, tags), _kept(tags, KEPT), _kept(tags.get_ifd(EXIF_IFD), KEPT_EXIF))
 
 
-def _copy(tags: Image.Exif | dict, kept: Image.Exif | dict, which: tuple[int, ...]) -> None:
-    for tag in which:
-        value = tags.get(tag)
-        if isinstance(value, str) and value.strip("\0 "):
-            value = value.strip("\0 ")
-            kept[tag] = value if value.isascii() else value.encode("latin-1", "replace")  # as it was read: byte by byte
-        elif _is_number(value):
-            kept[tag] = value
+def into_png(png: bytes, metadata: Metadata) -> bytes:
+    """Keep of a PNG what makes the picture, and put the metadata before it (PNG, third edition, 11.3.2.5 and 11.3.4.3)."""
+    at, chunks = 8, {b"IHDR": b"", b"IDAT": b"", b"IEND": b""}
+    while at < len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        if kind in chunks:
+            chunks[kind] += png[at : at + length + 12]
+        at += length + 12
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    extra = chunk(b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in metadata.dpi), 1)) if metadata.dpi else b""  # dots a metre
+    extra += chunk(b"eXIf", metadata.tags().tobytes().removeprefix(b"Exif\0\0")) if metadata != Metadata() else b""
+    return png[:8] + chunks[b"IHDR"] + extra + chunks[b"IDAT"] + chunks[b"IEND"]
+
+
+def into_tiff(tiff: bytes, metadata: Metadata) -> bytes:
+    """Write the directory of a little-endian TIFF anew, with the metadata and without what the encoder says of itself.
+
+    The strips stay as they are.  Pillow's own writer cannot put EXIF into a compressed TIFF.
+    """
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    old = ImageFileDirectory_v2(tiff[:8])
+    stream = BytesIO(tiff)
+    stream.seek(old.next)
+    old.load(stream)
+    strips = [tiff[at : at + size] for at, size in zip(old[273], old[279], strict=True)]
+    tags = {tag: value for tag, value in old.items() if tag != 305}  # Software
+    tags |= {X_RESOLUTION: 1, Y_RESOLUTION: 1, RESOLUTION_UNIT: 1, 259: 8}  # unknown resolution; deflate by its registered number
+    tags |= dict(metadata.tags())
+    new = ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        new[tag] = value
+    new[273] = (0, *accumulate(map(len, strips[:-1])))  # from the directory's end: Pillow adds where that is
+    return b"II*\0\x08\0\0\0" + new.tobytes(8) + b"".join(strips)
+
+
+def _kept(tags: Image.Exif | dict, which: tuple[int, ...]) -> Tags:
+    found = ((tag, tags.get(tag)) for tag in which)
+    found = ((tag, value.strip("\0 ") if isinstance(value, str) else value) for tag, value in found)
+    return tuple((tag, value) for tag, value in found if (value and isinstance(value, str)) or _is_number(value))
 
 
 def _is_number(value: object) -> bool:
@@ -65,13 +105,13 @@ def _is_number(value: object) -> bool:
 
 
 def _resolution(image: Image.Image, tags: Image.Exif) -> tuple[float, float] | None:
-    """Dots an inch: the container's own, else EXIF's.  Pillow's guess of 72 for a JPEG that says nothing is not taken."""
+    """Dots an inch: the container's own, else EXIF's.  Pillow's guess of 72 for a JPEG that says nothing is not taken, and 1 means none."""
     stated = image.format != "JPEG" or image.info.get("jfif_unit") in (1, 2)
     dpi = image.info.get("dpi") if stated else None
     unit = {2: 1.0, 3: 2.54}.get(tags.get(RESOLUTION_UNIT, 2))
     if dpi is None and unit and X_RESOLUTION in tags and Y_RESOLUTION in tags:
         dpi = (tags[X_RESOLUTION], tags[Y_RESOLUTION])
         dpi = tuple(d * unit for d in dpi) if all(map(_is_number, dpi)) else None
-    if not isinstance(dpi, tuple) or len(dpi) != 2 or not all(_is_number(d) and 1 <= d <= 65535 for d in dpi):
+    if not isinstance(dpi, tuple) or len(dpi) != 2 or not all(_is_number(d) and 1 < d <= 65535 for d in dpi):
         return None
     return round(float(dpi[0]), 3), round(float(dpi[1]), 3)

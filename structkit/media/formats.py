@@ -15,6 +15,7 @@ from PIL import Image, ImageFile
 
 from structkit.errors import OutputError
 
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 HEAD = 32  # bytes that suffice to recognise a format
 
 
@@ -44,6 +45,7 @@ class Format:
         """
         if self.name == "PNG":
             self.open(data).verify()
+            return PNG_END in data
         return self.name != "GIF" or _gif_has_its_end(data)
 
 

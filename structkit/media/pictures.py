@@ -16,7 +16,7 @@ from PIL import Image
 
 from structkit.errors import InputError, OptionError, OutputError, StructkitError
 from structkit.media import formats, raster, sixteen
-from structkit.media.exif import EXIF_IFD, Metadata
+from structkit.media.exif import Metadata, into_png, into_tiff
 from structkit.media.files import Source, one_line, open_source, write_atomically
 from structkit.media.formats import Format
 
@@ -128,8 +128,12 @@ def _encode(picture: Picture, format: Format, quality: int | None, keep_metadata
     metadata = picture.metadata if keep_metadata else Metadata()
     try:
         if picture.bits == 16 and format.bits == 16:
-            return _encode_16(picture, format, metadata)
-        return formats.save(_image(picture.at(8), format), format, **_options(format, quality, metadata))
+            samples = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
+            data = sixteen.write_samples(samples, format.name.lower())
+            data = into_png(data, metadata) if format.name == "PNG" else data
+        else:
+            data = formats.save(_image(picture.at(8), format), format, **_options(format, quality, metadata))
+        return into_tiff(data, metadata) if format.name == "TIFF" else data
     except Exception as error:  # an encoder's refusal; everything that is the caller's was checked above
         fact = one_line(error) or type(error).__name__
         raise OutputError(f"{where}: cannot be encoded as {format.name} ({fact}); write .png") from error
@@ -155,19 +159,9 @@ def _options(format: Format, quality: int | None, metadata: Metadata) -> dict[st
     elif format.has_quality:
         options |= {"quality": quality or QUALITY[format.name], "subsampling": 0 if format.name == "JPEG" else "4:4:4"}
     elif format.name == "TIFF":
-        options["compression"] = "tiff_adobe_deflate"
-    if metadata.dpi and format.name != "GIF":
-        options["dpi"] = metadata.dpi
+        return {"compression": "tiff_adobe_deflate"}
+    if format.name in ("PNG", "JPEG", "BMP"):
+        options["dpi"] = metadata.dpi or (0, 0) if format.name == "BMP" else metadata.dpi  # a BMP has no other way to say "unknown"
     if format.has_exif and metadata != Metadata():
         options["exif"] = metadata.tags().tobytes()
-    return options
-
-
-def _encode_16(picture: Picture, format: Format, metadata: Metadata) -> bytes:
-    samples = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
-    data = sixteen.write_samples(samples, format.name.lower())
-    tags = metadata.tags()
-    if format.name == "PNG":
-        return sixteen.png_with(data, metadata.dpi, tags.tobytes() if len(tags) else b"")
-    photo = tags.get_ifd(EXIF_IFD)
-    return sixteen.tiff_with(data, dict(tags) | ({EXIF_IFD: photo} if photo else {}))
+    return {name: value for name, value in options.items() if value is not None}

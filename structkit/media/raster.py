@@ -95,7 +95,7 @@ def _raster(image: Image.Image, bits: int, data: bytes, name: str, turn: Callabl
             return Raster(pixels, deep.alpha, (*_gamma(image), *notes))
         flat = Image.fromarray(sixteen.at_bits(deep.pixels, 8))
         alpha = None if deep.alpha is None else sixteen.at_bits(deep.alpha, 8)
-        notes = ("16 bits a channel reduced to 8: the colour profile needs a look-up table",)
+        notes = ("16 bits a channel reduced to 8: the colour profile is more than curves and a matrix",)
     else:
         flat, alpha = _split(image)
         if bits > 8:

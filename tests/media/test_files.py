@@ -1,0 +1,238 @@
+"""Atomic writing, hashes, the order of names."""
+
+import errno
+import hashlib
+import os
+import random
+import stat
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from structkit.errors import InputError, OutputError
+from structkit.media import files
+from structkit.media.files import TEMP_PREFIX, atomic_path, natural, one_line, open_source, remove_leftovers, sha256_file, write_atomically
+
+as_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may do everything")
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(p.name for p in folder.iterdir())
+
+
+def test_what_is_written_is_what_is_read(tmp_path):
+    for data in (b"", b"one", bytes(100_000)):
+        write_atomically(tmp_path / "a.bin", data)
+        assert (tmp_path / "a.bin").read_bytes() == data
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_the_order_is_write_sync_rename_sync_folder(tmp_path, monkeypatch):
+    steps = []
+    real_fsync, real_replace = os.fsync, os.replace
+
+    def fsync(descriptor):
+        steps.append("sync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else f"sync {os.fstat(descriptor).st_size} bytes")
+        real_fsync(descriptor)
+
+    def replace(old, new):
+        steps.append("rename")
+        assert Path(old).parent == Path(new).parent and Path(old).name.startswith(TEMP_PREFIX)
+        real_replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    write_atomically(tmp_path / "a", b"12345")
+    assert steps == ["sync 5 bytes", "rename", "sync folder"]
+
+
+@pytest.mark.parametrize("step", ["open", "write_bytes", "fsync", "replace"])
+@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left"), OSError(errno.EIO, "I/O error"), KeyboardInterrupt()])
+def test_a_failure_at_any_step_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, step, failure):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+
+    def fail(*_, **__):
+        raise failure
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path if step == "write_bytes" else os, step, fail)
+        with pytest.raises(KeyboardInterrupt if isinstance(failure, KeyboardInterrupt) else OutputError) as caught:
+            write_atomically(path, b"new")
+    assert path.read_bytes() == b"old" and names(tmp_path) == ["a.png"]
+    if getattr(failure, "errno", None) == errno.ENOSPC:
+        assert str(caught.value) == f"{path}: the disk is full; free some space"
+
+
+def test_a_failure_to_sync_the_folder_is_told_and_the_new_file_is_whole(tmp_path, monkeypatch):
+    real = os.fsync
+
+    def fsync(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "I/O error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_atomically(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new" and names(tmp_path) == ["a"]
+
+
+def test_a_full_disk(tmp_path, monkeypatch):
+    real = Path.write_bytes
+
+    def half(path, data):
+        real(path, data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OutputError, match="the disk is full"):
+        write_atomically(tmp_path / "a", b"123456")
+    assert names(tmp_path) == []
+
+
+def test_an_error_of_the_writer_itself_passes_and_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "a.mp4") as temp:
+        temp.write_bytes(b"half")
+        assert temp.suffix == ".mp4" and temp.name.startswith(TEMP_PREFIX)
+        raise ZeroDivisionError
+    assert names(tmp_path) == []
+
+
+def test_a_missing_folder(tmp_path):
+    with pytest.raises(OutputError) as caught:
+        write_atomically(tmp_path / "none" / "a.png", b"")
+    assert str(caught.value) == f"{tmp_path}/none/a.png: no such folder {tmp_path}/none; create it first"
+
+
+def test_what_is_not_a_regular_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(OutputError, match="not a regular file; choose another name"):
+            write_atomically(path, b"x")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300])
+def test_impossible_names(tmp_path, name):
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_atomically(tmp_path / name, b"x")
+    assert names(tmp_path) == []
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "real" / "a")
+    write_atomically(link, b"new")
+    assert link.is_symlink() and (tmp_path / "real" / "a").read_bytes() == b"new" and names(tmp_path / "real") == ["a"]
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_the_mode_follows_the_umask(tmp_path, mask):
+    old = os.umask(mask)
+    try:
+        write_atomically(tmp_path / "a", b"x")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o666 & ~mask
+
+
+@as_root
+def test_a_folder_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="no permission to write"):
+        write_atomically(tmp_path / "a", b"x")
+    tmp_path.chmod(0o700)
+
+
+def test_permission_errors_have_their_own_message(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(OutputError, match=f"no permission to write in {tmp_path}; choose another folder"):
+        write_atomically(tmp_path / "a", b"x")
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(InputError, match=r"^a\.png: no permission to read; change its mode or owner"), open_source("a.png"):
+        pass
+
+
+def test_only_old_leftovers_are_removed(tmp_path):
+    old, young, other = tmp_path / f"{TEMP_PREFIX}1.png", tmp_path / f"{TEMP_PREFIX}2.png", tmp_path / "a.png"
+    for path in (old, young, other):
+        path.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    os.utime(other, (0, 0))
+    assert remove_leftovers(tmp_path) == 1
+    assert names(tmp_path) == [young.name, other.name]
+    assert remove_leftovers(tmp_path, older_than=0) == 1 and names(tmp_path) == [other.name]
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc" * 100_000)
+    assert sha256_file(tmp_path / "a") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+    with pytest.raises(InputError, match="no such file"):
+        sha256_file(tmp_path / "b")
+
+
+def test_sources_and_their_names(tmp_path):
+    (tmp_path / "a").write_bytes(b"x")
+    stream = BytesIO(b"x")
+    cases = [
+        (tmp_path / "a", None, str(tmp_path / "a")),
+        (str(tmp_path / "a"), "b", "b"),
+        (b"x", None, "<bytes>"),
+        (stream, None, "<stream>"),
+    ]
+    for source, name, expected in cases:
+        with open_source(source, name) as (label, opened):
+            assert label == expected and opened.read() == b"x"
+    assert not stream.closed
+
+
+@pytest.mark.parametrize(
+    ("source", "text"), [("", "no such file"), ("a\0b", "cannot be read"), ("/", "a folder, not a file; name the files in it")]
+)
+def test_sources_that_cannot_be_opened(source, text):
+    with pytest.raises(InputError, match=text), open_source(source):
+        pass
+
+
+def test_one_line():
+    assert one_line(" a\n\tb\x00\x1bc ") == "a b c"
+    assert one_line("x" * 500) == "x" * 117 + "..."
+
+
+def test_frames_sort_as_people_count():
+    expected = ["Frame1.png", "frame2.png", "frame2a.png", "frame10.png", "frame10/1.png", "frame010.png", "other.png"]
+    shuffled = list(expected)
+    random.Random(0).shuffle(shuffled)
+    flat = [n for n in sorted(shuffled, key=natural) if "/" not in n and n != "frame010.png"]
+    assert flat == [n for n in expected if "/" not in n and n != "frame010.png"]
+    assert natural("9" * 5000) < natural("1" + "0" * 5000)  # longer than int() takes
+    assert natural(PurePosixPath("a/2")) == natural("a/2")
+
+
+@given(st.lists(st.text(alphabet="aB01290.²٣/", max_size=6), max_size=6))
+def test_the_natural_order_is_total_and_tells_names_apart(some):
+    keys = [natural(n) for n in some]
+    assert len(set(keys)) == len(set(some))
+    assert sorted(keys) == sorted(reversed(keys))
+
+
+def test_no_torch_and_no_av():
+    """Reading and writing 8-bit pictures imports neither torch nor av; the second half proves that the test can fail."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, structkit.media.pictures as p, io; p.encode_picture(p.Picture(__import__('numpy').zeros((2, 2, 3), 'uint8')), 'png')"
+    )
+    check = "; sys.exit(any(m in sys.modules for m in ('torch', 'av')))"
+    assert subprocess.run([sys.executable, "-c", code + check]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code + "; import av" + check]).returncode == 1
+    assert files.TEMP_PREFIX.startswith(".")

@@ -31,6 +31,7 @@ Progress = Callable[[float, str], None]
 Make = Callable[[Task, Sequence[Output], str, Progress], Iterable[tuple[Output, "Picture"]]]
 
 NOTHING_TO_DO, INTERRUPTED, TERMINATED = 4, 130, 143
+NOT_OURS = "exists and is not as structkit wrote it: move it away, or say --exists overwrite"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -113,7 +114,7 @@ class _Batch:
                 if os.environ.get("STRUCTKIT_DEBUG"):
                     traceback.print_exc()
                 failed.append(exit_code(error))
-                self.report.record(_record(task, left[0], "failed", device=self.report.device, error=_fact(task, error)))
+                self.report.record(_record(task, [*left, *task.outputs][0], "failed", device=self.report.device, error=_fact(task, error)))
                 if self._concerns_all(error):
                     return exit_code(error)
             self.report.finished()
@@ -127,15 +128,12 @@ class _Batch:
 
     def _records(self, task: Task, left: list[Output]) -> Iterator[dict[str, Any]]:
         """Do one task; yields the record of each output, which is then no longer in `left`."""
-        sources = (
-            {role: source.sha256 for role, source in task.inputs.items()}
-            if any(manifest.kept for manifest in self.manifests.values())
-            else {}
-        )
+        recorded = any(manifest.kept for manifest in self.manifests.values())
+        sources = {role: source.sha256 for role, source in task.inputs.items()} if recorded else {}
         for output in task.outputs:
             verdict, sha256 = self._verdict(output, sources)
             if verdict == "foreign":
-                raise OutputError(f"{output.path} exists and is not as structkit wrote it: move it away, or say --exists overwrite")
+                raise OutputError(f"{output.path} {NOT_OURS}")
             if verdict == "current":
                 left.remove(output)
                 yield _record(task, output, "skipped", sha256=sha256)
@@ -176,8 +174,9 @@ class _Batch:
             return sha256
         with _as_output_error(output.path):
             output.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.exists == "error" and os.path.lexists(output.path):
-                raise OutputError(f"{output.path} has come into being meanwhile: choose another name, or say --exists overwrite")
+            appeared = self.exists == "error" and os.path.lexists(output.path)
+            if appeared or self._verdict(output, sources)[0] == "foreign":  # while we were at work
+                raise OutputError(f"{output.path} {NOT_OURS}")
             if self.manifests[output.root].kept:
                 self.manifests[output.root].note(output.path, self._made_from(output, sources), sha256)
         write_atomically(output.path, data)

@@ -32,7 +32,8 @@ UNFINISHED = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\.|$)")  # wha
 class Manifest:
     """The records of one folder, between `open` and `close`.
 
-    wanted: whether to begin a manifest where there is none; one that is there is always kept up.  While runs work in a folder each holds a shared lock on it (on the folder itself: no lock file is left, and a dead run holds none).
+    wanted: whether to begin a manifest where there is none; one that is there is kept up in any case.
+    While runs work in a folder each holds a shared lock on it (on the folder itself: no lock file is left, and a dead run holds none).
     Who finds nobody else there removes what dead runs left, and reduces the journal at the end.
     """
 

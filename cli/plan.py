@@ -42,6 +42,8 @@ class Place:
 
     def __init__(self, where: str | None, *, many: bool, format: str | None, flag: str = "--output"):
         self.stdout, self.many, self.flag = where == "-", many, flag
+        if self.stdout and flag != "--output":
+            raise OptionError(f"{flag} - cannot be: only the result goes to stdout; name a file")
         named = where if where not in (None, "-") else None
         self.is_folder = many or named is None or named.endswith(("/", os.sep)) or os.path.isdir(named)
         self.folder = Path(named or ".") if self.is_folder else Path(named).parent  # type: ignore[arg-type]
@@ -124,9 +126,7 @@ def _check_names(files: Sequence[tuple[Path, Task]]) -> None:
         seen[name] = task
     for folder in {parent for name in seen for parent in Path(name).parents}:
         if str(folder) in seen:
-            raise OptionError(
-                f"{_names(seen[str(folder)])} would be written to {folder}, which is to be a folder of other outputs: rename it"
-            )
+            raise OptionError(f"{_names(seen[str(folder)])} would be written to {folder}, which others need as a folder: rename it")
 
 
 def _check_in_place(files: Sequence[tuple[Path, Task]], tasks: Sequence[Task], exists: str) -> None:

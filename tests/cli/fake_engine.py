@@ -1,0 +1,66 @@
+"""A stand-in for the engine: the laws of the command line do not depend on what the pictures look like.
+
+As a script it is the command with a slow engine, to be killed and interrupted: python fake_engine.py SECONDS analogy ...
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import types
+from collections.abc import Callable
+
+import numpy as np
+
+import structkit
+from structkit.errors import DeviceError
+from structkit.media.pictures import Picture
+
+
+class FakeEngine:
+    """Answers like the Python interface; remembers its calls, and does what a test asks for on a call (`then`)."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict] = []
+        self.then = lambda call: None
+
+    def install(self, setattr: Callable, setitem: Callable) -> None:
+        """Take the place of the Python interface."""
+        for name in ("analogy", "sample", "retarget", "refine"):
+            setattr(structkit, name, getattr(self, name), raising=False)
+        setitem(sys.modules, "structkit.device", types.SimpleNamespace(resolve=resolve))
+
+    def _blend(self, pictures: list[Picture], call: dict) -> Picture:
+        self.calls.append(call)
+        self.then(call)
+        call.get("progress", lambda fraction, note: None)(0.5, "level 1")
+        first, last = pictures[0].pixels.astype(int), pictures[-1].pixels.astype(int)
+        mix = 2 * first + np.resize(last, first.shape) + call["seed"] + round(10 * call.get("strength", 0))
+        return Picture((mix % 256).astype(np.uint8), notes=("made up",) if call["seed"] == 99 else ())
+
+    def analogy(self, source, target, **call):
+        return [self._blend([source, target], {**call, "seed": call["seed"] + i}) for i in range(call["samples"])]
+
+    def sample(self, picture, **call):
+        return [self._blend([picture], {**call, "seed": call["seed"] + i}) for i in range(call["count"])]
+
+    def retarget(self, picture, size, **call):
+        return self._blend([picture], {**call, "size": size})
+
+    def refine(self, picture, patches_of, **call):
+        return self._blend([picture, patches_of], call)
+
+
+def resolve(name: str) -> str:
+    if name not in ("auto", "cpu"):
+        raise DeviceError(f"--device {name}: there is none here: use --device cpu")
+    return "cpu"
+
+
+if __name__ == "__main__":
+    from structkit_cli.__main__ import main
+
+    engine = FakeEngine()
+    engine.then = lambda call: time.sleep(float(sys.argv[1]))
+    engine.install(lambda owner, name, value, raising: setattr(owner, name, value), dict.__setitem__)
+    sys.exit(main(sys.argv[2:]))

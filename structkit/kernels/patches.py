@@ -1,19 +1,23 @@
-"""Patches of a picture as rows of a table, and the grid of positions they come from.
+"""Patches of a picture, as rows of a table or read in place, and the grid of positions they come from.
 
 Images are (C, *space): (C, H, W) for pictures, (C, T, H, W) for clips.  A patch has `patch` pixels per axis (an int, or one
-number per axis) and lies wholly inside, so that positions form a grid of `space - patch + 1`; row i is position i in row-major
-order, and holds D = C * prod(patch) values in the order channel, then space.
+number per axis) and lies wholly inside, so that positions form a grid of `space - patch + 1`; position i is the i-th in row-major
+order.  As a row a patch holds D = C * prod(patch) values in the order channel, then space.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from structkit.errors import OptionError
+
+Patch = int | Sequence[int]
 
 
 class Nearest(NamedTuple):
@@ -23,7 +27,7 @@ class Nearest(NamedTuple):
     distance: Tensor
 
 
-def patch_sides(patch: int | Sequence[int], axes: int) -> tuple[int, ...]:
+def patch_sides(patch: Patch, axes: int) -> tuple[int, ...]:
     """`patch` as one side per axis."""
     sides = (patch,) * axes if isinstance(patch, int) else tuple(patch)
     if len(sides) != axes or min(sides) < 1:
@@ -31,7 +35,7 @@ def patch_sides(patch: int | Sequence[int], axes: int) -> tuple[int, ...]:
     return sides
 
 
-def patch_grid(space: Sequence[int], patch: int | Sequence[int]) -> tuple[int, ...]:
+def patch_grid(space: Sequence[int], patch: Patch) -> tuple[int, ...]:
     """Number of patch positions along each axis of an image whose sides are `space`."""
     grid = tuple(side - p + 1 for side, p in zip(space, patch_sides(patch, len(space)), strict=True))
     if min(grid) < 1:
@@ -39,7 +43,7 @@ def patch_grid(space: Sequence[int], patch: int | Sequence[int]) -> tuple[int, .
     return grid
 
 
-def extract(image: Tensor, patch: int | Sequence[int]) -> Tensor:
+def extract(image: Tensor, patch: Patch) -> Tensor:
     """All overlapping patches of image (C, *space): (N, D), row-major positions."""
     axes = image.dim() - 1
     sides = patch_sides(patch, axes)
@@ -48,3 +52,30 @@ def extract(image: Tensor, patch: int | Sequence[int]) -> Tensor:
         image = image.unfold(axis, side, 1)
     order = (*range(1, axes + 1), 0, *range(axes + 1, 2 * axes + 1))
     return image.permute(order).reshape(math.prod(grid), -1)
+
+
+class PatchTable:
+    """Patches read in place: row i of `pixels` is pixel i with all its channels, next to each other in memory.
+
+    corner (grid positions,) is the pixel at which a patch starts, and offsets() walks over the pixels of a patch, so that pixel
+    `offset` of patch i is `pixels[corner[i] + flat]`.  Costs the image once, where the rows of all patches cost it D / C times.
+    """
+
+    def __init__(self, image: Tensor, patch: Patch) -> None:
+        channels, *space = image.shape
+        self.space, self.sides = tuple(space), patch_sides(patch, len(space))
+        self.grid = patch_grid(space, self.sides)
+        self.pixels = image.reshape(channels, -1).T.contiguous()
+        flat = torch.arange(math.prod(space), device=image.device).reshape(space)
+        self.corner = flat[tuple(slice(g) for g in self.grid)].reshape(-1)
+        self._strides = [math.prod(space[axis + 1 :]) for axis in range(len(space))]
+
+    def offsets(self) -> Iterator[tuple[tuple[int, ...], int]]:
+        """Each pixel of a patch: its coordinates in the patch, and how far it lies from the corner in `pixels`."""
+        for offset in itertools.product(*(range(side) for side in self.sides)):
+            yield offset, sum(o * stride for o, stride in zip(offset, self._strides, strict=True))
+
+    def rows(self, index: Tensor) -> Tensor:
+        """The patches at positions index (N,), as `extract` orders them: (N, D)."""
+        flat = torch.tensor([flat for _, flat in self.offsets()], device=index.device)
+        return self.pixels[self.corner[index][:, None] + flat].transpose(1, 2).reshape(len(index), -1)

@@ -1,92 +1,160 @@
-"""PatchMatch: approximate nearest patches by spreading good matches to neighbours."""
+"""PatchMatch: approximate nearest patches, found by spreading good matches to their neighbours.
+
+What: PatchMatch (Barnes et al., SIGGRAPH 2009) in the parallel order of VGPNN (Haim et al., ECCV 2022, sec. 3): every position at
+once takes its neighbours' matches, shifted, from 4 and then 1 pixels away, then random ones around its own.
+Laws: never worse than the initial field at any position; an exact field stays; the same generator state gives the same field.
+How: a candidate is judged by its 30 leading principal components, computed as a convolution, with norms and weight folded in:
+32 numbers, two cache lines, one product.  At the end the patches themselves decide between the field found and the initial one.
+Measured: tests/benchmarks/patchmatch.csv.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from structkit.errors import OptionError
-from structkit.kernels.patches import Nearest, extract, patch_grid
+from structkit.errors import InputError, OptionError
+from structkit.kernels.patches import Nearest, Patch, PatchTable
+
+COMPONENTS = 30  # 99 % of the energy of 7 x 7 colour patches
+SAMPLE = 2048  # key patches from which the components are computed
+STEPS = (4, 1)  # distances of the neighbours asked, px
 
 
+@torch.no_grad()
 def patchmatch(
     queries: Tensor,
     keys: Tensor,
     *,
-    patch: int | Sequence[int],
+    patch: Patch,
     weights: Tensor | None = None,
     init: Tensor | None = None,
-    iterations: int = 4,
+    iterations: int = 2,
     generator: torch.Generator,
 ) -> Nearest:
     """Approximate argmin_j weights[j] * mean((query patch i - key patch j)^2) over the patches of two images.
 
-    queries (C, *space), keys (C, *other space); weights (M,) per key patch; init: index (N,) or (*query grid) of a previous
-    field, or None for a random one; the result is never worse than it at any position.  Returns flat fields, (N,) each.
+    queries (C, *space), keys (C, *other space) float32; weights (M,) positive, per key patch; init: (N,) or (*query grid) int64
+    positions in the key grid, the field of a former iteration or level (see `upscale_field`), or None for a random one, which
+    needs about 8 iterations instead of 2.  Returns flat fields (N,) over the query grid, row-major.
+    Raises InputError for values that are not finite, OptionError for shapes that do not match.
     """
-    query_grid, key_grid = patch_grid(queries.shape[1:], patch), patch_grid(keys.shape[1:], patch)
-    count = math.prod(key_grid)
-    rows, table = extract(queries, patch), extract(keys, patch)
+    mine, theirs = PatchTable(queries, patch), PatchTable(keys, patch)
+    count = len(theirs.corner)
     if init is None:
-        init = torch.randint(count, (math.prod(query_grid),), generator=generator)
-    if init.numel() != len(rows) or int(init.min()) < 0 or int(init.max()) >= count:
-        raise OptionError(f"the initial field of a patch search has {init.numel()} entries: expected {len(rows)} indices below {count}")
-    index = init.reshape(query_grid).clone()
-    at = torch.stack(torch.meshgrid(*(torch.arange(g) for g in query_grid), indexing="ij"))
-    limit = torch.tensor(key_grid).reshape(-1, *(1,) * len(query_grid))
+        init = torch.randint(count, (len(mine.corner),), generator=generator, device=generator.device).to(keys.device)
+    seed = init.reshape(-1)
+    _check(queries, keys, weights, seed, len(mine.corner), count)
+    weights = torch.ones(count, device=keys.device) if weights is None else weights.float()
 
-    def score(candidate: Tensor) -> Tensor:
-        distance = (rows - table[candidate.reshape(-1)]).square().mean(1)
-        return (distance if weights is None else distance * weights[candidate.reshape(-1)]).reshape(query_grid)
-
-    best = score(index)
-
-    def propose(position: Tensor) -> None:
-        nonlocal best
-        position = torch.minimum(position.clamp(min=0), limit - 1)
-        candidate = torch.zeros_like(index)
-        for axis, side in enumerate(key_grid):
-            candidate = candidate * side + position[axis]
+    score = _Score(queries, keys, theirs, weights, generator)
+    moves = _moves(mine.grid, theirs.grid, generator)
+    index, best = seed, score(seed)
+    for move in moves * iterations:
+        candidate = move(index).remainder_(count)  # what leaves the key image comes in again elsewhere: one more random guess
         value = score(candidate)
-        better = value < best
-        index[better] = candidate[better]
-        best = torch.where(better, value, best)
+        index = torch.where(value < best, candidate, index)
+        best = torch.minimum(value, best)
 
-    for _ in range(iterations):
-        for step in (8, 4, 1):
-            for axis in range(len(query_grid)):
-                for shift in (step, -step):
-                    shifted = torch.stack(torch.unravel_index(index, key_grid)) - at
-                    propose(torch.roll(shifted, shift, axis + 1) + at)
-        radius = max(key_grid)
-        while radius >= 1:
-            noise = torch.randint(-radius, radius + 1, at.shape, generator=generator)
-            propose(torch.stack(torch.unravel_index(index, key_grid)) + noise)
-            radius //= 4
-    index = index.reshape(-1)
-    return Nearest(index, (rows - table[index]).square().mean(1))
+    before, after = (_distance(mine, theirs, field) for field in (seed, index))
+    better = after * weights[index] < before * weights[seed]
+    return Nearest(torch.where(better, index, seed), torch.where(better, after, before))
 
 
 def upscale_field(index: Tensor, *, queries: tuple[Sequence[int], Sequence[int]], keys: tuple[Sequence[int], Sequence[int]]) -> Tensor:
-    """A field of a coarse level as the seed of the next finer one.
+    """The field of a coarse level as the seed of the next finer one.
 
-    index (N,): a position of the coarse key grid per position of the coarse query grid.  queries, keys: (coarse grid, fine grid)
-    of the query and the key image.  Returns (N fine,) int64 positions of the fine key grid.  Queries between two coarse ones keep
-    their offset, so that a copied block stays a copied block.
+    index (N,): a position of the coarse key grid for each position of the coarse query grid.  queries, keys: (coarse, fine) patch
+    grid of the query and of the key image.  Returns (N fine,) int64 positions of the fine key grid.  Grids are matched corner to
+    corner; queries between two coarse ones keep their offset from the nearer one, so that a copied block stays a copied block.
     """
-    coarse = torch.stack(torch.unravel_index(index.reshape(tuple(queries[0])), tuple(keys[0])))
+    coarse = torch.unravel_index(index.reshape(tuple(queries[0])), tuple(keys[0]))
     near, rest = [], []
     for few, many in zip(*queries, strict=True):
-        exact = torch.arange(many, device=index.device) * ((few - 1) / max(1, many - 1))
+        exact = torch.arange(many, device=index.device, dtype=torch.float64) * ((few - 1) / max(1, many - 1))
         near.append(exact.round().long())
         rest.append((exact - near[-1]) * ((many - 1) / max(1, few - 1)))
-    picked = coarse[(slice(None), *torch.meshgrid(*near, indexing="ij"))]
-    result = torch.zeros_like(picked[0])
-    for axis, offset in enumerate(torch.meshgrid(*rest, indexing="ij")):
-        few, many = keys[0][axis], keys[1][axis]
-        position = picked[axis] * ((many - 1) / max(1, few - 1)) + offset
-        result = result * many + position.round().long().clamp(0, many - 1)
-    return result.reshape(-1)
+    offsets = torch.meshgrid(*rest, indexing="ij")
+    fine = torch.zeros([len(axis) for axis in near], dtype=torch.int64, device=index.device)
+    for position, offset, few, many in zip(coarse, offsets, *keys, strict=True):
+        moved = position[torch.meshgrid(*near, indexing="ij")] * ((many - 1) / max(1, few - 1)) + offset
+        fine = fine * many + moved.round().long().clamp_(0, many - 1)
+    return fine.reshape(-1)
+
+
+class _Score:
+    """Weighted squared distance between the leading components of each query and of a candidate key for it.
+
+    w |q - k|^2 = (w k, w |k|^2, w) . (-2 q, 1, |q|^2): one gathered row and one product per candidate.
+    """
+
+    def __init__(self, queries: Tensor, keys: Tensor, table: PatchTable, weights: Tensor, generator: torch.Generator) -> None:
+        sample = torch.randint(len(table.corner), (SAMPLE,), generator=generator, device=generator.device).to(keys.device)
+        rows = table.rows(sample)
+        mean = rows.mean(0)
+        axes = torch.linalg.eigh((rows - mean).T @ (rows - mean)).eigenvectors[:, -COMPONENTS:]
+        q, k = (_project(image, axes, table.sides) - mean @ axes for image in (queries, keys))
+        ones = torch.ones(len(q), 1, device=q.device)
+        self.keys = torch.cat([k, k.square().sum(1, keepdim=True), torch.ones(len(k), 1, device=k.device)], 1) * weights[:, None]
+        self.queries = torch.cat([-2 * q, ones, q.square().sum(1, keepdim=True)], 1)
+        self.gathered, self.ones = torch.empty_like(self.queries), torch.ones(self.queries.shape[1], device=q.device)
+
+    def __call__(self, index: Tensor) -> Tensor:
+        torch.index_select(self.keys, 0, index, out=self.gathered)
+        return self.gathered.mul_(self.queries) @ self.ones
+
+
+def _project(image: Tensor, axes: Tensor, sides: tuple[int, ...]) -> Tensor:
+    """All patches of the image times axes (D, components), as a convolution: (N, components)."""
+    convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(sides)]
+    filters = axes.T.reshape(-1, len(image), *sides)
+    return convolve(image[None], filters)[0].flatten(1).T.contiguous()
+
+
+def _moves(queries: Sequence[int], keys: Sequence[int], generator: torch.Generator) -> list[Callable[[Tensor], Tensor]]:
+    """Functions from a field to candidates: the neighbours' matches moved along with them, then random ones ever closer."""
+    strides = [math.prod(keys[axis + 1 :]) for axis in range(len(keys))]
+
+    def neighbour(axis: int, step: int) -> Callable[[Tensor], Tensor]:
+        return lambda field: torch.roll(field.view(*queries), step, axis).view(-1) + step * strides[axis]
+
+    def jump(scale: int) -> Callable[[Tensor], Tensor]:
+        def candidates(field: Tensor) -> Tensor:
+            for side, stride in zip(keys, strides, strict=True):
+                reach = max(1, side // scale)
+                noise = torch.randint(-reach, reach + 1, field.shape, generator=generator, device=generator.device)
+                field = field + noise.to(field.device) * stride
+            return field
+
+        return candidates
+
+    near = [neighbour(axis, sign * step) for step in STEPS for axis in range(len(keys)) for sign in (1, -1)]
+    scales = [4**n for n in range(math.ceil(math.log(max(keys), 4)) + 1)]
+    return near + [jump(scale) for scale in scales]
+
+
+def _distance(queries: PatchTable, keys: PatchTable, index: Tensor) -> Tensor:
+    """(N,) exact mean squared distance of each query patch to its key patch, one pixel of the patch at a time."""
+    corner, picked = keys.corner[index], queries.pixels.new_empty(len(index), queries.pixels.shape[1])
+    total, mine, theirs = torch.zeros_like(picked), torch.empty_like(picked), torch.empty_like(corner)
+    for (_, here), (_, there) in zip(queries.offsets(), keys.offsets(), strict=True):
+        torch.index_select(queries.pixels, 0, queries.corner + here, out=mine)
+        torch.index_select(keys.pixels, 0, torch.add(corner, there, out=theirs), out=picked)
+        total.addcmul_(picked.sub_(mine), picked)
+    return total.sum(1) / (total.shape[1] * math.prod(queries.sides))
+
+
+def _check(queries: Tensor, keys: Tensor, weights: Tensor | None, seed: Tensor, positions: int, count: int) -> None:
+    if len(queries) != len(keys):
+        raise OptionError(f"images of {len(queries)} and {len(keys)} channels have no common patches")
+    if weights is not None and weights.shape != (count,):
+        raise OptionError(f"{tuple(weights.shape)} weights for {count} key patches: expected one per patch")
+    if seed.numel() != positions or int(seed.min()) < 0 or int(seed.max()) >= count:
+        raise OptionError(f"an initial field of {seed.numel()} entries: expected {positions}, each a key patch from 0 to {count - 1}")
+    for name, values in (("queries", queries), ("keys", keys), ("weights", weights)):
+        if values is not None and not values.isfinite().all():
+            raise InputError(f"the {name} of a patch search hold values that are not finite")

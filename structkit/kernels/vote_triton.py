@@ -1,0 +1,57 @@
+"""Voting on CUDA: each output value gathers what covers it, so that nothing is added twice or in an uncertain order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+PIXELS = 256  # outputs per program
+
+
+def gather_votes(pixels: Tensor, space: Sequence[int], corner: Tensor, grid: Sequence[int], profiles: Sequence[Tensor]) -> Tensor:
+    """pixels (source pixels, C) of an image with sides `space`, corner (N,) the first source pixel of the patch chosen at each
+    position of `grid`, profiles the window's float64 weights per axis.  Returns (C, *(grid + side - 1)), the dtype of pixels.
+
+    At most three axes; fewer are led by axes of length 1.
+    """
+    lead = 3 - len(grid)
+    one = torch.ones(1, dtype=torch.float64, device=pixels.device)
+    space, grid, profiles = (1,) * lead + tuple(space), (1,) * lead + tuple(grid), [one] * lead + list(profiles)
+    sides = [len(line) for line in profiles]
+    size = [g + side - 1 for g, side in zip(grid, sides, strict=True)]
+    count, channels = math.prod(size), pixels.shape[1]
+    result = torch.empty(channels, *size[lead:], dtype=pixels.dtype, device=pixels.device)
+    launch = (triton.cdiv(count, PIXELS), channels)
+    _gather[launch](pixels, corner, *profiles, result, count, *grid, *size[1:], *space[1:], channels, *sides, PIXELS=PIXELS)
+    return result
+
+
+@triton.jit
+def _gather(
+    pixels, corner, line_t, line_h, line_w, result,
+    COUNT, GT, GH, GW, H, W, SOURCE_H, SOURCE_W, CHANNELS, PT, PH, PW, PIXELS: tl.constexpr,
+):  # fmt: skip
+    pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
+    channel = tl.program_id(1)
+    t, h, w = pixel // (H * W), pixel // W % H, pixel % W
+    total = tl.zeros((PIXELS,), tl.float64)
+    norm = tl.zeros((PIXELS,), tl.float64)
+    for dt in range(PT):
+        for dh in range(PH):
+            for dw in range(PW):
+                gt, gh, gw = t - dt, h - dh, w - dw  # the patch that covers this pixel with its pixel (dt, dh, dw)
+                inside = (gt >= 0) & (gt < GT) & (gh >= 0) & (gh < GH) & (gw >= 0) & (gw < GW) & (pixel < COUNT)
+                source = tl.load(corner + (gt * GH + gh) * GW + gw, mask=inside, other=0)
+                source += (dt * SOURCE_H + dh) * SOURCE_W + dw
+                value = tl.load(pixels + source * CHANNELS + channel, mask=inside, other=0.0)
+                weight = tl.load(line_t + dt) * tl.load(line_h + dh) * tl.load(line_w + dw)
+                weight = tl.where(inside, weight, 0.0)
+                total += weight * value.to(tl.float64)
+                norm += weight
+    value = (total / tl.where(pixel < COUNT, norm, 1.0)).to(result.dtype.element_ty)
+    tl.store(result + channel.to(tl.int64) * COUNT + pixel, value, mask=pixel < COUNT)

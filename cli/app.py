@@ -40,7 +40,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for page in (analogy, sample, retarget, refine):
+VERBS = (analogy, sample, retarget, refine)
+for page in VERBS:
     app.command(cls=Verb, epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": f"STRUCTKIT_{page.__name__.upper()}"})(verb(page))
 
 

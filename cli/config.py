@@ -45,10 +45,8 @@ def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str
         name = key.replace("-", "_")
         if name not in parameters:
             raise typer.BadParameter(f"{path} sets {key!r}, which {ctx.info_name} does not have{_nearest(name, parameters)}")
-        if isinstance(value, bool) != parameters[name].is_flag and not isinstance(value, str):
+        if not isinstance(value, str | int | float) or (isinstance(value, bool) != parameters[name].is_flag and not isinstance(value, str)):
             raise typer.BadParameter(f"{path} sets {key!r} to {json.dumps(value, default=str)}, of the wrong type")
-        if not isinstance(value, bool | int | float | str):
-            raise typer.BadParameter(f"{path} sets {key!r} to something that is no text, number, true or false")
         checked[name] = value
     return checked
 

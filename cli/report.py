@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from structkit.errors import OutputError
+
 
 class PipeClosed(Exception):
     """Whoever read our stdout is gone: end quietly."""
@@ -31,13 +33,15 @@ def tell(text: str) -> None:
 
 
 def emit(data: bytes) -> None:
-    """Bytes on stdout, at once."""
+    """Bytes on stdout, at once.  Raises PipeClosed, or OutputError for a full disk behind it."""
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-    except BrokenPipeError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter complains when it flushes at its end
-        raise PipeClosed from error
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter fails once more when it flushes at its end
+        if isinstance(error, BrokenPipeError):
+            raise PipeClosed from error
+        raise OutputError(f"standard output: {error.strerror or error}") from error
 
 
 class Report:

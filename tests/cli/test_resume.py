@@ -1,0 +1,239 @@
+"""Batches that are run again: the manifest decides what is trusted, never a bare file name."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from structkit_cli.__main__ import main
+from structkit_cli.manifest import NAME
+
+from .conftest import paint
+
+SLOW_ENGINE = Path(__file__).with_name("fake_engine.py")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture
+def batch(run, tmp_path):
+    """Run a batch of three with one target."""
+    for i in (1, 2, 3):
+        paint(tmp_path / f"in/{i}.png", i)
+    paint(tmp_path / "target.png", 9)
+    return lambda *more: run("analogy", "in", "target.png", "-o", "out", *more)
+
+
+def test_the_second_run_skips_all_and_says_so(batch, engine, tmp_path):
+    assert batch().paths == ["out/1.png", "out/2.png", "out/3.png"]
+    before = contents(tmp_path / "out")
+    ran = batch()
+    assert (ran.code, ran.paths, len(engine.calls), contents(tmp_path / "out")) == (0, [], 3, before)
+    assert "0 written, 3 skipped" in ran.err
+
+
+def test_what_was_deleted_is_made_again(batch, tmp_path):
+    batch()
+    before = contents(tmp_path / "out")
+    (tmp_path / "out/2.png").unlink()
+    assert batch().paths == ["out/2.png"]
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_changed_input_is_done_again_and_a_touched_one_is_not(batch, tmp_path):
+    batch()
+    paint(tmp_path / "in/2.png", 7)
+    os.utime(tmp_path / "in/3.png")
+    assert batch().paths == ["out/2.png"]
+    paint(tmp_path / "target.png", 8)
+    assert len(batch().paths) == 3
+
+
+@pytest.mark.parametrize("option", [("--strength", "0.6"), ("--seed", "1"), ("--size", "4x4"), ("--dtype", "float32")])
+def test_changed_options_are_done_again(batch, tmp_path, option):
+    batch()
+    assert len(batch(*option).paths) == 3
+    assert batch(*option).paths == []
+
+
+def test_options_that_do_not_change_the_bytes_do_not_count(batch):
+    batch()
+    assert batch("--device", "cpu", "--quiet").paths == []
+
+
+def test_a_file_that_is_not_ours_is_kept_and_its_input_fails(batch, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/2.png").write_bytes(b"mine")
+    ran = batch()
+    assert (ran.code, ran.paths) == (1, ["out/1.png", "out/3.png"])
+    assert "out/2.png exists and is not as structkit wrote it: move it away, or say --exists overwrite" in ran.err
+    assert (tmp_path / "out/2.png").read_bytes() == b"mine"
+
+
+def test_an_output_of_ours_that_somebody_changed_is_kept(batch, tmp_path):
+    batch()
+    (tmp_path / "out/2.png").write_bytes(b"retouched")
+    ran = batch("--strength", "0.6")
+    assert (ran.code, ran.paths, (tmp_path / "out/2.png").read_bytes()) == (1, ["out/1.png", "out/3.png"], b"retouched")
+
+
+def test_a_file_that_appears_during_the_work_is_kept(batch, engine, tmp_path):
+    engine.then = lambda call: (tmp_path / "out/1.png").write_bytes(b"mine")
+    ran = batch()
+    assert (ran.code, (tmp_path / "out/1.png").read_bytes()) == (1, b"mine")
+
+
+def test_overwrite_does_all_again_and_is_trusted_afterwards(batch, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/2.png").write_bytes(b"theirs")
+    assert len(batch("--exists", "overwrite").paths) == 3
+    assert len(batch("--exists", "overwrite").paths) == 3
+    assert batch().paths == []
+
+
+def test_error_refuses_a_batch_before_any_work(batch, engine, tmp_path):
+    assert batch("--exists", "error").code == 0
+    (tmp_path / "out/1.png").unlink()
+    ran = batch("--exists", "error")
+    assert (ran.code, len(engine.calls)) == (2, 3)
+
+
+def test_one_picture_leaves_no_manifest_unless_asked(run, pair, engine, tmp_path):
+    run("analogy", *pair, "-o", "a/x.png", "--exists", "overwrite")
+    assert list(contents(tmp_path / "a")) == ["x.png"]
+    run("analogy", *pair, "-o", "b/x.png", "--exists", "skip")
+    assert list(contents(tmp_path / "b")) == [NAME, "x.png"]
+    assert run("analogy", *pair, "-o", "b/x.png", "--exists", "skip").paths == []
+    run("analogy", *pair, "-o", "b/x.png", "--exists", "overwrite", "--seed", "1")  # a manifest that is there is kept up
+    assert run("analogy", *pair, "-o", "b/x.png", "--exists", "skip", "--seed", "1").paths == []
+
+
+def test_the_manifest_has_no_times_and_is_sorted(batch, tmp_path):
+    batch()
+    records = [json.loads(line) for line in (tmp_path / "out" / NAME).read_bytes().splitlines()]
+    assert [r["output"] for r in records] == ["1.png", "2.png", "3.png"]
+    assert all(r.keys() == {"output", "made_from", "sha256"} for r in records)
+
+
+def test_samples_that_are_missing_are_made_and_the_others_kept(batch, engine, tmp_path):
+    batch("--samples", "3", "--compare", "strips")
+    before, strips = contents(tmp_path / "out"), contents(tmp_path / "strips")
+    (tmp_path / "out/2-2.png").unlink()
+    engine.calls.clear()
+    assert batch("--samples", "3", "--compare", "strips").paths == ["out/2-2.png"]
+    assert len(engine.calls) == 1
+    (tmp_path / "strips/1.png").unlink()
+    assert batch("--samples", "3", "--compare", "strips").paths == ["strips/1.png"]
+    assert (contents(tmp_path / "out"), contents(tmp_path / "strips")) == (before, strips)
+
+
+def test_a_journal_that_was_cut_anywhere_is_read(batch, tmp_path):
+    batch()
+    whole, journal = contents(tmp_path / "out"), tmp_path / "out" / NAME
+    for cut in range(0, len(whole[NAME]), 37):
+        journal.write_bytes(whole[NAME][:cut])
+        for i in (1, 2, 3):  # an output never is there without its record
+            if f'"output":"{i}.png"'.encode() not in b"".join(line for line in whole[NAME][:cut].splitlines() if line.endswith(b"}")):
+                (tmp_path / f"out/{i}.png").unlink(missing_ok=True)
+        assert batch("--quiet").code == 0
+        assert contents(tmp_path / "out") == whole
+
+
+def test_a_record_whose_file_never_came_is_void(batch, tmp_path):
+    batch()
+    whole, journal = contents(tmp_path / "out"), tmp_path / "out" / NAME
+    later = {**json.loads(whole[NAME].splitlines()[0]), "sha256": "0" * 64, "made_from": "1" * 64}
+    journal.write_bytes(whole[NAME] + json.dumps(later).encode() + b"\n\x00\xff junk\n[1]\n")
+    assert batch().paths == []
+    assert contents(tmp_path / "out") == whole
+
+
+def test_unfinished_files_of_dead_runs_are_removed_and_those_of_living_runs_are_not(batch, run, tmp_path):
+    batch()
+    whole, left = contents(tmp_path / "out"), tmp_path / "out/.structkit-0123456789abcdef.png"
+    left.write_bytes(b"half")
+    holder = os.open(tmp_path / "out", os.O_RDONLY)
+    fcntl = pytest.importorskip("fcntl")
+    fcntl.flock(holder, fcntl.LOCK_SH)  # as another run does
+    batch()
+    assert left.exists()
+    os.close(holder)
+    batch()
+    assert contents(tmp_path / "out") == whole
+
+
+def slow(folder: Path, *arguments: str, seconds: float = 0.02) -> subprocess.Popen:
+    command = [sys.executable, str(SLOW_ENGINE), str(seconds), *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_killed_at_each_step_and_started_again_it_ends_in_the_same_files(run, engine, pair, tmp_path, monkeypatch):
+    """Each moment between two steps that reach the disk: a child dies there, then the same command runs to its end."""
+    arguments = ["sample", *pair, "-n", "1", "-o", "out/", "--quiet"]
+    run(*arguments)
+    whole = contents(tmp_path / "out")
+    for step in range(1, 99):
+        shutil.rmtree(tmp_path / "out")
+        (child := os.fork()) or die_before_step(step, arguments, monkeypatch)
+        died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert run(*arguments).code == 0
+        assert contents(tmp_path / "out") == whole, f"killed before step {step}"
+        if died == 0:
+            break
+    assert step > 10
+
+
+def die_before_step(step: int, arguments: list[str], monkeypatch) -> None:
+    """In a child process: run the command, and end as kill -9 does before its n-th write-out, renaming or removal."""
+    steps = itertools.count(1)
+
+    def lethal(function):
+        return lambda *given, **named: os._exit(9) if next(steps) == step else function(*given, **named)
+
+    for name in ("fsync", "replace", "unlink", "rmdir", "mkdir"):
+        monkeypatch.setattr(os, name, lethal(getattr(os, name)))
+    os._exit(main(arguments))
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_files(tmp_path):
+    for i in range(20):
+        paint(tmp_path / f"in/{i % 3}/{i}.png", i, side=48)
+    paint(tmp_path / "target.png", 99, side=48)
+    arguments = ("analogy", "in", "target.png", "--compare", "strips")
+    assert slow(tmp_path, *arguments, "-o", "calm", "--exists", "skip", seconds=0).wait() == 0
+    whole, strips = contents(tmp_path / "calm"), contents(tmp_path / "strips")
+    for path in (tmp_path / "strips").rglob("*.*"):
+        path.unlink()
+    kills = 0
+    for wait in (0.0, 0.004, 0.009, 0.013, 0.03, 0.05, 0.08, 0.11):
+        run = slow(tmp_path, *arguments, "-o", "killed")
+        line = run.stdout.readline()  # the first output of this run is there
+        time.sleep(wait)
+        run.send_signal(signal.SIGKILL)
+        kills += run.wait() == -signal.SIGKILL and line != b""
+    assert kills >= 6
+    assert 0 < sum(name.endswith(".png") for name in contents(tmp_path / "killed")) < 20
+    assert slow(tmp_path, *arguments, "-o", "killed", seconds=0).wait() == 0
+    assert (contents(tmp_path / "killed"), contents(tmp_path / "strips")) == (whole, strips)
+
+
+def test_two_runs_at_once_share_a_folder(tmp_path):
+    for i in range(6):
+        paint(tmp_path / f"a/{i}.png", i)
+        paint(tmp_path / f"b/{i + 6}.png", i)
+    runs = [slow(tmp_path, "sample", name, "-n", "1", "-o", "out") for name in ("a", "b")]
+    assert [run.wait() for run in runs] == [0, 0]
+    assert [slow(tmp_path, "sample", name, "-n", "1", "-o", "out").communicate()[0] for name in ("a", "b")] == [b"", b""]
+    assert len(json.loads(f"[{','.join((tmp_path / 'out' / NAME).read_text().splitlines())}]")) == 12

@@ -52,7 +52,9 @@ class Metadata:
 def kept_metadata(image: Image.Image) -> Metadata:
     """Apply the rule to an opened picture.  Raises whatever Pillow raises on a broken EXIF block."""
     tags = image.getexif()
-    return Metadata(_resolution(image, tags), _kept(tags, KEPT), _kept(tags.get_ifd(EXIF_IFD), KEPT_EXIF))
+    metadata = Metadata(_resolution(image, tags), _kept(tags, KEPT), _kept(tags.get_ifd(EXIF_IFD), KEPT_EXIF))
+    metadata.tags().tobytes()  # fails here, and not in the writer, where a value does not fit its tag
+    return metadata
 
 
 def into_png(png: bytes, metadata: Metadata) -> bytes:

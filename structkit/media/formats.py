@@ -33,6 +33,11 @@ class Format:
     has_quality: bool = False
     has_exif: bool = True
 
+    @property
+    def label(self) -> str:
+        """The name as messages write it."""
+        return self.name.replace("WEBP", "WebP")
+
     def open(self, data: bytes) -> ImageFile.ImageFile:
         """Parse the header.  Raises whatever Pillow raises."""
         plugin = self.reader.removesuffix("File").removesuffix("Image") + "ImagePlugin"
@@ -69,7 +74,7 @@ FORMATS = (
     Format("GIF", (".gif",), lambda h: h[:6] in (b"GIF87a", b"GIF89a"), "GifImageFile", 65535, has_exif=False),
     Format("AVIF", (".avif",), _is_avif, "AvifImageFile", 65535, has_quality=True),
 )
-NAMES = ", ".join(f.name.replace("WEBP", "WebP") for f in FORMATS)
+NAMES = ", ".join(f.label for f in FORMATS)
 SUFFIXES = tuple(suffix for f in FORMATS for suffix in f.suffixes)
 
 

@@ -88,10 +88,12 @@ def read_picture(source: Source, *, name: str | None = None, max_pixels: int = M
             found = raster.decode(data, format, name, max_pixels)
         except StructkitError:
             raise
+        except Image.DecompressionBombError as error:  # WebP's reader has a limit of its own, above ours
+            raise InputError(f"{name}: {one_line(error)}; shrink it") from error
         except Exception as error:  # a decoder's reaction to foreign bytes is not foreseeable
             fact = one_line(error) or type(error).__name__
-            raise InputError(f"{name}: damaged or truncated {format.name} ({fact}); copy or export it again from the original") from error
-    notes = (*found.notes, *(f"the {format.name} reader says: {one_line(w.message)}" for w in caught))
+            raise InputError(f"{name}: damaged or truncated {format.label} ({fact}); copy or export it again from the original") from error
+    notes = (*found.notes, *(f"the {format.label} reader says: {one_line(w.message)}" for w in caught))
     return Picture(found.pixels, found.alpha, name, tuple(dict.fromkeys(notes)), found.metadata)
 
 
@@ -115,15 +117,15 @@ def write_picture(picture: Picture, path: str | Path, *, quality: int | None = N
 
 def _encode(picture: Picture, format: Format, quality: int | None, keep_metadata: bool, where: str | Path) -> bytes:
     if quality is not None and not format.has_quality:
-        raise OptionError(f"{where}: quality does not apply to {format.name}; it applies to JPEG, WebP and AVIF; leave it out")
+        raise OptionError(f"{where}: quality does not apply to {format.label}; it applies to JPEG, WebP and AVIF; leave it out")
     if quality is not None and not 1 <= quality <= 100:
         raise OptionError(f"{where}: quality {quality}; it goes from 1 to 100")
     if max(picture.width, picture.height) > format.max_side:
-        fact = f"{picture.width} x {picture.height} pixels, over the {format.max_side} a side that {format.name} can hold"
+        fact = f"{picture.width} x {picture.height} pixels, over the {format.max_side} a side that {format.label} can hold"
         raise OutputError(f"{where}: {fact}; write .png or .tif")
     if not format.alpha and picture.alpha is not None:
         if picture.alpha.min() < np.iinfo(picture.alpha.dtype).max:
-            raise OutputError(f"{where}: {format.name} cannot hold transparency; write .png, .webp, .tif, .avif or .gif")
+            raise OutputError(f"{where}: {format.label} cannot hold transparency; write .png, .webp, .tif, .avif or .gif")
         picture = replace(picture, alpha=None)
     metadata = picture.metadata if keep_metadata else Metadata()
     try:
@@ -136,7 +138,7 @@ def _encode(picture: Picture, format: Format, quality: int | None, keep_metadata
         return into_tiff(data, metadata) if format.name == "TIFF" else data
     except Exception as error:  # an encoder's refusal; everything that is the caller's was checked above
         fact = one_line(error) or type(error).__name__
-        raise OutputError(f"{where}: cannot be encoded as {format.name} ({fact}); write .png") from error
+        raise OutputError(f"{where}: cannot be encoded as {format.label} ({fact}); write .png") from error
 
 
 def _image(picture: Picture, format: Format) -> Image.Image:

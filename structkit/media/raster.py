@@ -41,7 +41,7 @@ def decode(data: bytes, format: Format, name: str, max_pixels: int) -> Raster:
     stored = _orientation(image.tag_v2) if format.name == "TIFF" else 1  # Pillow turns a TIFF while it loads, and forgets the tag
     image.load()
     if not format.is_whole(data):
-        raise InputError(f"{name}: truncated {format.name}, its end is missing; copy or export it again from the original")
+        raise InputError(f"{name}: truncated {format.label}, its end is missing; copy or export it again from the original")
     notes: list[str] = []
     try:
         metadata, turn = kept_metadata(image), _orientation(image.getexif())

@@ -98,7 +98,7 @@ def test_an_rgb_profile_on_a_grey_picture(levels, saved, rgb_profile):
 
 
 def test_a_lab_profile(saved, builtin_profile):
-    image = Image.fromarray(np.full((4, 4, 3), (128, 0, 0), np.uint8), "LAB")
+    image = Image.frombytes("LAB", (4, 4), bytes((128, 0, 0)) * 16)
     back = read_picture(saved(image, "TIFF", icc_profile=builtin_profile("LAB")))
     assert np.abs(back.pixels.astype(int) - 119).max() <= 1 and len(back.notes) == 1
 

@@ -113,7 +113,7 @@ class _Batch:
             except Exception as error:
                 if os.environ.get("STRUCTKIT_DEBUG"):
                     traceback.print_exc()
-                failed.append(exit_code(error))
+                failed.append(1 if isinstance(error, OutputError) else exit_code(error))
                 self.report.record(_record(task, [*left, *task.outputs][0], "failed", device=self.report.device, error=_fact(task, error)))
                 if self._concerns_all(error):
                     return exit_code(error)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 from structkit_cli import config
+from typer.core import TyperCommand
 
 from structkit.configs import Config, option
 from structkit.errors import OptionError
@@ -51,7 +52,7 @@ class Running(Config):
     print_config: bool = option(False, "print the options as they would be used, as TOML for --config, and stop")
 
 
-class Verb(typer.core.TyperCommand):
+class Verb(TyperCommand):
     """A command whose arguments are not asked for when it is only to print its configuration."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:

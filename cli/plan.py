@@ -49,9 +49,9 @@ class Place:
         self.folder = Path(named or ".") if self.is_folder else Path(named).parent  # type: ignore[arg-type]
         self.stem: str | None = None
         if self.is_folder:
-            if many and not named:
+            if many and not named and not self.stdout:
                 raise OptionError(f"there may be several outputs: name a folder for them with {flag} FOLDER/")
-            if many and not named.endswith("/") and not os.path.isdir(named) and Path(named).suffix.lower() in SUFFIXES:  # type: ignore
+            if many and named and not named.endswith("/") and not os.path.isdir(named) and Path(named).suffix.lower() in SUFFIXES:
                 raise OptionError(f"{flag} {named} is a file, and there may be several outputs: name a folder, such as {Path(named).stem}/")
             self.format = format or "png"
             self.suffix = format_of(self.format).suffixes[0]

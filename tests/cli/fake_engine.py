@@ -32,8 +32,8 @@ class FakeEngine:
 
     def _blend(self, pictures: list[Picture], call: dict) -> Picture:
         self.calls.append(call)
+        call["progress"](0.5, "level 1")
         self.then(call)
-        call.get("progress", lambda fraction, note: None)(0.5, "level 1")
         first, last = pictures[0].pixels.astype(int), pictures[-1].pixels.astype(int)
         mix = 2 * first + np.resize(last, first.shape) + call["seed"] + round(10 * call.get("strength", 0))
         return Picture((mix % 256).astype(np.uint8), notes=("made up",) if call["seed"] == 99 else ())

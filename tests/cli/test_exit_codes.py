@@ -61,6 +61,7 @@ def test_1_when_all_that_is_left_fails_but_another_was_done_before(run, pair, tm
         (["sample", "house.png", "-o", "out.xyz"], "--output out.xyz has a suffix that names no format"),
         (["sample", "house.png", "-o", "o.png", "--format", "gif"], "--output o.png says png and --format says gif: change one of them"),
         (["sample", "house.png", "--quality", "9"], "--quality means nothing for png"),
+        (["sample", ".", "-n", "1", "-o", "-"], "--output - writes one picture to stdout, and there are 2: name a folder"),
         (["sample", "house.png", "-o", "-"], "--output - writes one picture to stdout, and there are 4"),
         (["sample", "house.png", "-n", "1", "-o", "-", "--json"], "--json and --output - would both write to stdout"),
         (["sample", "house.png", "-n", "1", "-o", "-", "--exists", "skip"], "--exists means nothing with --output -"),

@@ -31,29 +31,35 @@ def start(*arguments: str, code: str = "", env: dict | None = None) -> tuple[int
 NO_TORCH = "assert 'torch' not in sys.modules, 'torch was imported'"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (["--version"], 0),
-        (["--help"], 0),
-        (["analogy", "--help"], 0),
-        (["analogy", "--print-config"], 0),
-        (["nonsense"], 2),
-        (["analogy"], 2),
-        (["analogy", "a.png", "b.png", "--strength", "9"], 2),
-        (["analogy", "a.png", "b.png", "--size", "big"], 2),
-        (["analogy", ".", "b.png"], 2),
-    ],
-)
-def test_help_and_usage_errors_come_at_once_and_without_torch(arguments, expected):
-    code, err, seconds = start(*arguments, code=NO_TORCH)
-    assert code == expected, err
-    limit = 0.3 if "--help" not in arguments or arguments == ["--help"] else 0.5
-    assert min(seconds, *(start(*arguments)[2] for _ in range(2 if seconds > limit else 0)), 9) < limit
+USAGE_ERRORS = [
+    ["nonsense"],
+    ["analogy"],
+    ["analogy", "a.png", "b.png", "--strength", "9"],
+    ["analogy", "a.png", "b.png", "--size", "big"],
+    ["analogy", ".", "b.png"],
+]
 
 
-def test_that_check_can_fail():
-    code, err, _ = start("--version", code=f"import torch; {NO_TORCH}")
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], *USAGE_ERRORS], ids=" ".join)
+def test_help_and_usage_errors_come_at_once_and_without_torch(arguments):
+    fastest = 9.0
+    for _ in range(8):  # processor seconds, and the best of a few: others may be at work on this machine
+        code, err, seconds = start(*arguments, code=NO_TORCH)
+        assert code == (2 if arguments in USAGE_ERRORS else 0), err
+        if (fastest := min(fastest, seconds)) < 0.3:
+            return
+    raise AssertionError(f"{fastest:.2f} s")
+
+
+@pytest.mark.parametrize("arguments", [["analogy", "--help"], ["analogy", "--print-config"]], ids=" ".join)
+def test_what_only_prints_does_not_load_torch(arguments):
+    code, err, _ = start(*arguments, code=NO_TORCH)
+    assert code == 0, err
+
+
+def test_that_check_can_fail(tmp_path):
+    (tmp_path / "torch.py").touch()  # to import the real one takes seconds
+    code, err, _ = start("--version", code=f"import torch; {NO_TORCH}", env={"PYTHONPATH": str(tmp_path)})
     assert code == 1 and "torch was imported" in err
 
 
@@ -119,7 +125,7 @@ def on_a_terminal(folder, env: dict, *arguments: str) -> str:
     """stderr of a run that has a terminal for it."""
     master, slave = pty.openpty()
     run = subprocess.Popen(
-        [sys.executable, str(SLOW_ENGINE), "0.3", *arguments],
+        [sys.executable, str(SLOW_ENGINE), "0.15", *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=slave,

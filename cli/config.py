@@ -33,7 +33,8 @@ def read_into(ctx: typer.Context, value: str | None) -> str | None:
     unknown = [name for name, table in tables.items() if isinstance(table, dict) and name not in verbs]
     if unknown:
         raise typer.BadParameter(f"{value} has a table [{unknown[0]}] that is no verb: the verbs are {', '.join(verbs)}")
-    options = {name: v for name, v in tables.items() if not isinstance(v, dict)} | tables.get(ctx.info_name, {})
+    own = tables.get(ctx.info_name)
+    options = {name: v for name, v in tables.items() if not isinstance(v, dict)} | (own if isinstance(own, dict) else {})
     ctx.default_map = _checked(ctx, value, options)
     return value
 

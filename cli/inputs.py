@@ -129,7 +129,7 @@ def _walk(folder: Path, skipped: frozenset[Path], above: tuple[Path, ...]) -> It
     try:
         entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=natural)
     except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}: it cannot be listed") from error
+        raise OptionError(f"{folder}: {error.strerror}: it cannot be listed; change its rights, or leave it out") from error
     for entry in entries:
         if entry.is_dir():
             yield from _walk(entry, skipped, (*above, real))

@@ -70,6 +70,7 @@ def test_the_printed_configuration_reads_back_to_itself(run, file):
         ("both = 1", "c.toml sets 'both' to 1, of the wrong type"),
         ("size = [1, 2]", "c.toml sets 'size' to [1, 2], of the wrong type"),
         ("config = 'c.toml'", "c.toml sets 'config', which analogy does not have"),
+        ("analogy = 1", "c.toml sets 'analogy', which analogy does not have"),
         ("a = ", "c.toml is not TOML"),
     ],
 )

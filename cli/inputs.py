@@ -83,6 +83,8 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = ()) ->
     skipped = frozenset(Path(folder).resolve() for folder in leave_out if folder not in (None, "-"))  # type: ignore[arg-type]
     found = Gathered(many=len(arguments) > 1)
     for argument in arguments:
+        if not argument:
+            raise OptionError("an input is the empty text: name a file, or . for the current folder")
         if argument.startswith("@") and len(argument) > 1:
             found.many = True
             for line in _lines(argument[1:]):

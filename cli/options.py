@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from enum import Enum
 from typing import Annotated, Any, get_args, get_type_hints
@@ -50,6 +51,11 @@ class Running(Config):
     quiet: bool = option(False, "no progress and no summary; errors are still told")
     config: str | None = named(None, "TOML file that sets any of these options", "FILE.toml", config.read_into)
     print_config: bool = option(False, "print the options as they would be used, as TOML for --config, and stop")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?|mps", self.device):
+            raise OptionError(f"--device is {self.device!r}: choose auto, cpu, cuda, cuda:0 (or another number) or mps")
 
 
 class Verb(TyperCommand):

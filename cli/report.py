@@ -9,7 +9,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from structkit.errors import OutputError
@@ -63,6 +64,15 @@ class Report:
         if self.bar:
             self.bar.stop()
 
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Take the bar away while something else is written to what may be the same terminal."""
+        if self.bar:
+            self.bar.stop()
+        yield
+        if self.bar:
+            self.bar.start()
+
     def progress(self, fraction: float, note: str = "") -> None:
         """How far the work on the present task is, 0 to 1."""
         if self.bar:
@@ -77,16 +87,17 @@ class Report:
         """One output was written or skipped, or its input failed."""
         status, name = record["status"], record["output"]
         self.counts[status] += 1
-        for warning in record["warnings"]:
-            tell(f"warning: {name}: {warning}")
-        if status == "failed":
-            tell(f"error: {record['error']}")
-        elif status == "written" and self.total > 1 and not (self.quiet or self.bar):
-            tell(f"[{self.done + 1}/{self.total}] {name} {record['ms'] / 1000:.1f} s")
-        if self.as_json:
-            emit(json.dumps({"record": "output", **record}).encode() + b"\n")
-        elif status == "written" and self.paths:
-            emit(os.fsencode(name) + b"\n")
+        with self._aside():
+            for warning in record["warnings"]:
+                tell(f"warning: {name}: {warning}")
+            if status == "failed":
+                tell(f"error: {record['error']}")
+            elif status == "written" and self.total > 1 and not (self.quiet or self.bar):
+                tell(f"[{self.done + 1}/{self.total}] {name} {record['ms'] / 1000:.1f} s")
+            if self.as_json:
+                emit(json.dumps({"record": "output", **record}).encode() + b"\n")
+            elif status == "written" and self.paths:
+                emit(os.fsencode(name) + b"\n")
 
     def summary(self, code: int, *, foreign: int, version: str) -> None:
         """The last line; a single input that failed has said all with its error."""

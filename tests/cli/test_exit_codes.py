@@ -48,6 +48,8 @@ def test_1_when_all_that_is_left_fails_but_another_was_done_before(run, pair, tm
         (["analogy", "house.png", "cake.png", "--samples", "0"], "--samples is 0: it must be between 1 and 9999"),
         (["analogy", "house.png", "cake.png", "--size", "12"], "--size is '12': give width and height in px, such as 640x480"),
         (["analogy", "house.png", "cake.png", "--size", "0x12"], "--size is '0x12'"),
+        (["analogy", "", "cake.png"], "an input is the empty text: name a file, or . for the current folder"),
+        (["analogy", "house.png", "cake.png", "--device", "gpu"], "--device is 'gpu': choose auto, cpu, cuda, cuda:0"),
         (["analogy", "-", "-"], "both standard input (-): it can be read only once"),
         (["sample", "-", "-", "-o", "out/"], "standard input (-) is named twice"),
         (["refine", "-", "--patches-of", "-"], "both standard input (-)"),

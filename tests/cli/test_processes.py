@@ -121,13 +121,13 @@ def test_closed_streams_are_no_error(tmp_path):
     assert (tmp_path / "a-sample.png").exists()
 
 
-def on_a_terminal(folder, env: dict, *arguments: str) -> str:
-    """stderr of a run that has a terminal for it."""
+def on_a_terminal(folder, env: dict, *arguments: str, both: bool = False) -> str:
+    """stderr of a run that has a terminal for it, or both streams of one that has a terminal for both."""
     master, slave = pty.openpty()
     run = subprocess.Popen(
         [sys.executable, str(SLOW_ENGINE), "0.15", *arguments],
         cwd=folder,
-        stdout=subprocess.PIPE,
+        stdout=slave if both else subprocess.PIPE,
         stderr=slave,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100", **env},
     )
@@ -156,3 +156,12 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(tmp_path):
     plain = slow(tmp_path, *command).communicate()[1].decode().splitlines()
     assert [line.rsplit(" ", 2)[0] for line in plain[:3]] == [f"structkit: [{i + 1}/3] out/{i}.png" for i in range(3)]
     assert len(plain) == 4 and plain[3].startswith("structkit: 3 written, on cpu, ")
+
+
+def test_paths_and_the_bar_do_not_mix_on_one_terminal(tmp_path):
+    paint(tmp_path / "in/a.png", 1)
+    (tmp_path / "in/b.png").write_bytes(b"no picture")
+    text = on_a_terminal(tmp_path, {}, "sample", "in", "-n", "1", "-o", "out", both=True)
+    bare = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert "\rout/a.png\r\n" in bare
+    assert re.search(r"\rstructkit: error: in/b.png: .{90,}\r\n", bare)  # not broken at the width of the terminal

@@ -159,3 +159,5 @@ def _check(queries: Tensor, keys: Tensor, weights: Tensor | None) -> None:
     for name, values in (("queries", queries), ("keys", keys), ("weights", weights)):
         if values is not None and not values.isfinite().all():
             raise InputError(f"the {name} of a patch search hold values that are not finite")
+    if weights is not None and bool((weights < 0).any()):
+        raise OptionError("the weights of a patch search must not be negative")

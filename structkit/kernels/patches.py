@@ -37,9 +37,11 @@ def patch_sides(patch: Patch, axes: int) -> tuple[int, ...]:
 
 def patch_grid(space: Sequence[int], patch: Patch) -> tuple[int, ...]:
     """Number of patch positions along each axis of an image whose sides are `space`."""
-    grid = tuple(side - p + 1 for side, p in zip(space, patch_sides(patch, len(space)), strict=True))
+    sides = patch_sides(patch, len(space))
+    grid = tuple(side - p + 1 for side, p in zip(space, sides, strict=True))
     if min(grid) < 1:
-        raise OptionError(f"an image of {tuple(space)} px is smaller than one patch of {patch} px: use a larger image or a smaller patch")
+        image, one = (" x ".join(map(str, lengths)) for lengths in (space, sides))
+        raise OptionError(f"an image of {image} px is smaller than one patch of {one} px: use a larger image or a smaller patch")
     return grid
 
 

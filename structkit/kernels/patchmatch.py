@@ -38,7 +38,7 @@ def patchmatch(
 ) -> Nearest:
     """Approximate argmin_j weights[j] * mean((query patch i - key patch j)^2) over the patches of two images.
 
-    queries (C, *space), keys (C, *other space) float32; weights (M,) positive, per key patch; init: (N,) or (*query grid) int64
+    queries (C, *space), keys (C, *other space) float32; weights (M,) not negative, per key patch; init: (N,) or (*query grid) int64
     positions in the key grid, the field of a former iteration or level (see `upscale_field`), or None for a random one, which
     needs about 8 iterations instead of 2.  Returns flat fields (N,) over the query grid, row-major.
     Raises InputError for values that are not finite, OptionError for shapes that do not match.
@@ -158,3 +158,5 @@ def _check(queries: Tensor, keys: Tensor, weights: Tensor | None, seed: Tensor, 
     for name, values in (("queries", queries), ("keys", keys), ("weights", weights)):
         if values is not None and not values.isfinite().all():
             raise InputError(f"the {name} of a patch search hold values that are not finite")
+    if weights is not None and bool((weights < 0).any()):
+        raise OptionError("the weights of a patch search must not be negative")

@@ -35,8 +35,9 @@ def vote(values: Tensor, index: Tensor, query_grid: Sequence[int], *, patch: Pat
     grid = tuple(query_grid)
     if index.numel() != math.prod(grid) or len(grid) != len(table.grid):
         raise OptionError(f"{index.numel()} indices for a grid of {grid} patches: expected one per patch")
-    if int(index.min()) < 0 or int(index.max()) >= len(table.corner):
-        raise OptionError(f"a vote with patches {int(index.min())} to {int(index.max())} of {len(table.corner)}")
+    for extreme in (int(index.min()), int(index.max())):
+        if not 0 <= extreme < len(table.corner):
+            raise OptionError(f"a vote with patch {extreme} of an image that has {len(table.corner)}, counted from 0")
     corner = table.corner[index.reshape(-1)]
     profiles = [profile(side, window, values.device) for side in table.sides]
     if values.is_cuda:

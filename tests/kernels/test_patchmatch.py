@@ -1,0 +1,148 @@
+"""PatchMatch: never worse than its seed, close to exact from a fair one, and the same for the same generator."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from structkit.errors import InputError, OptionError
+from structkit.kernels.nearest_patches import nearest_patches
+from structkit.kernels.patches import PatchTable, extract, patch_grid
+from structkit.kernels.patchmatch import _Score, patchmatch, upscale_field
+
+CASES = [((24, 31), (40, 28), 7), ((9, 9), (7, 7), 7), ((6, 40), (30, 8), (3, 5)), ((5, 14, 15), (4, 16, 12), (3, 5, 5)), ((60,), (90,), 7)]
+cases = pytest.mark.parametrize(("target", "source", "patch"), CASES)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def picture(*space, seed=0):
+    """A smooth picture with some texture, so that patches resemble each other and their neighbours, as in photographs."""
+    mode = {1: "linear", 2: "bicubic", 3: "trilinear"}[len(space)]
+    coarse = torch.rand(1, 3, *[3 + side // 6 for side in space], generator=generator(seed)) * 2 - 1
+    texture = 0.05 * torch.randn(3, *space, generator=generator(seed + 100))
+    return (F.interpolate(coarse, space, mode=mode, align_corners=False)[0] + texture).clamp(-1, 1)
+
+
+def random_field(target, source, patch):
+    return torch.randint(math.prod(patch_grid(source, patch)), patch_grid(target, patch), generator=generator(7))
+
+
+def distance(queries, keys, patch, index):
+    return (extract(queries, patch) - extract(keys, patch)[index.reshape(-1)]).square().mean(1)
+
+
+@cases
+@pytest.mark.parametrize("weighted", [False, True])
+def test_it_is_never_worse_than_its_seed_at_any_position(target, source, patch, weighted):
+    queries, keys = picture(*target), picture(*source, seed=1)
+    count = math.prod(patch_grid(source, patch))
+    weights = torch.rand(count, generator=generator(2)) + 0.1 if weighted else None
+    seed = random_field(target, source, patch)
+    found = patchmatch(queries, keys, patch=patch, weights=weights, init=seed, generator=generator())
+    factor = torch.ones(count) if weights is None else weights
+    before = distance(queries, keys, patch, seed) * factor[seed.reshape(-1)]
+    after = found.distance * factor[found.index]
+    assert (after <= before * (1 + 1e-6)).all()
+    assert found.index.shape == found.distance.shape == (math.prod(patch_grid(target, patch)),)
+    torch.testing.assert_close(found.distance, distance(queries, keys, patch, found.index), rtol=1e-5, atol=1e-8)
+
+
+@cases
+def test_the_exact_field_stays_exact(target, source, patch):
+    queries, keys = picture(*target), picture(*source, seed=1)
+    exact = nearest_patches(extract(queries, patch), extract(keys, patch))
+    found = patchmatch(queries, keys, patch=patch, init=exact.index, generator=generator())
+    torch.testing.assert_close(found.distance, exact.distance, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_field_of_which_a_fifth_is_off_ends_within_three_percent_of_exact(weighted):
+    queries, keys = picture(70, 80), picture(80, 70, seed=1)
+    rows, table = extract(queries, 7), extract(keys, 7)
+    weights = 1 / (0.005 + nearest_patches(table, rows).distance) if weighted else None
+    exact = nearest_patches(rows, table, weights=weights)
+    off = torch.rand(len(rows), generator=generator(3)) < 0.2
+    seed = torch.where(off, random_field((70, 80), (80, 70), 7).reshape(-1), exact.index)
+    found = patchmatch(queries, keys, patch=7, weights=weights, init=seed, generator=generator())
+    factor = torch.ones(len(table)) if weights is None else weights
+    assert (found.distance * factor[found.index]).mean() < 1.03 * (exact.distance * factor[exact.index]).mean()
+
+
+def test_a_picture_finds_itself_from_nothing():
+    image = picture(50, 60)
+    found = patchmatch(image, image, patch=7, iterations=8, generator=generator())
+    assert (found.index == torch.arange(len(found.index))).float().mean() > 0.95
+
+
+def test_more_iterations_are_no_worse():
+    queries, keys = picture(50, 60), picture(60, 50, seed=1)
+    means = [patchmatch(queries, keys, patch=7, iterations=n, generator=generator()).distance.mean() for n in (0, 1, 3, 9)]
+    assert means == sorted(means, reverse=True)
+
+
+def test_the_same_generator_state_gives_the_same_field():
+    queries, keys = picture(30, 40), picture(40, 30, seed=1)
+    first, again = (patchmatch(queries, keys, patch=7, generator=generator(5)) for _ in range(2))
+    other = patchmatch(queries, keys, patch=7, generator=generator(6))
+    assert torch.equal(first.index, again.index) and not torch.equal(first.index, other.index)
+
+
+def test_the_seed_stays_as_it_is():
+    seed = random_field((24, 31), (40, 28), 7)
+    copy = seed.clone()
+    patchmatch(picture(24, 31), picture(40, 28, seed=1), patch=7, init=seed, generator=generator())
+    assert torch.equal(seed, copy)
+
+
+@pytest.mark.parametrize(("patch", "tolerance"), [(2, 1e-4), (7, 0.1)])
+def test_candidates_are_judged_by_nearly_their_distance(patch, tolerance):
+    """Patches of 2 x 2 have fewer values than components: nothing is left out.  Of larger ones the texture's noise is."""
+    queries, keys = picture(40, 30), picture(30, 40, seed=1)
+    table, seed = PatchTable(keys, patch), random_field((40, 30), (30, 40), patch).reshape(-1)
+    weights = torch.rand(len(table.corner), generator=generator(2))
+    found = _Score(queries, keys, table, weights, generator())(seed)
+    expected = distance(queries, keys, patch, seed) * 3 * patch**2 * weights[seed]
+    assert ((found - expected).abs() <= tolerance * expected.mean()).all()
+
+
+def test_a_field_scaled_to_its_own_grids_is_itself():
+    for target, source, patch in CASES:
+        grids = patch_grid(target, patch), patch_grid(source, patch)
+        field = random_field(target, source, patch)
+        assert torch.equal(upscale_field(field, queries=(grids[0],) * 2, keys=(grids[1],) * 2), field.reshape(-1))
+
+
+def test_the_identity_scales_to_the_identity():
+    for coarse, fine in [((10, 12), (14, 17)), ((5, 6), (20, 31)), ((1, 4), (1, 9)), ((3, 6, 7), (5, 8, 9))]:
+        field = torch.arange(math.prod(coarse))
+        scaled = upscale_field(field, queries=(coarse, fine), keys=(coarse, fine))
+        assert torch.equal(scaled, torch.arange(math.prod(fine)))
+
+
+def test_a_scaled_field_stays_in_the_grid_and_copies_blocks():
+    coarse = torch.full((6, 6), 9 * 10 + 9)  # every query wants the last key
+    scaled = upscale_field(coarse, queries=((6, 6), (13, 13)), keys=((10, 10), (20, 22)))
+    assert int(scaled.min()) >= 0 and int(scaled.max()) < 20 * 22
+    shifted = (torch.arange(6)[:, None] + 2) * 12 + torch.arange(6) + 3  # a block copied from (2, 3)
+    scaled = upscale_field(shifted, queries=((6, 6), (11, 11)), keys=((12, 12), (23, 23))).reshape(11, 11)
+    assert torch.equal(scaled, (torch.arange(11)[:, None] + 4) * 23 + torch.arange(11) + 6)
+
+
+def test_errors_name_the_fact():
+    queries, keys = picture(24, 31), picture(40, 28, seed=1)
+    with pytest.raises(OptionError, match="an initial field of 3 entries: expected 450, each a key patch from 0 to 747"):
+        patchmatch(queries, keys, patch=7, init=torch.zeros(3, dtype=torch.int64), generator=generator())
+    with pytest.raises(OptionError, match="each a key patch from 0 to 747"):
+        patchmatch(queries, keys, patch=7, init=torch.full((450,), 748), generator=generator())
+    with pytest.raises(OptionError, match="3 and 2 channels"):
+        patchmatch(queries, keys[:2], patch=7, generator=generator())
+    with pytest.raises(OptionError, match=r"\(2,\) weights for 748 key patches: expected one per patch"):
+        patchmatch(queries, keys, patch=7, weights=torch.ones(2), generator=generator())
+    with pytest.raises(OptionError, match="must not be negative"):
+        patchmatch(queries, keys, patch=7, weights=-torch.ones(748), generator=generator())
+    with pytest.raises(InputError, match="the keys of a patch search hold values that are not finite"):
+        patchmatch(queries, keys / 0, patch=7, generator=generator())

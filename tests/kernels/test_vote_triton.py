@@ -1,0 +1,34 @@
+"""The Triton path of the vote gives the very bits of the CPU path: compiled where CUDA is present, else interpreted."""
+
+import math
+
+import pytest
+import torch
+
+pytest.importorskip("triton")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+from structkit.kernels.patches import PatchTable, patch_grid  # noqa: E402
+from structkit.kernels.vote import profile, vote  # noqa: E402
+from structkit.kernels.vote_triton import gather_votes  # noqa: E402
+
+CASES = [((9, 12), (11, 8), 7), ((7, 7), (40, 9), 7), ((5, 8), (3, 4), 1), ((4, 6, 7), (5, 6, 9), (3, 5, 4)), ((8,), (30,), 3)]
+
+
+@pytest.mark.parametrize(("source", "target", "patch"), CASES)
+@pytest.mark.parametrize("window", [None, "gaussian"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_it_equals_the_cpu_path(source, target, patch, window, channels):
+    g = torch.Generator().manual_seed(0)
+    grid = patch_grid(target, patch)
+    values = torch.rand(channels, *source, generator=g) * 2 - 1
+    index = torch.randint(math.prod(patch_grid(source, patch)), (math.prod(grid),), generator=g)
+    expected = vote(values, index, grid, patch=patch, window=window)
+    table = PatchTable(values.to(DEVICE), patch)
+    profiles = [profile(side, window, table.pixels.device) for side in table.sides]
+    torch.use_deterministic_algorithms(True, warn_only=True)  # fills torch.empty with NaN: a pixel that is never written shows
+    try:
+        result = gather_votes(table.pixels, table.space, table.corner[index.to(DEVICE)], grid, profiles)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    torch.testing.assert_close(result.cpu(), expected, rtol=0, atol=1e-7)

@@ -39,6 +39,10 @@ class Terminated(BaseException):
     """SIGTERM came."""
 
 
+class DiskError(OutputError):
+    """The disk would not take an output; other output errors are about one picture."""
+
+
 def exit_code(error: BaseException) -> int:
     """Of a command that came to nothing because of this error."""
     if isinstance(error, OptionError):
@@ -90,12 +94,12 @@ class _Batch:
     def manifests_open(self, folders: set[Path]) -> Iterator[None]:
         try:
             for root, manifest in self.manifests.items():
-                with _as_output_error(root):
+                with _as_disk_error(root):
                     manifest.open({root, *folders})
             yield
         finally:
             for root, manifest in self.manifests.items():
-                with _as_output_error(root):
+                with _as_disk_error(root):
                     manifest.close()
 
     def work(self, tasks: Sequence[Task]) -> int:
@@ -113,7 +117,7 @@ class _Batch:
             except Exception as error:
                 if os.environ.get("STRUCTKIT_DEBUG"):
                     traceback.print_exc()
-                failed.append(1 if isinstance(error, OutputError) else exit_code(error))
+                failed.append(exit_code(error) if isinstance(error, DiskError) or not isinstance(error, OutputError) else 1)
                 self.report.record(_record(task, [*left, *task.outputs][0], "failed", device=self.report.device, error=_fact(task, error)))
                 if self._concerns_all(error):
                     return exit_code(error)
@@ -172,14 +176,14 @@ class _Batch:
         if output.path is None:
             emit(data)
             return sha256
-        with _as_output_error(output.path):
+        appeared = self.exists == "error" and os.path.lexists(output.path)
+        if appeared or self._verdict(output, sources)[0] == "foreign":  # while we were at work
+            raise OutputError(f"{output.path} {NOT_OURS}")
+        with _as_disk_error(output.path):
             output.path.parent.mkdir(parents=True, exist_ok=True)
-            appeared = self.exists == "error" and os.path.lexists(output.path)
-            if appeared or self._verdict(output, sources)[0] == "foreign":  # while we were at work
-                raise OutputError(f"{output.path} {NOT_OURS}")
             if self.manifests[output.root].kept:
                 self.manifests[output.root].note(output.path, self._made_from(output, sources), sha256)
-        write_atomically(output.path, data)
+            write_atomically(output.path, data)
         return sha256
 
 
@@ -201,8 +205,10 @@ def _fact(task: Task, error: Exception) -> str:
 
 
 @contextmanager
-def _as_output_error(path: Path) -> Iterator[None]:
+def _as_disk_error(path: Path) -> Iterator[None]:
     try:
         yield
+    except OutputError as error:
+        raise DiskError(str(error)) from error.__cause__
     except OSError as error:
-        raise OutputError(f"{path}: {error.strerror or error}: name another place with --output") from error
+        raise DiskError(f"{path}: {error.strerror or error}; name another place with --output") from error

@@ -43,7 +43,7 @@ class Running(Config):
     exists: str | None = option(
         None, "what to do when an output is there; else error, or skip in a batch", choices=("error", "skip", "overwrite")
     )
-    seed: int = option(0, "of the random numbers: the same command with the same seed gives the same bytes", low=0)
+    seed: int = option(0, "of the random numbers: the same command with the same seed gives the same bytes", low=0, high=2**32 - 1)
     device: str = named("auto", "auto, cpu, cuda, cuda:0 or mps; one that is named must be there", "DEVICE")
     dtype: str = option("auto", "arithmetic of the heavy steps", choices=("auto", "float32", "bfloat16"))
     max_pixels: int | None = option(None, "largest input that is read, px; else 89 million", low=1)
@@ -133,7 +133,7 @@ def _parameter(field: dataclasses.Field, annotation: Any, panel: str) -> inspect
 def _span(low: float | None, high: float | None) -> str:
     if low is None and high is None:
         return ""
-    return f" ({low:g} or more)" if high is None else f" (up to {high:g})" if low is None else f" ({low:g} to {high:g})"
+    return f" ({low} or more)" if high is None else f" (up to {high})" if low is None else f" ({low} to {high})"
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

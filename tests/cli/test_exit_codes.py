@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from structkit.errors import InputError, OptionError
@@ -113,6 +115,12 @@ def test_3_an_output_folder_without_rights(run, engine, pair, monkeypatch):
     ran = run("analogy", *pair)
     assert (ran.code, engine.calls) == (3, [])
     assert "cannot be written to: change its rights" in ran.err
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write to")
+def test_3_a_place_that_takes_no_file(run, pair):
+    ran = run("analogy", *pair, "-o", "/proc/out.png")
+    assert (ran.code, ran.out) == (3, b"") and ran.err.startswith("structkit: error: /proc/out.png: ")
 
 
 def test_3_a_full_disk_ends_the_run(run, engine, pair, monkeypatch):

@@ -5,14 +5,16 @@ a weight per key.
 Laws: the answer is that of the reference (ties to the lowest index) for any tile size and number of threads.
 How, on CPU: patches rounded to 8 bits give all distances as integer matrix products, a quarter of the cost of float32.  They
 are kept only as one minimum per block of keys.  The triangle inequality, with the known rounding error of every patch, then
-leaves a few blocks per query that can hold the nearest key, and these are compared in float32.  Rounding thus costs time where
-it is coarse (two blocks per query on photographs, ninety on noiseless gradients), never exactness.
+leaves a few blocks per query that can hold the nearest key (two to seven of 1300 on photographs), and these are compared value by
+value.  Where many are left (flat but grainy regions) the query goes through the same screen in float32.  Rounding thus costs time,
+never exactness.
 Measured: tests/benchmarks/nearest_patches.csv.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +24,8 @@ from structkit.kernels.patches import Nearest
 
 BLOCK = 32  # keys that share one entry of the screen
 ROWS, TILE = 512, 1024  # queries and keys per matrix product, TILE a multiple of BLOCK: larger ones leave the cache
-SCREEN = 2**23  # entries of the screen held at a time (32 MB)
+SCREEN = 2**22  # entries of the screen held at a time (16 MB)
+FEW, PATIENCE = 8, 1 / 16  # blocks, and share of all blocks, up to which comparing is cheaper than a product in float32
 PAIRS = 512  # (query, block) pairs compared at a time: 10 MB at D = 147
 
 
@@ -51,83 +54,136 @@ def nearest_patches_reference(queries: Tensor, keys: Tensor, *, weights: Tensor 
     return Nearest(index, distance.gather(1, index[:, None])[:, 0].float())
 
 
-class _Codes:
-    """Rows of a patch table in 8 bits: row = step * (codes + 0.5) + centre, up to `error`, the norm of the remainder in steps."""
+class _Screen8:
+    """Lower bounds of the distances from products of patches rounded to 8 bits.
 
-    def __init__(self, rows: Tensor, centre: float, step: float) -> None:
-        exact = (rows - centre) / step - 0.5
+    row = step * (codes + 0.5) + centre, up to `error`, the norm of the remainder: |q - k| >= |coded q - coded k| - errors.
+    The steps are those of an 8-bit picture in [-1, 1] where all values lie there, else 255 of their range: nothing is clipped.
+    """
+
+    dtype, multiply = torch.int32, staticmethod(torch._int_mm)
+
+    def __init__(self, queries: Tensor, keys: Tensor) -> None:
+        low, high = min(float(queries.min()), float(keys.min())), max(float(queries.max()), float(keys.max()))
+        if low >= -1 and high <= 1:
+            low, high = -1.0, 1.0
+        self.centre, self.step = (low + high) / 2, (high - low) / 255 or 1.0
+
+    def encode(self, rows: Tensor) -> _Table:
+        exact = (rows - self.centre) / self.step - 0.5
         rounded = exact.round().clamp_(-128, 127)
         # The second term bounds the rounding of `exact` itself in float32.
-        self.error = (exact - rounded).norm(dim=1) + 1e-5 * math.sqrt(rows.shape[1])
-        self.squares = rounded.square().sum(1, dtype=torch.float64).int()
-        width = -(-rows.shape[1] // 32) * 32  # the products run at half speed for other widths
-        self.codes = torch.zeros(len(rows), width, dtype=torch.int8)
-        self.codes[:, : rows.shape[1]] = rounded
+        error = (exact - rounded).norm(dim=1) + 1e-5 * math.sqrt(rows.shape[1])
+        codes = torch.zeros(len(rows), -(-rows.shape[1] // 32) * 32, dtype=torch.int8)  # other widths run at half the speed
+        codes[:, : rows.shape[1]] = rounded
+        return _Table(codes, rounded.square().sum(1, dtype=torch.float64).int(), error)
+
+    def bound(self, low: Tensor, queries: _Table, slack: Tensor, steepest: Tensor) -> Tensor:
+        return low.sqrt_().mul_(1 - 1e-6).sub_(slack).addr_(queries.error, steepest, alpha=-1).clamp_(min=0).mul_(self.step)
+
+    def by_weight(self, weights: Tensor) -> Tensor:
+        return weights.sqrt()
+
+
+class _Screen32:
+    """The same from products in float32 around the keys' mean; `error` bounds what they and the squares lose to rounding."""
+
+    dtype, multiply = torch.float32, staticmethod(torch.mm)
+
+    def __init__(self, queries: Tensor, keys: Tensor) -> None:
+        self.centre = keys.mean(0)
+
+    def encode(self, rows: Tensor) -> _Table:
+        codes = rows - self.centre
+        squares = codes.square().sum(1, dtype=torch.float64).float()
+        return _Table(codes, squares, squares * ((rows.shape[1] + 16) * 2**-24))
+
+    def bound(self, low: Tensor, queries: _Table, slack: Tensor, steepest: Tensor) -> Tensor:
+        return low.sub_(slack).addr_(queries.error, steepest, alpha=-1).clamp_(min=0).sqrt_()
+
+    def by_weight(self, weights: Tensor) -> Tensor:
+        return weights
+
+
+class _Table(NamedTuple):
+    """Rows of patches for a screen: codes (N, K), their squared norms (N,), and bounds of their errors (N,)."""
+
+    codes: Tensor
+    squares: Tensor
+    error: Tensor
 
 
 def _nearest_index(queries: Tensor, keys: Tensor, weights: Tensor | None) -> Tensor:
-    centre, step = _scale(queries, keys)
-    roots = torch.ones(len(keys)) if weights is None else weights.float().sqrt()
-    padding = -len(keys) % TILE
-    order = torch.arange(len(keys) + padding).clamp_(max=len(keys) - 1)  # padded with copies of the last key, which never win
-    # Within a tile, entry e of block b stands in column e * (TILE / BLOCK) + b: the minimum over e then reads whole cache lines.
-    order = order.reshape(-1, TILE // BLOCK, BLOCK).transpose(1, 2).reshape(-1)
-    codes = _Codes(keys[order], centre, step)
-    by_block = lambda column: column.reshape(-1, BLOCK, TILE // BLOCK).amax(1).reshape(-1)  # noqa: E731
-    slack, steepest = by_block(codes.error * roots[order]), by_block(roots[order])
-    blocks = len(slack)
     index = torch.empty(len(queries), dtype=torch.int64)
-    rows = max(64, min(ROWS, SCREEN // blocks))
-    for start in range(0, len(queries), rows):
-        part = queries[start : start + rows]
-        mine = _Codes(part, centre, step)
-        low = _screen(mine, codes, None if weights is None else weights[order].float())
-        # |q - k| >= |coded q - coded k| - error of q - error of k; a block's bound is that of its worst key.
-        bound = low.sqrt_().mul_(1 - 1e-6).sub_(slack).addr_(mine.error, steepest, alpha=-1).clamp_(min=0)
-        index[start : start + rows] = _compare(part, keys, weights, bound.mul_(step * (1 - 1e-5)))
+    weights = None if weights is None else weights.float()
+    if not len(queries):
+        return index
+    hard = _search(_Screen8(queries, keys), queries, keys, weights, torch.arange(len(queries)), index)
+    if len(hard):
+        _search(_Screen32(queries, keys), queries, keys, weights, hard, index, last=True)
     return index
 
 
-def _scale(queries: Tensor, keys: Tensor) -> tuple[float, float]:
-    """Centre and step of the 8-bit codes: the steps of an 8-bit picture in [-1, 1] where the values fit, else 255 of the range."""
-    tables = [table for table in (queries, keys) if table.numel()]
-    low, high = min(float(table.min()) for table in tables), max(float(table.max()) for table in tables)
-    if low >= -1 and high <= 1:
-        low, high = -1.0, 1.0
-    return (low + high) / 2, (high - low) / 255 or 1.0
+def _search(
+    screen: _Screen8 | _Screen32,
+    queries: Tensor,
+    keys: Tensor,
+    weights: Tensor | None,
+    rows: Tensor,
+    index: Tensor,
+    last: bool = False,
+) -> Tensor:
+    """Fill index[rows]; return those rows to which the screen leaves too many blocks, unless it is the last to try."""
+    # Padded with copies of the last key, which never win.  Within a tile, entry e of block b stands in column
+    # e * (TILE / BLOCK) + b: the minimum over e then reads whole cache lines.
+    order = torch.arange(-(-len(keys) // TILE) * TILE).clamp_(max=len(keys) - 1)
+    order = order.reshape(-1, TILE // BLOCK, BLOCK).transpose(1, 2).reshape(-1)
+    table = screen.encode(keys[order])
+    factors = None if weights is None else weights[order]
+    steepness = screen.by_weight(torch.ones(len(order)) if factors is None else factors)
+    steepest, slack = (column.reshape(-1, BLOCK, TILE // BLOCK).amax(1).reshape(-1) for column in (steepness, steepness * table.error))
+    most = math.inf if last else max(FEW, PATIENCE * len(slack))
+    hard = []
+    for part in rows.split(max(64, min(ROWS, SCREEN // len(slack)))):
+        own = screen.encode(queries[part])
+        bound = screen.bound(_block_minima(screen, own, table, factors), own, slack, steepest)
+        index[part], undecided = _compare(queries[part], keys, weights, bound.mul_(1 - 1e-5), most)
+        hard.append(part[undecided])
+    return torch.cat(hard)
 
 
-def _screen(queries: _Codes, keys: _Codes, weights: Tensor | None) -> Tensor:
+def _block_minima(screen: _Screen8 | _Screen32, queries: _Table, keys: _Table, weights: Tensor | None) -> Tensor:
     """(N, blocks) float32: minimum over each block of keys of weight * squared distance between codes."""
     n, tiles = len(queries.codes), len(keys.codes) // TILE
     low = torch.empty(n, tiles, TILE // BLOCK)
-    product = torch.empty(n, TILE, dtype=torch.int32)
+    product = torch.empty(n, TILE, dtype=screen.dtype)
     scores = product if weights is None else torch.empty(n, TILE)
     for tile in range(tiles):
         own = slice(tile * TILE, (tile + 1) * TILE)
-        torch._int_mm(queries.codes, keys.codes[own].T, out=product)
+        screen.multiply(queries.codes, keys.codes[own].T, out=product)
         torch.sub(keys.squares[own], product, alpha=2, out=product)
-        if weights is None:  # the squared norm of the query shifts a whole row: added last
-            low[:, tile] = product.view(n, BLOCK, -1).amin(1)
-        else:
+        if weights is not None:  # otherwise the squared norm of the query shifts a whole row, and is added last
             scores.copy_(product.add_(queries.squares[:, None])).mul_(weights[own])
-            low[:, tile] = scores.view(n, BLOCK, -1).amin(1)
+        low[:, tile] = scores.view(n, BLOCK, -1).amin(1)
     low = low.reshape(n, -1)
     return low if weights is not None else low.add_(queries.squares[:, None])
 
 
-def _compare(queries: Tensor, keys: Tensor, weights: Tensor | None, bound: Tensor) -> Tensor:
-    """Index of the nearest key, given a lower bound (N, blocks) of the root of the weighted squared distance to each block."""
-    first = bound.argmin(1)
-    score, index = _best_of_blocks(queries, keys, weights, torch.arange(len(queries)), first)
-    query, block = (bound < score.sqrt()[:, None]).nonzero().T
-    others = block != first[query]
-    query, block = query[others], block[others]
+def _compare(queries: Tensor, keys: Tensor, weights: Tensor | None, bound: Tensor, most: float) -> tuple[Tensor, Tensor]:
+    """Index of the nearest key, given a lower bound (N, blocks) of the root of the weighted squared distance to each block.
+
+    Also returns which queries (N,) have more than `most` blocks to look at: they are left undecided.
+    """
+    first = bound.argmin(1, keepdim=True)
+    score, index = _best_of_blocks(queries, keys, weights, torch.arange(len(queries)), first[:, 0])
+    possible = (bound < score.sqrt()[:, None]).scatter_(1, first, False)
+    undecided = possible.sum(1) > most
+    query, block = possible.logical_and_(~undecided[:, None]).nonzero().T
     other_score, other_index = _best_of_blocks(queries, keys, weights, query, block)
     best = score.scatter_reduce(0, query, other_score, "amin")
     index[score > best] = len(keys)
     wins = other_score == best[query]
-    return index.scatter_reduce_(0, query[wins], other_index[wins], "amin")
+    return index.scatter_reduce_(0, query[wins], other_index[wins], "amin"), undecided
 
 
 def _best_of_blocks(queries: Tensor, keys: Tensor, weights: Tensor | None, query: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:

@@ -72,6 +72,18 @@ def test_the_answer_does_not_depend_on_tile_sizes(monkeypatch, cut, weighted):
     assert all(map(torch.equal, nearest_patches(queries, keys, weights=weights), expected))
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("values", VALUES)
+def test_what_8_bits_cannot_tell_apart_goes_through_float32(monkeypatch, values, weighted):
+    queries, keys, weights = tables(70, 1100, 27, values)
+    weights = weights if weighted else None
+    monkeypatch.setattr(kernel, "FEW", -1)
+    monkeypatch.setattr(kernel, "PATIENCE", -1)
+    assert torch.equal(
+        nearest_patches(queries, keys, weights=weights).index, nearest_patches_reference(queries, keys, weights=weights).index
+    )
+
+
 def test_the_answer_does_not_depend_on_the_number_of_threads():
     queries, keys = extract(picture(24, 31), 7), extract(picture(40, 40, seed=1), 7)
     threads, answers = torch.get_num_threads(), []
@@ -157,11 +169,11 @@ import resource, torch
 from structkit.kernels.nearest_patches import nearest_patches
 g = torch.Generator().manual_seed(0)
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-queries, keys = torch.rand(20000, 48, generator=g), torch.rand(20000, 48, generator=g)
+queries, keys = torch.rand(16000, 27, generator=g), torch.rand(16000, 27, generator=g)
 nearest_patches(queries[:2000], keys[:2000])
 before = peak()
 nearest_patches(queries, keys)
 print(peak() - before)
 """
     grown = float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
-    assert grown < 150  # MB; the matrix would take 1600
+    assert grown < 150  # MB; the matrix would take 1000

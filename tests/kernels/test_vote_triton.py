@@ -12,12 +12,11 @@ from structkit.kernels.patches import PatchTable, patch_grid  # noqa: E402
 from structkit.kernels.vote import profile, vote  # noqa: E402
 from structkit.kernels.vote_triton import gather_votes  # noqa: E402
 
-CASES = [((9, 12), (11, 8), 7), ((7, 7), (40, 9), 7), ((5, 8), (3, 4), 1), ((4, 6, 7), (5, 6, 9), (3, 5, 4)), ((8,), (30,), 3)]
+CASES = [((9, 12), (11, 8), 7), ((7, 7), (36, 8), 7), ((5, 8), (3, 4), 1), ((4, 6, 7), (5, 6, 9), (3, 5, 4)), ((8,), (30,), 3)]
 
 
 @pytest.mark.parametrize(("source", "target", "patch"), CASES)
-@pytest.mark.parametrize("window", [None, "gaussian"])
-@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize(("window", "channels"), [(None, 1), ("gaussian", 3)])
 def test_it_equals_the_cpu_path(source, target, patch, window, channels):
     g = torch.Generator().manual_seed(0)
     grid = patch_grid(target, patch)

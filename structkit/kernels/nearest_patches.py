@@ -37,6 +37,7 @@ def nearest_patches(queries: Tensor, keys: Tensor, *, weights: Tensor | None = N
     Raises InputError for values that are not finite, OptionError for shapes that do not match.
     """
     _check(queries, keys, weights)
+    queries, keys = queries.float(), keys.float()
     with torch.no_grad():
         if queries.device.type == "cuda":
             from structkit.kernels.nearest_patches_triton import nearest_index

@@ -1,7 +1,8 @@
 """PatchMatch: approximate nearest patches, found by spreading good matches to their neighbours.
 
 What: PatchMatch (Barnes et al., SIGGRAPH 2009) in the parallel order of VGPNN (Haim et al., ECCV 2022, sec. 3): every position at
-once takes its neighbours' matches, shifted, from 4 and then 1 pixels away, then random ones around its own.
+once takes its neighbours' matches, shifted, from 4 and then 1 pixels away, then random ones around its own.  Where they draw distant
+guesses blindly, here they come from keys with the same hash, as in Coherency Sensitive Hashing (Korman and Avidan, ICCV 2011).
 Laws: never worse than the initial field at any position; an exact field stays; the same generator state gives the same field.
 How: a candidate is judged by its 30 leading principal components, computed as a convolution, with norms and weight folded in:
 32 numbers, two cache lines, one product.  At the end the patches themselves decide between the field found and the initial one.
@@ -10,8 +11,9 @@ Measured: tests/benchmarks/patchmatch.csv.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +25,7 @@ from structkit.kernels.patches import Nearest, Patch, PatchTable
 COMPONENTS = 30  # 99 % of the energy of 7 x 7 colour patches
 SAMPLE = 2048  # key patches from which the components are computed
 STEPS = (4, 1)  # distances of the neighbours asked, px
+GUESSES = 4  # distant candidates per iteration
 
 
 @torch.no_grad()
@@ -40,7 +43,7 @@ def patchmatch(
 
     queries (C, *space), keys (C, *other space) float32; weights (M,) not negative, per key patch; init: (N,) or (*query grid) int64
     positions in the key grid, the field of a former iteration or level (see `upscale_field`), or None for a random one, which
-    needs about 8 iterations instead of 2.  Returns flat fields (N,) over the query grid, row-major.
+    needs about 4 iterations instead of 2.  Returns flat fields (N,) over the query grid, row-major.
     Raises InputError for values that are not finite, OptionError for shapes that do not match.
     """
     mine, theirs = PatchTable(queries, patch), PatchTable(keys, patch)
@@ -51,14 +54,15 @@ def patchmatch(
     _check(queries, keys, weights, seed, len(mine.corner), count)
     weights = torch.ones(count, device=keys.device) if weights is None else weights.float()
 
-    score = _Score(queries, keys, theirs, weights, generator)
+    descriptors = _Descriptors(queries, keys, theirs, weights, generator)
     moves = _moves(mine.grid, theirs.grid, generator)
-    index, best = seed, score(seed)
-    for move in moves * iterations:
-        candidate = move(index).remainder_(count)  # what leaves the key image comes in again elsewhere: one more random guess
-        value = score(candidate)
-        index = torch.where(value < best, candidate, index)
-        best = torch.minimum(value, best)
+    index, best = seed, descriptors.score(seed)
+    for _ in range(iterations):
+        # What leaves the key image comes in again elsewhere: one more random guess.
+        for candidates in itertools.chain(descriptors.guesses(generator), (move(index).remainder_(count) for move in moves)):
+            value = descriptors.score(candidates)
+            index = torch.where(value < best, candidates, index)
+            best = torch.minimum(value, best)
 
     before, after = (_distance(mine, theirs, field) for field in (seed, index))
     better = after * weights[index] < before * weights[seed]
@@ -86,26 +90,43 @@ def upscale_field(index: Tensor, *, queries: tuple[Sequence[int], Sequence[int]]
     return fine.reshape(-1)
 
 
-class _Score:
-    """Weighted squared distance between the leading components of each query and of a candidate key for it.
-
-    w |q - k|^2 = (w k, w |k|^2, w) . (-2 q, 1, |q|^2): one gathered row and one product per candidate.
-    """
+class _Descriptors:
+    """The leading principal components of all patches: what candidates are judged by, and distant ones chosen by."""
 
     def __init__(self, queries: Tensor, keys: Tensor, table: PatchTable, weights: Tensor, generator: torch.Generator) -> None:
         sample = torch.randint(len(table.corner), (SAMPLE,), generator=generator, device=generator.device).to(keys.device)
         rows = table.rows(sample)
         mean = rows.mean(0)
         axes = torch.linalg.eigh((rows - mean).T @ (rows - mean)).eigenvectors[:, -COMPONENTS:]
-        q, k = (_project(image, axes, table.sides) - mean @ axes for image in (queries, keys))
-        ones = torch.ones(len(q), 1, device=q.device)
-        self.keys = torch.cat([k, k.square().sum(1, keepdim=True), torch.ones(len(k), 1, device=k.device)], 1) * weights[:, None]
-        self.queries = torch.cat([-2 * q, ones, q.square().sum(1, keepdim=True)], 1)
-        self.gathered, self.ones = torch.empty_like(self.queries), torch.ones(self.queries.shape[1], device=q.device)
+        self.queries, self.keys = q, k = [_project(image, axes, table.sides) - mean @ axes for image in (queries, keys)]
+        # w |q - k|^2 = (-2 q, 1, |q|^2) . (w k, w |k|^2, w)
+        self.left = torch.cat([-2 * q, torch.ones_like(q[:, :1]), q.square().sum(1, keepdim=True)], 1)
+        self.right = torch.cat([k, k.square().sum(1, keepdim=True), torch.ones_like(k[:, :1])], 1) * weights[:, None]
+        self.gathered, self.ones = torch.empty_like(self.left), torch.ones_like(self.left[0])
 
-    def __call__(self, index: Tensor) -> Tensor:
-        torch.index_select(self.keys, 0, index, out=self.gathered)
-        return self.gathered.mul_(self.queries) @ self.ones
+    def score(self, index: Tensor) -> Tensor:
+        """(N,) weighted squared distance of each query to the candidate key index (N,)."""
+        torch.index_select(self.right, 0, index, out=self.gathered)
+        return self.gathered.mul_(self.left) @ self.ones
+
+    def guesses(self, generator: torch.Generator) -> Iterator[Tensor]:
+        """GUESSES candidates (N,) for each query, out of the keys on the same side of some random hyperplanes.
+
+        The planes have random directions, pass through random keys, and are so many that about 8 keys share a cell.
+        """
+        count, components = self.keys.shape
+        bits = max(1, round(math.log2(count)) - 3)
+        draw = {"generator": generator, "device": generator.device}
+        planes = torch.randn(components, bits, **draw).to(self.keys.device)
+        through = torch.randint(count, (bits,), **draw).to(self.keys.device)
+        offset = (self.keys[through] * planes.T).sum(1)
+        powers = 2.0 ** torch.arange(bits, device=self.keys.device)
+        own, cells = ((rows @ planes > offset).float() @ powers for rows in (self.queries, self.keys))
+        cells, order = cells.sort(stable=True)
+        first, behind = (torch.searchsorted(cells, own, right=right) for right in (False, True))
+        for _ in range(GUESSES):
+            position = torch.rand(len(own), **draw).to(own.device) * (behind - first) + first
+            yield order[position.long().clamp_(max=count - 1)]  # an empty cell gives a key of the next one
 
 
 def _project(image: Tensor, axes: Tensor, sides: tuple[int, ...]) -> Tensor:
@@ -116,7 +137,7 @@ def _project(image: Tensor, axes: Tensor, sides: tuple[int, ...]) -> Tensor:
 
 
 def _moves(queries: Sequence[int], keys: Sequence[int], generator: torch.Generator) -> list[Callable[[Tensor], Tensor]]:
-    """Functions from a field to candidates: the neighbours' matches moved along with them, then random ones ever closer."""
+    """Functions from a field to candidates: the neighbours' matches moved along with them, then random ones around the own."""
     strides = [math.prod(keys[axis + 1 :]) for axis in range(len(keys))]
 
     def neighbour(axis: int, step: int) -> Callable[[Tensor], Tensor]:
@@ -133,8 +154,8 @@ def _moves(queries: Sequence[int], keys: Sequence[int], generator: torch.Generat
         return candidates
 
     near = [neighbour(axis, sign * step) for step in STEPS for axis in range(len(keys)) for sign in (1, -1)]
-    scales = [4**n for n in range(math.ceil(math.log(max(keys), 4)) + 1)]
-    return near + [jump(scale) for scale in scales]
+    scales = range(2, max(3, math.ceil(math.log(max(keys), 4)) + 1))
+    return near + [jump(4**n) for n in scales]
 
 
 def _distance(queries: PatchTable, keys: PatchTable, index: Tensor) -> Tensor:

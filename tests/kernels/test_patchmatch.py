@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from structkit.errors import InputError, OptionError
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import PatchTable, extract, patch_grid
-from structkit.kernels.patchmatch import _Score, patchmatch, upscale_field
+from structkit.kernels.patchmatch import _Descriptors, patchmatch, upscale_field
 
 CASES = [((24, 31), (40, 28), 7), ((9, 9), (7, 7), 7), ((6, 40), (30, 8), (3, 5)), ((5, 14, 15), (4, 16, 12), (3, 5, 5)), ((60,), (90,), 7)]
 cases = pytest.mark.parametrize(("target", "source", "patch"), CASES)
@@ -104,7 +104,7 @@ def test_candidates_are_judged_by_nearly_their_distance(patch, tolerance):
     queries, keys = picture(40, 30), picture(30, 40, seed=1)
     table, seed = PatchTable(keys, patch), random_field((40, 30), (30, 40), patch).reshape(-1)
     weights = torch.rand(len(table.corner), generator=generator(2))
-    found = _Score(queries, keys, table, weights, generator())(seed)
+    found = _Descriptors(queries, keys, table, weights, generator()).score(seed)
     expected = distance(queries, keys, patch, seed) * 3 * patch**2 * weights[seed]
     assert ((found - expected).abs() <= tolerance * expected.mean()).all()
 

@@ -5,7 +5,7 @@ a weight per key.
 Laws: the answer is that of the reference (ties to the lowest index) for any tile size and number of threads.
 How, on CPU: patches rounded to 8 bits give all distances as integer matrix products, a quarter of the cost of float32.  They
 are kept only as one minimum per block of keys.  The triangle inequality, with the known rounding error of every patch, then
-leaves a few blocks per query that can hold the nearest key (two to seven of 1300 on photographs), and these are compared value by
+leaves a few blocks per query that can hold the nearest key (one to six of 1300 on photographs), and these are compared value by
 value.  Where many are left (flat but grainy regions) the query goes through the same screen in float32.  Rounding thus costs time,
 never exactness.
 Measured: tests/benchmarks/nearest_patches.csv.

@@ -71,9 +71,8 @@ def picture_pair(files: list[str] | None, size: tuple[int, int]) -> tuple[str, T
     from structkit.kernels.pyramid import resize
 
     pictures = [read_image(file, ImageReadMode.RGB)[None].float() / 127.5 - 1 for file in files]
-    return " ".join(f"{Path(file).parent.name}/{Path(file).name}" for file in files), *(
-        resize(picture, size)[0].clamp(-1, 1) for picture in pictures
-    )
+    name = " ".join(f"{Path(file).parent.name}/{Path(file).name}" for file in files)
+    return name, *(resize(picture, size)[0].clamp(-1, 1) for picture in pictures)
 
 
 def record(benchmark: str, rows: list[dict[str, str]]) -> None:

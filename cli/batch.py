@@ -118,8 +118,10 @@ class _Batch:
                 if os.environ.get("STRUCTKIT_DEBUG"):
                     traceback.print_exc()
                 failed.append(exit_code(error) if isinstance(error, DiskError) or not isinstance(error, OutputError) else 1)
-                self.report.record(_record(task, [*left, *task.outputs][0], "failed", device=self.report.device, error=_fact(task, error)))
-                if self._concerns_all(error):
+                stop = self._concerns_all(error)
+                fact = str(error) if stop else _fact(task, error)
+                self.report.record(_record(task, [*left, *task.outputs][0], "failed", device=self.report.device, error=fact))
+                if stop:
                     return exit_code(error)
             self.report.finished()
         came_to_nothing = failed and not (self.report.counts["written"] or self.report.counts["skipped"])

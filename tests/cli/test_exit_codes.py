@@ -98,7 +98,7 @@ def test_2_an_option_that_the_engine_refuses(run, engine, pair):
 def test_3_a_device_that_is_not_there(run, engine, pair, tmp_path):
     ran = run("sample", *pair, "-o", "out/", "--device", "cuda:7")
     assert (ran.code, engine.calls) == (3, [])
-    assert "error: house.png: --device cuda:7: there is none here" in ran.err
+    assert "structkit: error: --device cuda:7: there is none here" in ran.err
     assert "cake.png" not in ran.err  # the first says it for all
     assert not (tmp_path / "out").exists()
 

@@ -8,13 +8,13 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from structkit.configs import AnalogyConfig, Config, option
+from structkit.errors import OptionError
 from structkit_cli import batch
 from structkit_cli.inputs import Gathered, Input, gather
-from structkit_cli.options import Running, named, parse_size
+from structkit_cli.options import Running, named, result_size
 from structkit_cli.plan import Output, Place, Task, numbered
-
-from structkit.configs import Config, PatchConfig, option
-from structkit.errors import OptionError
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -27,13 +27,13 @@ Target = Annotated[str, typer.Argument(help="gives the look: likewise", metavar=
 class Wanted(Config):
     """What to make of a pair."""
 
-    size: str | None = named(None, "width and height of the result, px; else the source's", "WxH")
+    size: str | None = named(None, "width and height of the result, px; else the source's, reduced to --max-side", "WxH")
     samples: int = option(1, "how many to draw; more than one are numbered", low=1, high=9999)
     both: bool = option(False, "also the target's structure with the source's look, as NAME-swapped")
     compare: str | None = named(None, "also write the pictures side by side: a file, or in a batch a folder", "OUT")
 
 
-def analogy(source: Source, target: Target, *, wanted: Wanted, engine: PatchConfig, running: Running) -> None:
+def analogy(source: Source, target: Target, *, wanted: Wanted, engine: AnalogyConfig, running: Running) -> None:
     """Make a picture with the structure of SOURCE (where things are) and the look of TARGET (colours, textures).
 
     In: two pictures (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF).  Out: one picture, SOURCE-TARGET.png in the current folder, or what --output
@@ -50,7 +50,7 @@ def analogy(source: Source, target: Target, *, wanted: Wanted, engine: PatchConf
     """
     if source == target == "-":
         raise OptionError("SOURCE and TARGET are both standard input (-): it can be read only once")
-    size, compare, numbers = parse_size(wanted.size), wanted.compare, numbered(wanted.samples)
+    size, compare, numbers = result_size(wanted.size, engine.max_side), wanted.compare, numbered(wanted.samples)
     sources, targets = (gather([argument], leave_out=(running.output, compare)) for argument in (source, target))
     many = sources.many or targets.many
     place = Place(running.output, many=many, format=running.format)

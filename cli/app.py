@@ -11,6 +11,9 @@ from typing import Annotated
 
 import typer
 import typer.main
+
+from structkit._version import __version__
+from structkit.errors import StructkitError
 from structkit_cli import config
 from structkit_cli.analogy import analogy
 from structkit_cli.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
@@ -19,9 +22,6 @@ from structkit_cli.refine import refine
 from structkit_cli.report import PipeClosed, tell
 from structkit_cli.retarget import retarget
 from structkit_cli.sample import sample
-
-from structkit._version import __version__
-from structkit.errors import StructkitError
 
 UsageError = typer.BadParameter.__base__  # Typer carries its own click from 0.20 on; this is the class in either
 ClickException = UsageError.__base__

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from structkit._version import __version__
+from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
+from structkit.media.files import write_atomically
 from structkit_cli import plan
 from structkit_cli.manifest import Manifest, made_from
 from structkit_cli.options import Running
 from structkit_cli.plan import Output, Task
 from structkit_cli.report import PipeClosed, Report, emit, tell
-
-from structkit._version import __version__
-from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
-from structkit.media.files import write_atomically
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture

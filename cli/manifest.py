@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,10 @@ try:
 except ImportError:  # Windows has no advisory locks; there, two runs must not share a folder
     fcntl = None  # type: ignore[assignment]
 
-from structkit.media.files import TEMP_PREFIX, sha256_file, write_atomically
+from structkit.media.files import remove_leftovers, sha256_file, write_atomically
 
 Record = dict[str, str]
 NAME = ".structkit-manifest.jsonl"
-UNFINISHED = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\.|$)")  # what `atomic_path` calls its files
 
 
 class Manifest:
@@ -51,8 +49,8 @@ class Manifest:
         if fcntl:
             self._lock = os.open(self.folder, os.O_RDONLY)
         if self._alone():
-            for path in (p for folder in folders if folder.is_dir() for p in folder.iterdir() if UNFINISHED.match(p.name)):
-                path.unlink(missing_ok=True)
+            for folder in folders:
+                remove_leftovers(folder, older_than=0)
         if fcntl:
             with contextlib.suppress(OSError):  # some network file systems cannot lock folders
                 fcntl.flock(self._lock, fcntl.LOCK_SH)

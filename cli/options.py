@@ -16,11 +16,11 @@ from enum import Enum
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
-from structkit_cli import config
 from typer.core import TyperCommand
 
 from structkit.configs import Config, option
 from structkit.errors import OptionError
+from structkit_cli import config
 
 Inputs = Annotated[list[str], typer.Argument(help="pictures, folders, a 'pattern*.png', @list.txt or -", metavar="INPUT")]
 
@@ -136,10 +136,12 @@ def _span(low: float | None, high: float | None) -> str:
     return f" ({low} or more)" if high is None else f" (up to {high})" if low is None else f" ({low} to {high})"
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """`640x480` -> (640, 480), width and height in px."""
+def result_size(text: str | None, max_side: int | None = None) -> tuple[int, int] | None:
+    """`640x480` -> (640, 480), width and height in px; refused where `max_side` is said too."""
     if text is None:
         return None
+    if max_side is not None:
+        raise OptionError("--size and --max-side both say how large the result is: give one of them")
     width, cross, height = text.lower().partition("x")
     if not (cross and width.isascii() and width.isdigit() and height.isascii() and height.isdigit() and int(width) and int(height)):
         raise OptionError(f"--size is {text!r}: give width and height in px, such as 640x480")

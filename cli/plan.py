@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from structkit_cli.inputs import Gathered, Input
-from structkit_cli.options import Running
-
 from structkit.errors import OptionError, OutputError
 from structkit.media.formats import SUFFIXES, format_of
+from structkit_cli.inputs import Gathered, Input
+from structkit_cli.options import Running
 
 
 @dataclass(frozen=True)

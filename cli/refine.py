@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from structkit.configs import Config, RefineConfig
+from structkit.errors import OptionError
 from structkit_cli.each import run_each
 from structkit_cli.inputs import gather
 from structkit_cli.options import Inputs, Running, named
-
-from structkit.configs import Config, PatchConfig
-from structkit.errors import OptionError
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -23,7 +22,7 @@ class Wanted(Config):
     patches_of: str | None = named(None, "the picture that the patches are taken from (must be given)", "PICTURE")
 
 
-def refine(inputs: Inputs, *, wanted: Wanted, engine: PatchConfig, running: Running) -> None:
+def refine(inputs: Inputs, *, wanted: Wanted, engine: RefineConfig, running: Running) -> None:
     """Repaint INPUT with the fine patches of another picture: what is blurred or broken in it becomes crisp.
 
     In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-refine.png in the current folder, or what --output

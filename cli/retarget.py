@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from structkit_cli.each import run_each
-from structkit_cli.options import Inputs, Running, named, parse_size
-
-from structkit.configs import Config, PatchConfig
+from structkit.configs import Config, RetargetConfig
 from structkit.errors import OptionError
+from structkit_cli.each import run_each
+from structkit_cli.options import Inputs, Running, named, result_size
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -22,7 +21,7 @@ class Wanted(Config):
     size: str | None = named(None, "width and height of the result, px (must be given)", "WxH")
 
 
-def retarget(inputs: Inputs, *, wanted: Wanted, engine: PatchConfig, running: Running) -> None:
+def retarget(inputs: Inputs, *, wanted: Wanted, engine: RetargetConfig, running: Running) -> None:
     """Give INPUT another size and shape without stretching what is in it: patches are repeated or left out.
 
     In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-retarget.png in the current folder, or what --output
@@ -30,7 +29,7 @@ def retarget(inputs: Inputs, *, wanted: Wanted, engine: PatchConfig, running: Ru
 
     Example: structkit retarget beach.png --size 96x48 -o wide-beach.png
     """
-    size = parse_size(wanted.size)
+    size = result_size(wanted.size)
     if size is None:
         raise OptionError("--size is missing: give width and height in px, such as 640x480")
 

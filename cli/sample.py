@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from structkit.configs import Config, SampleConfig, option
 from structkit_cli.each import run_each
-from structkit_cli.options import Inputs, Running, named, parse_size
-
-from structkit.configs import Config, PatchConfig, option
+from structkit_cli.options import Inputs, Running, named, result_size
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -19,10 +18,10 @@ class Wanted(Config):
     """What to make of a picture."""
 
     count: int = option(4, "how many to draw of each input; more than one are numbered", low=1, high=9999)
-    size: str | None = named(None, "width and height of the samples, px; else the input's", "WxH")
+    size: str | None = named(None, "width and height of the samples, px; else the input's, reduced to --max-side", "WxH")
 
 
-def sample(inputs: Inputs, *, wanted: Wanted, engine: PatchConfig, running: Running) -> None:
+def sample(inputs: Inputs, *, wanted: Wanted, engine: SampleConfig, running: Running) -> None:
     """Draw new pictures that are made of the patches of INPUT, with another arrangement.
 
     In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-sample-1.png .. -4.png in the current folder, or what
@@ -30,7 +29,7 @@ def sample(inputs: Inputs, *, wanted: Wanted, engine: PatchConfig, running: Runn
 
     Example: structkit sample balloons.png -n 2 -o balloons-again.png
     """
-    size = parse_size(wanted.size)
+    size = result_size(wanted.size, engine.max_side)
 
     def paint(picture: Picture, **how: Any) -> Picture:
         import structkit

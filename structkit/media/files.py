@@ -18,7 +18,8 @@ from typing import BinaryIO
 
 from structkit.errors import InputError, OutputError
 
-TEMP_PREFIX = ".structkit-"  # a file so named is unfinished: no listing shows it, and it may be removed when it is old
+TEMP_PREFIX = ".structkit-"  # of a file that is being written; no listing shows it
+LEFTOVER = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\..{{0,15}})?", re.DOTALL)  # the whole name of such a file
 
 Source = str | Path | bytes | BinaryIO
 
@@ -119,12 +120,14 @@ def _output_errors(path: str | Path) -> Iterator[None]:
 def remove_leftovers(folder: str | Path, *, older_than: float = 3600.0) -> int:
     """Remove the hidden files that killed runs left in `folder`; returns how many.
 
-    older_than: seconds since the last change; a younger one may belong to a run that is still writing.
+    older_than: seconds since the last change; a younger one may belong to a run that is still writing.  0 is all of them, for one who
+    knows that no other run is at work there.
     """
     removed = 0
     for path in Path(folder).glob(f"{TEMP_PREFIX}*"):
         with suppress(OSError):
-            if path.is_file() and time.time() - path.stat().st_mtime >= older_than:
+            old = not older_than or time.time() - path.stat().st_mtime >= older_than
+            if old and path.is_file() and LEFTOVER.fullmatch(path.name):
                 path.unlink()
                 removed += 1
     return removed

@@ -63,7 +63,7 @@ def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
         raise InputError(f"{name}: {width} x {height} pixels; a picture has at least 1 x 1; export it again from the original")
     if width * height > max_pixels:
         fact = f"{width} x {height} pixels = {width * height / 1e6:.6g} megapixels"
-        raise InputError(f"{name}: {fact}, over the limit of {max_pixels / 1e6:.6g}; shrink it or raise max_pixels")
+        raise InputError(f"{name}: {fact}, over the limit of {max_pixels / 1e6:.6g}; shrink it or raise --max-pixels")
 
 
 def _orientation(tags: object) -> int:

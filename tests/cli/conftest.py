@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from structkit_cli.__main__ import main
 
 from structkit.media.pictures import Picture, write_picture
+from structkit_cli.__main__ import main
 
 from .fake_engine import FakeEngine
 

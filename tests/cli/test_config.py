@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from structkit.configs import PatchConfig
+from structkit.configs import AnalogyConfig, RefineConfig, RetargetConfig, SampleConfig
 
 
 @pytest.fixture
@@ -19,13 +19,20 @@ def file(tmp_path, run):
     return write
 
 
-def test_every_field_of_the_engine_is_an_option_with_its_default(run):
-    printed = tomllib.loads(run("analogy", "--print-config").out.decode())["analogy"]
-    for field in dataclasses.fields(PatchConfig):
-        assert printed.get(field.name) == field.default
-    text = run("analogy", "--help").out.decode()
-    for field in dataclasses.fields(PatchConfig):
+CONFIGS = {"analogy": AnalogyConfig, "sample": SampleConfig, "retarget": RetargetConfig, "refine": RefineConfig}
+
+
+@pytest.mark.parametrize("verb", CONFIGS)
+def test_each_verb_has_the_fields_of_its_configuration_with_their_defaults_and_no_other_verbs(run, verb):
+    printed = run(verb, "--print-config").out.decode()
+    values = tomllib.loads(printed)[verb]
+    text = run(verb, "--help").out.decode()
+    own = {field.name for field in dataclasses.fields(CONFIGS[verb])}
+    for field in dataclasses.fields(CONFIGS[verb]):
+        assert values.get(field.name) == field.default
         assert "--" + field.name.replace("_", "-") in text
+    for other in {field.name for kind in CONFIGS.values() for field in dataclasses.fields(kind)} - own:
+        assert f"{other} = " not in printed
 
 
 def test_precedence(run, engine, pair, file, monkeypatch):

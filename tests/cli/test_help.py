@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
+
 from structkit_cli.app import VERBS
 
 from .conftest import paint

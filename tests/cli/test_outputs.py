@@ -6,10 +6,10 @@ import io
 import os
 
 import pytest
-from structkit_cli.options import FORMATS
 
 from structkit.media.formats import FORMATS as MEDIA_FORMATS
 from structkit.media.pictures import read_picture
+from structkit_cli.options import FORMATS
 
 from .conftest import paint
 

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from structkit_cli.__main__ import main
 from structkit_cli.manifest import NAME
 

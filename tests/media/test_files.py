@@ -162,14 +162,38 @@ def test_permission_errors_have_their_own_message(tmp_path, monkeypatch):
 
 
 def test_only_old_leftovers_are_removed(tmp_path):
-    old, young, other = tmp_path / f"{TEMP_PREFIX}1.png", tmp_path / f"{TEMP_PREFIX}2.png", tmp_path / "a.png"
-    for path in (old, young, other):
+    old, young, ahead = (tmp_path / f"{TEMP_PREFIX}{i:016x}.png" for i in range(3))
+    for path in (old, young, ahead):
         path.write_bytes(b"x")
     os.utime(old, (0, 0))
-    os.utime(other, (0, 0))
+    os.utime(ahead, (2e9, 2e9))  # by the clock of another machine
     assert remove_leftovers(tmp_path) == 1
-    assert names(tmp_path) == [young.name, other.name]
-    assert remove_leftovers(tmp_path, older_than=0) == 1 and names(tmp_path) == [other.name]
+    assert names(tmp_path) == [young.name, ahead.name]
+    assert remove_leftovers(tmp_path, older_than=0) == 2 and names(tmp_path) == []
+
+
+def test_only_what_a_killed_run_left_is_removed(tmp_path):
+    """A run ends in the midst of a write, and only its hidden file goes: neither the manifest nor what merely looks alike."""
+    kept = [
+        ".structkit-manifest.jsonl",
+        ".structkit-0123",
+        f"{TEMP_PREFIX}{'g' * 16}",
+        f"{TEMP_PREFIX}{'0' * 17}",
+        f"a{TEMP_PREFIX}{'0' * 16}",
+        "a.png",
+    ]
+    for name in kept:
+        (tmp_path / name).touch()
+    (tmp_path / f"{TEMP_PREFIX}{'1' * 16}").mkdir()
+    for path in ("a.png", "b", "c." + "x" * 40, "d.\n", "e.tar.gz"):
+        if (child := os.fork()) == 0:
+            with atomic_path(tmp_path / path):
+                os._exit(9)
+        os.waitpid(child, 0)
+    assert len(names(tmp_path)) == len(kept) + 1 + 5
+    assert remove_leftovers(tmp_path, older_than=0) == 5
+    assert names(tmp_path) == sorted([*kept, f"{TEMP_PREFIX}{'1' * 16}"])
+    assert remove_leftovers(tmp_path / "nowhere") == 0
 
 
 def test_sha256(tmp_path):

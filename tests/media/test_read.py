@@ -175,7 +175,7 @@ def test_the_cap_is_checked_before_decoding(png_file):
     bomb = png_file(np.zeros((1, 1, 3), np.uint8), 2, size=(30_000, 30_000))
     with pytest.raises(InputError) as caught:
         read_picture(bomb, name="bomb.png")
-    assert str(caught.value) == "bomb.png: 30000 x 30000 pixels = 900 megapixels, over the limit of 89; shrink it or raise max_pixels"
+    assert str(caught.value) == "bomb.png: 30000 x 30000 pixels = 900 megapixels, over the limit of 89; shrink it or raise --max-pixels"
 
 
 def test_the_cap_may_be_raised_above_pillows_own(monkeypatch, levels, saved):
@@ -183,7 +183,7 @@ def test_the_cap_may_be_raised_above_pillows_own(monkeypatch, levels, saved):
     pixels = levels()
     back = read_picture(saved(pixels, "PNG"))
     assert (back.pixels == pixels).all() and back.notes == ()
-    with pytest.raises(InputError, match=r"over the limit of 0\.0002; shrink it or raise max_pixels"):
+    with pytest.raises(InputError, match=r"over the limit of 0\.0002; shrink it or raise --max-pixels"):
         read_picture(saved(pixels, "PNG"), max_pixels=200)
     read_picture(saved(pixels, "PNG"), max_pixels=pixels.size // 3)
 

@@ -1,0 +1,161 @@
+"""Analogies of a folder of pairs, in both directions, measured by a scorer: is the quality what it was?
+
+    python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py [--settings defaults match=colour] [--max-side 256]
+
+PAIRS holds pictures named X_a.* and X_b.*, or a `pairs.csv` with the columns a and b.  SCORER is called as `SCORER SOURCE TARGET OUT...`
+and prints for each OUT one line of JSON with alignment, copy, orientation (higher: laid out like SOURCE), coherence and completeness
+(lower: made of TARGET).  The results and `scores.csv` go to RESULTS, outside of the source tree.  A pair whose row is there is not made
+again, so that a run which was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import fnmatch
+import io
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from statistics import fmean
+
+import structkit
+from structkit.errors import StructkitError
+from structkit.media.files import natural, write_atomically
+
+TREE = Path(__file__).resolve().parents[2]
+NUMBERS = ("alignment", "orientation", "coherence", "completeness", "copy", "cpu_s")
+Row = dict[str, str]
+
+
+def pairs_in(folder: Path) -> Iterator[tuple[str, Path, Path]]:
+    """(name, source, target) of every pair, there and back."""
+    if (listed := folder / "pairs.csv").exists():
+        with listed.open(newline="") as file:
+            for row in csv.DictReader(file):
+                a, b = folder / row["a"], folder / row["b"]
+                yield f"{a.stem}-{b.stem}", a, b
+                yield f"{b.stem}-{a.stem}", b, a
+        return
+    for a in sorted(folder.glob("*_a.*"), key=natural):
+        name = a.stem.removesuffix("_a")
+        for b in folder.glob(f"{name}_b.*"):
+            yield f"{name}-ab", a, b
+            yield f"{name}-ba", b, a
+
+
+def options_of(setting: str) -> dict[str, object]:
+    """`defaults,max_side=96` -> {"max_side": 96}."""
+    named = (part.partition("=") for part in setting.split(",") if part != "defaults")
+    return {name: _value(text) for name, _, text in named}
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def prepare() -> None:
+    """Of a worker: one thread, so that CPU seconds do not count waiting; what is loaded once is not the first pair's."""
+    import torch
+
+    import structkit.pictures  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+def make_and_score(pair: tuple[str, Path, Path], settings: list[str], results: Path, scorer: Path) -> list[Row]:
+    """One row for each setting."""
+    name, source, target = pair
+    rows, made = [], []
+    for setting in settings:
+        started = time.process_time()
+        [picture] = structkit.analogy(source, target, device="cpu", **options_of(setting))
+        seconds = time.process_time() - started
+        made.append(results / setting / f"{name}.png")
+        made[-1].parent.mkdir(parents=True, exist_ok=True)
+        structkit.write_picture(picture, made[-1])
+        rows.append({"pair": name, "setting": setting, "cpu_s": f"{seconds:.2f}"})
+    command = [sys.executable, scorer, source, target, *made]
+    scored = subprocess.run(command, capture_output=True, text=True)
+    if scored.returncode:
+        raise ChildProcessError(f"{scorer.name} ended with {scored.returncode}: {(scored.stderr.splitlines() or ['(silent)'])[-1]}")
+    for row, line in zip(rows, scored.stdout.splitlines(), strict=True):
+        measures = json.loads(line)
+        row |= {number: str(measures[number]) for number in NUMBERS if number != "cpu_s"}
+    return rows
+
+
+def read(table: Path) -> list[Row]:
+    return list(csv.DictReader(table.open(newline=""))) if table.exists() else []
+
+
+def write(table: Path, rows: list[Row]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ("pair", "setting", *NUMBERS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(sorted(rows, key=lambda row: (natural(row["pair"]), row["setting"])))
+    write_atomically(table, text.getvalue().encode())
+
+
+def summary(rows: list[Row], settings: list[str]) -> None:
+    """Means of each setting, over the pairs that every setting has."""
+    of = {setting: {row["pair"]: row for row in rows if row["setting"] == setting} for setting in settings}
+    common = set.intersection(*map(set, of.values()))
+    wide = max(map(len, settings))
+    print(f"{'mean of ' + str(len(common)):{wide}}  " + "  ".join(f"{number:>12}" for number in NUMBERS))
+    for setting in settings if common else ():
+        means = [fmean(float(of[setting][pair][number]) for pair in common) for number in NUMBERS]
+        print(f"{setting:{wide}}  " + "  ".join(f"{mean:12.3f}" for mean in means))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, metavar="PAIRS", help="folder of pairs")
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder for the results and scores.csv, outside of the source tree")
+    parser.add_argument("--scorer", type=Path, required=True, help="script that measures results")
+    parser.add_argument("--settings", nargs="+", default=["defaults", "match=colour"], help="such as match=colour,strength=0.7")
+    parser.add_argument("--max-side", type=int, help="of the results, px; part of each setting")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="names of pairs, such as 'p2s*-ab'")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
+    chosen = parser.parse_args()
+    if TREE in (chosen.results.resolve(), *chosen.results.resolve().parents):
+        parser.error(f"{chosen.results} is inside the source tree: name a folder outside")
+    settings = [setting + (f",max_side={chosen.max_side}" if chosen.max_side else "") for setting in chosen.settings]
+    pairs = {pair[0]: pair for pair in pairs_in(chosen.folder) if fnmatch.fnmatch(pair[0], chosen.only)}
+    if not pairs:
+        parser.error(f"{chosen.folder} has no pair X_a.*, X_b.* and no pairs.csv with one, of a name like {chosen.only}")
+    table = chosen.results / "scores.csv"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    rows, failed = read(table), 0
+    done = {(row["pair"], row["setting"]) for row in rows}
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the workers and of the scorers that they start
+    with ProcessPoolExecutor(chosen.workers, multiprocessing.get_context("spawn"), prepare) as pool:
+        waiting = {}
+        for name, pair in pairs.items():
+            if missing := [setting for setting in settings if (name, setting) not in done]:
+                waiting[pool.submit(make_and_score, pair, missing, chosen.results, chosen.scorer)] = name
+        for number, future in enumerate(as_completed(waiting), 1):
+            try:
+                made = future.result()
+            except (StructkitError, ChildProcessError) as error:
+                failed += 1
+                print(f"[{number}/{len(waiting)}] {waiting[future]} failed: {error}", file=sys.stderr)
+                continue
+            rows += made
+            write(table, rows)
+            print(f"[{number}/{len(waiting)}]", *("  ".join(row.values()) for row in made), sep="\n  ", flush=True)
+    summary([row for row in rows if row["pair"] in pairs], settings)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

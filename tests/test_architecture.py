@@ -1,0 +1,189 @@
+"""The house rules that no single test of behaviour would notice: who imports whom, what is never called, what lies where."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"structkit_cli": "cli", "structkit": "structkit", "structkit_weights": "weights"}
+TOP = {
+    *PACKAGES.values(),
+    *("tests", "examples", ".ci", ".gitignore"),
+    *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"),
+}
+FLOORS = (  # from the roof down; what stands on one line may import each other
+    ("structkit_cli",),
+    ("structkit", "structkit.pictures"),  # the public interface
+    ("structkit.engines",),
+    ("structkit.training", "structkit.nets", "structkit.data", "structkit.metrics"),
+    ("structkit.kernels", "structkit.media"),
+    ("structkit.checkpoint", "structkit.device"),
+    ("structkit.configs", "structkit_weights"),
+    ("structkit.errors", "structkit._version"),
+)
+UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+def modules() -> dict[str, Path]:
+    """Every file of the packages, by the name it is imported under."""
+    found = {}
+    for package, folder in PACKAGES.items():
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join((package, *parts)).removesuffix(".__init__")] = path
+    return found
+
+
+MODULES = modules()
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+
+
+def floor(module: str) -> int:
+    """How far below the roof a module stands.  KeyError for one that has no floor."""
+    heights = {name: height for height, names in enumerate(FLOORS) for name in names}
+    package = ".".join(module.split(".")[:2])
+    return heights[module.split(".")[0] if package.startswith(("structkit_cli.", "structkit_weights.")) else package]
+
+
+def imported(module: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and full name of each module that a file imports, wherever in the file that is; of ours, what it imports from them too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            here = module if module in MODULES and MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
+            base = ".".join(here.split(".")[: len(here.split(".")) - node.level + 1]) if node.level else ""
+            source = ".".join(filter(None, (base, node.module)))
+            names = {f"{source}.{name.name}" for name in node.names}
+            inside = names & MODULES.keys()
+            yield from ((node.lineno, name) for name in inside)
+            if names - inside:
+                yield node.lineno, source
+
+
+def upward_imports(module: str, text: str) -> list[str]:
+    """What a file imports from the floors above its own."""
+    ours = ((line, name) for line, name in imported(module, ast.parse(text)) if name.split(".")[0] in PACKAGES)
+    return [f"{module}, line {line}: imports {name}" for line, name in ours if floor(name) < floor(module)]
+
+
+def unsafe(text: str) -> list[str]:
+    """Where a file could run what it was given as data: unpickling, eval and exec."""
+    tree, found = ast.parse(text), []
+    aliases = {name.asname: name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names if name.asname}
+    for line, name in imported("", tree):
+        if name.split(".")[0] in UNPICKLERS:
+            found.append(f"line {line}: imports {name}")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch" and any(n.name == "load" for n in node.names):
+            found.append(f"line {node.lineno}: imports torch's load")
+        if isinstance(node, ast.Call):
+            first, *rest = ast.unparse(node.func).split(".")
+            called = [*aliases.get(first, first).split("."), *rest]
+            if called[-1] in ("eval", "exec") and (called[0] == "builtins" or len(called) == 1):
+                found.append(f"line {node.lineno}: calls {called[-1]}")
+            if called[0] == "torch" and called[-1] == "load":
+                found.append(f"line {node.lineno}: calls {'.'.join(called)}")
+            if any(keyword.arg == "allow_pickle" for keyword in node.keywords):
+                found.append(f"line {node.lineno}: says allow_pickle")
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_run_downward(module):
+    assert upward_imports(module, MODULES[module].read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("structkit.media.files", "import structkit.engines.patch"),
+        ("structkit.media.files", "from structkit.engines import patch"),
+        ("structkit.kernels.vote", "def f():\n    from structkit.metrics.structure import edge_agreement"),
+        ("structkit.kernels.vote", "from ..metrics import structure"),
+        ("structkit.engines.patch", "from structkit import pictures"),
+        ("structkit.engines.patch", "from structkit import analogy"),
+        ("structkit.engines.patch", "import structkit"),
+        ("structkit.engines", "from ..pictures import analogy"),
+        ("structkit.configs", "import os, structkit.device as d"),
+        ("structkit.errors", "from .configs import Config"),
+        ("structkit.pictures", "from structkit_cli.batch import run"),
+    ],
+)
+def test_an_upward_import_is_found(module, text):
+    assert len(upward_imports(module, text)) == 1
+
+
+def test_a_downward_import_and_one_on_the_same_floor_are_none():
+    assert upward_imports("structkit.engines.patch", "from structkit.engines.alignment import moments\nimport structkit.errors") == []
+    assert upward_imports("structkit", "from . import pictures\nfrom structkit._version import __version__") == []
+    assert upward_imports("structkit_cli.batch", "import structkit, torch\nfrom structkit.device import resolve") == []
+
+
+def test_a_module_without_a_floor_is_an_error():
+    with pytest.raises(KeyError, match="helpers"):
+        upward_imports("structkit.engines.patch", "import structkit.helpers")
+
+
+@pytest.mark.parametrize("path", [*MODULES.values(), *EXAMPLES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_unpickles_or_evaluates(path):
+    assert unsafe(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import pickle",
+        "import pickle as p",
+        "from pickle import loads",
+        "from _pickle import Unpickler",
+        "eval('1')",
+        "exec(text)",
+        "import builtins\nbuiltins.eval(text)",
+        "import torch\ntorch.load(path)",
+        "import torch\ntorch.load(path, weights_only=True)",
+        "import torch as t\nt.jit.load(path)",
+        "from torch import load",
+        "import numpy as np\nnp.load(path, allow_pickle=True)",
+    ],
+)
+def test_what_unpickles_or_evaluates_is_found(text):
+    assert len(unsafe(text)) == 1
+
+
+def test_what_only_looks_alike_is_not_found():
+    assert unsafe("import json, re\nmodel.eval()\njson.load(f)\nre.compile('a')\nstructkit.load(path)\n'torch.load(x)'") == []
+
+
+@pytest.mark.parametrize(("name", "module"), [("structkit", "torch"), ("structkit_cli.app", "torch"), ("structkit_cli.app", "numpy")])
+def test_what_is_imported_at_once_is_light(name, module, tmp_path):
+    def imports(code: str) -> bool:
+        check = f"import sys, {name}\n{code}\nsys.exit({module!r} in sys.modules)"
+        return bool(subprocess.run([sys.executable, "-c", check], env={**os.environ, "PYTHONPATH": str(tmp_path)}).returncode)
+
+    assert not imports("")
+    (tmp_path / f"{module}.py").touch()  # the check can fail; the real module takes seconds to import
+    assert imports(f"import {module}")
+
+
+def tracked() -> list[str]:
+    """The files of the repository; a copy without git has what it has."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: what belongs to the repository is not known")
+    return subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
+
+
+def test_the_top_level_holds_what_the_design_names_and_nothing_else():
+    assert {name.split("/")[0] for name in tracked()} - TOP == set()
+
+
+def test_every_file_is_read_at_one_sitting():
+    long = {name: count for name in tracked() if name.endswith(".py") and (count := (ROOT / name).read_bytes().count(b"\n")) >= 400}
+    assert long == {}

@@ -5,7 +5,7 @@
 PAIRS holds pictures named X_a.* and X_b.*, or a `pairs.csv` with the columns a and b.  SCORER is called as `SCORER SOURCE TARGET OUT...`
 and prints for each OUT one line of JSON with alignment, copy, orientation (higher: laid out like SOURCE), coherence and completeness
 (lower: made of TARGET).  The results and `scores.csv` go to RESULTS, outside of the source tree.  A pair whose row is there is not made
-again, so that a run which was stopped goes on where it was.
+again, so that a run which was stopped goes on where it was; after a change of the engine take a new folder.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ def main() -> None:
                 continue
             rows += made
             write(table, rows)
-            print(f"[{number}/{len(waiting)}]", *("  ".join(row.values()) for row in made), sep="\n  ", flush=True)
+            for row in made:
+                print(f"[{number}/{len(waiting)}]", row["pair"], row["setting"], *(f"{n} {row[n]}" for n in NUMBERS), flush=True)
     summary([row for row in rows if row["pair"] in pairs], settings)
     sys.exit(1 if failed else 0)
 

@@ -7,6 +7,7 @@ makes one option of each field (name, default, help, limits), and `--config` and
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,20 +34,54 @@ def _check(name: str, value: Any, low: float | None, high: float | None, choices
     if choices and value not in choices:
         raise OptionError(f"{flag} is {value!r}: choose one of {', '.join(choices)}")
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if value != value:
-            raise OptionError(f"{flag} is not a number")
+        if not math.isfinite(value):
+            raise OptionError(f"{flag} is {value}: it must be a finite number")
         if (low is not None and value < low) or (high is not None and value > high):
-            span = f"at least {low:g}" if high is None else f"at most {high:g}" if low is None else f"between {low:g} and {high:g}"
-            raise OptionError(f"{flag} is {value:g}: it must be {span}")
+            span = f"at least {low:.15g}" if high is None else f"at most {high:.15g}" if low is None else f"between {low:.15g} and {high:.15g}"
+            raise OptionError(f"{flag} is {value:.15g}: it must be {span}")
 
 
 @dataclass(frozen=True)
 class PatchConfig(Config):
-    """Training-free patch synthesis (`structkit.engines.patch`)."""
+    """What all training-free patch synthesis has (`structkit.engines.patch`)."""
+
+    patch: int = option(7, "side of a patch, px", low=3, high=15)
+    rounds: int | None = option(None, "rounds of matching and voting at each level; else what the verb and its mode take", low=1, high=100)
+    completeness: float | None = option(
+        None, "how much every patch that is offered must be used, 0 not at all, 1 as GPNN; else what the verb and its mode take", low=0, high=1
+    )
+    coarsest: int | None = option(None, "short side of the coarsest level, px; else from the other options", low=8, high=4096)
+
+
+@dataclass(frozen=True)
+class AnalogyConfig(PatchConfig):
+    """`structkit analogy`."""
 
     mode: str = option("analogy", "what to make of the pair", choices=("analogy", "style", "texture", "paint"))
-    max_side: int = option(512, "longest side of the result, px; larger pictures are reduced first", low=32, high=4096)
-    strength: float = option(0.5, "how much of the source's structure is kept: 0 little .. 1 most", low=0, high=1)
-    match: str = option("structure", "what patches are compared by: structure (aligned statistics), or colour (as published)", choices=("structure", "colour"))
-    patch: int = option(7, "side of a patch, px (odd)", low=3, high=15)
-    iterations: int = option(4, "rounds of matching and voting at each level", low=1, high=50)
+    strength: float = option(0.5, "how much of the source's structure is kept: 0 little, 1 most", low=0, high=1)
+    match: str = option("structure", "compare patches by structure (aligned statistics) or by raw colour (as published)", choices=("structure", "colour"))
+    max_side: int | None = option(None, "longest side of the result, px, if no --size is given; else 512, never more than the source's", low=16, high=8192)
+
+
+@dataclass(frozen=True)
+class SampleConfig(PatchConfig):
+    """`structkit sample`."""
+
+    variety: float = option(0.5, "how far from the arrangement of the picture: 0 near, 1 far", low=0, high=1)
+    max_side: int | None = option(None, "longest side of a sample, px, if no --size is given; else 512, never more than the picture's", low=16, high=8192)
+
+
+@dataclass(frozen=True)
+class RetargetConfig(PatchConfig):
+    """`structkit retarget`."""
+
+
+@dataclass(frozen=True)
+class RefineConfig(PatchConfig):
+    """`structkit refine`."""
+
+    strength: float = option(0.5, "how much of the picture is kept: 0 its layout alone, 1 all but the finest detail", low=0, high=1)
+    max_side: int | None = option(None, "longest side of the result, px; else 512, never more than the picture's", low=16, high=8192)
+
+
+MAX_SIDE = 512  # px, where nothing else says how large a result is to be

@@ -1,0 +1,21 @@
+"""Which device to work on.  A device that is named is a demand: it is there, or the command ends."""
+
+from __future__ import annotations
+
+from structkit.errors import DeviceError
+
+
+def resolve(name: str = "auto") -> str:
+    """`auto` -> the best device here; cpu, cuda, cuda:1 or mps -> the same, checked.  Raises DeviceError for one that is absent."""
+    import torch
+
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if name == "auto":
+        return "cuda" if cuda else "mps" if mps else "cpu"
+    kind, _, number = name.partition(":")
+    if name == "cpu" or (name == "mps" and mps):
+        return name
+    if kind == "cuda" and cuda and number.isdigit() >= bool(number) and int(number or 0) < torch.cuda.device_count():
+        return name
+    here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count() if cuda else 0)), *(["mps"] if mps else [])]
+    raise DeviceError(f"--device {name}: there is no such device here: choose {', '.join(here)} or auto")

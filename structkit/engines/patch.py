@@ -1,0 +1,158 @@
+"""Training-free patch engine: structural analogy and what else falls out of patch synthesis (`synthesis.py`).
+
+After GPNN (Granot et al., CVPR 2022): the source, at the coarsest level, is where the result starts from; the target's patches are
+what it is made of.
+
+Differs from the paper:
+* Guide.  The paper compares raw colours, which fails where source and target share none.  Here the source is first given the
+  target's colours by optimal transport (`alignment.py`).  This guide is the start, and at small levels it takes part in the comparison.
+* Drafts.  How much guidance a pair bears differs: calm targets follow any layout, busy ones fall to pieces.  Several drafts are made up
+  to 64 px, where that costs little; the best by `structkit.metrics.structure` goes on.  `strength` is the weight of structure there.
+`match="colour"` is the published form: raw colours, no guide, no drafts, coarsest level 0.24 of the result, alpha 0.005, ten rounds.
+Expect: tests/benchmarks/pairs.csv for scores, tests/benchmarks/analogy.csv for time and memory.
+
+Sources and targets are (1, 3, H, W) in [-1, 1] (sample and retarget take (1, C, H, W), say with alpha), sizes (H, W) in px; results have
+`size` and the same range.  The same generator state gives the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from structkit.configs import AnalogyConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
+from structkit.engines.alignment import transport_colours, transport_luminance
+from structkit.engines.synthesis import Plan, Progressed, Size, Synthesis
+from structkit.kernels.pyramid import resize
+from structkit.metrics.structure import edge_agreement, explained_structure, patch_distance
+
+Progress = Callable[[float, str], None]
+
+# Start (short side, px), guidance.  Measured on 15 pairs: with more drafts than these the choice hardly improves.
+DRAFTS = ((20, 0.0), (27, 0.0), (36, 0.5), (20, 2.0))
+INCOHERENCE = 9.0  # weight of patch distance in the choice at strength 0; it falls to 0 at strength 1
+PAINT_NOISE = 0.1  # standard deviation: a painted area is flat, and without noise all of it would find the same patch
+
+
+def analogy(
+    source: Tensor,
+    target: Tensor,
+    config: AnalogyConfig,
+    *,
+    size: Size,
+    usable: Tensor | None = None,
+    generator: torch.Generator,
+    progress: Progress = lambda share, note: None,
+) -> Tensor:
+    """The structure of source with the patches of target.
+
+    usable (1, 1, h, w) in [0, 1]: which pixels of the target may be used.
+    """
+    source = resize(source, size).clamp(-1, 1)
+    if config.match == "colour":
+        plan = _plan(config, rounds=10, completeness=1.0, small_rounds=10)
+        made = Synthesis(target, size, **_how(config, round(0.24 * min(size))), generator=generator, usable=usable)
+        return _finish(made, Progressed(source), 0, plan, None, progress)
+    if config.mode == "style":
+        # Content stays where and what it is: from a fine level on, guided at every level.
+        plan = replace(_plan(config, rounds=4, completeness=0.0), guidance=2 * config.strength, guided_to=max(size))
+        guide = transport_colours(source, target, generator=generator)
+        coarsest = round((0.2 + 0.4 * config.strength) * min(size))
+        made = Synthesis(target, size, **_how(config, coarsest), generator=generator, usable=usable)
+        return _finish(made, Progressed(guide), 0, plan, guide, progress)
+
+    guide = _guide(source, target, config.mode, generator)
+    made = Synthesis(target, size, **_how(config, DRAFTS[0][0]), generator=generator, usable=usable)
+    plan = _plan(config, rounds=3, completeness=0.0)
+    best, plan = _best_draft(made, source, guide, plan, config, lambda share, note: progress(share / 2, note))
+    return _finish(made, best, made.layout + 1, plan, guide, lambda share, note: progress((1 + share) / 2, note))
+
+
+def sample(
+    picture: Tensor, config: SampleConfig, *, size: Size, generator: torch.Generator, progress: Progress = lambda share, note: None
+) -> Tensor:
+    """A new arrangement of the picture's patches (GPNN, sec. 4.1): from its coarsest level with noise, completeness on."""
+    coarsest = round(32 - 14 * config.variety)
+    made = Synthesis(picture, size, **_how(config, coarsest), generator=generator)
+    plan = _plan(config, rounds=4, completeness=1.0, first_rounds=1)
+    start = resize(picture, made.sizes[0])
+    noise = torch.randn(start.shape, generator=generator, device=generator.device).to(start)
+    return _finish(made, Progressed(start + 1.5 * config.variety * noise), 0, plan, None, progress)
+
+
+def retarget(
+    picture: Tensor, config: RetargetConfig, *, size: Size, generator: torch.Generator, progress: Progress = lambda share, note: None
+) -> Tensor:
+    """The picture in another shape, with nothing stretched (GPNN, sec. 4.2): from the stretched coarsest level, completeness on."""
+    made = Synthesis(picture, size, **_how(config, 24), generator=generator)
+    plan = _plan(config, rounds=4, completeness=1.0, first_rounds=10)
+    return _finish(made, Progressed(resize(picture, size)), 0, plan, None, progress)
+
+
+def refine(
+    picture: Tensor,
+    patches_of: Tensor,
+    config: RefineConfig,
+    *,
+    size: Size,
+    generator: torch.Generator,
+    progress: Progress = lambda share, note: None,
+) -> Tensor:
+    """The picture redrawn with the patches of another, from the level on whose short side is `strength` of the whole (at least 16 px)."""
+    coarsest = max(16, round(config.strength * min(size)))
+    made = Synthesis(patches_of, size, **_how(config, coarsest), generator=generator)
+    plan = _plan(config, rounds=3, completeness=0.0)
+    return _finish(made, Progressed(resize(picture, size).clamp(-1, 1)), 0, plan, None, progress)
+
+
+def _best_draft(
+    made: Synthesis, source: Tensor, guide: Tensor, plan: Plan, config: AnalogyConfig, progress: Progress
+) -> tuple[Progressed, Plan]:
+    """The draft with the most structure for its incoherence, and the plan it was made with."""
+    wanted, keys = resize(source, made.sizes[made.layout]).clamp(-1, 1), made.keys(made.layout)
+    foreign = max(patch_distance(wanted, keys), 1e-6)
+    drafts = DRAFTS if config.coarsest is None else tuple((config.coarsest, guidance) for guidance in sorted({g for _, g in DRAFTS}))
+    best: tuple[float, Progressed, Plan] | None = None
+    for i, (start, guidance) in enumerate(drafts):
+        own = replace(plan, guidance=guidance)
+        draft = made.run(Progressed(guide), range(made.starting_near(start), made.layout + 1), own, guide)
+        structure = explained_structure(wanted, draft.picture) + 0.7 * edge_agreement(wanted, draft.picture)
+        score = structure - (1 - config.strength) * INCOHERENCE * patch_distance(draft.picture, keys) / foreign
+        if best is None or score > best[0]:
+            best = score, draft, own
+        progress((i + 1) / len(drafts), f"draft {i + 1} of {len(drafts)}")
+    assert best is not None
+    return best[1:]
+
+
+def _guide(source: Tensor, target: Tensor, mode: str, generator: torch.Generator) -> Tensor:
+    """What the result starts from and is compared with, (1, 3, H, W): the source in colours that can be compared with the target's."""
+    if mode == "texture":
+        return transport_luminance(source, target)
+    if mode == "paint":  # its colours are meant
+        return source + PAINT_NOISE * torch.randn(source.shape, generator=generator, device=generator.device).to(source)
+    return transport_colours(source, target, generator=generator)
+
+
+def _plan(config: PatchConfig, *, rounds: int, completeness: float, small_rounds: int = 7, first_rounds: int | None = None) -> Plan:
+    """What the user said, else what the verb takes."""
+    asked = completeness if config.completeness is None else config.completeness
+    alpha = 0.5 * 0.01**asked if asked else None  # 0.005, GPNN's, at 1; from 0.5 on it can hardly be seen
+    few, many = (config.rounds, config.rounds) if config.rounds else (rounds, small_rounds)
+    return Plan(config.patch, many, few, first_rounds=first_rounds, alpha=alpha)
+
+
+def _how(config: PatchConfig, coarsest: int) -> dict[str, int]:
+    return {"patch": config.patch, "coarsest": config.coarsest or coarsest}
+
+
+def _finish(made: Synthesis, state: Progressed, first: int, plan: Plan, guide: Tensor | None, progress: Progress) -> Tensor:
+    """The levels from `first` on."""
+    for level in range(first, len(made.sizes)):
+        state = made.run(state, [level], plan, guide)
+        height, width = made.sizes[level]
+        progress((level + 1) / len(made.sizes), f"{width} x {height} px")
+    return state.picture

@@ -10,6 +10,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -29,7 +30,7 @@ def start(*arguments: str, code: str = "", env: dict | None = None) -> tuple[int
 
 
 NO_TORCH = "assert 'torch' not in sys.modules, 'torch was imported'"
-
+LIMIT, TRIES = 0.3, 10  # processor seconds, and the best of a few: others may be at work on this machine
 
 USAGE_ERRORS = [
     ["nonsense"],
@@ -42,13 +43,13 @@ USAGE_ERRORS = [
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], *USAGE_ERRORS], ids=" ".join)
 def test_help_and_usage_errors_come_at_once_and_without_torch(arguments):
-    fastest = 9.0
-    for _ in range(8):  # processor seconds, and the best of a few: others may be at work on this machine
+    spent = []
+    while not spent or (min(spent) >= LIMIT and len(spent) < TRIES):
+        time.sleep(0.2 * len(spent))  # a burst of load may pass
         code, err, seconds = start(*arguments, code=NO_TORCH)
         assert code == (2 if arguments in USAGE_ERRORS else 0), err
-        if (fastest := min(fastest, seconds)) < 0.3:
-            return
-    raise AssertionError(f"{fastest:.2f} s")
+        spent.append(seconds)
+    assert min(spent) < LIMIT
 
 
 @pytest.mark.parametrize("arguments", [["analogy", "--help"], ["analogy", "--print-config"]], ids=" ".join)
@@ -61,6 +62,15 @@ def test_that_check_can_fail(tmp_path):
     (tmp_path / "torch.py").touch()  # to import the real one takes seconds
     code, err, _ = start("--version", code=f"import torch; {NO_TORCH}", env={"PYTHONPATH": str(tmp_path)})
     assert code == 1 and "torch was imported" in err
+
+
+def test_waiting_threads_do_not_starve_other_runs_unless_the_user_decides(monkeypatch):
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    for own in ({}, {"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": "7"}):
+        expected = None if "OMP_WAIT_POLICY" in own else own.get("GOMP_SPINCOUNT", "2000")
+        code, err, _ = start("--version", code=f"import os; assert os.environ.get('GOMP_SPINCOUNT') == {expected!r}", env=own)
+        assert code == 0, err
 
 
 def test_a_batch_that_is_done_does_not_load_torch(tmp_path):

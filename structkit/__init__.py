@@ -102,7 +102,9 @@ def refine(
     progress: Progress | None = None,
     **options: Any,
 ) -> Picture:
-    """`picture` redrawn with the patches of another one: same layout and colours, real detail.  options: fields of `configs.RefineConfig`."""
+    """`picture` redrawn with the patches of another one: same layout and colours, real detail.
+
+    options: fields of `configs.RefineConfig`."""
     from structkit import pictures
 
     return pictures.refine(picture, patches_of, pictures.Running(seed, device, dtype, progress), options)

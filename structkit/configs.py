@@ -37,7 +37,9 @@ def _check(name: str, value: Any, low: float | None, high: float | None, choices
         if not math.isfinite(value):
             raise OptionError(f"{flag} is {value}: it must be a finite number")
         if (low is not None and value < low) or (high is not None and value > high):
-            span = f"at least {low:.15g}" if high is None else f"at most {high:.15g}" if low is None else f"between {low:.15g} and {high:.15g}"
+            span = (
+                f"at least {low:.15g}" if high is None else f"at most {high:.15g}" if low is None else f"between {low:.15g} and {high:.15g}"
+            )
             raise OptionError(f"{flag} is {value:.15g}: it must be {span}")
 
 
@@ -48,7 +50,10 @@ class PatchConfig(Config):
     patch: int = option(7, "side of a patch, px", low=3, high=15)
     rounds: int | None = option(None, "rounds of matching and voting at each level; else what the verb and its mode take", low=1, high=100)
     completeness: float | None = option(
-        None, "how much every patch that is offered must be used, 0 not at all, 1 as GPNN; else what the verb and its mode take", low=0, high=1
+        None,
+        "how much every patch that is offered must be used, 0 not at all, 1 as GPNN; else what the verb and its mode take",
+        low=0,
+        high=1,
     )
     coarsest: int | None = option(None, "short side of the coarsest level, px; else from the other options", low=8, high=4096)
 
@@ -58,9 +63,18 @@ class AnalogyConfig(PatchConfig):
     """`structkit analogy`."""
 
     mode: str = option("analogy", "what to make of the pair", choices=("analogy", "style", "texture", "paint"))
-    strength: float = option(0.5, "how much of the source's structure is kept: 0 little, 1 most", low=0, high=1)
-    match: str = option("structure", "compare patches by structure (aligned statistics) or by raw colour (as published)", choices=("structure", "colour"))
-    max_side: int | None = option(None, "longest side of the result, px, if no --size is given; else 512, never more than the source's", low=16, high=8192)
+    strength: float = option(0.5, "how much of the source's structure is kept: 0 little, 1 most; not with --match colour", low=0, high=1)
+    match: str = option(
+        "structure", "compare patches by structure (aligned statistics) or by raw colour (as published)", choices=("structure", "colour")
+    )
+    max_side: int | None = option(
+        None, "longest side of the result, px, if no --size is given; else 512, never more than the source's", low=16, high=8192
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.match == "colour" and self.mode != "analogy":
+            raise OptionError(f"--match colour is the published analogy and has no --mode {self.mode}: leave one of them out")
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,9 @@ class SampleConfig(PatchConfig):
     """`structkit sample`."""
 
     variety: float = option(0.5, "how far from the arrangement of the picture: 0 near, 1 far", low=0, high=1)
-    max_side: int | None = option(None, "longest side of a sample, px, if no --size is given; else 512, never more than the picture's", low=16, high=8192)
+    max_side: int | None = option(
+        None, "longest side of a sample, px, if no --size is given; else 512, never more than the picture's", low=16, high=8192
+    )
 
 
 @dataclass(frozen=True)

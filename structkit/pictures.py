@@ -140,7 +140,9 @@ def _size(picture: Picture, size: Size | None, max_side: int | None) -> Size:
         scale = min(1.0, (max_side or MAX_SIDE) / max(picture.width, picture.height))
         size = round(picture.width * scale), round(picture.height * scale)
         if min(size) < LEAST_SIDE:
-            raise InputError(f"{picture.name}: the result would be {size[0]} x {size[1]} px, each side must be at least {LEAST_SIDE}: give --size")
+            raise InputError(
+                f"{picture.name}: the result would be {size[0]} x {size[1]} px, each side must be at least {LEAST_SIDE}: give --size"
+            )
     elif max_side is not None:
         raise OptionError("--size and --max-side both say how large the result is: give one of them")
     if not LEAST_SIDE <= min(size) <= max(size) <= MOST_SIDE:

@@ -32,8 +32,9 @@ from structkit.metrics.structure import edge_agreement, explained_structure, pat
 Progress = Callable[[float, str], None]
 
 # Start (short side, px), guidance.  Measured on 15 pairs: with more drafts than these the choice hardly improves.
-DRAFTS = ((20, 0.0), (27, 0.0), (36, 0.5), (20, 2.0))
-INCOHERENCE = 9.0  # weight of patch distance in the choice at strength 0; it falls to 0 at strength 1
+DRAFTS = ((20, 0.0), (27, 0.0), (27, 0.5), (36, 0.5), (20, 2.0), (36, 2.0))
+# Weight of patch distance in the choice at strength 0; it falls to 0 at strength 1.  A painted or textured layout is meant to be followed.
+INCOHERENCE = {"analogy": 5.0, "texture": 4.0, "paint": 3.0}
 PAINT_NOISE = 0.1  # standard deviation: a painted area is flat, and without noise all of it would find the same patch
 
 
@@ -57,38 +58,41 @@ def analogy(
         made = Synthesis(target, size, **_how(config, round(0.24 * min(size))), generator=generator, usable=usable)
         return _finish(made, Progressed(source), 0, plan, None, progress)
     if config.mode == "style":
-        # Content stays where and what it is: from a fine level on, guided at every level.
-        plan = replace(_plan(config, rounds=4, completeness=0.0), guidance=2 * config.strength, guided_to=max(size))
-        guide = transport_colours(source, target, generator=generator)
-        coarsest = round((0.2 + 0.4 * config.strength) * min(size))
+        # Content stays where and what it is: from a fine level on, with a guide that leads at more levels.
+        plan = _plan(config, rounds=5, completeness=0.0)
+        plan = replace(plan, guidance=4 * config.strength, guided_to=0.6 * min(size))
+        guide = transport_colours(source, target, rounds=10, generator=generator)
+        coarsest = max(24, round(0.3 * config.strength * min(size)))
         made = Synthesis(target, size, **_how(config, coarsest), generator=generator, usable=usable)
         return _finish(made, Progressed(guide), 0, plan, guide, progress)
 
-    guide = _guide(source, target, config.mode, generator)
     made = Synthesis(target, size, **_how(config, DRAFTS[0][0]), generator=generator, usable=usable)
     plan = _plan(config, rounds=3, completeness=0.0)
+    guide = _guide(resize(source, made.sizes[made.layout]).clamp(-1, 1), made.keys(made.layout), config.mode, generator)
     best, plan = _best_draft(made, source, guide, plan, config, lambda share, note: progress(share / 2, note))
-    return _finish(made, best, made.layout + 1, plan, guide, lambda share, note: progress((1 + share) / 2, note))
+    return _finish(made, best, made.layout + 1, plan, None, lambda share, note: progress((1 + share) / 2, note))
 
 
 def sample(
     picture: Tensor, config: SampleConfig, *, size: Size, generator: torch.Generator, progress: Progress = lambda share, note: None
 ) -> Tensor:
-    """A new arrangement of the picture's patches (GPNN, sec. 4.1): from its coarsest level with noise, completeness on."""
-    coarsest = round(32 - 14 * config.variety)
-    made = Synthesis(picture, size, **_how(config, coarsest), generator=generator)
-    plan = _plan(config, rounds=4, completeness=1.0, first_rounds=1)
+    """A new arrangement of the picture's patches (GPNN, sec. 4.1): from its coarsest level with noise.
+
+    One round there (more lead back to the picture itself), and half the paper's completeness: all of it keeps every object in place.
+    """
+    made = Synthesis(picture, size, **_how(config, 24), generator=generator)
+    plan = _plan(config, rounds=3, small_rounds=4, completeness=0.5, first_rounds=1)
     start = resize(picture, made.sizes[0])
     noise = torch.randn(start.shape, generator=generator, device=generator.device).to(start)
-    return _finish(made, Progressed(start + 1.5 * config.variety * noise), 0, plan, None, progress)
+    return _finish(made, Progressed(start + 3 * config.variety * noise), 0, plan, None, progress)
 
 
 def retarget(
     picture: Tensor, config: RetargetConfig, *, size: Size, generator: torch.Generator, progress: Progress = lambda share, note: None
 ) -> Tensor:
     """The picture in another shape, with nothing stretched (GPNN, sec. 4.2): from the stretched coarsest level, completeness on."""
-    made = Synthesis(picture, size, **_how(config, 24), generator=generator)
-    plan = _plan(config, rounds=4, completeness=1.0, first_rounds=10)
+    made = Synthesis(picture, size, **_how(config, 14), generator=generator)
+    plan = _plan(config, rounds=3, completeness=1.0, first_rounds=10)
     return _finish(made, Progressed(resize(picture, size)), 0, plan, None, progress)
 
 
@@ -120,7 +124,7 @@ def _best_draft(
         own = replace(plan, guidance=guidance)
         draft = made.run(Progressed(guide), range(made.starting_near(start), made.layout + 1), own, guide)
         structure = explained_structure(wanted, draft.picture) + 0.7 * edge_agreement(wanted, draft.picture)
-        score = structure - (1 - config.strength) * INCOHERENCE * patch_distance(draft.picture, keys) / foreign
+        score = structure - (1 - config.strength) * INCOHERENCE[config.mode] * patch_distance(draft.picture, keys) / foreign
         if best is None or score > best[0]:
             best = score, draft, own
         progress((i + 1) / len(drafts), f"draft {i + 1} of {len(drafts)}")
@@ -137,7 +141,7 @@ def _guide(source: Tensor, target: Tensor, mode: str, generator: torch.Generator
     return transport_colours(source, target, generator=generator)
 
 
-def _plan(config: PatchConfig, *, rounds: int, completeness: float, small_rounds: int = 7, first_rounds: int | None = None) -> Plan:
+def _plan(config: PatchConfig, *, rounds: int, completeness: float, small_rounds: int = 10, first_rounds: int | None = None) -> Plan:
     """What the user said, else what the verb takes."""
     asked = completeness if config.completeness is None else config.completeness
     alpha = 0.5 * 0.01**asked if asked else None  # 0.005, GPNN's, at 1; from 0.5 on it can hardly be seen

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from structkit.device import one_thread
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import Nearest, extract, patch_grid
 from structkit.kernels.patchmatch import patchmatch, upscale_field
@@ -44,7 +46,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Progressed:
-    """A result in the making.  field: for each of its patches the index of the key patch it is made of; back: the reverse, where asked for."""
+    """A result in the making.  field: of each of its patches, the key patch it is made of; back: the reverse, where asked for."""
 
     picture: Tensor
     grids: tuple[Sequence[int], Sequence[int]] | None = None  # patch positions of the picture and of the keys
@@ -56,7 +58,15 @@ class Synthesis:
     """A target's pyramid, and a result's sizes beside it."""
 
     def __init__(
-        self, target: Tensor, size: Size, *, coarsest: int, patch: int, generator: torch.Generator, usable: Tensor | None = None, own_scale: bool = False
+        self,
+        target: Tensor,
+        size: Size,
+        *,
+        coarsest: int,
+        patch: int,
+        generator: torch.Generator,
+        usable: Tensor | None = None,
+        own_scale: bool = False,
     ) -> None:
         """coarsest: short side of level 0, px.  usable (1, 1, h, w): which of the target's pixels may be used, in [0, 1].
 
@@ -81,14 +91,15 @@ class Synthesis:
     def run(self, state: Progressed, levels: Sequence[int], plan: Plan, guide: Tensor | None = None) -> Progressed:
         """Go through `levels`, from the picture (and the fields) that there are."""
         for level in levels:
-            state = self._level(state, level, plan, guide)
+            with one_thread() if level <= self.layout else nullcontext():
+                state = self._level(state, level, plan, guide)
         return state
 
     def _level(self, before: Progressed, level: int, plan: Plan, guide: Tensor | None) -> Progressed:
         size, patch = self.sizes[level], plan.patch
         keys = self.keys(level)
         grids = patch_grid(size, patch), patch_grid(keys.shape[-2:], patch)
-        picture, field, back = resize(before.picture, size).clamp(-1, 1), None, None
+        picture, field, back = resize(before.picture, size), None, None  # not clamped: the start of a sample is noisy
         opening = keys
         if before.grids and before.field is not None:
             field = upscale_field(before.field, queries=(before.grids[0], grids[0]), keys=(before.grids[1], grids[1]))
@@ -114,7 +125,9 @@ class Synthesis:
             picture = vote(keys[0], field, grids[0], patch=patch)[None]
         return Progressed(picture, grids, field, back)
 
-    def _nearest(self, query: Tensor, key: Tensor, weights: Tensor | None, seed: Tensor | None, patch: int, first: bool, *, sweeps: int) -> Nearest:
+    def _nearest(
+        self, query: Tensor, key: Tensor, weights: Tensor | None, seed: Tensor | None, patch: int, first: bool, *, sweeps: int
+    ) -> Nearest:
         """Exact where that is cheap enough, else PatchMatch from the seed (or from nothing, with more sweeps)."""
         work = math.prod((*patch_grid(query.shape[-2:], patch), *patch_grid(key.shape[-2:], patch)))
         if work <= (EXACT_ONCE if first else EXACT_ALWAYS):

@@ -26,7 +26,7 @@ from structkit.kernels.vote import vote
 RATIO = 0.75  # of one level to the next finer
 SMALL = 64  # px: short side of the level at which layout is settled; levels up to it are small, and cost little
 EXACT_ALWAYS, EXACT_ONCE = 8e6, 1e8  # comparisons (queries x keys) up to which exact search serves every round, or a level's first
-HIDDEN = 1e4  # weight of a key patch that must not be used
+HIDDEN = 1e4  # weight, in PatchMatch, of a key patch that must not be used
 Size = tuple[int, int]
 
 
@@ -112,36 +112,53 @@ class Synthesis:
             rounds = plan.first_rounds
         guiding = guide is not None and min(size) <= plan.guided_to
         hint = resize(guide, size).clamp(-1, 1) if guide is not None and guiding else picture
-        offered = self._offered(level, patch)
+        kept = self._kept(level, patch)
         for i in range(rounds):
             share = plan.guidance * max(0.0, 1 - i / max(1.0, rounds * plan.guided)) if guiding else 0.0
             query, key = (picture + share * hint) / (1 + share), opening if i == 0 else keys
-            first = i == 0
-            weights = offered
+            weights, first = None, i == 0
             if plan.alpha is not None:
-                reverse = self._nearest(key, query, None, back, patch, first, sweeps=1)
-                back, weights = reverse.index, (1.0 if offered is None else offered) / (plan.alpha + reverse.distance)
-            field = self._nearest(query, key, weights, field, patch, first, sweeps=2).index
+                reverse = self._nearest(key, query, back, patch, first, sweeps=1)
+                back, weights = reverse.index, 1 / (plan.alpha + reverse.distance)
+            field = self._nearest(query, key, field, patch, first, weights=weights, kept=kept).index
             picture = vote(keys[0], field, grids[0], patch=patch)[None]
         return Progressed(picture, grids, field, back)
 
     def _nearest(
-        self, query: Tensor, key: Tensor, weights: Tensor | None, seed: Tensor | None, patch: int, first: bool, *, sweeps: int
+        self,
+        query: Tensor,
+        key: Tensor,
+        seed: Tensor | None,
+        patch: int,
+        first: bool,
+        *,
+        weights: Tensor | None = None,
+        kept: Tensor | None = None,
+        sweeps: int = 2,
     ) -> Nearest:
-        """Exact where that is cheap enough, else PatchMatch from the seed (or from nothing, with more sweeps)."""
+        """Exact where that is cheap enough, else PatchMatch from the seed (or from nothing, with more sweeps).
+
+        kept (M,) bool: the key patches that may be used.
+        """
         work = math.prod((*patch_grid(query.shape[-2:], patch), *patch_grid(key.shape[-2:], patch)))
         if work <= (EXACT_ONCE if first else EXACT_ALWAYS):
-            return nearest_patches(extract(query[0], patch), extract(key[0], patch), weights=weights)
+            queries, keys = extract(query[0], patch), extract(key[0], patch)
+            if kept is None:
+                return nearest_patches(queries, keys, weights=weights)
+            found = nearest_patches(queries, keys[kept], weights=None if weights is None else weights[kept])
+            return Nearest(kept.nonzero()[:, 0][found.index], found.distance)
+        if kept is not None:
+            weights = torch.where(kept, 1.0, HIDDEN) * (1 if weights is None else weights)
         sweeps = sweeps if seed is not None else 4 * sweeps
         return patchmatch(query[0], key[0], patch=patch, weights=weights, init=seed, iterations=sweeps, generator=self.generator)
 
-    def _offered(self, level: int, patch: int) -> Tensor | None:
-        """A weight for each key patch of a level: 1, or HIDDEN where it has a pixel that may not be used.  None: all may be."""
+    def _kept(self, level: int, patch: int) -> Tensor | None:
+        """(M,) bool: which key patches of a level have no pixel that may not be used.  None: all, or none at all."""
         if self.usable is None or bool((self.usable > 0.5).all()):
             return None
         hidden = F.interpolate(1 - self.usable, size=self.key_sizes[level], mode="area")
-        hidden = F.max_pool2d((hidden > 0.5).float(), patch, stride=1).flatten()
-        return None if bool(hidden.all()) else 1 + (HIDDEN - 1) * hidden
+        kept = F.max_pool2d((hidden > 0.5).float(), patch, stride=1).flatten() == 0
+        return kept if bool(kept.any()) else None
 
 
 def level_sizes(size: Size, *, coarsest: int) -> list[Size]:

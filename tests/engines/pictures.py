@@ -21,11 +21,11 @@ def grain(height: int, width: int, colour: tuple[float, float, float], strength:
     return (torch.tensor(colour)[None, :, None, None] + strength * noise).clamp(-1, 1)
 
 
-def dark_spots_on_light(height: int = 64, width: int = 64) -> Tensor:
+def dark_spots_on_light(height: int = 48, width: int = 48) -> Tensor:
     figure, ground = grain(height, width, (-0.8, -0.8, -0.7), 0.05, 1), grain(height, width, (0.7, 0.7, 0.6), 0.05, 2)
     return discs(height, width, [(0.3, 0.3, 0.18), (0.7, 0.4, 0.12)], figure, ground)
 
 
-def red_spots_on_green(height: int = 64, width: int = 64) -> Tensor:
+def red_spots_on_green(height: int = 48, width: int = 48) -> Tensor:
     figure, ground = grain(height, width, (0.8, -0.5, -0.6), 0.1, 3), grain(height, width, (-0.4, 0.4, -0.5), 0.1, 4)
     return discs(height, width, [(0.6, 0.7, 0.2), (0.2, 0.2, 0.15)], figure, ground)

@@ -13,14 +13,14 @@ from structkit.metrics.structure import explained_structure, patch_distance
 
 from .pictures import dark_spots_on_light, grain, red_spots_on_green
 
-FAST = {"rounds": 3}
+FAST = {"rounds": 2}
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def analogy(source, target, size=(64, 64), *, seed=0, **options):
+def analogy(source, target, size=(48, 48), *, seed=0, **options):
     return patch.analogy(source, target, AnalogyConfig(**{**FAST, **options}), size=size, generator=generator(seed))
 
 
@@ -52,16 +52,16 @@ def test_mirroring_the_source_mirrors_the_layout_of_the_result():
 
 
 def test_more_strength_keeps_more_structure_and_less_is_more_coherent():
-    source, target = dark_spots_on_light(), grain(64, 64, (0.1, 0.2, 0.0), 0.5, 9)
-    target[..., 40:] -= 0.5
-    weak, strong = (analogy(source, target, strength=strength, rounds=None) for strength in (0.0, 1.0))
+    source, target = dark_spots_on_light(), grain(48, 48, (0.1, 0.2, 0.0), 0.5, 9)
+    target[..., 30:] -= 0.5
+    weak, strong = (analogy(source, target, strength=strength, rounds=3) for strength in (0.0, 1.0))
     assert explained_structure(source, strong) >= explained_structure(source, weak)
     assert patch_distance(weak, target) <= patch_distance(strong, target)
 
 
 def test_the_same_seed_gives_the_same_result_and_another_another():
-    source, target = dark_spots_on_light(96, 96), red_spots_on_green(96, 96)
-    one, same, other = (analogy(source, target, (96, 96), mode="paint", seed=seed) for seed in (0, 0, 1))
+    source, target = dark_spots_on_light(80, 80), red_spots_on_green(80, 80)  # beyond the small levels: PatchMatch too
+    one, same, other = (analogy(source, target, (80, 80), mode="paint", coarsest=48, rounds=1, seed=seed) for seed in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
 
@@ -75,61 +75,61 @@ def test_the_published_form_compares_raw_colours():
 
 def test_a_picture_with_its_own_patches_stays_as_it_is():
     picture = red_spots_on_green()
-    result = analogy(picture, picture, coarsest=64)
+    result = analogy(picture, picture, coarsest=48)
     assert (result - picture).abs().mean() < 0.02
 
 
 def test_hidden_pixels_of_the_target_are_not_used():
     target = red_spots_on_green()
-    usable = torch.ones(1, 1, 64, 64)
-    usable[..., :, 32:] = 0
-    target[..., :, 32:] = torch.tensor([-1.0, -1.0, 1.0])[None, :, None, None]  # blue, and dark as the figure is
-    result = patch.analogy(dark_spots_on_light(), target, AnalogyConfig(**FAST), size=(64, 64), usable=usable, generator=generator())
+    usable = torch.ones(1, 1, 48, 48)
+    usable[..., :, 24:] = 0
+    target[..., :, 24:] = torch.tensor([-1.0, -1.0, 1.0])[None, :, None, None]  # blue, and dark as the figure is
+    result = patch.analogy(dark_spots_on_light(), target, AnalogyConfig(**FAST), size=(48, 48), usable=usable, generator=generator())
     assert result[:, 2].max() < 0.3
-    seen = patch.analogy(dark_spots_on_light(), target, AnalogyConfig(**FAST), size=(64, 64), generator=generator())
+    seen = patch.analogy(dark_spots_on_light(), target, AnalogyConfig(**FAST), size=(48, 48), generator=generator())
     assert seen[:, 2].max() > 0.6
 
 
 def test_completeness_brings_all_of_the_target_into_the_result():
-    source, target = grain(64, 64, (-0.4, 0.4, -0.5), 0.1, 5), red_spots_on_green()
+    source, target = grain(48, 48, (-0.4, 0.4, -0.5), 0.1, 5), red_spots_on_green()
     without, complete = (analogy(source, target, match="colour", completeness=c, rounds=8) for c in (0.0, 1.0))
     assert patch_distance(target, complete) < patch_distance(target, without)
 
 
 def test_samples_differ_from_the_picture_and_from_each_other_but_are_made_of_it():
-    picture = red_spots_on_green(72, 96)
-    one, two = (patch.sample(picture, SampleConfig(), size=(72, 96), generator=generator(seed)) for seed in (0, 1))
+    picture = red_spots_on_green(48, 64)
+    one, two = (patch.sample(picture, SampleConfig(), size=(48, 64), generator=generator(seed)) for seed in (0, 1))
     assert one.shape == picture.shape
     assert (one - two).abs().mean() > 0.05 and (one - picture).abs().mean() > 0.05
     assert patch_distance(one, picture) < 0.2
 
 
 def test_variety_leads_away_from_the_picture():
-    picture = red_spots_on_green(72, 96)
-    near, far = (patch.sample(picture, SampleConfig(variety=v), size=(72, 96), generator=generator()) for v in (0.0, 1.0))
+    picture = red_spots_on_green(48, 64)
+    near, far = (patch.sample(picture, SampleConfig(variety=v), size=(48, 64), generator=generator()) for v in (0.0, 1.0))
     assert (near - picture).abs().mean() < (far - picture).abs().mean()
 
 
 def test_alpha_is_part_of_a_samples_patches():
     picture = red_spots_on_green()
     alpha = torch.where(picture[:, :1] > 0, 1.0, -1.0)  # the red is opaque
-    result = patch.sample(torch.cat([picture, alpha], 1), SampleConfig(**FAST), size=(64, 64), generator=generator())
-    assert result.shape == (1, 4, 64, 64)
+    result = patch.sample(torch.cat([picture, alpha], 1), SampleConfig(**FAST), size=(48, 48), generator=generator())
+    assert result.shape == (1, 4, 48, 48)
     assert (result[:, 3].sign() == result[:, 0].sign()).float().mean() > 0.85
 
 
 def test_retargeting_repeats_what_is_there_instead_of_stretching_it():
     picture = red_spots_on_green()
-    result = patch.retarget(picture, RetargetConfig(), size=(64, 112), generator=generator())
-    assert result.shape == (1, 3, 64, 112)
-    stretched = torch.nn.functional.interpolate(picture, size=(64, 112), mode="bicubic")
+    result = patch.retarget(picture, RetargetConfig(), size=(48, 84), generator=generator())
+    assert result.shape == (1, 3, 48, 84)
+    stretched = torch.nn.functional.interpolate(picture, size=(48, 84), mode="bicubic")
     assert patch_distance(result, picture) < patch_distance(stretched, picture)
 
 
 def test_refining_keeps_the_layout_and_takes_over_the_patches():
     sharp = red_spots_on_green()
     blurred = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(sharp, (3,) * 4, mode="replicate"), 7, 1)
-    result = patch.refine(blurred, sharp, RefineConfig(), size=(64, 64), generator=generator())
+    result = patch.refine(blurred, sharp, RefineConfig(), size=(48, 48), generator=generator())
     assert explained_structure(sharp, result) > 0.8
     assert patch_distance(result, sharp) < 0.5 * patch_distance(blurred, sharp)
 
@@ -141,7 +141,7 @@ def test_progress_rises_to_one():
         dark_spots_on_light(),
         red_spots_on_green(),
         config,
-        size=(96, 96),
+        size=(80, 80),
         generator=generator(),
         progress=lambda share, note: told.append(share),
     )

@@ -25,7 +25,7 @@ from structkit.kernels.vote import vote
 
 RATIO = 0.75  # of one level to the next finer
 SMALL = 64  # px: short side of the level at which layout is settled; levels up to it are small, and cost little
-EXACT_ALWAYS, EXACT_ONCE = 8e6, 1e8  # comparisons (queries x keys) up to which exact search serves every round, or a level's first
+EXACT_ALWAYS, EXACT_ONCE = 2e6, 3e7  # comparisons (queries x keys) up to which exact search serves every round, or a level's first
 HIDDEN = 1e4  # weight, in PatchMatch, of a key patch that must not be used
 Size = tuple[int, int]
 

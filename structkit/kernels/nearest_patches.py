@@ -6,8 +6,8 @@ Laws: the answer is that of the reference (ties to the lowest index) for any til
 How, on CPU: patches rounded to 8 bits give all distances as integer matrix products, a quarter of the cost of float32.  They
 are kept only as one minimum per block of keys.  The triangle inequality, with the known rounding error of every patch, then
 leaves a few blocks per query that can hold the nearest key (one to six of 1300 on photographs), and these are compared value by
-value.  Where many are left (flat but grainy regions) the query goes through the same screen in float32.  Rounding thus costs time,
-never exactness.
+value.  Where many are left (flat but grainy regions, white paper) the query is compared with all keys in float64 products.  Rounding thus
+costs time, never exactness.
 Measured: tests/benchmarks/nearest_patches.csv.
 """
 
@@ -25,7 +25,9 @@ from structkit.kernels.patches import Nearest
 BLOCK = 32  # keys that share one entry of the screen
 ROWS, TILE = 512, 1024  # queries and keys per matrix product, TILE a multiple of BLOCK: larger ones leave the cache
 SCREEN = 2**22  # entries of the screen held at a time (16 MB)
-FEW, PATIENCE = 8, 1 / 16  # blocks, and share of all blocks, up to which comparing is cheaper than a product in float32
+FEW, PATIENCE = 8, 1 / 16  # blocks, and share of all blocks, up to which comparing is cheaper than a product in float64
+ROWS_64, TILE_64 = 256, 2048  # queries and keys per product in float64
+SAME = 1e-12
 PAIRS = 512  # (query, block) pairs compared at a time: 10 MB at D = 147
 
 
@@ -86,26 +88,6 @@ class _Screen8:
         return weights.sqrt()
 
 
-class _Screen32:
-    """The same from products in float32 around the keys' mean; `error` bounds what they and the squares lose to rounding."""
-
-    dtype, multiply = torch.float32, staticmethod(torch.mm)
-
-    def __init__(self, queries: Tensor, keys: Tensor) -> None:
-        self.centre = keys.mean(0)
-
-    def encode(self, rows: Tensor) -> _Table:
-        codes = rows - self.centre
-        squares = codes.square().sum(1, dtype=torch.float64).float()
-        return _Table(codes, squares, squares * ((rows.shape[1] + 16) * 2**-24))
-
-    def bound(self, low: Tensor, queries: _Table, slack: Tensor, steepest: Tensor) -> Tensor:
-        return low.sub_(slack).addr_(queries.error, steepest, alpha=-1).clamp_(min=0).sqrt_()
-
-    def by_weight(self, weights: Tensor) -> Tensor:
-        return weights
-
-
 class _Table(NamedTuple):
     """Rows of patches for a screen: codes (N, K), their squared norms (N,), and bounds of their errors (N,)."""
 
@@ -121,20 +103,43 @@ def _nearest_index(queries: Tensor, keys: Tensor, weights: Tensor | None) -> Ten
         return index
     hard = _search(_Screen8(queries, keys), queries, keys, weights, torch.arange(len(queries)), index)
     if len(hard):
-        _search(_Screen32(queries, keys), queries, keys, weights, hard, index, last=True)
+        index[hard] = _nearest_in_float64(queries[hard], keys, weights)
+    return index
+
+
+def _nearest_in_float64(queries: Tensor, keys: Tensor, weights: Tensor | None) -> Tensor:
+    """All distances in float64, by products: what remains where a screen cannot decide (paper, grain, many keys alike)."""
+    centre = keys.mean(0, dtype=torch.float64)  # small numbers keep their digits
+    offered = keys.double() - centre
+    squares = offered.square().sum(1)
+    index = torch.empty(len(queries), dtype=torch.int64)
+    for rows in torch.arange(len(queries)).split(ROWS_64):
+        own = queries[rows].double() - centre
+        norms = own.square().sum(1, keepdim=True)
+        least = torch.full((len(rows),), math.inf, dtype=torch.float64)
+        for start in range(0, len(keys), TILE_64):
+            part = slice(start, start + TILE_64)
+            score = torch.addmm(squares[part], own, offered[part].T, alpha=-2).add_(norms).clamp_(min=0)
+            if weights is not None:
+                score.mul_(weights[part])
+            # Equal keys may differ in the last digits of a product: within 1e-12 of the norms the lowest index wins.
+            best = score.amin(1)
+            found = (score <= (best + SAME * norms[:, 0])[:, None]).byte().argmax(1) + start
+            better = best < least - SAME * norms[:, 0]
+            index[rows] = torch.where(better, found, index[rows])
+            least = torch.minimum(least, best)
     return index
 
 
 def _search(
-    screen: _Screen8 | _Screen32,
+    screen: _Screen8,
     queries: Tensor,
     keys: Tensor,
     weights: Tensor | None,
     rows: Tensor,
     index: Tensor,
-    last: bool = False,
 ) -> Tensor:
-    """Fill index[rows]; return those rows to which the screen leaves too many blocks, unless it is the last to try."""
+    """Fill index[rows]; return those rows to which the screen leaves too many blocks."""
     # Padded with copies of the last key, which never win.  Within a tile, entry e of block b stands in column
     # e * (TILE / BLOCK) + b: the minimum over e then reads whole cache lines.
     order = torch.arange(-(-len(keys) // TILE) * TILE).clamp_(max=len(keys) - 1)
@@ -143,7 +148,7 @@ def _search(
     factors = None if weights is None else weights[order]
     steepness = screen.by_weight(torch.ones(len(order)) if factors is None else factors)
     steepest, slack = (column.reshape(-1, BLOCK, TILE // BLOCK).amax(1).reshape(-1) for column in (steepness, steepness * table.error))
-    most = math.inf if last else max(FEW, PATIENCE * len(slack))
+    most = max(FEW, PATIENCE * len(slack))
     hard = []
     for part in rows.split(max(64, min(ROWS, SCREEN // len(slack)))):
         own = screen.encode(queries[part])
@@ -153,7 +158,7 @@ def _search(
     return torch.cat(hard)
 
 
-def _block_minima(screen: _Screen8 | _Screen32, queries: _Table, keys: _Table, weights: Tensor | None) -> Tensor:
+def _block_minima(screen: _Screen8, queries: _Table, keys: _Table, weights: Tensor | None) -> Tensor:
     """(N, blocks) float32: minimum over each block of keys of weight * squared distance between codes."""
     n, tiles = len(queries.codes), len(keys.codes) // TILE
     low = torch.empty(n, tiles, TILE // BLOCK)

@@ -71,7 +71,7 @@ class Gathered:
     inputs: list[Input] = field(default_factory=list)
     foreign: int = 0  # files in folders that are no pictures
     many: bool = False  # a folder, a pattern, a list or several files were named: there may be any number of inputs
-    folders: list[Path] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)  # that were named, or are the fixed part of a pattern
 
 
 def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = ()) -> Gathered:
@@ -109,8 +109,10 @@ def _gather_one(argument: str, found: Gathered, skipped: frozenset[Path]) -> Non
         _take(_walk(path, skipped, ()), path, found)
     elif glob.has_magic(argument) and not os.path.lexists(argument):
         found.many = True
+        base = _fixed_part(path)
+        found.folders.append(base)
         matches = (Path(m) for m in glob.glob(argument, recursive=True))
-        _take(sorted((m for m in matches if m.is_file()), key=natural), _fixed_part(path), found)
+        _take(sorted((m for m in matches if m.is_file() and not _is_below(m, base, skipped)), key=natural), base, found)
     else:
         found.inputs.append(Input(path, PurePath(path.name)))
 
@@ -137,6 +139,11 @@ def _walk(folder: Path, skipped: frozenset[Path], above: tuple[Path, ...]) -> It
             yield from _walk(entry, skipped, (*above, real))
         elif entry.is_file():
             yield entry
+
+
+def _is_below(path: Path, base: Path, skipped: frozenset[Path]) -> bool:
+    """Whether one of the folders between `base` and the file is to be passed over."""
+    return any((base / folder).resolve() in skipped for folder in path.relative_to(base).parents[:-1])
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -99,6 +99,25 @@ def test_a_folder_of_outputs_inside_the_folder_of_inputs_is_not_read(run, tmp_pa
     assert (again.code, again.paths) == (0, [])
 
 
+@pytest.mark.parametrize("pattern", ["in/**/*.png", "in/*/*.png", "i*/**/*.png", "**/*.png"])
+def test_a_folder_of_outputs_that_a_pattern_would_find_is_not_read(run, tmp_path, pattern):
+    paint(tmp_path / "in/deep/a.png", 1)
+    command = ("sample", pattern, "-n", "1", "-o", "in/out")
+    assert len(run(*command).paths) == 1
+    before = files(tmp_path)
+    again = run(*command)
+    assert (again.code, again.paths, files(tmp_path)) == (0, [], before)
+
+
+@pytest.mark.parametrize(("pattern", "folder"), [("in/*.png", "in"), ("in/**/*.png", "in/"), ("*.png", ".")])
+def test_the_outputs_of_a_pattern_go_to_another_folder(run, engine, tmp_path, pattern, folder):
+    paint(tmp_path / "in/a.png", 1), paint(tmp_path / "a.png", 1)
+    ran = run("sample", pattern, "-n", "2", "-o", folder)
+    assert (ran.code, engine.calls) == (2, [])
+    assert "is a folder of inputs too: write elsewhere with --output, or say --exists overwrite" in ran.err
+    assert run("sample", pattern, "-n", "2", "-o", folder, "--exists", "overwrite").code == 0
+
+
 def test_links_to_folders_are_followed_but_not_in_a_circle(run, tmp_path):
     paint(tmp_path / "elsewhere/a.png", 1)
     (tmp_path / "in").mkdir()

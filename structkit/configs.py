@@ -24,7 +24,19 @@ class Config:
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check_type(f, getattr(self, f.name))
             _check(f.name, getattr(self, f.name), **{k: f.metadata[k] for k in ("low", "high", "choices")})
+
+
+def _check_type(f: dataclasses.Field, value: Any) -> None:
+    """Whole numbers for int, any number for float, and None where it is the default."""
+    kinds = {"bool": bool, "int": int, "float": (int, float), "str": str}
+    names = [name.strip() for name in str(f.type).split("|")]
+    if value is None and "None" in names:
+        return
+    wanted = [name for name in names if name in kinds]
+    if not any(isinstance(value, kinds[name]) and (name == "bool" or not isinstance(value, bool)) for name in wanted):
+        raise OptionError(f"--{f.name.replace('_', '-')} is {value!r}: it must be of type {f.type}")
 
 
 def _check(name: str, value: Any, low: float | None, high: float | None, choices: tuple[str, ...]) -> None:

@@ -9,19 +9,17 @@ from structkit.errors import DeviceError
 
 
 def resolve(name: str = "auto") -> str:
-    """`auto` -> the best device here; cpu, cuda, cuda:1 or mps -> the same, checked.  Raises DeviceError for one that is absent."""
+    """`auto` -> the best device here; cpu, cuda or cuda:1 -> the same, checked.  Raises DeviceError for one that is absent."""
     import torch
 
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return "cuda" if cuda else "mps" if mps else "cpu"
-    kind, _, number = name.partition(":")
-    if name == "cpu" or (name == "mps" and mps):
+        return "cuda" if count else "cpu"
+    kind, colon, number = name.partition(":")
+    if name == "cpu" or (kind == "cuda" and (number.isdecimal() if colon else True) and int(number or 0) < count):
         return name
-    if kind == "cuda" and cuda and number.isdigit() >= bool(number) and int(number or 0) < torch.cuda.device_count():
-        return name
-    here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count() if cuda else 0)), *(["mps"] if mps else [])]
-    raise DeviceError(f"--device {name}: there is no such device here: choose {', '.join(here)} or auto")
+    here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(count))])
+    raise DeviceError(f"--device {name}: there is no such device here: choose {here} or auto")
 
 
 @contextmanager

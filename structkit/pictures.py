@@ -38,6 +38,8 @@ class Running:
     progress: Callable[[float, str], None] | None
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.seed, int) and 0 <= self.seed < 2**63):
+            raise OptionError(f"--seed is {self.seed!r}: it must be a whole number, at least 0 and below 2**63")
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise OptionError(f"--dtype is {self.dtype!r}: choose auto, float32 or bfloat16")
         if self.dtype == "bfloat16":
@@ -54,7 +56,9 @@ class Running:
 
         try:
             return make(*(t.to(device) for t in tensors), generator=generator, progress=progress).cpu()
-        except torch.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+                raise
             raise DeviceError(f"{device} ran out of memory: use a smaller --max-side or --size, or --device cpu") from error
 
 
@@ -63,9 +67,7 @@ def analogy(source: Any, target: Any, size: Size | None, samples: int, running: 
     config = _config(AnalogyConfig, options)
     one, other = _picture(source), _picture(target)
     width, height = _size(one, size, config.max_side)
-    usable = alpha_to_tensor(other)
-    if not (usable > 0.5).any():
-        raise InputError(f"{other.name}: every pixel is transparent, there is nothing to make the result of: use another target")
+    usable = _usable(other)
 
     def make(source: Tensor, target: Tensor, usable: Tensor, **how: Any) -> Tensor:
         return patch.analogy(source, target, config, size=(height, width), usable=usable, **how)
@@ -108,10 +110,10 @@ def refine(picture: Any, patches_of: Any, running: Running, options: dict[str, A
     one, other = _picture(picture), _picture(patches_of)
     width, height = _size(one, None, config.max_side)
 
-    def make(picture: Tensor, patches_of: Tensor, **how: Any) -> Tensor:
-        return patch.refine(picture, patches_of, config, size=(height, width), **how)
+    def make(picture: Tensor, patches_of: Tensor, usable: Tensor, **how: Any) -> Tensor:
+        return patch.refine(picture, patches_of, config, size=(height, width), usable=usable, **how)
 
-    result = running.draw(make, to_tensor(one), to_tensor(other))
+    result = running.draw(make, to_tensor(one), to_tensor(other), _usable(other))
     notes = _notes(one, other) + _enlarged(other, (width, height))
     return from_tensor(result, alpha=_alpha(one, (height, width)), name=f"{one.name}, refined", notes=notes)
 
@@ -141,13 +143,21 @@ def _size(picture: Picture, size: Size | None, max_side: int | None) -> Size:
         size = round(picture.width * scale), round(picture.height * scale)
         if min(size) < LEAST_SIDE:
             raise InputError(
-                f"{picture.name}: the result would be {size[0]} x {size[1]} px, each side must be at least {LEAST_SIDE}: give --size"
+                f"{picture.name}: the result would be {size[0]} x {size[1]} px, each side must be at least {LEAST_SIDE}: give a larger size"
             )
     elif max_side is not None:
         raise OptionError("--size and --max-side both say how large the result is: give one of them")
     if not LEAST_SIDE <= min(size) <= max(size) <= MOST_SIDE:
         raise OptionError(f"--size is {size[0]}x{size[1]}: each side must be {LEAST_SIDE} to {MOST_SIDE} px")
     return size
+
+
+def _usable(target: Picture) -> Tensor:
+    """(1, 1, h, w) in [0, 1]: which pixels patches may be taken from."""
+    usable = alpha_to_tensor(target)
+    if not (usable > 0.5).any():
+        raise InputError(f"{target.name}: every pixel is transparent, there is nothing to make the result of: use another target")
+    return usable
 
 
 def _notes(*pictures: Picture) -> tuple[str, ...]:

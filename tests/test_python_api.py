@@ -43,7 +43,7 @@ def test_sizes_that_cannot_be():
         structkit.analogy(picture(32, 32), picture(32, 32), size=(32, 32), max_side=32, **FAST)
     with pytest.raises(OptionError, match="--size is 8x32: each side must be 16 to 8192 px"):
         structkit.retarget(picture(32, 32), (8, 32), **FAST)
-    with pytest.raises(InputError, match=r"banner: the result would be 512 x 10 px, each side must be at least 16: give --size"):
+    with pytest.raises(InputError, match=r"banner: the result would be 512 x 10 px, each side must be at least 16: give a larger size"):
         structkit.analogy(picture(20, 1024, name="banner"), picture(32, 32), **FAST)
 
 

@@ -17,6 +17,7 @@ Sources and targets are (1, 3, H, W) in [-1, 1] (sample and retarget take (1, C,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from structkit.configs import AnalogyConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.engines.alignment import transport_colours, transport_luminance
-from structkit.engines.synthesis import Plan, Progressed, Size, Synthesis
+from structkit.engines.synthesis import SMALL, Plan, Progressed, Size, Synthesis
 from structkit.kernels.pyramid import resize
 from structkit.metrics.structure import edge_agreement, explained_structure, patch_distance
 
@@ -35,7 +36,7 @@ Progress = Callable[[float, str], None]
 DRAFTS = ((20, 0.0), (27, 0.0), (27, 0.5), (36, 0.5), (20, 2.0), (36, 2.0))
 # Weight of patch distance in the choice at strength 0; it falls to 0 at strength 1.  A painted or textured layout is meant to be followed.
 INCOHERENCE = {"analogy": 5.0, "texture": 4.0, "paint": 3.0}
-PAINT_NOISE = 0.1  # standard deviation: a painted area is flat, and without noise all of it would find the same patch
+FLAT_NOISE = 0.1  # standard deviation: a painted area is flat, and without noise all of it would find the same patch
 
 
 def analogy(
@@ -61,9 +62,9 @@ def analogy(
         # Content stays where and what it is: from a fine level on, with a guide that leads at more levels.
         plan = _plan(config, rounds=5, completeness=0.0)
         plan = replace(plan, guidance=4 * config.strength, guided_to=0.6 * min(size))
-        guide = transport_colours(source, target, rounds=10, generator=generator)
         coarsest = max(24, round(0.3 * config.strength * min(size)))
         made = Synthesis(target, size, **_how(config, coarsest), generator=generator, usable=usable)
+        guide = transport_colours(source, made.target, rounds=10, generator=generator)
         return _finish(made, Progressed(guide), 0, plan, guide, progress)
 
     made = Synthesis(target, size, **_how(config, DRAFTS[0][0]), generator=generator, usable=usable)
@@ -91,7 +92,10 @@ def retarget(
     picture: Tensor, config: RetargetConfig, *, size: Size, generator: torch.Generator, progress: Progress = lambda share, note: None
 ) -> Tensor:
     """The picture in another shape, with nothing stretched (GPNN, sec. 4.2): from the stretched coarsest level, completeness on."""
-    made = Synthesis(picture, size, **_how(config, 14), generator=generator)
+    wider, higher = (new / old for new, old in zip(size, picture.shape[-2:], strict=True))
+    # The picture's own scale, unless the result is larger, or smaller, along both axes.
+    scale = max(min(wider, higher), min(1.0, max(wider, higher)))
+    made = Synthesis(picture, size, **_how(config, 14), generator=generator, scale=scale)
     plan = _plan(config, rounds=3, completeness=1.0, first_rounds=10)
     return _finish(made, Progressed(resize(picture, size)), 0, plan, None, progress)
 
@@ -102,12 +106,13 @@ def refine(
     config: RefineConfig,
     *,
     size: Size,
+    usable: Tensor | None = None,
     generator: torch.Generator,
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
     """The picture redrawn with the patches of another, from the level on whose short side is `strength` of the whole (at least 16 px)."""
     coarsest = max(16, round(config.strength * min(size)))
-    made = Synthesis(patches_of, size, **_how(config, coarsest), generator=generator)
+    made = Synthesis(patches_of, size, **_how(config, coarsest), generator=generator, usable=usable)
     plan = _plan(config, rounds=3, completeness=0.0)
     return _finish(made, Progressed(resize(picture, size).clamp(-1, 1)), 0, plan, None, progress)
 
@@ -116,15 +121,20 @@ def _best_draft(
     made: Synthesis, source: Tensor, guide: Tensor, plan: Plan, config: AnalogyConfig, progress: Progress
 ) -> tuple[Progressed, Plan]:
     """The draft with the most structure for its incoherence, and the plan it was made with."""
-    wanted, keys = resize(source, made.sizes[made.layout]).clamp(-1, 1), made.keys(made.layout)
-    foreign = max(patch_distance(wanted, keys), 1e-6)
-    drafts = DRAFTS if config.coarsest is None else tuple((config.coarsest, guidance) for guidance in sorted({g for _, g in DRAFTS}))
+    drafts = DRAFTS if config.coarsest is None else tuple((config.coarsest, guidance) for guidance in (0.0, 0.5, 2.0))
+    if config.coarsest and config.coarsest > SMALL:
+        drafts = ((config.coarsest, 0.0),)  # too fine for guidance: there is nothing to choose from
+    wanted, keys = _small(source), _small(made.target)
+    foreign = max(patch_distance(wanted, keys), 1e-6) if len(drafts) > 1 else 1.0
     best: tuple[float, Progressed, Plan] | None = None
     for i, (start, guidance) in enumerate(drafts):
         own = replace(plan, guidance=guidance)
         draft = made.run(Progressed(guide), range(made.starting_near(start), made.layout + 1), own, guide)
-        structure = explained_structure(wanted, draft.picture) + 0.7 * edge_agreement(wanted, draft.picture)
-        score = structure - (1 - config.strength) * INCOHERENCE[config.mode] * patch_distance(draft.picture, keys) / foreign
+        score = 0.0
+        if len(drafts) > 1:
+            seen = resize(draft.picture, wanted.shape[-2:]).clamp(-1, 1)
+            structure = explained_structure(wanted, seen) + 0.7 * edge_agreement(wanted, seen)
+            score = structure - (1 - config.strength) * INCOHERENCE[config.mode] * patch_distance(seen, keys) / foreign
         if best is None or score > best[0]:
             best = score, draft, own
         progress((i + 1) / len(drafts), f"draft {i + 1} of {len(drafts)}")
@@ -132,13 +142,19 @@ def _best_draft(
     return best[1:]
 
 
+def _small(picture: Tensor) -> Tensor:
+    """As large as the level at which layout is settled, where drafts are compared; long strips no more than four times its area."""
+    height, width = picture.shape[-2:]
+    by = min(1.0, SMALL / min(height, width), 2 * SMALL / math.sqrt(height * width))
+    return resize(picture, (max(8, round(height * by)), max(8, round(width * by)))).clamp(-1, 1)
+
+
 def _guide(source: Tensor, target: Tensor, mode: str, generator: torch.Generator) -> Tensor:
     """What the result starts from and is compared with, (1, 3, H, W): the source in colours that can be compared with the target's."""
-    if mode == "texture":
-        return transport_luminance(source, target)
-    if mode == "paint":  # its colours are meant
-        return source + PAINT_NOISE * torch.randn(source.shape, generator=generator, device=generator.device).to(source)
-    return transport_colours(source, target, generator=generator)
+    if mode == "analogy":
+        return transport_colours(source, target, generator=generator)
+    guide = transport_luminance(source, target) if mode == "texture" else source  # the colours of a painting are meant
+    return guide + FLAT_NOISE * torch.randn(guide.shape, generator=generator, device=generator.device).to(guide)
 
 
 def _plan(config: PatchConfig, *, rounds: int, completeness: float, small_rounds: int = 10, first_rounds: int | None = None) -> Plan:
@@ -146,7 +162,7 @@ def _plan(config: PatchConfig, *, rounds: int, completeness: float, small_rounds
     asked = completeness if config.completeness is None else config.completeness
     alpha = 0.5 * 0.01**asked if asked else None  # 0.005, GPNN's, at 1; from 0.5 on it can hardly be seen
     few, many = (config.rounds, config.rounds) if config.rounds else (rounds, small_rounds)
-    return Plan(config.patch, many, few, first_rounds=first_rounds, alpha=alpha)
+    return Plan(config.patch, many, few, first_rounds=None if config.rounds else first_rounds, alpha=alpha)
 
 
 def _how(config: PatchConfig, coarsest: int) -> dict[str, int]:
@@ -158,5 +174,6 @@ def _finish(made: Synthesis, state: Progressed, first: int, plan: Plan, guide: T
     for level in range(first, len(made.sizes)):
         state = made.run(state, [level], plan, guide)
         height, width = made.sizes[level]
-        progress((level + 1) / len(made.sizes), f"{width} x {height} px")
+        progress((level + 1 - first) / (len(made.sizes) - first), f"{width} x {height} px")
+    progress(1.0, "done")
     return state.picture

@@ -26,6 +26,7 @@ from structkit.kernels.vote import vote
 RATIO = 0.75  # of one level to the next finer
 SMALL = 64  # px: short side of the level at which layout is settled; levels up to it are small, and cost little
 EXACT_ALWAYS, EXACT_ONCE = 2e6, 3e7  # comparisons (queries x keys) up to which exact search serves every round, or a level's first
+MOST_KEYS = 8  # areas of the result that a long and narrow target may come to
 HIDDEN = 1e4  # weight, in PatchMatch, of a key patch that must not be used
 Size = tuple[int, int]
 
@@ -66,23 +67,34 @@ class Synthesis:
         patch: int,
         generator: torch.Generator,
         usable: Tensor | None = None,
-        own_scale: bool = False,
+        scale: float | None = None,
     ) -> None:
         """coarsest: short side of level 0, px.  usable (1, 1, h, w): which of the target's pixels may be used, in [0, 1].
 
-        The target is brought to the result's short side, so that textures have one scale; with `own_scale` it keeps its own.
+        scale: of the target at the last level; else that which brings it to the result's short side, so that textures have one scale,
+        but not to more than MOST_KEYS times the result's area.
         """
-        self.target, self.generator, self.usable = target, generator, usable
-        self.sizes = level_sizes(size, coarsest=max(coarsest, patch + 1))
         own = tuple(target.shape[-2:])
-        full = own if own_scale else tuple(side * min(size) / min(own) for side in own)
+        if scale is None:
+            scale = min(min(size) / min(own), math.sqrt(MOST_KEYS * math.prod(size) / math.prod(own)))
+        full = tuple(max(patch + 1, round(side * scale)) for side in own)
+        if usable is not None and not bool((usable > 0.5).all()):
+            target = fill_hidden(target, usable)
+            self.usable: Tensor | None = F.interpolate(usable, size=full, mode="area")
+        else:
+            self.usable = None
+        self.target, self.generator = resize(target, full).clamp(-1, 1), generator
+        self.sizes = level_sizes(size, coarsest=max(coarsest, patch + 1))
         shrink = [min(s) / min(size) for s in self.sizes]
         self.key_sizes = [tuple(max(patch + 1, round(side * by)) for side in full) for by in shrink]
         self.layout = max(level for level, s in enumerate(self.sizes) if level == 0 or min(s) <= SMALL)
+        self._keys: dict[int, Tensor] = {}
 
     def keys(self, level: int) -> Tensor:
         """The target at a level."""
-        return resize(self.target, self.key_sizes[level]).clamp(-1, 1)
+        if level not in self._keys:
+            self._keys[level] = resize(self.target, self.key_sizes[level]).clamp(-1, 1)
+        return self._keys[level]
 
     def starting_near(self, short: float) -> int:
         """The level, up to the layout's, whose short side is nearest to `short` px."""
@@ -91,7 +103,7 @@ class Synthesis:
     def run(self, state: Progressed, levels: Sequence[int], plan: Plan, guide: Tensor | None = None) -> Progressed:
         """Go through `levels`, from the picture (and the fields) that there are."""
         for level in levels:
-            with one_thread() if level <= self.layout else nullcontext():
+            with one_thread() if level <= self.layout and not self.target.is_cuda else nullcontext():
                 state = self._level(state, level, plan, guide)
         return state
 
@@ -153,12 +165,26 @@ class Synthesis:
         return patchmatch(query[0], key[0], patch=patch, weights=weights, init=seed, iterations=sweeps, generator=self.generator)
 
     def _kept(self, level: int, patch: int) -> Tensor | None:
-        """(M,) bool: which key patches of a level have no pixel that may not be used.  None: all, or none at all."""
-        if self.usable is None or bool((self.usable > 0.5).all()):
+        """(M,) bool: which key patches of a level have no hidden pixel.  None: all, or none, and then their filled-in colours must do."""
+        if self.usable is None:
             return None
         hidden = F.interpolate(1 - self.usable, size=self.key_sizes[level], mode="area")
         kept = F.max_pool2d((hidden > 0.5).float(), patch, stride=1).flatten() == 0
         return kept if bool(kept.any()) else None
+
+
+def fill_hidden(target: Tensor, usable: Tensor) -> Tensor:
+    """target (1, C, h, w) with the colours of hidden pixels replaced by those of visible ones around, so that no measure sees them."""
+    known = (usable > 0.5).to(target)
+    filled, seen, size = target * known, known > 0, target.shape[-2:]
+    while not bool(seen.all()) and max(size) > 1:
+        size = tuple(-(-side // 2) for side in size)
+        share = F.interpolate(known, size=size, mode="area")
+        colours = F.interpolate(target * known, size=size, mode="area") / share.clamp_min(1e-9)
+        wide = F.interpolate(torch.cat([colours, share], 1), size=target.shape[-2:], mode="nearest")
+        filled = torch.where(seen, filled, wide[:, :-1])
+        seen = seen | (wide[:, -1:] > 0)
+    return filled
 
 
 def level_sizes(size: Size, *, coarsest: int) -> list[Size]:
@@ -172,4 +198,4 @@ def level_sizes(size: Size, *, coarsest: int) -> list[Size]:
     while shorts[-1] * RATIO >= 0.9 * coarsest:
         shorts.append(shorts[-1] * RATIO)
     kept = [s for s in shorts if s >= 0.9 * coarsest] or [float(short)]
-    return [tuple(round(side * s / short) for side in size) for s in reversed(kept)]
+    return [tuple(max(min(side, coarsest), round(side * s / short)) for side in size) for s in reversed(kept)]

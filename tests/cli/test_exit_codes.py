@@ -128,6 +128,22 @@ def test_3_a_place_that_takes_no_file(run, pair):
     assert (ran.code, ran.out) == (3, b"") and ran.err.startswith("structkit: error: /proc/out.png: ")
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder that nobody can write to")
+@pytest.mark.parametrize("inputs", [("house.png",), ("house.png", "cake.png")])
+@pytest.mark.parametrize("folder", ["/proc/nope/", "x" * 300 + "/", "new/" + "x" * 300 + "/"])
+def test_3_a_folder_that_cannot_be_made(run, engine, pair, inputs, folder):
+    ran = run("sample", *inputs, "-n", "1", "-o", folder)
+    assert (ran.code, ran.out, engine.calls) == (3, b"", [])
+    assert ran.err.startswith(f"structkit: error: {folder.rstrip('/')}: cannot be written (") and ran.err.count("\n") == 1
+    assert ran.err.endswith("); name another place with --output\n")
+
+
+def test_3_of_two_folders_the_second_cannot_be_made(run, engine, pair, tmp_path):
+    ran = run("analogy", *pair, "-o", "a/", "--compare", "x" * 300 + "/")
+    assert (ran.code, ran.out, engine.calls) == (3, b"", [])
+    assert not (tmp_path / "a").exists()
+
+
 def test_3_a_full_disk_ends_the_run(run, engine, pair, monkeypatch):
     def full(path, data):
         from structkit.errors import OutputError

@@ -8,7 +8,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ def run(verb: str, tasks: Sequence[Task], make: Make, running: Running, *, optio
     batch = _Batch(make, running, exists, made_with, report, manifests)
     with report:
         try:
-            with batch.manifests_open({o.path.parent for o in outputs if o.path}):
+            with batch.manifests_open(outputs):
                 code = batch.work(tasks)
         except KeyboardInterrupt:
             code = INTERRUPTED
@@ -91,16 +91,13 @@ class _Batch:
         self.options, self.report, self.manifests = options, report, manifests
 
     @contextmanager
-    def manifests_open(self, folders: set[Path]) -> Iterator[None]:
-        try:
+    def manifests_open(self, outputs: Sequence[Output]) -> Iterator[None]:
+        with ExitStack() as opened:  # of several, those that were opened are closed
             for root, manifest in self.manifests.items():
                 with _as_disk_error(root):
-                    manifest.open({root, *folders})
+                    manifest.open({root, *(o.path.parent for o in outputs if o.path and o.root == root)})
+                opened.callback(_as_disk_error(root)(manifest.close))
             yield
-        finally:
-            for root, manifest in self.manifests.items():
-                with _as_disk_error(root):
-                    manifest.close()
 
     def work(self, tasks: Sequence[Task]) -> int:
         """Do the tasks one after another; returns the exit code."""
@@ -213,4 +210,4 @@ def _as_disk_error(path: Path) -> Iterator[None]:
     except OutputError as error:
         raise DiskError(str(error)) from error.__cause__
     except OSError as error:
-        raise DiskError(f"{path}: {error.strerror or error}; name another place with --output") from error
+        raise DiskError(f"{path}: cannot be written ({error.strerror or error}); name another place with --output") from error

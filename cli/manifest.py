@@ -37,7 +37,7 @@ class Manifest:
 
     def __init__(self, folder: Path, *, wanted: bool):
         self.folder, self.path = folder, folder / NAME
-        self.kept = wanted or self.path.exists()
+        self.kept = wanted or os.path.exists(self.path)  # false, not an error, where no such path can be
         self.known: dict[str, list[Record]] = {}
         self._lock: int | None = None
         self._new = False

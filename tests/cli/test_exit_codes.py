@@ -141,6 +141,7 @@ def test_3_a_folder_that_cannot_be_made(run, engine, pair, inputs, folder):
 def test_3_of_two_folders_the_second_cannot_be_made(run, engine, pair, tmp_path):
     ran = run("analogy", *pair, "-o", "a/", "--compare", "x" * 300 + "/")
     assert (ran.code, ran.out, engine.calls) == (3, b"", [])
+    assert ran.err.startswith("structkit: error: xxx")
     assert not (tmp_path / "a").exists()
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 from typer.core import TyperCommand
 
-from structkit.configs import Config, option
+from structkit.configs import LEAST_SIDE, MOST_SIDE, Config, option
 from structkit.errors import OptionError
 from structkit_cli import config
 
@@ -44,8 +44,8 @@ class Running(Config):
         None, "what to do when an output is there; else error, or skip in a batch", choices=("error", "skip", "overwrite")
     )
     seed: int = option(0, "of the random numbers: the same command with the same seed gives the same bytes", low=0, high=2**32 - 1)
-    device: str = named("auto", "auto, cpu, cuda, cuda:0 or mps; one that is named must be there", "DEVICE")
-    dtype: str = option("auto", "arithmetic of the heavy steps", choices=("auto", "float32", "bfloat16"))
+    device: str = named("auto", "auto, cpu, cuda or cuda:0; one that is named must be there", "DEVICE")
+    dtype: str = option("auto", "arithmetic of the heavy steps; the search for patches computes in float32", choices=("auto", "float32"))
     max_pixels: int | None = option(None, "largest input that is read, px; else 89 million", low=1)
     json: bool = option(False, "print one JSON record for each output, then a summary")
     quiet: bool = option(False, "no progress and no summary; errors are still told")
@@ -54,8 +54,8 @@ class Running(Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?|mps", self.device):
-            raise OptionError(f"--device is {self.device!r}: choose auto, cpu, cuda, cuda:0 (or another number) or mps")
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", self.device):
+            raise OptionError(f"--device is {self.device!r}: choose auto, cpu, cuda or cuda:0 (or another number)")
 
 
 class Verb(TyperCommand):
@@ -137,7 +137,10 @@ def _span(low: float | None, high: float | None) -> str:
 
 
 def result_size(text: str | None, max_side: int | None = None) -> tuple[int, int] | None:
-    """`640x480` -> (640, 480), width and height in px; refused where `max_side` is said too."""
+    """`640x480` -> (640, 480), width and height in px; refused where `max_side` is said too.
+
+    Each side is LEAST_SIDE to MOST_SIDE.
+    """
     if text is None:
         return None
     if max_side is not None:
@@ -145,4 +148,7 @@ def result_size(text: str | None, max_side: int | None = None) -> tuple[int, int
     width, cross, height = text.lower().partition("x")
     if not (cross and width.isascii() and width.isdigit() and height.isascii() and height.isdigit() and int(width) and int(height)):
         raise OptionError(f"--size is {text!r}: give width and height in px, such as 640x480")
-    return int(width), int(height)
+    size = int(width), int(height)
+    if not LEAST_SIDE <= min(size) <= max(size) <= MOST_SIDE:
+        raise OptionError(f"--size is {size[0]}x{size[1]}: each side must be {LEAST_SIDE} to {MOST_SIDE} px")
+    return size

@@ -13,6 +13,9 @@ from typing import Any
 
 from structkit.errors import OptionError
 
+MAX_SIDE = 512  # px, where nothing else says how large a result is to be
+LEAST_SIDE, MOST_SIDE = 16, 8192  # px, of a result
+
 
 def option(default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
     """A dataclass field with what a user must know of it: one line of help, its range (inclusive) or its choices."""
@@ -80,7 +83,10 @@ class AnalogyConfig(PatchConfig):
         "structure", "compare patches by structure (aligned statistics) or by raw colour (as published)", choices=("structure", "colour")
     )
     max_side: int | None = option(
-        None, "longest side of the result, px, if no --size is given; else 512, never more than the source's", low=16, high=8192
+        None,
+        f"longest side of the result, px, if no --size is given; else {MAX_SIDE}, never more than the source's",
+        low=LEAST_SIDE,
+        high=MOST_SIDE,
     )
 
     def __post_init__(self) -> None:
@@ -95,7 +101,10 @@ class SampleConfig(PatchConfig):
 
     variety: float = option(0.5, "how far from the arrangement of the picture: 0 near, 1 far", low=0, high=1)
     max_side: int | None = option(
-        None, "longest side of a sample, px, if no --size is given; else 512, never more than the picture's", low=16, high=8192
+        None,
+        f"longest side of a sample, px, if no --size is given; else {MAX_SIDE}, never more than the picture's",
+        low=LEAST_SIDE,
+        high=MOST_SIDE,
     )
 
 
@@ -109,7 +118,6 @@ class RefineConfig(PatchConfig):
     """`structkit refine`."""
 
     strength: float = option(0.5, "how much of the picture is kept: 0 its layout alone, 1 all but the finest detail", low=0, high=1)
-    max_side: int | None = option(None, "longest side of the result, px; else 512, never more than the picture's", low=16, high=8192)
-
-
-MAX_SIDE = 512  # px, where nothing else says how large a result is to be
+    max_side: int | None = option(
+        None, f"longest side of the result, px; else {MAX_SIDE}, never more than the picture's", low=LEAST_SIDE, high=MOST_SIDE
+    )

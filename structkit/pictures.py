@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from structkit.configs import MAX_SIDE, AnalogyConfig, Config, RefineConfig, RetargetConfig, SampleConfig
+from structkit.configs import LEAST_SIDE, MAX_SIDE, MOST_SIDE, AnalogyConfig, Config, RefineConfig, RetargetConfig, SampleConfig
 from structkit.device import resolve
 from structkit.engines import patch
 from structkit.errors import DeviceError, InputError, OptionError
@@ -21,7 +21,6 @@ from structkit.kernels.pyramid import resize
 from structkit.media.pictures import Picture, read_picture
 from structkit.media.tensors import alpha_to_tensor, from_tensor, to_tensor
 
-LEAST_SIDE, MOST_SIDE = 16, 8192  # px, of a result
 ENLARGED = 1.25  # from here on a target that had to be enlarged is worth a note
 
 C = TypeVar("C", bound=Config)

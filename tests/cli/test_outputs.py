@@ -21,7 +21,7 @@ def files(folder) -> list[str]:
 def test_without_output_the_name_is_made_of_the_inputs_in_the_current_folder(run, tmp_path):
     paint(tmp_path / "a/house.jpg", 1), paint(tmp_path / "b/cake.png", 2)
     assert run("analogy", "a/house.jpg", "b/cake.png").paths == ["house-cake.png"]
-    assert run("retarget", "a/house.jpg", "--size", "4x4").paths == ["house-retarget.png"]
+    assert run("retarget", "a/house.jpg", "--size", "16x16").paths == ["house-retarget.png"]
     assert run("refine", "a/house.jpg", "--patches-of", "b/cake.png").paths == ["house-refine.png"]
     assert run("sample", "a/house.jpg", "-n", "10").paths[::9] == ["house-sample-01.png", "house-sample-10.png"]
 
@@ -256,9 +256,9 @@ def test_max_pixels(run, engine, pair):
 
 
 def test_options_reach_the_engine(run, engine, pair):
-    run("analogy", *pair, "--size", "6x4", "--strength", "0.7", "--mode", "style", "--seed", "3", "--dtype", "float32", "--device", "cpu")
+    run("analogy", *pair, "--size", "24x16", "--strength", "0.7", "--mode", "style", "--seed", "3", "--dtype", "float32", "--device", "cpu")
     call = engine.calls[0]
-    wanted = {"size": (6, 4), "strength": 0.7, "mode": "style", "seed": 3, "dtype": "float32", "device": "cpu", "samples": 1}
+    wanted = {"size": (24, 16), "strength": 0.7, "mode": "style", "seed": 3, "dtype": "float32", "device": "cpu", "samples": 1}
     assert {name: call[name] for name in wanted} == wanted
     assert type(call["mode"]) is str
 

@@ -14,7 +14,7 @@ from structkit.errors import OptionError
 from structkit_cli import batch
 from structkit_cli.inputs import Gathered, Input, gather
 from structkit_cli.options import Running, named, result_size
-from structkit_cli.plan import Output, Place, Task, numbered
+from structkit_cli.plan import Output, Place, Task, check_alpha, numbered
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -69,6 +69,7 @@ def analogy(source: Source, target: Target, *, wanted: Wanted, engine: AnalogyCo
         import structkit
 
         pictures = {role: given.picture(running.max_pixels) for role, given in task.inputs.items()}
+        check_alpha(pictures["source"], missing)
         strip = next((output for output in missing if output.strip), None)
         results = [output for output in task.outputs if not output.strip and (strip or output in missing)]
         made: list[Picture] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from structkit_cli import batch
 from structkit_cli.inputs import Input, gather
 from structkit_cli.options import Running
-from structkit_cli.plan import Output, Place, Task, numbered
+from structkit_cli.plan import Output, Place, Task, check_alpha, numbered
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -41,6 +41,7 @@ def run_each(
 
     def make(task: Task, missing: Sequence[Output], device: str, progress: batch.Progress) -> Iterator[tuple[Output, Picture]]:
         pictures = [given.picture(running.max_pixels) for given in task.inputs.values()]
+        check_alpha(pictures[0], missing)
         for i, output in enumerate(missing):
             share = batch.share(progress, i, len(missing))
             yield output, paint(*pictures, seed=output.seed, device=device, dtype=running.dtype, progress=share)

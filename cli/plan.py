@@ -10,11 +10,15 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from structkit.errors import OptionError, OutputError
 from structkit.media.formats import SUFFIXES, format_of
 from structkit_cli.inputs import Gathered, Input
 from structkit_cli.options import Running
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,17 @@ def check(tasks: Sequence[Task], running: Running, exists: str) -> None:
         _check_writable(path)
         if exists == "error" and os.path.lexists(path):
             raise OptionError(f"{path} exists: choose another name, or say --exists overwrite")
+
+
+def check_alpha(picture: Picture, outputs: Iterable[Output]) -> None:
+    """Refuse, before it is painted, a result that its format could not hold: each verb hands on the alpha of its first picture."""
+    if picture.alpha is None or picture.alpha.min() == 2**picture.bits - 1:
+        return
+    for output in outputs:
+        if not output.strip and not (format := format_of(output.format)).alpha:
+            where = output.path or "standard output"
+            fact = f"{format.label} cannot hold the transparency of {picture.name}"
+            raise OutputError(f"{where}: {fact}; write .png, .webp, .tif, .avif or .gif")
 
 
 def _check_stdout(count: int, running: Running, *, alone: bool) -> None:

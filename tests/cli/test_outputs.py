@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 
+import numpy as np
 import pytest
 
 from structkit.media.formats import FORMATS as MEDIA_FORMATS
-from structkit.media.pictures import read_picture
+from structkit.media.pictures import Picture, read_picture, write_picture
 from structkit_cli.options import FORMATS
 
 from .conftest import paint
@@ -47,6 +48,19 @@ def test_format_decides_where_no_suffix_does(run, pair, tmp_path):
 
 def test_the_formats_are_those_of_the_library():
     assert sorted(FORMATS) == sorted(f.name.lower() for f in MEDIA_FORMATS)
+
+
+@pytest.mark.parametrize("verb", [("analogy", "clear.png", "cake.png"), ("sample", "-n", "1", "clear.png")])
+def test_transparency_that_the_format_cannot_hold_is_found_before_painting(run, engine, pair, tmp_path, verb):
+    colours = read_picture(tmp_path / "house.png").pixels
+    write_picture(Picture(colours, np.full(colours.shape[:2], 100, np.uint8)), tmp_path / "clear.png")
+    ran = run(*verb, "-o", "o.jpg")
+    assert (ran.code, ran.out, engine.calls) == (1, b"", [])
+    fact = "o.jpg: JPEG cannot hold the transparency of clear.png"
+    assert ran.err == f"structkit: error: {fact}; write .png, .webp, .tif, .avif or .gif\n"
+    assert run(*verb, "-o", "o.webp").code == 0
+    write_picture(Picture(colours, np.full(colours.shape[:2], 255, np.uint8)), tmp_path / "clear.png")
+    assert run(*verb, "-o", "o.jpg").code == 0
 
 
 def test_quality_changes_the_bytes(run, pair, tmp_path):

@@ -39,10 +39,8 @@ class Running:
     def __post_init__(self) -> None:
         if not (isinstance(self.seed, int) and 0 <= self.seed < 2**63):
             raise OptionError(f"--seed is {self.seed!r}: it must be a whole number, at least 0 and below 2**63")
-        if self.dtype not in ("auto", "float32", "bfloat16"):
-            raise OptionError(f"--dtype is {self.dtype!r}: choose auto, float32 or bfloat16")
-        if self.dtype == "bfloat16":
-            raise OptionError("--dtype bfloat16 would miss half of the nearest patches: use auto or float32 for patch synthesis")
+        if self.dtype not in ("auto", "float32"):
+            raise OptionError(f"--dtype is {self.dtype!r}: choose auto or float32 (bfloat16 would miss half of the nearest patches)")
 
     def draw(self, make: Callable[..., Tensor], *tensors: Tensor, number: int = 0, of: int = 1) -> Tensor:
         """make(*tensors, generator=, progress=) on the device, with the number-th seed; the result on the CPU."""

@@ -23,8 +23,8 @@ FLOORS = (  # from the roof down; what stands on one line may import each other
     ("structkit", "structkit.pictures"),  # the public interface
     ("structkit.engines",),
     ("structkit.training", "structkit.nets", "structkit.data", "structkit.metrics"),
-    ("structkit.kernels", "structkit.media"),
-    ("structkit.checkpoint", "structkit.device"),
+    ("structkit.kernels", "structkit.media", "structkit.checkpoint"),
+    ("structkit.device",),
     ("structkit.configs", "structkit_weights"),
     ("structkit.errors", "structkit._version"),
 )

@@ -1,0 +1,1 @@
+"""The one training loop: an engine hands over its stages and its step; progress, resume, checkpoints and processes are done here."""

@@ -1,0 +1,141 @@
+"""The files of a training: its output, and beside it the log, the picture to look at and the state to go on from.
+
+    OUT.safetensors   OUT.log.jsonl   OUT.preview.png   OUT.resume.safetensors
+
+Whose they are is said by the `run` in their cards: all that decides what comes out (configuration, hashes of the inputs, seed, version).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from structkit import checkpoint
+from structkit.errors import CheckpointError, OutputError
+from structkit.media.files import one_line, write_atomically
+
+RESUME = "resume"  # the kind of a state's card
+
+
+@dataclass
+class Place:
+    """How far a training is.  step: of the stage, done.  seconds: of work in the stage.  log: bytes of the log up to here."""
+
+    stage: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    over: bool = False  # the stage has ended
+    log: int = 0
+
+
+class Files:
+    """The files of the training that makes `output`."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        name = output.name.removesuffix(".safetensors")
+        self.state = output.with_name(f"{name}.resume.safetensors")
+        self.log = output.with_name(f"{name}.log.jsonl")
+        self.preview = output.with_name(f"{name}.preview.png")
+
+    def find(self, run: Mapping[str, Any], overwrite: bool) -> tuple[bool, bool]:
+        """Whether the output is there and finished, and whether there is a state to go on from; both of this very run.
+
+        overwrite: those of other runs may be replaced.  Raises OutputError, CheckpointError.
+        """
+        if self.output.is_dir():
+            raise OutputError(f"{self.output}: a folder; name the file to write")
+        if self.output.exists():
+            try:
+                card = checkpoint.read_card(self.output)
+            except CheckpointError as error:
+                if not overwrite:
+                    raise OutputError(f"{self.output}: exists and is no checkpoint; overwrite it, or name another output") from error
+            else:
+                other = _difference(card.get("run"), run)
+                if not other and card.get("complete") is True:
+                    return True, False
+                if other and not overwrite:
+                    raise OutputError(f"{self.output}: exists and is of another training ({other}); overwrite it, or name another output")
+        if not self.state.exists():
+            return False, False
+        try:
+            other = _difference(checkpoint.read_card(self.state).get("run"), run)
+        except CheckpointError as error:
+            if not overwrite:
+                raise CheckpointError(f"{error}; or remove it, and the training starts anew") from error
+            return False, False
+        if other and not overwrite:
+            raise OutputError(
+                f"{self.output}: another training of it is not finished ({other}); "
+                f"start that one again, name another output, or overwrite (which gives up {self.state.name})"
+            )
+        return False, not other
+
+    def save(self, tensors: Mapping[str, Tensor], place: Place, run: Mapping[str, Any]) -> None:
+        """Write the state.  Raises CheckpointError for values that are not finite, OutputError."""
+        checkpoint.save(self.state, tensors, {"kind": RESUME, "run": run, "place": asdict(place)})
+
+    def load(self) -> tuple[dict[str, Tensor], Place]:
+        """The state, on the CPU.  Raises CheckpointError."""
+        tensors, card = checkpoint.load(self.state, kind=RESUME)
+        try:
+            return tensors, Place(**card["place"])
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.state}: its card names no place; remove it, and the training starts anew") from error
+
+    def clear(self) -> None:
+        """Remove what only an unfinished training needs."""
+        self.state.unlink(missing_ok=True)
+        self.preview.unlink(missing_ok=True)
+
+
+class Log:
+    """JSON lines of mean losses.  There is no clock in it: that of a training that was resumed has the same bytes."""
+
+    def __init__(self, path: Path, keep: int) -> None:
+        """Go on after the first `keep` bytes of what is there.  Raises OutputError."""
+        self.path = path
+        write_atomically(path, path.read_bytes()[:keep] if keep and path.is_file() else b"")
+        self._stream = path.open("ab")
+
+    def line(self, stage: str, step: int, losses: Mapping[str, float]) -> None:
+        """Append one line.  Raises OutputError."""
+        text = json.dumps({"stage": stage, "step": step, **{name: float(f"{loss:.6g}") for name, loss in losses.items()}})
+        try:
+            self._stream.write(text.encode() + b"\n")
+            self._stream.flush()
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written ({one_line(error)}); free some space") from error
+
+    def synced(self) -> int:
+        """Wait until all lines are on the disk; returns their bytes.  A state that speaks of them may be written now."""
+        os.fsync(self._stream.fileno())
+        return self._stream.tell()
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _difference(theirs: Any, ours: Mapping[str, Any]) -> str:
+    """What differs between two runs, in words; empty if nothing does."""
+    there, here = _leaves(theirs if isinstance(theirs, dict) else {}), _leaves(ours)
+    names = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
+    facts = [
+        f"{name} is {one_line(there.get(name, 'not set'), 40)} there, {one_line(here.get(name, 'not set'), 40)} here" for name in names
+    ]
+    return "; ".join(facts[:3]) + (f"; and {len(facts) - 3} more" if len(facts) > 3 else "")
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested names joined by dots."""
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        found |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found

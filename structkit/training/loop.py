@@ -1,0 +1,212 @@
+"""The one training loop.
+
+It goes through the stages of a training, logs, reports, shows a preview and saves its state, so that a training that is killed at any
+moment and started again ends in the same bytes on a CPU (where no stage is limited in seconds).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from structkit._version import __version__
+from structkit.errors import CheckpointError, StructkitError
+from structkit.media.files import remove_leftovers
+from structkit.media.pictures import write_picture
+from structkit.media.tensors import from_tensor
+from structkit.training.draw import Draw, own_randomness
+from structkit.training.files import Files, Log, Place
+from structkit.training.interrupts import Interrupts
+from structkit.training.model import Model
+from structkit.training.parallel import ALONE, Processes
+from structkit.training.stages import Event, Stage, Training
+from structkit.training.state import pack, within
+from structkit.training.tally import Tally
+
+LOG_EVERY = 10  # steps
+PREVIEW_EVERY = 30.0  # seconds
+
+GO_ON, OVER, INTERRUPTED = range(3)  # what the processes agree on after each step
+
+
+def train(
+    training: Training,
+    output: str | Path,
+    *,
+    seed: int,
+    run: Mapping[str, Any],
+    report: Callable[[Event], None] = lambda event: None,
+    processes: Processes = ALONE,
+    save_every: float = 30.0,
+    overwrite: bool = False,
+) -> Model:
+    """Train to the end, from where an earlier call with the same `run` was stopped; returns the model, which is saved at `output`.
+
+    run: JSON: with the seed, all that decides what comes out, the configuration and the SHA-256 of each input above all.  It stands in the
+    card.  An output that this run has finished before is returned as it is.
+    report: called every few steps, in the first process.  save_every: seconds between states, at least.
+    overwrite: replace an output, or an unfinished training, of another run.
+    Ctrl-C and SIGTERM: the state and the model so far, its card saying `complete: false`, are saved before they take effect.
+    Raises OutputError (what is there is of another run, or nothing can be written), StructkitError (losses or weights are not finite: the
+    last good state stays), and what the training raises.
+    """
+    files, training.processes = Files(Path(output)), processes
+    run = json.loads(json.dumps({**run, "kind": training.model_class.kind, "seed": seed, "structkit": __version__}))
+    finished, resumable = files.find(run, overwrite)
+    processes.wait()  # all have looked before the first one writes
+    if finished:
+        if processes.first:
+            files.clear()
+        return training.model_class.load(files.output, training.device)
+    with Interrupts() as interrupts, own_randomness(training.device):
+        loop = _Loop(training, files, seed, run, report, save_every, interrupts)
+        try:
+            loop.start(resumable)
+            model = loop.work()
+        finally:
+            loop.close()
+    if model is None:  # the signal came to another process, or its handler let this one go on
+        raise KeyboardInterrupt
+    return model
+
+
+class _Loop:
+    """One call of `train`."""
+
+    def __init__(
+        self,
+        training: Training,
+        files: Files,
+        seed: int,
+        run: dict[str, Any],
+        report: Callable[[Event], None],
+        save_every: float,
+        interrupts: Interrupts,
+    ) -> None:
+        self.training, self.files, self.seed, self.run, self.report = training, files, seed, run, report
+        self.save_every, self.interrupts, self.processes = save_every, interrupts, training.processes
+        self.place, self.tally = Place(), Tally()
+        self.log: Log | None = None  # of the first process
+        self.saved = self.previewed = -math.inf  # when
+        self.kept = "nothing was saved yet"
+
+    def start(self, resumable: bool) -> None:
+        """Come to where the last state was taken, or to the beginning."""
+        if resumable:
+            tensors, self.place = self.files.load()
+            self.training.restore(self.place.stage, within(tensors, "training"))
+            self.tally.restore(within(tensors, "tally"))
+            self._remember()
+        self.processes.wait()  # all have read before the first one writes
+        if self.processes.first:
+            remove_leftovers(self.files.output.parent)
+            if not resumable:
+                self.files.clear()
+            self.log = Log(self.files.log, keep=self.place.log)
+
+    def close(self) -> None:
+        if self.log is not None:
+            self.log.close()
+
+    def work(self) -> Model | None:
+        """Do what is left; returns the model, or None after an interruption."""
+        while True:
+            if self.place.over:
+                self.place = Place(self.place.stage + 1)
+            if self.place.stage == len(self.training.stages):
+                return self._finish(complete=True)
+            if self.place.step == 0:
+                draw = self._draw()
+                draw.seed_networks()
+                self.training.begin(self.place.stage, draw)
+            if not self._stage(self.training.stages[self.place.stage]):
+                self._save()
+                self._finish(complete=False)
+                return None
+
+    def _stage(self, stage: Stage) -> bool:
+        """Do the steps that are left of a stage; returns False when interrupted."""
+        first, began = self.place.step, time.monotonic()
+        spent = self.place.seconds
+        while not self.place.over:
+            self.place.step += 1
+            draw = self._draw()
+            draw.seed_networks()
+            self.tally.add(self.training.step(draw))
+            work = time.monotonic() - began
+            self.place.seconds = spent + work
+            verdict = self.processes.most(self._verdict(stage))
+            self.place.over = self.place.step >= stage.steps or verdict == OVER
+            if self.place.over or self.place.step % LOG_EVERY == 0:
+                self._tell(stage, draw, rate=(self.place.step - first) / max(work, 1e-9))
+            if verdict == INTERRUPTED:
+                return False
+        return True
+
+    def _verdict(self, stage: Stage) -> int:
+        """What this process knows; the clock that counts is that of the first."""
+        if self.interrupts.noted:
+            return INTERRUPTED
+        out_of_time = self.processes.first and stage.seconds is not None and self.place.seconds >= stage.seconds
+        return OVER if out_of_time else GO_ON
+
+    def _tell(self, stage: Stage, draw: Draw, rate: float) -> None:
+        """Log and report the steps since the last line; save the state when it is time."""
+        losses = self.tally.means(self.processes)
+        for name, loss in losses.items():
+            if not math.isfinite(loss):
+                raise self._astray(f"the loss {name} is not finite")
+        if self.log is None:
+            return
+        self.log.line(stage.name, self.place.step, losses)
+        if self.place.over or time.monotonic() - self.saved >= self.save_every:
+            self._save()
+        if time.monotonic() - self.previewed >= PREVIEW_EVERY and (picture := self.training.preview(draw)) is not None:
+            write_picture(from_tensor(picture, name=str(self.files.preview)), self.files.preview)
+            self.previewed = time.monotonic()
+        left = (stage.steps - self.place.step) / rate
+        if stage.seconds is not None:
+            left = min(left, stage.seconds - self.place.seconds)
+        shown = self.files.preview if self.previewed > -math.inf else None
+        number, stages = self.place.stage + 1, len(self.training.stages)
+        eta = 0.0 if self.place.over else max(left, 0.0)
+        self.report(Event(stage.name, number, stages, self.place.step, stage.steps, losses, rate, eta, shown))
+
+    def _save(self) -> None:
+        """Write the state, after the lines of the log that belong to it."""
+        if self.log is None:
+            return
+        self.place.log = self.log.synced()
+        try:
+            self.files.save(pack(training=self.training, tally=self.tally), self.place, self.run)
+        except CheckpointError as error:
+            raise self._astray(str(error)) from error
+        self.saved = time.monotonic()
+        self._remember()
+
+    def _finish(self, *, complete: bool) -> Model:
+        """Write the model; when it is complete, nothing else is needed any more but the log."""
+        model = self.training.model()
+        if self.processes.first:
+            model.save(self.files.output, run=self.run, complete=complete)
+            if complete:
+                self.files.clear()
+        self.processes.wait()
+        return model
+
+    def _draw(self) -> Draw:
+        return Draw(self.seed, self.place.stage, self.place.step, self.training.device)
+
+    def _remember(self) -> None:
+        self.kept = f"{self._where(self.place)} is kept in {self.files.state.name}"
+
+    def _where(self, place: Place) -> str:
+        return f"stage {self.training.stages[place.stage].name}, step {place.step}"
+
+    def _astray(self, fact: str) -> StructkitError:
+        way_out = "try another seed, a lower learning rate or other inputs"
+        return StructkitError(f"{self.files.output}: the training went astray at {self._where(self.place)}: {fact}; {self.kept}; {way_out}")

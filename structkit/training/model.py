@@ -1,0 +1,81 @@
+"""What a training makes and a checkpoint holds: an engine's model."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from structkit import checkpoint
+from structkit.configs import Config
+from structkit.errors import CheckpointError, OptionError
+from structkit.media.files import one_line
+from structkit.training.draw import own_randomness
+
+
+class Model(nn.Module):
+    """Networks that can be saved and rebuilt; the methods of a subclass carry the names of the verbs.
+
+    `type(model)(model.config, **model.facts())` builds the same networks with other weights.  It is also called with the device "meta",
+    where tensors have shapes and no values: a constructor must not read values.
+    """
+
+    kind: ClassVar[str]
+    config_class: ClassVar[type[Config]]
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.card: dict[str, Any] = {}  # of the file that it was last loaded from or saved to
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint holds: entries of `state_dict`, by default all."""
+        return self.state_dict()
+
+    def facts(self) -> dict[str, Any]:
+        """JSON that the constructor needs beyond the configuration, by the names of its arguments: sizes of levels, amplitudes, ..."""
+        return {}
+
+    def save(self, path: str | Path, **card: Any) -> None:
+        """Write a checkpoint, atomically.  card: what else its card says (JSON).  Raises CheckpointError, OutputError."""
+        card |= {"kind": self.kind, "config": dataclasses.asdict(self.config), "facts": self.facts()}  # type: ignore[call-overload]
+        checkpoint.save(path, self.tensors(), card)
+        self.card = checkpoint.read_card(path)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> Self:
+        """The model of a checkpoint, in evaluation mode.  Raises CheckpointError."""
+
+        def expected(card: dict[str, Any]) -> checkpoint.Layout:
+            with torch.device("meta"):
+                return {name: (t.dtype, tuple(t.shape)) for name, t in cls._rebuilt(path, card).tensors().items()}
+
+        tensors, card = checkpoint.load(path, kind=cls.kind, expected=expected)
+        with own_randomness("cpu"):  # the initial weights, which the loaded ones replace
+            model = cls._rebuilt(path, card)
+        model.load_state_dict(tensors, strict=False)  # the names were checked, against what `tensors` gives
+        model.card = card
+        return model.to(device).eval()
+
+    @classmethod
+    def _rebuilt(cls, path: str | Path, card: dict[str, Any]) -> Self:
+        """The model that a card describes, untrained."""
+        config, facts = card.get("config"), card.get("facts")
+        if not isinstance(config, dict) or not isinstance(facts, dict):
+            raise CheckpointError(f"{path}: its card has no configuration; train it again")
+        fields = {f.name for f in dataclasses.fields(cls.config_class)}  # type: ignore[arg-type]
+        for fact, names in (("lacks", fields - config.keys()), ("has unknown", config.keys() - fields)):
+            if names:
+                raise CheckpointError(
+                    f"{path}: its configuration {fact} options ({', '.join(sorted(names))}); "
+                    f"it was made by structkit {card['structkit']}: use that version, or train it again"
+                )
+        try:
+            return cls(cls.config_class(**config), **facts)
+        except OptionError as error:
+            raise CheckpointError(f"{path}: its configuration is refused ({error}); train it again") from error
+        except (TypeError, ValueError, LookupError, RuntimeError) as error:  # facts of another form than the constructor's
+            raise CheckpointError(f"{path}: no {cls.kind!r} can be built from its card ({one_line(error)}); train it again") from error

@@ -1,0 +1,102 @@
+"""Video containers: which are read and written, how each is recognised, and whether a file is all there.
+
+Nothing here needs FFmpeg, so that a command line can sort its inputs before anything heavy is imported.  Only the containers below are
+ever handed to FFmpeg, each with its demuxer named: FFmpeg's own guessing would also open playlists, which name other files and hosts.
+"""
+
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import BinaryIO
+
+from structkit.media import formats
+
+HEAD = 1024  # bytes that suffice to recognise a container
+BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # what an ISO or QuickTime file may begin with
+ENDLESS = 2**56 - 1  # an EBML size of eight bytes whose bits are all ones: unknown, as live streams write it
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container.  `demuxer` is FFmpeg's name; `has_origin`: time zero is where the presentation starts, whatever comes first."""
+
+    demuxer: str
+    label: str
+    suffixes: tuple[str, ...]
+    recognises: Callable[[bytes], bool]
+    has_origin: bool = True
+    needed: Callable[[BinaryIO, int], int] = lambda stream, size: size  # bytes that the file says it has
+
+
+def _is_mpegts(head: bytes) -> bool:
+    """Sync bytes a packet apart: 188 bytes, or 192 with the time code of camcorders and discs."""
+    return any(len(head) > at + 2 * step and all(head[at + i * step] == 0x47 for i in range(3)) for at, step in ((0, 188), (4, 192)))
+
+
+def _mov_needs(stream: BinaryIO, size: int) -> int:
+    """Walk the top-level boxes (ISO/IEC 14496-12, 4.2).  Bytes after the last box that are no box are left alone."""
+    at = 0
+    while at + 8 <= size:
+        stream.seek(at)
+        length, kind = struct.unpack(">I4s", stream.read(8))
+        if length == 1:
+            length = int.from_bytes(stream.read(8))
+        if length == 0 or length < 8 or not kind.isalnum():  # to the end of the file, or no box
+            break
+        at += length
+    return max(at, size)
+
+
+def _matroska_needs(stream: BinaryIO, size: int) -> int:
+    """The end of the Segment (RFC 8794, 4 and 5; RFC 9559, 5.1)."""
+
+    def number(keep_marker: bool) -> int:
+        first = stream.read(1)[0]
+        length = 9 - first.bit_length()
+        return int.from_bytes(bytes([first if keep_marker else first & (0xFF >> length)]) + stream.read(length - 1))
+
+    stream.seek(0)
+    try:
+        while True:
+            kind, length = number(True), number(False)
+            if kind == 0x18538067:
+                return size if length == ENDLESS else max(size, stream.tell() + length)
+            stream.seek(length, os.SEEK_CUR)
+    except IndexError:  # ends within its header
+        return size
+
+
+def _avi_needs(stream: BinaryIO, size: int) -> int:
+    """The end of the first RIFF chunk; recorders that were stopped leave its size at 0 or at all ones."""
+    stream.seek(4)
+    length = int.from_bytes(stream.read(4), "little")
+    return size if length in (0, 2**32 - 1) else max(size, 8 + length)
+
+
+CONTAINERS = (
+    Container("mov", "MP4/MOV", (".mp4", ".m4v", ".mov", ".3gp"), lambda h: h[4:8] in BOXES, needed=_mov_needs),
+    Container("matroska", "MKV/WebM", (".mkv", ".webm"), lambda h: h[:4] == b"\x1aE\xdf\xa3", needed=_matroska_needs),
+    Container("avi", "AVI", (".avi",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI ", needed=_avi_needs),
+    Container("mpegts", "MPEG-TS", (".ts", ".m2ts", ".mts"), _is_mpegts, has_origin=False),
+    Container("mpeg", "MPEG-PS", (".mpg", ".mpeg", ".vob"), lambda h: h[:4] == b"\0\0\1\xba", has_origin=False),
+    Container("ogg", "Ogg", (".ogv", ".ogg"), lambda h: h[:4] == b"OggS"),
+    Container("flv", "FLV", (".flv",), lambda h: h[:4] == b"FLV\1"),
+    Container("asf", "WMV/ASF", (".wmv", ".asf"), lambda h: h[:4] == b"0&\xb2u"),
+)
+WRITTEN = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # suffix -> FFmpeg's muxer
+VIDEO_SUFFIXES: dict[str, str | None] = {suffix: WRITTEN.get(suffix) for c in CONTAINERS for suffix in c.suffixes}  # None: read only
+NAMES = ", ".join(c.label for c in CONTAINERS)
+
+
+def is_video(source: object) -> bool:
+    """Whether a path (str or Path) has a video's suffix, or bytes begin like a video."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return sniff(bytes(source[:HEAD])) is not None
+    return isinstance(source, str | os.PathLike) and PurePath(source).suffix.lower() in VIDEO_SUFFIXES
+
+
+def sniff(head: bytes) -> Container | None:
+    """The container whose files begin like `head` (the first HEAD bytes), or None; pictures that share a container are none."""
+    return None if formats.recognise(head) else next((c for c in CONTAINERS if c.recognises(head)), None)

@@ -1,0 +1,242 @@
+"""Videos, frame by frame: a file -> upright RGB frames with their times.
+
+One frame is in memory at a time (and the few that the decoder needs for its own), so that a film takes no more than a clip.
+The container's time stamps are the authority: no frame rate is assumed, none is made constant.  Damage is an error that says how far the
+video could be read; no frame is left out in silence.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Self
+
+import av
+import numpy as np
+
+from structkit.errors import InputError
+from structkit.media import containers, formats, yuv
+from structkit.media.files import Source, one_line, open_source
+
+MAX_PIXELS = 8192 * 4320  # 8K
+TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
+VIDEO_CODECS = (  # FFmpeg's decoders that are let near a file
+    *("h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "prores"),
+    *("dnxhd", "theora", "ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "v210", "qtrle", "png", "dvvideo", "h263", "flv"),
+    *("msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "wmv3", "vc1", "svq1", "svq3", "cinepak"),
+)
+SOUND_CODECS = (
+    *("aac", "mp3", "mp3float", "mp2", "mp2float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3", "dca", "truehd"),
+    *("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_u8", "pcm_alaw"),
+    *("pcm_mulaw", "adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "wmav1", "wmav2", "wmapro", "amrnb", "libopencore_amrnb", "amrwb"),
+)
+TEXT_CODECS = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
+HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One frame.
+
+    pixels: (H, W, 3) uint8 RGB over the full range, upright and with square pixels.  time: when it is shown, s, from the start of the
+    presentation.  duration: for how long, s, as far as the container says; only the last frame's has no other source, so
+    `dataclasses.replace(frame, pixels=...)` is the way to paint on a frame.
+    """
+
+    pixels: np.ndarray
+    time: Fraction
+    duration: Fraction | None = None
+
+
+class VideoReader:
+    """The frames of a video's first picture stream, in the order they are shown; may be iterated again, and twice at once.
+
+    source: a path, the file's bytes, or a binary stream (copied to a temporary file first).  name: what messages call it.
+    width, height: of the frames as handed out.  frames, duration (s), rate (1/s): what the container says, None where it does not; they are
+    for progress bars.  time_base: the tick of the times, s.  notes: what was done on the way in; more may come while frames are read.
+    Frames whose size changes on the way are scaled to the first's.  A frame without a time, or not after the one before, follows that
+    one by a tick, with a note; where times go back by more than half a second it is an error.
+    Raises InputError: missing, not a video, a codec or container off the white-list, without frames, truncated, damaged, or over
+    `max_pixels`; the last two also while it is iterated, and then the message says how far the video could be read.
+    """
+
+    def __init__(self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
+        self._copy = None
+        with open_source(source, name) as (self.name, stream):
+            is_whole = isinstance(source, bytes | bytearray | memoryview | str | os.PathLike) and stream.seekable()
+            self._source = source if is_whole else self._spooled(stream)
+        self.container = self._recognised()
+        self._notes: dict[str, None] = {}
+        with self.demuxer() as container, closing(self._decoded(container)) as decoded:
+            stream = self._stream(container)
+            self._check_size(stream.codec_context.width, stream.codec_context.height)
+            self.time_base: Fraction = stream.time_base
+            self.frames: int | None = stream.frames or None
+            self.duration = self._length(container, stream)
+            self.rate: Fraction | None = stream.average_rate or stream.guessed_rate or None
+            self._origin = self._start(container)
+            self._describe(container, stream, next(decoded))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._copy:
+            self._copy.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
+
+    @property
+    def origin(self) -> Fraction:
+        """The container's time, s, that is called zero: its start in the kinds whose clock starts anywhere (MPEG), else 0."""
+        return self._origin
+
+    def __iter__(self) -> Iterator[Frame]:
+        scaler, last = yuv.Scaler(), None
+        with self.demuxer() as container:
+            for number, frame in enumerate(self._decoded(container)):
+                if (frame.width, frame.height) != self._coded:
+                    self._note("the frame size changes on the way: all frames are scaled to the first's")
+                time = self._time(frame, last, number)
+                pixels = self._turn(yuv.to_rgb(scaler, frame, *self._stored))
+                ticks = getattr(frame, "duration", 0)  # since PyAV 14.3
+                yield Frame(pixels, time, ticks * self.time_base if ticks else None)
+                last = time
+
+    @contextmanager
+    def demuxer(self) -> Iterator[av.container.InputContainer]:
+        """The file, opened anew.  FFmpeg gets a stream of bytes, and the right to open nothing else."""
+        codecs = ",".join((*VIDEO_CODECS, *SOUND_CODECS, *TEXT_CODECS))
+        options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": str(self._max_pixels)}
+        with open_source(self._source, self.name) as (_, stream):
+            try:
+                opened = av.open(stream, "r", format=self.container.demuxer, options=options, metadata_errors="replace")
+            except (av.FFmpegError, ValueError, OverflowError) as error:
+                raise self._damaged(error) from error
+            with opened:
+                yield opened
+
+    def _recognised(self) -> containers.Container:
+        with open_source(self._source, self.name) as (_, stream):
+            head = stream.read(containers.HEAD)
+            found, size = containers.sniff(head), stream.seek(0, os.SEEK_END)
+            needed = found.needed(stream, size) if found else 0
+        if not head:
+            raise InputError(f"{self.name}: an empty file (0 bytes); videos read: {containers.NAMES}")
+        if found is None:
+            if picture := formats.recognise(head):
+                raise InputError(f"{self.name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to .mp4")
+            raise InputError(f"{self.name}: not a video of a known container; videos read: {containers.NAMES}; convert it to one of them")
+        if needed > size:
+            fact = f"truncated {found.label}, {size} of {needed} bytes are there"
+            raise InputError(f"{self.name}: {fact}; copy or export it again from the original")
+        return found
+
+    def _spooled(self, stream) -> str:
+        self._copy = tempfile.NamedTemporaryFile(prefix="structkit-")  # noqa: SIM115: it lives as long as the reader
+        shutil.copyfileobj(stream, self._copy)
+        self._copy.flush()
+        return self._copy.name
+
+    def _stream(self, container: av.container.InputContainer) -> av.VideoStream:
+        """The first stream of moving pictures that is not a cover."""
+        found = [s for s in container.streams.video if not _is_cover(s)]
+        if not found:
+            raise InputError(f"{self.name}: no moving pictures in it; is it a sound file?")
+        codec = found[0].codec_context and found[0].codec_context.name
+        if codec not in VIDEO_CODECS:
+            raise InputError(f"{self.name}: its codec ({codec or 'unknown'}) is not read; convert it to H.264, for example")
+        return found[0]
+
+    def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+        """The frames as stored.  At least one, or an error."""
+        stream = self._stream(container)
+        stream.thread_type = "AUTO"
+        stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
+        count, time = 0, Fraction(0)
+        try:
+            for packet in container.demux(stream):
+                if packet.is_corrupt:
+                    raise self._damaged("a packet is cut short", count, time)
+                for frame in packet.decode():
+                    if frame.is_corrupt:
+                        raise self._damaged("a frame cannot be decoded in full", count, time)
+                    yield frame
+                    count, time = count + 1, (frame.pts or 0) * stream.time_base
+        except (av.FFmpegError, ValueError) as error:
+            raise self._damaged(error, count, time) from error
+        if not count:
+            raise InputError(f"{self.name}: a video without frames; export it again from the original")
+
+    def _damaged(self, fact: object, count: int = 0, time: Fraction = Fraction(0)) -> InputError:
+        fact = one_line(fact) or type(fact).__name__
+        far = f"after {count} frames ({float(time):.2f} s)" if count else "before its first frame"
+        return InputError(f"{self.name}: damaged {self.container.label} {far} ({fact}); copy or export it again from the original")
+
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > self._max_pixels:
+            fact = f"{width} x {height} pixels = {width * height / 1e6:.6g} megapixels a frame"
+            raise InputError(f"{self.name}: {fact}, over the limit of {self._max_pixels / 1e6:.6g}; shrink it or raise --max-pixels")
+
+    def _describe(self, container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> None:
+        """What the first frame tells: the size with square pixels, the turn, and what is worth a note."""
+        matrix = next((bytes(data) for data in first.side_data if data.type.name == "DISPLAYMATRIX"), None)
+        self._turn = yuv.upright(matrix) if matrix else np.asarray
+        self._coded = first.width, first.height
+        self._stored = yuv.square(*self._coded, Fraction(stream.sample_aspect_ratio or 1))
+        self._check_size(*self._stored)
+        turned = self._turn(np.empty(self._stored[::-1]))
+        self.height, self.width = turned.shape
+        trc, bits = stream.codec_context.color_trc, first.format.components[0].bits
+        if len([s for s in container.streams.video if not _is_cover(s)]) > 1:
+            self._note("more than one stream of pictures: the first is read")
+        if trc in HDR:
+            self._note(f"high dynamic range ({HDR[trc]}) taken as it is: colours look flat")
+        if bits > 8:
+            self._note(f"{bits} bits a channel reduced to 8")
+        if first.interlaced_frame:
+            self._note("interlaced: both fields are taken as one frame")
+        if any(component.is_alpha for component in first.format.components):
+            self._note("transparency is left out")
+
+    def _note(self, note: str) -> None:
+        self._notes[note] = None
+
+    def _start(self, container: av.container.InputContainer) -> Fraction:
+        starts = [s.start_time * s.time_base for s in container.streams if s.type in ("video", "audio") and s.start_time is not None]
+        return Fraction(0) if self.container.has_origin or not starts else min(starts)
+
+    @staticmethod
+    def _length(container: av.container.InputContainer, stream: av.VideoStream) -> Fraction | None:
+        if stream.duration:
+            return stream.duration * stream.time_base
+        return Fraction(container.duration, 1_000_000) if container.duration else None
+
+    def _time(self, frame: av.VideoFrame, last: Fraction | None, number: int) -> Fraction:
+        """When a frame is shown, after the one before it."""
+        ticks = frame.pts if frame.pts is not None else frame.dts
+        if ticks is None:
+            self._note("frames without a time: they follow the one before")
+            return Fraction(0) if last is None else last + (1 / self.rate if self.rate else self.time_base)
+        time = ticks * self.time_base - self._origin
+        if last is None or time > last:
+            return time
+        if last - time > TURNED_BACK:
+            fact = f"the times go back from {float(last):.2f} s to {float(time):.2f} s after {number} frames"
+            raise InputError(f"{self.name}: {fact}; it is more than one recording: split it, or convert it to one")
+        self._note("frames whose times are not in order: they follow the one before by one tick")
+        return last + self.time_base
+
+
+def _is_cover(stream: av.VideoStream) -> bool:
+    return bool(getattr(stream, "disposition", 0) & getattr(av.stream, "Disposition", _NoDisposition).attached_pic)
+
+
+class _NoDisposition:
+    attached_pic = 0

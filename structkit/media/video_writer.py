@@ -1,0 +1,226 @@
+"""Frames -> a video file, with the sound and the subtitles of the video that they came from.
+
+The times of the frames are kept: to the tick in MP4 and MOV, to the nearest millisecond in MKV and WebM, which count in those.
+The same frames give the same bytes: a fixed number of threads, and no date, library or version in the file.
+"""
+
+import math
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import av
+import numpy as np
+
+from structkit.errors import InputError, OptionError, OutputError
+from structkit.media import yuv
+from structkit.media.containers import VIDEO_SUFFIXES, WRITTEN
+from structkit.media.files import atomic_path, one_line
+from structkit.media.soundtrack import Soundtrack
+from structkit.media.video import Frame, VideoReader
+
+QUALITY = 64  # of 100: H.264 at a rate factor of 18, which is hard to tell from the original
+RATE = Fraction(25)  # 1/s, said of a video of which nothing is known
+TICKS = 90_000, 1_000_000  # a second, at least and at most
+MILLISECONDS = ("matroska", "webm")  # count in them, whatever the times are
+MOST_SIDE = 16384  # px, of both encoders
+
+# Frames are never reordered, so that each frame's duration in the file is its own, the last one's too.
+ENCODERS = {
+    "libx264": {"preset": "medium", "bf": "0"},
+    "libvpx-vp9": {"deadline": "good", "cpu-used": "3", "tile-columns": "2"},
+}
+WORST = {"libx264": 51, "libvpx-vp9": 63}  # the rate factor at quality 0
+CLEAN = {"libx264": "filter_units=remove_types=6", "libvpx-vp9": "null"}  # x264 writes its version and options into the first frame
+ALIKE = {"threads": "4", "flags": "+bitexact"}  # the bytes depend on the number of threads, so that it is not the machine's
+MUXERS = {
+    "mp4": {"movflags": "+faststart"},
+    "mov": {"movflags": "+faststart"},
+    "matroska": {"avoid_negative_ts": "disabled"},  # it would move the frames where sound begins before zero
+    "webm": {"avoid_negative_ts": "disabled"},
+}
+
+
+class VideoWriter:
+    """Writes one video, as a context manager: H.264 (VP9 in WebM), 4:2:0, BT.709.
+
+    path: .mp4, .m4v, .mov, .mkv or .webm; or a binary stream, which gets an MP4.  width, height: of every frame, px.
+    like: the video that the frames came from: its sound, subtitles, languages and title are carried over.
+    rate: 1/s, the nominal one; the times of the frames are the authority.
+    quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
+    H.264 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that begin before zero are
+    moved to zero, and the sound with them.  The file takes its name when the context ends without an error; else nothing is left.
+    Raises OptionError (size, quality, rate), OutputError (suffix, folder, disk), InputError (damaged sound; frames of another size or
+    out of order; none).
+    """
+
+    def __init__(
+        self,
+        path: str | Path | BinaryIO,
+        *,
+        width: int,
+        height: int,
+        like: VideoReader | None = None,
+        rate: Fraction | None = None,
+        quality: int | None = None,
+    ) -> None:
+        self._target = path
+        self.name = str(path) if isinstance(path, str | Path) else str(getattr(path, "name", "<stream>"))
+        self._muxer = muxer_of(path) if isinstance(path, str | Path) else "mp4"
+        self._codec = "libvpx-vp9" if self._muxer == "webm" else "libx264"
+        if width < 1 or height < 1 or max(width, height) > MOST_SIDE:
+            raise OptionError(f"{self.name}: {width} x {height} pixels; a side of a video has 1 to {MOST_SIDE}")
+        if quality is not None and not 1 <= quality <= 100:
+            raise OptionError(f"{self.name}: quality {quality}; it goes from 1 to 100")
+        if rate is not None and rate <= 0:
+            raise OptionError(f"{self.name}: {rate} frames a second; it must be more than 0")
+        self.width, self.height = width, height
+        self._like, self._quality = like, QUALITY if quality is None else quality
+        self._rate = Fraction(rate or (like and like.rate) or RATE).limit_denominator(1001)
+        self._tick = (
+            Fraction(1, 1000) if self._muxer in MILLISECONDS else _tick(like.time_base.denominator if like else self._rate.numerator)
+        )
+        self._pad = (0, height % 2), (0, width % 2), (0, 0)
+        self._notes: list[str] = []
+        if self._codec == "libx264" and (width % 2 or height % 2):
+            self._notes.append(f"{width} x {height} pixels made {width + width % 2} x {height + height % 2}: H.264 needs even sides")
+        self._scaler = yuv.Scaler()
+        self._sound: Soundtrack | None = None
+        self._filter: av.bitstream.BitStreamFilterContext | None = None  # made when the encoder is open
+        self._waiting: Frame | None = None  # it is encoded when the next one tells its duration
+        self._durations: dict[int, int] = {}  # in ticks, by the tick of the frame, of the frames inside the encoder
+        self._gap, self._shift = 1 / self._rate, Fraction(0)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._output = stack.enter_context(self._opened(stack.enter_context(self._file())))
+            self._video = self._encoder()
+            self._sound = stack.enter_context(Soundtrack(self._like, self._output, self._muxer)) if self._like else None
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with suppress(_Abandoned), self._stack:
+            if kind is not None:  # an error of our own, since `atomic_path` would take the caller's OSError for the disk's
+                raise _Abandoned
+            self._finish()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the file holds otherwise than its input, one line each."""
+        return (*self._notes, *(self._sound.notes if self._sound else ()))
+
+    def write(self, frame: Frame) -> None:
+        """Append a frame.  Its time must be after that of the one before."""
+        if frame.pixels.shape != (self.height, self.width, 3) or frame.pixels.dtype != np.uint8:
+            fact = f"a frame of {frame.pixels.dtype} {frame.pixels.shape}"
+            raise InputError(f"{self.name}: {fact}; all frames must be uint8 ({self.height}, {self.width}, 3)")
+        if self._waiting is None:
+            self._shift = max(Fraction(0), -frame.time)
+            if self._shift:
+                self._notes.append(f"frames begin {float(self._shift):.3f} s before zero: moved to zero, with the sound")
+        else:
+            self._gap = frame.time - self._waiting.time
+            if self._ticks(frame.time) <= self._ticks(self._waiting.time):
+                fact = f"a frame at {float(frame.time):.6f} s after one at {float(self._waiting.time):.6f} s"
+                raise InputError(f"{self.name}: {fact}; times must increase by {self._tick} s or more")
+            self._encode(self._waiting, self._gap)
+        self._waiting = frame
+
+    def _finish(self) -> None:
+        """The last frame, what the encoder still holds, and the rest of the sound."""
+        if self._waiting is None:
+            raise InputError(f"{self.name}: no frames to write; a video has at least one")
+        self._encode(self._waiting, self._waiting.duration or self._gap)
+        with self._output_errors():
+            self._mux(self._video.encode(None))
+            if self._sound:
+                self._sound.mux_until(None, self._shift)
+
+    def _encode(self, frame: Frame, duration: Fraction) -> None:
+        pixels = np.pad(frame.pixels, self._pad, mode="edge") if self._codec == "libx264" else frame.pixels
+        picture = yuv.from_rgb(self._scaler, pixels)
+        picture.time_base, picture.pts = self._tick, self._ticks(frame.time + self._shift)
+        self._durations[picture.pts] = max(1, self._ticks(duration))
+        with self._output_errors():
+            self._mux(self._video.encode(picture))
+
+    def _mux(self, packets: Iterable[av.Packet]) -> None:
+        """Pictures, each after the sound that begins before it."""
+        for encoded in packets:
+            self._filter = self._filter or av.bitstream.BitStreamFilterContext(CLEAN[self._codec], self._video)
+            for packet in self._filter.filter(encoded):
+                packet.stream, packet.time_base = self._video, self._tick
+                packet.duration = self._durations.pop(packet.pts)
+                if self._sound:
+                    self._sound.mux_until(packet.pts * self._tick - self._shift, self._shift)
+                self._output.mux(packet)
+
+    def _ticks(self, time: Fraction) -> int:
+        return round(time / self._tick)
+
+    def _encoder(self) -> av.VideoStream:
+        factor = max(1, WORST[self._codec] * (1 - self._quality / 100))  # 0 would be a lossless profile that few can play
+        options = {**ENCODERS[self._codec], **ALIKE, **yuv.TAGS, "crf": f"{factor:.0f}"}
+        width, height = (
+            (self.width, self.height) if self._codec != "libx264" else (self.width + self._pad[1][1], self.height + self._pad[0][1])
+        )
+        size = {"width": width, "height": height, "pix_fmt": "yuv420p", "time_base": self._tick}
+        return self._output.add_stream(self._codec, rate=self._rate, options=options, **size)
+
+    @contextmanager
+    def _file(self) -> Iterator[Path]:
+        """A path to write to: hidden beside the target, or, for a stream, one whose bytes are poured into it at the end."""
+        if isinstance(self._target, str | Path):
+            with atomic_path(self._target) as temp:
+                yield temp
+            return
+        with tempfile.TemporaryDirectory(prefix="structkit-") as folder:
+            yield (temp := Path(folder) / "video.mp4")
+            with temp.open("rb") as file:
+                shutil.copyfileobj(file, self._target)
+
+    @contextmanager
+    def _opened(self, temp: Path) -> Iterator[av.container.OutputContainer]:
+        """The container.  It is closed in any case, and a failure to do so counts only where nothing else failed."""
+        with self._output_errors():
+            output = av.open(f"file:{temp}", "w", format=self._muxer, options={"fflags": "+bitexact", **MUXERS[self._muxer]})
+        try:
+            yield output
+        except BaseException:
+            with suppress(av.FFmpegError, ValueError):
+                output.close()
+            raise
+        with self._output_errors():
+            output.close()
+
+    @contextmanager
+    def _output_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, ValueError, OSError) as error:
+            fact = one_line(getattr(error, "strerror", None) or error)
+            raise OutputError(f"{self.name}: cannot be written ({fact}); choose another path or free some space") from error
+
+
+class _Abandoned(Exception):
+    """The caller's block failed: nothing is to be left."""
+
+
+def muxer_of(path: str | Path) -> str:
+    """FFmpeg's muxer for a path's suffix.  Raises OutputError."""
+    suffix = Path(path).suffix.lower()
+    if suffix in WRITTEN:
+        return WRITTEN[suffix]
+    fact = f"{suffix} videos are read, not written" if suffix in VIDEO_SUFFIXES else "unknown video format"
+    raise OutputError(f"{path}: {fact}; end the name in one of {' '.join(WRITTEN)}")
+
+
+def _tick(parts: int) -> Fraction:
+    """The coarsest time base, s, that is a whole part of 1 / `parts` s and fine enough for any other time."""
+    least, most = TICKS
+    return Fraction(1, min(parts * math.ceil(least / parts), most))

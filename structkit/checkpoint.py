@@ -118,7 +118,7 @@ def _header(path: str, stream: BinaryIO) -> _Header:
         raise CheckpointError(f"{path}: an empty file (0 bytes); copy it again from where it came")
     length = int.from_bytes(stream.read(8), "little")
     head = stream.read(1)
-    if size < 10 or head != b"{":
+    if size < 10 or length < 2 or head != b"{":
         raise CheckpointError(f"{path}: not a safetensors file; name a checkpoint that structkit wrote")
     if length > MAX_HEADER:
         raise CheckpointError(f"{path}: its header claims {length} bytes, over the limit of {MAX_HEADER}; it is damaged or no checkpoint")

@@ -4,20 +4,15 @@ Copied packets keep their bytes and their own time stamps, so that picture and s
 cannot hold is encoded anew, subtitles that it cannot hold are left out; both with a note.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import av
 
 from structkit.errors import InputError
-from structkit.media.files import one_line
-
-if TYPE_CHECKING:
-    from structkit.media.video import VideoReader
+from structkit.media.video import VideoReader, reason
 
 HOLDS = {  # what players expect in each container, by FFmpeg's decoders; FFmpeg itself would put more into them
     "mp4": {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "flac", "mov_text"},
@@ -130,5 +125,4 @@ class Soundtrack:
             self._output.mux(packet)
 
     def _damaged(self, error: Exception) -> InputError:
-        fact = one_line(error) or type(error).__name__
-        return InputError(f"{self._video.name}: damaged sound or subtitles ({fact}); copy or export it again from the original")
+        return InputError(f"{self._video.name}: damaged sound or subtitles ({reason(error)}); copy or export it again from the original")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Self
+from typing import BinaryIO, Self
 
 import av
 import numpy as np
@@ -138,8 +138,9 @@ class VideoReader:
             raise InputError(f"{self.name}: {fact}; copy or export it again from the original")
         return found
 
-    def _spooled(self, stream) -> str:
-        self._copy = tempfile.NamedTemporaryFile(prefix="structkit-")  # noqa: SIM115: it lives as long as the reader
+    def _spooled(self, stream: BinaryIO) -> str:
+        """The path of a copy that lives as long as the reader: what cannot be read twice is read once."""
+        self._copy = tempfile.NamedTemporaryFile(prefix="structkit-")  # noqa: SIM115
         shutil.copyfileobj(stream, self._copy)
         self._copy.flush()
         return self._copy.name
@@ -175,9 +176,8 @@ class VideoReader:
             raise InputError(f"{self.name}: a video without frames; export it again from the original")
 
     def _damaged(self, fact: object, count: int = 0, time: Fraction = Fraction(0)) -> InputError:
-        fact = one_line(fact) or type(fact).__name__
         far = f"after {count} frames ({float(time):.2f} s)" if count else "before its first frame"
-        return InputError(f"{self.name}: damaged {self.container.label} {far} ({fact}); copy or export it again from the original")
+        return InputError(f"{self.name}: damaged {self.container.label} {far} ({reason(fact)}); copy or export it again from the original")
 
     def _check_size(self, width: int, height: int) -> None:
         if width * height > self._max_pixels:
@@ -232,6 +232,11 @@ class VideoReader:
             raise InputError(f"{self.name}: {fact}; it is more than one recording: split it, or convert it to one")
         self._note("frames whose times are not in order: they follow the one before by one tick")
         return last + self.time_base
+
+
+def reason(fact: object) -> str:
+    """What went wrong, in one line: a text, or an error's own words without FFmpeg's numbers."""
+    return one_line(getattr(fact, "strerror", None) or fact) or type(fact).__name__
 
 
 def _is_cover(stream: av.VideoStream) -> bool:

@@ -19,9 +19,9 @@ import numpy as np
 from structkit.errors import InputError, OptionError, OutputError
 from structkit.media import yuv
 from structkit.media.containers import VIDEO_SUFFIXES, WRITTEN
-from structkit.media.files import atomic_path, one_line
+from structkit.media.files import atomic_path
 from structkit.media.soundtrack import Soundtrack
-from structkit.media.video import Frame, VideoReader
+from structkit.media.video import Frame, VideoReader, reason
 
 QUALITY = 64  # of 100: H.264 at a rate factor of 18, which is hard to tell from the original
 RATE = Fraction(25)  # 1/s, said of a video of which nothing is known
@@ -52,7 +52,7 @@ class VideoWriter:
     like: the video that the frames came from: its sound, subtitles, languages and title are carried over.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
-    H.264 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that begin before zero are
+    4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that begin before zero are
     moved to zero, and the sound with them.  The file takes its name when the context ends without an error; else nothing is left.
     Raises OptionError (size, quality, rate), OutputError (suffix, folder, disk), InputError (damaged sound; frames of another size or
     out of order; none).
@@ -84,10 +84,10 @@ class VideoWriter:
         self._tick = (
             Fraction(1, 1000) if self._muxer in MILLISECONDS else _tick(like.time_base.denominator if like else self._rate.numerator)
         )
-        self._pad = (0, height % 2), (0, width % 2), (0, 0)
+        self._even = width + width % 2, height + height % 2
         self._notes: list[str] = []
-        if self._codec == "libx264" and (width % 2 or height % 2):
-            self._notes.append(f"{width} x {height} pixels made {width + width % 2} x {height + height % 2}: H.264 needs even sides")
+        if self._even != (width, height):
+            self._notes.append(f"{width} x {height} pixels made {self._even[0]} x {self._even[1]}: 4:2:0 needs even sides")
         self._scaler = yuv.Scaler()
         self._sound: Soundtrack | None = None
         self._filter: av.bitstream.BitStreamFilterContext | None = None  # made when the encoder is open
@@ -142,8 +142,8 @@ class VideoWriter:
                 self._sound.mux_until(None, self._shift)
 
     def _encode(self, frame: Frame, duration: Fraction) -> None:
-        pixels = np.pad(frame.pixels, self._pad, mode="edge") if self._codec == "libx264" else frame.pixels
-        picture = yuv.from_rgb(self._scaler, pixels)
+        odd = (0, self.height % 2), (0, self.width % 2), (0, 0)
+        picture = yuv.from_rgb(self._scaler, np.pad(frame.pixels, odd, mode="edge"))
         picture.time_base, picture.pts = self._tick, self._ticks(frame.time + self._shift)
         self._durations[picture.pts] = max(1, self._ticks(duration))
         with self._output_errors():
@@ -166,11 +166,10 @@ class VideoWriter:
     def _encoder(self) -> av.VideoStream:
         factor = max(1, WORST[self._codec] * (1 - self._quality / 100))  # 0 would be a lossless profile that few can play
         options = {**ENCODERS[self._codec], **ALIKE, **yuv.TAGS, "crf": f"{factor:.0f}"}
-        width, height = (
-            (self.width, self.height) if self._codec != "libx264" else (self.width + self._pad[1][1], self.height + self._pad[0][1])
-        )
-        size = {"width": width, "height": height, "pix_fmt": "yuv420p", "time_base": self._tick}
-        return self._output.add_stream(self._codec, rate=self._rate, options=options, **size)
+        made = self._output.add_stream(self._codec, rate=self._rate, options=options, time_base=self._tick)
+        made.width, made.height = self._even
+        made.pix_fmt = "yuv420p"
+        return made
 
     @contextmanager
     def _file(self) -> Iterator[Path]:
@@ -203,7 +202,7 @@ class VideoWriter:
         try:
             yield
         except (av.FFmpegError, ValueError, OSError) as error:
-            fact = one_line(getattr(error, "strerror", None) or error)
+            fact = reason(error)
             raise OutputError(f"{self.name}: cannot be written ({fact}); choose another path or free some space") from error
 
 

@@ -121,3 +121,52 @@ class RefineConfig(PatchConfig):
     max_side: int | None = option(
         None, f"longest side of the result, px; else {MAX_SIDE}, never more than the picture's", low=LEAST_SIDE, high=MOST_SIDE
     )
+
+
+PAIR_PRESETS: dict[str, dict[str, Any]] = {
+    # As published: 11 levels, 20,000 steps each; hours on a GPU, weeks on a CPU.
+    "paper": {"size": 220, "coarsest": 18, "width": 32, "widest": 128, "steps": 20_000},
+    # For two CPU cores: minutes.
+    "fast": {"size": 128, "coarsest": 18, "width": 32, "widest": 64, "steps": 400},
+}
+PAIR_MODES: dict[str, dict[str, Any]] = {  # what the authors set for each application
+    "analogy": {},
+    "style": {},
+    "texture": {},
+    "text": {"coarsest": 25},
+    "sketch": {"generator_rate": 1e-4, "critic_rate": 5e-4, "target_weight": 0.1},
+}
+
+
+def _preset(help: str, name: str, **limits: Any) -> Any:
+    values = ", ".join(f"{values[name]} for {preset}" for preset, values in PAIR_PRESETS.items())
+    return option(None, f"{help}; else {values}", **limits)
+
+
+@dataclass(frozen=True)
+class PairConfig(Config):
+    """`structkit train analogy` and `structkit analogy --engine gan`.  `filled()` puts the preset's and the mode's values in."""
+
+    preset: str = option("fast", "how much effort: paper as published, for a GPU; fast for two CPU cores", choices=tuple(PAIR_PRESETS))
+    mode: str = option("analogy", "what the pair is for: sets what the authors set for it", choices=tuple(PAIR_MODES))
+    size: int | None = _preset("side of the square, px, that has the area of the result", "size", low=24, high=1024)
+    coarsest: int | None = _preset("side of the coarsest level, px: larger for more variety", "coarsest", low=12, high=256)
+    steps: int | None = _preset("steps of training at each level", "steps", low=1, high=10_000_000)
+    width: int | None = _preset("channels of the coarsest networks; doubled every four levels", "width", low=4, high=512)
+    widest: int | None = _preset("channels at most", "widest", low=4, high=512)
+    layers: int = option(5, "convolutions in each network", low=2, high=12)
+    plain_levels: int = option(2, "finest levels that paint anew, where the others add to what is there", low=0, high=16)
+    batch: int = option(1, "samples in each step, in each process", low=1, high=256)
+    generator_rate: float | None = option(None, "learning rate of the generators; else 0.0005, 0.0001 for sketch", low=1e-7, high=1)
+    critic_rate: float | None = option(None, "learning rate of the critics; else 0.0001, 0.0005 for sketch", low=1e-7, high=1)
+    reconstruction: float = option(1.0, "weight of giving back each picture (alpha)", low=0, high=1000)
+    cycle: float = option(10.0, "weight of coming back after going across (beta)", low=0, high=1000)
+    target_weight: float | None = option(None, "weight of the target's critic; else 1, 0.1 for sketch", low=0, high=1000)
+    penalty: float = option(0.1, "weight of the critics' gradient penalty", low=0, high=1000)
+    noise: float = option(0.1, "noise at each level, in units of what is still missing there", low=0, high=10)
+
+    def filled(self) -> PairConfig:
+        """Without None: what is said here, else what the mode sets, else what the preset sets."""
+        default = {"generator_rate": 5e-4, "critic_rate": 1e-4, "target_weight": 1.0}
+        values = default | PAIR_PRESETS[self.preset] | PAIR_MODES[self.mode]
+        return dataclasses.replace(self, **{name: value for name, value in values.items() if getattr(self, name) is None})

@@ -1,0 +1,1 @@
+"""What engines learn from, as tensors."""

@@ -1,17 +1,18 @@
 """The sound and the subtitles of one video on their way into another: copied packet by packet where the container can hold them.
 
 Copied packets keep their bytes and their own time stamps, so that picture and sound stay together to the tick.  Sound that the container
-cannot hold is encoded anew, subtitles that it cannot hold are left out; both with a note.
+cannot hold is encoded anew, text is brought to the container's form, anything else is left out; each with a note.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import Self
+from typing import Protocol, Self
 
 import av
 
 from structkit.errors import InputError
+from structkit.media import subtitles
 from structkit.media.video import VideoReader, reason
 
 HOLDS = {  # what players expect in each container, by FFmpeg's decoders; FFmpeg itself would put more into them
@@ -20,27 +21,35 @@ HOLDS = {  # what players expect in each container, by FFmpeg's decoders; FFmpeg
     "matroska": {
         *("aac", "mp3", "mp3float", "mp2", "mp2float", "ac3", "eac3", "alac", "opus", "vorbis", "flac", "dca", "truehd", "pcm_s16le"),
         *("pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8", "subrip", "srt", "ass", "ssa", "webvtt"),
+        *("pgssub", "dvdsub", "dvbsub"),
     },
     "webm": {"opus", "vorbis", "webvtt"},
 }
 ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 BITS = {"aac": 192_000, "libopus": 160_000}  # a second; high enough for a second generation
-OPUS_RATE = 48_000  # 1/s
+OPUS_RATE, MOST_RATE = 48_000, 96_000  # 1/s
+
+
+class Way(Protocol):
+    """How one stream's packets become those of its counterpart."""
+
+    stream: av.stream.Stream  # of the output
+
+    def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
+        """What the output gets for one packet of the input; for None, what is left."""
 
 
 class Soundtrack:
     """The streams beside the picture, in step with it.  Enter it before the first packet is muxed.
 
-    video: where they come from.  output, muxer: the container that they go to, and FFmpeg's name of its kind.
-    Raises InputError where the sound is damaged.
+    video: where they come from.  output, muxer: the container that they go to, and its FFmpeg name.  notes: what is not as it was.
+    Raises InputError where they are damaged.
     """
 
     def __init__(self, video: VideoReader, output: av.container.OutputContainer, muxer: str) -> None:
         self._video, self._output, self._muxer = video, output, muxer
+        self._ways: dict[int, Way] = {}  # by the stream's index in the input
         self.notes: list[str] = []
-        self._copied: dict[int, av.stream.Stream] = {}  # index in the input -> stream of the output
-        self._encoded: dict[int, av.AudioStream] = {}
-        self._ends: dict[int, int] = {}  # of an encoded stream: where its next packet begins, ticks
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -60,36 +69,54 @@ class Soundtrack:
     def mux_until(self, time: Fraction | None, shift: Fraction) -> None:
         """Mux what begins before `time` (s, of the input's frames), all that is left for None.  shift: s, added to the time stamps."""
         while self._next is not None and (time is None or self._next.dts * self._next.time_base - self._video.origin < time):
-            self._take(self._next, shift)
+            packet = self._next
+            moved = round((shift - self._video.origin) / packet.time_base)
+            packet.pts, packet.dts = (None if ticks is None else ticks + moved for ticks in (packet.pts, packet.dts))
+            self._mux(self._ways[packet.stream.index], packet)
             self._next = next(self._packets, None)
         if time is None:
-            for stream in self._encoded.values():
-                self._mux_encoded(stream, None)
+            for way in self._ways.values():
+                self._mux(way, None)
+
+    def _mux(self, way: Way, packet: av.Packet | None) -> None:
+        try:
+            made = list(way.packets(packet))
+        except (av.FFmpegError, ValueError) as error:
+            raise self._damaged(error) from error
+        for packet in made:
+            packet.stream = way.stream
+            self._output.mux(packet)
 
     def _is_taken(self, stream: av.stream.Stream) -> bool:
-        """Make the stream's counterpart in the output, and say what is lost."""
+        """Find the way for a stream, and say what is lost on it."""
         codec = stream.codec_context.name if stream.codec_context else "unknown"
-        if codec in HOLDS[self._muxer]:
-            made = self._copied[stream.index] = self._output.add_stream_from_template(stream)
-        elif stream.type == "audio" and codec != "unknown":
-            made = self._encoded[stream.index] = self._encoder(stream)
-            self.notes.append(f"{codec} sound encoded anew as {ENCODERS[self._muxer].removeprefix('lib')}: {self._muxer} does not hold it")
-        else:
+        way = self._way(stream, codec)
+        if way is None:
             what = "sound" if stream.type == "audio" else "subtitles"
             self.notes.append(f"{codec} {what} left out: {self._muxer} does not hold it; write .mkv to keep it")
             return False
+        if not isinstance(way, Copied):
+            made = way.stream.codec_context.name.removeprefix("lib")
+            what = f"sound encoded anew as {made}" if stream.type == "audio" else f"subtitles written as {made}, without styling"
+            self.notes.append(f"{codec.removesuffix('float')} {what}")
+        if stream.type == "audio" and isinstance(way, Encoded) and stream.channels > 2:
+            self.notes.append(f"{stream.channels} channels of sound mixed down to 2")
         if language := stream.metadata.get("language"):
-            made.metadata["language"] = language
+            way.stream.metadata["language"] = language
+        self._ways[stream.index] = way
         return True
 
-    def _encoder(self, stream: av.AudioStream) -> av.AudioStream:
-        name = ENCODERS[self._muxer]
-        rate = OPUS_RATE if name == "libopus" else min(stream.rate, 96_000)
-        made = self._output.add_stream(name, rate=rate, options={"b": str(BITS[name]), "flags": "+bitexact"})
-        made.codec_context.layout = "mono" if stream.channels == 1 else "stereo"
-        if stream.channels > 2:
-            self.notes.append(f"{stream.channels} channels of sound mixed down to 2")
-        return made
+    def _way(self, stream: av.stream.Stream, codec: str) -> Way | None:
+        if codec in HOLDS[self._muxer]:
+            try:
+                return Copied(self._output.add_stream_from_template(stream))
+            except ValueError:  # PyAV 14 copies only what it could encode
+                pass
+        if stream.type == "audio" and codec != "unknown":
+            return Encoded(self._output, ENCODERS[self._muxer], stream)
+        if codec in subtitles.TEXT and hasattr(av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"):  # not in PyAV 14
+            return Retold(self._output, subtitles.MADE[self._muxer], stream)
+        return None
 
     def _demuxed(self, container: av.container.InputContainer, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
         try:
@@ -101,28 +128,52 @@ class Soundtrack:
         except (av.FFmpegError, ValueError) as error:
             raise self._damaged(error) from error
 
-    def _take(self, packet: av.Packet, shift: Fraction) -> None:
-        moved = round((shift - self._video.origin) / packet.time_base)
-        packet.pts, packet.dts = (None if ticks is None else ticks + moved for ticks in (packet.pts, packet.dts))
-        index = packet.stream.index
-        if index in self._copied:
-            packet.stream = self._copied[index]
-            self._output.mux(packet)
-            return
-        try:
-            frames = packet.decode()
-        except (av.FFmpegError, ValueError) as error:
-            raise self._damaged(error) from error
-        for frame in frames:
-            self._mux_encoded(self._encoded[index], frame)
-
-    def _mux_encoded(self, stream: av.AudioStream, frame: av.AudioFrame | None) -> None:
-        """Encode and mux.  The packets that come when the encoder is emptied follow the others: PyAV's resampler forgets their times."""
-        for packet in stream.encode(frame):
-            if frame is None and stream.index in self._ends:
-                packet.pts = packet.dts = self._ends[stream.index]
-            self._ends[stream.index] = packet.pts + packet.duration
-            self._output.mux(packet)
-
     def _damaged(self, error: Exception) -> InputError:
         return InputError(f"{self._video.name}: damaged sound or subtitles ({reason(error)}); copy or export it again from the original")
+
+
+class Copied:
+    """As it is."""
+
+    def __init__(self, stream: av.stream.Stream) -> None:
+        self.stream = stream
+
+    def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
+        if packet:
+            yield packet
+
+
+class Encoded:
+    """Sound through a decoder and an encoder; more than two channels are mixed down."""
+
+    def __init__(self, output: av.container.OutputContainer, name: str, source: av.AudioStream) -> None:
+        rate = OPUS_RATE if name == "libopus" else min(source.rate, MOST_RATE)
+        self.stream = output.add_stream(name, rate=rate, options={"b": str(BITS[name]), "flags": "+bitexact"})
+        self.stream.codec_context.layout = "mono" if source.channels == 1 else "stereo"
+        self._source = source
+        self._end: int | None = None  # where the next packet begins, ticks
+
+    def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
+        for frame in packet.decode() if packet else [*self._source.codec_context.decode(None), None]:
+            for made in self.stream.encode(frame):
+                # PyAV's resampler cuts frames to the encoder's size and misstates their times; only a gap in the sound counts
+                if self._end is not None and made.pts < self._end + 2 * made.duration:
+                    made.pts = made.dts = self._end
+                self._end = made.pts + made.duration
+                yield made
+
+
+class Retold:
+    """Text in another form."""
+
+    def __init__(self, output: av.container.OutputContainer, name: str, source: av.stream.Stream) -> None:
+        self.stream = output.add_stream(name)
+        self.stream.codec_context.subtitle_header = subtitles.HEADER
+        self.stream.time_base = source.time_base
+
+    def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
+        text = subtitles.words(packet.stream.codec_context.name, bytes(packet)) if packet else ""
+        if text.strip():  # else it says only that nothing is shown
+            made = av.Packet(subtitles.payload(self.stream.codec_context.name, text))
+            made.pts, made.dts, made.duration, made.time_base = packet.pts, packet.pts, packet.duration, packet.time_base
+            yield made

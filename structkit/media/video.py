@@ -20,6 +20,7 @@ import numpy as np
 from structkit.errors import InputError
 from structkit.media import containers, formats, yuv
 from structkit.media.files import Source, one_line, open_source
+from structkit.media.subtitles import TEXT
 
 MAX_PIXELS = 8192 * 4320  # 8K
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
@@ -33,7 +34,6 @@ SOUND_CODECS = (
     *("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_u8", "pcm_alaw"),
     *("pcm_mulaw", "adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "wmav1", "wmav2", "wmapro", "amrnb", "libopencore_amrnb", "amrwb"),
 )
-TEXT_CODECS = ("mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text")
 HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 
 
@@ -112,7 +112,7 @@ class VideoReader:
     @contextmanager
     def demuxer(self) -> Iterator[av.container.InputContainer]:
         """The file, opened anew.  FFmpeg gets a stream of bytes, and the right to open nothing else."""
-        codecs = ",".join((*VIDEO_CODECS, *SOUND_CODECS, *TEXT_CODECS))
+        codecs = ",".join((*VIDEO_CODECS, *SOUND_CODECS, *sorted(TEXT)))
         options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": str(self._max_pixels)}
         with open_source(self._source, self.name) as (_, stream):
             try:

@@ -186,8 +186,11 @@ class VideoWriter:
     @contextmanager
     def _opened(self, temp: Path) -> Iterator[av.container.OutputContainer]:
         """The container.  It is closed in any case, and a failure to do so counts only where nothing else failed."""
+        options = {"fflags": "+bitexact", **MUXERS[self._muxer]}
+        if self._muxer not in MILLISECONDS:  # what comes before a late first frame is counted in these, by default in milliseconds
+            options["movie_timescale"] = str(self._tick.denominator)
         with self._output_errors():
-            output = av.open(f"file:{temp}", "w", format=self._muxer, options={"fflags": "+bitexact", **MUXERS[self._muxer]})
+            output = av.open(f"file:{temp}", "w", format=self._muxer, options=options)
         try:
             yield output
         except BaseException:

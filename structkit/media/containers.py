@@ -20,14 +20,19 @@ ENDLESS = 2**56 - 1  # an EBML size of eight bytes whose bits are all ones: unkn
 
 @dataclass(frozen=True)
 class Container:
-    """One container.  `demuxer` is FFmpeg's name; `has_origin`: time zero is where the presentation starts, whatever comes first."""
+    """One container.
+
+    demuxer: FFmpeg's name.  has_origin: time zero is where the presentation starts, whatever comes first.  is_timed: it states its length,
+    while FFmpeg steps over clusters that it cannot read.  needed: bytes that a file says it has, by its stream and its size.
+    """
 
     demuxer: str
     label: str
     suffixes: tuple[str, ...]
     recognises: Callable[[bytes], bool]
     has_origin: bool = True
-    needed: Callable[[BinaryIO, int], int] = lambda stream, size: size  # bytes that the file says it has
+    is_timed: bool = False
+    needed: Callable[[BinaryIO, int], int] = lambda stream, size: size
 
 
 def _is_mpegts(head: bytes) -> bool:
@@ -77,7 +82,7 @@ def _avi_needs(stream: BinaryIO, size: int) -> int:
 
 CONTAINERS = (
     Container("mov", "MP4/MOV", (".mp4", ".m4v", ".mov", ".3gp"), lambda h: h[4:8] in BOXES, needed=_mov_needs),
-    Container("matroska", "MKV/WebM", (".mkv", ".webm"), lambda h: h[:4] == b"\x1aE\xdf\xa3", needed=_matroska_needs),
+    Container("matroska", "MKV/WebM", (".mkv", ".webm"), lambda h: h[:4] == b"\x1aE\xdf\xa3", is_timed=True, needed=_matroska_needs),
     Container("avi", "AVI", (".avi",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI ", needed=_avi_needs),
     Container("mpegts", "MPEG-TS", (".ts", ".m2ts", ".mts"), _is_mpegts, has_origin=False),
     Container("mpeg", "MPEG-PS", (".mpg", ".mpeg", ".vob"), lambda h: h[:4] == b"\0\0\1\xba", has_origin=False),

@@ -23,6 +23,7 @@ from structkit.media.files import Source, one_line, open_source
 from structkit.media.subtitles import TEXT
 
 MAX_PIXELS = 8192 * 4320  # 8K
+ENDS_EARLY = Fraction(1, 2)  # s; a file whose packets end by more before its stated length has lost some
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
 VIDEO_CODECS = (  # FFmpeg's decoders that are let near a file
     *("h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "prores"),
@@ -65,6 +66,7 @@ class VideoReader:
 
     def __init__(self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
         self._max_pixels = max_pixels
+        self._fence = str(2 * max_pixels + 2**20)  # for FFmpeg, which counts its own padding, where a stream grows on the way
         self._copy = None
         with open_source(source, name) as (self.name, stream):
             is_whole = isinstance(source, bytes | bytearray | memoryview | str | os.PathLike) and stream.seekable()
@@ -113,7 +115,7 @@ class VideoReader:
     def demuxer(self) -> Iterator[av.container.InputContainer]:
         """The file, opened anew.  FFmpeg gets a stream of bytes, and the right to open nothing else."""
         codecs = ",".join((*VIDEO_CODECS, *SOUND_CODECS, *sorted(TEXT)))
-        options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": str(self._max_pixels)}
+        options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": self._fence}
         with open_source(self._source, self.name) as (_, stream):
             try:
                 opened = av.open(stream, "r", format=self.container.demuxer, options=options, metadata_errors="replace")
@@ -134,7 +136,7 @@ class VideoReader:
                 raise InputError(f"{self.name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to .mp4")
             raise InputError(f"{self.name}: not a video of a known container; videos read: {containers.NAMES}; convert it to one of them")
         if needed > size:
-            fact = f"truncated {found.label}, {size} of {needed} bytes are there"
+            fact = f"truncated {found.label}, {size} of at least {needed} bytes are there"
             raise InputError(f"{self.name}: {fact}; copy or export it again from the original")
         return found
 
@@ -159,21 +161,32 @@ class VideoReader:
         """The frames as stored.  At least one, or an error."""
         stream = self._stream(container)
         stream.thread_type = "AUTO"
-        stream.codec_context.options = {"max_pixels": str(self._max_pixels)}
-        count, time = 0, Fraction(0)
+        stream.codec_context.options = {"max_pixels": self._fence}
+        count, time, starts, reach = 0, Fraction(0), [], Fraction(0)
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux():  # of all streams: how far the file goes
+                if packet.pts is not None:
+                    reach = max(reach, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                if packet.stream_index != stream.index:
+                    continue
                 if packet.is_corrupt:
                     raise self._damaged("a packet is cut short", count, time)
+                if not count and packet.pts is not None and not packet.is_discard:
+                    starts.append(packet.pts)
                 for frame in packet.decode():
                     if frame.is_corrupt:
                         raise self._damaged("a frame cannot be decoded in full", count, time)
+                    if not count and starts and frame.pts is not None and min(starts) < frame.pts:
+                        gap = float((frame.pts - min(starts)) * stream.time_base)
+                        self._note(f"the first {gap:.2f} s cannot be decoded: the file begins in the middle of a recording")
                     yield frame
                     count, time = count + 1, (frame.pts or 0) * stream.time_base
         except (av.FFmpegError, ValueError) as error:
             raise self._damaged(error, count, time) from error
         if not count:
             raise InputError(f"{self.name}: a video without frames; export it again from the original")
+        if self.container.is_timed and reach + ENDS_EARLY < Fraction(container.duration or 0, av.time_base):
+            raise self._damaged(f"nothing of it is readable from there to {container.duration / av.time_base:.2f} s", count, time)
 
     def _damaged(self, fact: object, count: int = 0, time: Fraction = Fraction(0)) -> InputError:
         far = f"after {count} frames ({float(time):.2f} s)" if count else "before its first frame"

@@ -49,7 +49,7 @@ def to_rgb(scaler: Scaler, frame: av.VideoFrame, width: int, height: int) -> np.
     else:
         full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
         options.append(f"in_range={'pc' if full else 'tv'}:in_color_matrix={MATRICES.get(frame.colorspace) or likely_matrix(frame)}")
-    return scaler(frame, ":".join(options), "rgb24").to_ndarray()
+    return np.ascontiguousarray(scaler(frame, ":".join(options), "rgb24").to_ndarray())
 
 
 def likely_matrix(frame: av.VideoFrame) -> str:

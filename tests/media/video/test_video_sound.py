@@ -1,0 +1,121 @@
+"""What lies beside the picture is carried over: sound, subtitles, languages and the title, all in step."""
+
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+import pytest
+
+from structkit.errors import InputError
+from structkit.media import subtitles
+from structkit.media.video import VideoReader
+from structkit.media.video_writer import VideoWriter
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """copied(path, suffix): the video read and written with all that is in it; the new path and the notes."""
+
+    def copy(path, suffix):
+        with (
+            VideoReader(path) as source,
+            VideoWriter(tmp_path / f"out{suffix}", width=source.width, height=source.height, like=source) as video,
+        ):
+            for frame in source:
+                video.write(frame)
+        return tmp_path / f"out{suffix}", video.notes
+
+    return copy
+
+
+def times(path) -> list[Fraction]:
+    return [frame.time for frame in VideoReader(path)]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_sound_is_copied_packet_by_packet(film, packets, copied, suffix):
+    path = film(sound={"aac": Fraction(0)})
+    out, notes = copied(path, suffix)
+    before, after = packets(path, "audio"), packets(out, "audio")
+    assert notes == () and [data for _, data in before] == [data for _, data in after]
+    exact = Fraction(1, 2000) if suffix == ".mkv" else 0
+    assert max(abs(a - b) for (a, _), (b, _) in zip(before, after, strict=True)) <= exact
+    assert before[0][0] < 0 and times(out) == times(path)  # the encoder's run-up before zero does not move the picture
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+@pytest.mark.parametrize(("picture", "sound"), [(0, Fraction(1, 5)), (200, Fraction(0)), (160, Fraction(1, 10))])
+def test_an_offset_between_sound_and_picture_is_kept(film, packets, copied, suffix, picture, sound):
+    path = film(".mkv", times=range(picture, picture + 480, 40), sound={"libopus": sound})
+    out, notes = copied(path, suffix)
+    assert times(out) == times(path) and times(path)[0] == Fraction(picture, 1000)
+    assert abs(packets(out, "audio")[0][0] - packets(path, "audio")[0][0]) <= Fraction(1, 1000)
+    assert bool(notes) == (suffix == ".mov")  # which does not hold Opus
+
+
+def test_sound_of_a_clock_that_starts_anywhere(film, packets, copied):
+    path = film(".ts", times=range(5000, 5480, 40), sound={"aac": Fraction(5)})
+    out, _ = copied(path, ".mp4")
+    offset = packets(path, "audio")[0][0] - packets(path, "video")[0][0]
+    assert packets(out, "audio")[0][0] - times(out)[0] == pytest.approx(offset, abs=1e-4)
+    assert min(packets(out, "audio")[0][0], times(out)[0]) == 0
+
+
+@pytest.mark.parametrize(("suffix", "made"), [(".webm", "opus"), (".mov", "aac")])
+def test_sound_that_a_container_cannot_hold_is_encoded_anew(film, packets, copied, suffix, made):
+    path = film(".mkv", sound={"flac": Fraction(1, 10)}, times=range(0, 960, 40))
+    out, notes = copied(path, suffix)
+    assert notes == (f"flac sound encoded anew as {made}",)
+    with av.open(str(out)) as container:
+        assert container.streams.audio[0].codec_context.name == made
+    heard = packets(out, "audio")
+    assert heard[0][0] == pytest.approx(0.1, abs=0.03)
+    assert heard[-1][0] == pytest.approx(packets(path, "audio")[-1][0], abs=0.15)
+    assert all(a < b for (a, _), (b, _) in pairwise(heard))
+
+
+def test_every_track_its_language_and_the_title(film, copied):
+    path = film(".mkv", sound={"aac": Fraction(0), "libopus": Fraction(0), "flac": Fraction(0)}, words=True)
+    out, notes = copied(path, ".mkv")
+    with av.open(str(path)) as a, av.open(str(out)) as b:
+        kinds = [[(s.type, s.codec_context.name, s.metadata.get("language")) for s in c.streams] for c in (a, b)]
+        assert sorted(map(str, kinds[0])) == sorted(map(str, kinds[1])) and len(kinds[0]) == 5 and notes == ()
+        assert b.metadata["title"] == "A title"
+
+
+@pytest.mark.parametrize(("suffix", "made"), [(".mp4", "mov_text"), (".mov", "mov_text"), (".webm", "webvtt")])
+def test_subtitles_take_the_containers_form(film, packets, copied, suffix, made):
+    path = film(".mkv", words=True)
+    out, notes = copied(path, suffix)
+    if not hasattr(av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"):
+        assert notes[0].startswith("srt subtitles left out")
+        return
+    assert notes[0].endswith(f"subtitles written as {made}, without styling")
+    shown = [(time, subtitles.words(made, data)) for time, data in packets(out, "subtitles")]
+    assert [x for x in shown if x[1]] == [(Fraction(1, 10), "First words"), (Fraction(8, 25), "Zweite\nZeile")]
+    with av.open(str(out)) as container:
+        assert container.streams.subtitles[0].metadata["language"] == "fra"
+
+
+@pytest.mark.parametrize("codec", ["mov_text", "subrip", "webvtt"])
+@pytest.mark.parametrize("text", ["", "a", "zwei\nZeilen", "3 < 4 > 2", "日本語" * 9, "x" * 70_000])
+def test_words_come_back_from_every_form(codec, text):
+    assert subtitles.words(codec, subtitles.payload(codec, text)) == (text[:65535] if codec == "mov_text" else text)
+
+
+def test_styling_is_left_out():
+    assert subtitles.words("ass", rb"0,0,Default,,0,0,0,,{\i1}Hello{\i0}, you\Nthere") == "Hello, you\nthere"
+    assert subtitles.words("subrip", b'<font color="#ff0000">a</font> <b>b</b>\r\nc') == "a b\nc"
+    assert subtitles.words("mov_text", b"\0\2hi\0\0\0\x0cstyl\0\0\0\0") == "hi"
+    assert subtitles.words("mov_text", b"\xff") == subtitles.words("ass", b"") == ""
+
+
+def test_damaged_sound_is_named(film, copied, tmp_path):
+    path = film(".mkv", sound={"flac": Fraction(0)})
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packet = bytes(list(container.demux(audio=0))[3])
+    data[data.index(packet) : data.index(packet) + 8] = bytes(8)
+    (tmp_path / "a.mkv").write_bytes(data)
+    with pytest.raises(InputError, match=r"a.mkv: damaged sound or subtitles \(.*\); copy or export it again from the original"):
+        copied(tmp_path / "a.mkv", ".webm")

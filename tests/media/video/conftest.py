@@ -81,14 +81,28 @@ def film(tmp_path_factory) -> Callable[..., Path]:
 
 
 def tone(track: av.AudioStream, start: Fraction, seconds: float) -> list[av.Packet]:
-    """A sine of 440 Hz."""
+    """A soft sine of 440 Hz with one loud burst, 0.2 s after its start."""
     packets = []
     for number in range(round(seconds * 48000 / 1024)):
-        wave = 0.3 * np.sin(2 * np.pi * 440 / 48000 * (np.arange(1024) + 1024 * number))
+        n = np.arange(1024) + 1024 * number
+        wave = np.where(abs(n - 9600) < 48, 0.9, 0.1) * np.sin(2 * np.pi * 440 / 48000 * n)
         frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = 48000, int(start * 48000) + 1024 * number, Fraction(1, 48000)
         packets += track.encode(frame)
     return packets + track.encode(None)
+
+
+@pytest.fixture(scope="session")
+def burst() -> Callable[[Path], float]:
+    """When the burst of `tone` is heard, s."""
+
+    def find(path: Path) -> float:
+        with av.open(str(path)) as container:
+            frames = [(float(f.pts * f.time_base), f.to_ndarray().astype(float)) for f in container.decode(audio=0)]
+        loudest = max(frames, key=lambda frame: abs(frame[1]).max())
+        return loudest[0] + abs(loudest[1]).max(0).argmax() / 48000
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -156,7 +156,7 @@ def test_what_is_no_video_is_refused(film, picture, tmp_path):
 def test_a_file_of_sound_is_refused(tmp_path):
     with av.open(str(tmp_path / "a.mp4"), "w") as output:
         track = output.add_stream("aac", rate=48000, layout="mono")
-        frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
         frame.sample_rate = 48000
         output.mux([*track.encode(frame), *track.encode(None)])
     refused(tmp_path / "a.mp4", "no moving pictures in it; is it a sound file?")

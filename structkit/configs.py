@@ -135,6 +135,7 @@ PAIR_MODES: dict[str, dict[str, Any]] = {  # what the authors set for each appli
     "texture": {},
     "text": {"coarsest": 25},
     "sketch": {"generator_rate": 1e-4, "critic_rate": 5e-4, "target_weight": 0.1},
+    "video": {"coarsest": 22, "cycle": 1.0, "abroad": 1.0},
 }
 
 
@@ -160,13 +161,14 @@ class PairConfig(Config):
     generator_rate: float | None = option(None, "learning rate of the generators; else 0.0005, 0.0001 for sketch", low=1e-7, high=1)
     critic_rate: float | None = option(None, "learning rate of the critics; else 0.0001, 0.0005 for sketch", low=1e-7, high=1)
     reconstruction: float = option(1.0, "weight of giving back each picture (alpha)", low=0, high=1000)
-    cycle: float = option(10.0, "weight of coming back after going across (beta)", low=0, high=1000)
+    cycle: float | None = option(None, "weight of coming back after going across (beta); else 10, 1 for video", low=0, high=1000)
+    abroad: float | None = option(None, "weight of the critics' view of translated real pictures; else 0, 1 for video", low=0, high=1000)
     target_weight: float | None = option(None, "weight of the target's critic; else 1, 0.1 for sketch", low=0, high=1000)
     penalty: float = option(0.1, "weight of the critics' gradient penalty", low=0, high=1000)
     noise: float = option(0.1, "noise at each level, in units of what is still missing there", low=0, high=10)
 
     def filled(self) -> PairConfig:
         """Without None: what is said here, else what the mode sets, else what the preset sets."""
-        default = {"generator_rate": 5e-4, "critic_rate": 1e-4, "target_weight": 1.0}
+        default = {"generator_rate": 5e-4, "critic_rate": 1e-4, "target_weight": 1.0, "cycle": 10.0, "abroad": 0.0}
         values = default | PAIR_PRESETS[self.preset] | PAIR_MODES[self.mode]
         return dataclasses.replace(self, **{name: value for name, value in values.items() if getattr(self, name) is None})

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from structkit.configs import PairConfig
-from structkit.data.levels import Shape, levels, rise
+from structkit.data.levels import levels, rise
 from structkit.nets.patch import PatchNet, PatchStack
 from structkit.training.model import Model
 
@@ -79,54 +79,75 @@ class PairAnalogy(Model):
         made = torch.tanh(self.generators[level](images.to(self.dtype), domain).to(images))
         return made + skip if self.is_residual(level) else made
 
-    def noised(self, level: int, images: Tensor, noise: Noise) -> Tensor:
-        return images + self.amplitudes[level].repeat_interleave(3)[:, None, None] * noise(level)
+    def noised(self, level: int, images: Tensor, noise: Noise, domain: int | None = None) -> Tensor:
+        amplitudes = self.amplitudes[level] if domain is None else self.amplitudes[level, domain : domain + 1]
+        return images + amplitudes.repeat_interleave(3)[:, None, None] * noise(level)
 
-    def approach(self, level: int, noise: Noise, count: int, start: int = 0, given: Tensor | None = None) -> Tensor:
-        """What the unconditional chain hands to `level` (count, 6, *shape): noise alone at level 0, and `given` at level `start`."""
-        state = self.amplitudes.new_zeros(count, 6, *self.shapes[start]) if given is None else given.expand(count, -1, -1, -1)
-        for k in range(start, level):
-            state = rise(self.render(k, self.noised(k, state, noise), state), self.shapes[k + 1])
+    def climb(self, state: Tensor, first: int, last: int, noise: Noise | None, domain: int | None = None) -> Tensor:
+        """What the chain hands to level `last`, from what is handed to level `first`.
+
+        The unconditional chain begins with zeros at level 0, and each level adds noise.  The reconstruction chain begins with noise there,
+        fresh each time (SinGAN's is fixed), and has none later: `noise` is None.
+        """
+        for k in range(first, last):
+            images = state if noise is None else self.noised(k, state, noise, domain)
+            state = rise(self.render(k, images, state, domain), self.shapes[k + 1])
         return state
 
-    def reconstruct(self, level: int, start: Tensor) -> Tensor:
-        """What the reconstruction chain hands to `level`, from N(0, 1) noise at level 0 (published: fresh at every step, no fixed z*)."""
-        state = start
-        for k in range(level):
-            state = rise(self.render(k, state, state), self.shapes[k + 1])
-        return state
+    @property
+    def finest(self) -> int:
+        """The finest level that is trained."""
+        return len(self.generators) - 1
 
     @torch.no_grad()
-    def samples(
+    def analogy(
         self, count: int, generator: torch.Generator, *, inject: int | None = None, pictures: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """(new pictures [a | b], their analogies [made of a | made of b]), each (count, 6, *shape of the finest trained level).
+        """New pictures and their analogies, each (count, 6, *shape of the finest trained level), clamped.
 
-        The analogy beside domain a, made of a's look, has the structure of the new b, and the other way round: it is
-        `analogies[:, 3:]` that has the structure of the source and the look of the target.
+        The first are [a | b], new pictures of both domains.  The second are [made of a, like the new b | made of b, like the new a]: its
+        channels 3 .. 5 have the structure of the source's domain and the look of the target.
         inject: the level at which `pictures` (1, 6, H, W), else those that were trained on, take the place of the chain's state; the
-        coarser, the freer.  None: from noise alone.
+        coarser, the freer.  None: from noise alone, as published.
         """
-        finest = len(self.generators) - 1
+        noise = self.noise(count, generator)
+        if inject is None:
+            inject, state = 0, self.amplitudes.new_zeros(count, 6, *self.shapes[0])
+        else:
+            [state] = levels(self.reals if pictures is None else pictures, [self.shapes[inject]])
+            state = state.expand(count, -1, -1, -1)
+        own = self._painted(state, inject, noise)
+        across = swapped(own)
+        return own.clamp(-1, 1), self.render(self.finest, across, across).clamp(-1, 1)
+
+    @torch.no_grad()
+    def translated(self, images: Tensor, level: int, noise: Noise, domain: int = A) -> Tensor:
+        """images (B, 3, H, W) of one domain -> their analogies in the other, (B, 3, *shape of the finest trained level), clamped.
+
+        They are injected at `level`.  The same noise for each frame of a video keeps it calm (the authors' way).
+        """
+        [state] = levels(images, [self.shapes[level]])
+        own = self._painted(state, level, noise, domain)
+        return self.render(self.finest, own, own, 1 - domain).clamp(-1, 1)
+
+    @torch.no_grad()
+    def refined(self, images: Tensor, level: int, noise: Noise, domain: int = B) -> Tensor:
+        """images (B, 3, H, W) of one domain, painted again by its own chain from `level` on (SinGAN's paint to image), clamped."""
+        [state] = levels(images, [self.shapes[level]])
+        return self._painted(state, level, noise, domain).clamp(-1, 1)
+
+    def noise(self, count: int, generator: torch.Generator, domains: int = 2) -> Noise:
+        """N(0, 1) noise (count, 3 * domains, *shape) of any level; asked twice for a level, it is the same."""
         drawn: dict[int, Tensor] = {}
 
         def noise(level: int) -> Tensor:
-            shape = (count, 6, *self.shapes[level])
-            return drawn.setdefault(level, torch.randn(shape, generator=generator, device=generator.device).to(self.amplitudes))
+            if level not in drawn:
+                shape = (count, 3 * domains, *self.shapes[level])
+                drawn[level] = torch.randn(shape, generator=generator, device=generator.device).to(self.amplitudes)
+            return drawn[level]
 
-        given = None
-        if inject is not None:
-            [given] = levels(self.reals if pictures is None else pictures, [self.shapes[inject]])
-        state = self.approach(finest, noise, count, inject or 0, given)
-        own = self.render(finest, self.noised(finest, state, noise), state)
-        return own.clamp(-1, 1), self.render(finest, swapped(own), swapped(own)).clamp(-1, 1)
+        return noise
 
-    @torch.no_grad()
-    def refined(self, images: Tensor, level: int, generator: torch.Generator, domain: int = B) -> Tensor:
-        """images (B, 3, H, W) of a domain, drawn again by that domain's chain from `level` on (SinGAN's paint to image)."""
-        [state] = levels(images, [self.shapes[level]])
-        for k in range(level, len(self.generators)):
-            noise = torch.randn(state.shape, generator=generator, device=generator.device).to(state)
-            made = self.render(k, state + self.amplitudes[k, domain] * noise, state, domain)
-            state = rise(made, self.shapes[k + 1]) if k + 1 < len(self.generators) else made.clamp(-1, 1)
-        return state
+    def _painted(self, state: Tensor, level: int, noise: Noise, domain: int | None = None) -> Tensor:
+        state = self.climb(state, level, self.finest, noise, domain)
+        return self.render(self.finest, self.noised(self.finest, state, noise, domain), state, domain)

@@ -36,10 +36,12 @@ Critic = Callable[[Tensor], Tensor]  # (B, 6, H, W) -> (B, 2, h, w), scores of p
 class Inputs:
     """What one step of a level starts from, (B, 6, H, W) each but for `mix`."""
 
+    real: Tensor  # (1, 6, H, W) where there is only one
     state: Tensor  # what the unconditional chain hands over
     noised: Tensor  # the same with this level's noise
     start: Tensor  # what the reconstruction chain hands over
-    mix: Tensor  # (2 B, 6, 1, 1) in [0, 1]: where between real and made the points of the gradient penalty lie
+    abroad: Tensor | None  # the other domain's real pictures with this level's noise, where they are judged too
+    mix: Tensor  # (K B, 6, 1, 1) in [0, 1]: where between real and made the points of the gradient penalty lie, for K things made
 
 
 @dataclass
@@ -50,38 +52,45 @@ class Made:
     again: Tensor  # the reconstruction of the real pictures
     across: Tensor  # of the other domain's `own`
     back: Tensor  # of the other domain's `across`
+    abroad: Tensor | None  # of the other domain's real pictures
+
+    def judged(self) -> Tensor:
+        """(K B, 6, H, W): across, own, abroad; those that the critics see."""
+        return torch.cat([self.across, self.own] + ([] if self.abroad is None else [self.abroad]))
 
 
 def make(net: PairAnalogy, level: int, inputs: Inputs) -> Made:
-    """Unconditional sample, reconstruction, analogy and its way back: three calls of the level's generators."""
-    own, again = net.render(level, torch.cat([inputs.noised, inputs.start]), torch.cat([inputs.state, inputs.start])).chunk(2)
+    """All that a step makes, in three calls of the level's generators."""
+    more = [] if inputs.abroad is None else [inputs.abroad]
+    images = torch.cat([inputs.noised, inputs.start, *more])
+    own, again, *abroad = net.render(level, images, torch.cat([inputs.state, inputs.start, *more])).chunk(2 + len(more))
     across = net.render(level, swapped(own), swapped(own))
-    return Made(own, again, across, net.render(level, swapped(across), swapped(across)))
+    back = net.render(level, swapped(across), swapped(across))
+    return Made(own, again, across, back, abroad[0] if abroad else None)
 
 
-def critic_losses(critic: Critic, real: Tensor, across: Tensor, own: Tensor, mix: Tensor, penalty: float) -> dict[str, Tensor]:
-    """The critics of both domains (Wasserstein, with a gradient penalty):
-    -2 E[D(real)] + E[D(across)] + E[D(own)] + penalty * (GP(real, across) + GP(real, own)).
+def critic_losses(critic: Critic, real: Tensor, judged: Tensor, weights: Tensor, mix: Tensor, penalty: float) -> dict[str, Tensor]:
+    """The critics of both domains (Wasserstein with a gradient penalty): over K things made, sum of their weights times
+    E[D(made)] - E[D(real)] + penalty * GP(real, made).
 
-    real (1, 6, H, W); across, own (B, 6, H, W), without gradient; mix (2 B, 6, 1, 1).
+    real (1 or B, 6, H, W); judged (K B, 6, H, W), without gradient; weights (K,): 1 for across and for own; mix (K B, 6, 1, 1).
     """
-    made = torch.cat([across, own])
-    scores = critic(torch.cat([real, made])).mean((2, 3))
-    points = mix * real + (1 - mix) * made
-    return {
-        "critic": -2 * scores[0].sum() + 2 * scores[1:].mean(0).sum(),
-        "penalty": penalty * 2 * gradient_penalty(critic, points, domains=2).mean(0).sum(),
-    }
+    count = len(weights)
+    scores = critic(torch.cat([real, judged])).mean((2, 3)).sum(1)
+    made = scores[len(real) :].unflatten(0, (count, -1)).mean(1)
+    points = mix * real.repeat(len(judged) // len(real), 1, 1, 1) + (1 - mix) * judged
+    slopes = gradient_penalty(critic, points, domains=2).sum(1).unflatten(0, (count, -1)).mean(1)
+    return {"critic": (weights * (made - scores[: len(real)].mean())).sum(), "penalty": penalty * (weights * slopes).sum()}
 
 
-def generator_losses(critic: Critic, made: Made, real: Tensor, c: PairConfig) -> dict[str, Tensor]:
+def generator_losses(critic: Critic, made: Made, real: Tensor, weights: Tensor, c: PairConfig) -> dict[str, Tensor]:
     """The generators of both domains; nothing is detached:
-    -E[D(across)] - E[D(own)], the target's times `target_weight`, + alpha MSE(again, real) + beta MSE(back, own).
+    -E[D(made)] times the weights, the target's times `target_weight`, + alpha MSE(again, real) + beta MSE(back, own).
     """
-    scores = 2 * critic(torch.cat([made.across, made.own])).mean((0, 2, 3))
+    scores = critic(made.judged()).mean((2, 3)).unflatten(0, (len(weights), -1)).mean(1)  # (K, 2)
     # Both mean squares are sums over the domains of means over one domain: twice the mean over both.
     return {
-        "adversarial": -scores[0] - c.target_weight * scores[1],
+        "adversarial": -(weights @ scores @ scores.new_tensor([1.0, c.target_weight])),
         "reconstruction": c.reconstruction * 2 * (made.again - real).square().mean(),
         "cycle": c.cycle * 2 * (made.back - made.own).square().mean(),
     }
@@ -103,7 +112,9 @@ class PairTraining(Training):
     model_class = PairAnalogy
 
     def __init__(self, source: Tensor, target: Tensor, config: PairConfig, *, device: str = "cpu", dtype: torch.dtype = torch.float32):
-        """source, target: (1, 3, H, W) in [-1, 1], any sizes.  dtype: of the networks' arithmetic, float32 or bfloat16.
+        """source (T, 3, H, W) and target (1, 3, H, W) in [-1, 1], any sizes; T > 1: the frames of a video.
+
+        dtype: of the networks' arithmetic, float32 or bfloat16.
 
         Raises InputError where the coarsest level is smaller than what the critic sees.
         """
@@ -117,8 +128,8 @@ class PairTraining(Training):
                 f"the coarsest level is {self.shapes[0][1]} x {self.shapes[0][0]} px, and its critic needs more than {field} px a side: "
                 f"use --coarsest {least} or more, or fewer --layers"
             )
-        pyramids = (levels(picture.to(device), self.shapes) for picture in (source, target))
-        self.reals = [torch.cat(both, 1) for both in zip(*pyramids, strict=True)]
+        self.given = source.to(device), target.to(device)
+        self.weights = torch.tensor([1.0, 1.0] + ([c.abroad] if c.abroad else [])).to(self.given[0])
         self.stages = [Stage(f"level {i}, {w} x {h} px", c.steps) for i, (h, w) in enumerate(self.shapes)]
         self.net = self._untrained(0)
 
@@ -157,17 +168,17 @@ class PairTraining(Training):
 
     def update(self, inputs: Inputs) -> dict[str, Tensor]:
         """One step of the critics, then one of the generators, which see the critics' new weights."""
-        c, level, critic, real = self.config, self.level, self.critic, self.reals[self.level]
-        made = make(self.net, level, inputs)
+        c, critic, real = self.config, self.critic, inputs.real
+        made = make(self.net, self.level, inputs)
 
         def judge(images: Tensor) -> Tensor:
             return critic(images.to(self.dtype)).to(images)
 
-        terms = critic_losses(judge, real, made.across.detach(), made.own.detach(), inputs.mix, c.penalty)
+        terms = critic_losses(judge, real, made.judged().detach(), self.weights, inputs.mix, c.penalty)
         self._descend(self.critic_adam, sum(terms.values()))
 
         with frozen(critic):
-            learned = generator_losses(judge, made, real, c)
+            learned = generator_losses(judge, made, real, self.weights, c)
             self._descend(self.generator_adam, sum(learned.values()))
         return {name: value.detach() for name, value in (terms | learned).items()}
 
@@ -178,14 +189,15 @@ class PairTraining(Training):
         adam.step()
 
     def _untrained(self, count: int) -> PairAnalogy:
-        net = PairAnalogy(self.config, self.shapes, count).to(self.reals[0])
-        net.pictures.copy_(self.reals[-1].mul(127.5).add(127.5).round())
+        net = PairAnalogy(self.config, self.shapes, count).to(self.given[0])
+        net.pictures.copy_(self._real(len(self.shapes) - 1).mul(127.5).add(127.5).round())
         net.dtype = self.dtype
         return net
 
     def _enter(self, level: int, critic: PatchNet) -> None:
         self.level, self.chunk = level, (0, [])
-        self.critic = critic.to(self.reals[0])
+        self.critic = critic.to(self.given[0])
+        self.real = tuple(levels(pictures, self.shapes[level : level + 1])[0] for pictures in self.given)  # frames, target
         self.net.requires_grad_(False)
         generator = self.net.generators[level].requires_grad_(True)
         rates = (self.config.generator_rate, self.config.critic_rate)
@@ -194,34 +206,57 @@ class PairTraining(Training):
             for network, rate in zip((generator, self.critic), rates, strict=True)
         )
 
+    def _real(self, level: int) -> Tensor:
+        """(1, 6, H, W): source, the first frame of a video, and target."""
+        return torch.cat([levels(picture[:1], self.shapes[level : level + 1])[0] for picture in self.given], 1)
+
     @torch.no_grad()
     def _amplitudes(self, level: int, draw: Draw) -> Tensor:
         """(2,): `noise` times what the reconstruction of one draw still misses, in each domain; `noise` itself at level 0."""
         if level == 0:
-            return torch.full((2,), self.config.noise).to(self.reals[0])
-        arrived = self.net.reconstruct(level, self._noise(draw.generator("amplitudes"), 1, 0))
-        return self.config.noise * (arrived - self.reals[level]).square().unflatten(1, (2, 3)).mean((0, 2, 3, 4)).sqrt()
+            return torch.full((2,), self.config.noise).to(self.given[0])
+        arrived = self.net.climb(self._noise(draw.generator("amplitudes"), 1, 0), 0, level, None)
+        return self.config.noise * (arrived - self._real(level)).square().unflatten(1, (2, 3)).mean((0, 2, 3, 4)).sqrt()
 
     @torch.no_grad()
     def _inputs(self, draw: Draw) -> list[Inputs]:
-        """The inputs of CHUNK steps: the frozen levels, from fresh noise, for all of them in one batch."""
-        level, generator = self.level, draw.generator("chunk")
+        """The inputs of the CHUNK steps from `draw` on: the frozen levels, from fresh noise, for all of them in one batch."""
+        level, net, generator = self.level, self.net, draw.generator("chunk")
         whole = CHUNK * self.config.batch * self.processes.size
 
         def noise(k: int) -> Tensor:
             return self._own(self._noise(generator, whole, k))
 
-        start = self.net.reconstruct(level, noise(0))
-        state = self.net.approach(level, noise, len(start))
+        first = noise(0)
+        start = net.climb(first, 0, level, None)
+        state = net.climb(torch.zeros_like(first), 0, level, noise)
         # Level 0 learns from noise of amplitude 1, as published; its first norm takes the scale away again.
-        noised = self.net.noised(level, state, noise) if level else noise(0)
-        mix = self._own(torch.rand(whole, 2, 2, 1, 1, generator=generator, device=generator.device)).to(start).repeat_interleave(3, 2)
-        parts = zip(*(part.chunk(CHUNK) for part in (state, noised, start, mix)), strict=True)
-        return [Inputs(y, x, w, m.transpose(0, 1).flatten(0, 1)) for y, x, w, m in parts]
+        noised = net.noised(level, state, noise) if level else noise(0)
+        mix = torch.rand(whole, len(self.weights), 2, 1, 1, generator=generator, device=generator.device).to(start)
+        mix = self._own(mix).repeat_interleave(3, 2).unflatten(0, (CHUNK, -1)).transpose(1, 2).flatten(1, 2)
+        reals = self._reals(draw, whole)
+        abroad = [None] * CHUNK
+        if self.config.abroad:
+            around = self.net.noised(level, torch.zeros_like(state), noise).chunk(CHUNK)
+            abroad = [swapped(real) + noise for real, noise in zip(reals, around, strict=True)]
+        return [Inputs(*parts) for parts in zip(reals, *(part.chunk(CHUNK) for part in (state, noised, start)), abroad, mix, strict=True)]
+
+    def _reals(self, draw: Draw, count: int) -> list[Tensor]:
+        """The real pictures of each step of a chunk: the frames of a video in shuffled epochs, every one as often as the others."""
+        frames, target = self.real
+        if len(frames) == 1:
+            return [torch.cat(self.real, 1)] * CHUNK
+        begin = (draw.step - 1) * count // CHUNK
+        epochs = range(begin // len(frames), (begin + count - 1) // len(frames) + 1)
+        start = draw.at(0)
+        orders = [torch.randperm(len(frames), generator=g, device=g.device) for g in (start.generator(f"epoch {e}") for e in epochs)]
+        drawn = torch.cat(orders)[begin - epochs[0] * len(frames) :][:count]
+        chosen = frames[self._own(drawn).to(frames.device)]
+        return list(torch.cat([chosen, target.expand_as(chosen)], 1).chunk(CHUNK))
 
     def _noise(self, generator: torch.Generator, count: int, level: int) -> Tensor:
         shape = (count, 6, *self.shapes[level])
-        return torch.randn(shape, generator=generator, device=generator.device).to(self.reals[level])
+        return torch.randn(shape, generator=generator, device=generator.device).to(self.given[0])
 
     def _own(self, drawn: Tensor) -> Tensor:
         """This process's part of what was drawn for the steps of a chunk, (steps * all samples, ...) -> (steps * own samples, ...)."""

@@ -5,6 +5,7 @@ Structural analogy (Benaim et al., CGF 2020) and HP-VAE-GAN (Gur et al., NeurIPS
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -48,7 +49,7 @@ class PatchNet(nn.Module):
         super().__init__()
         self.stack = stack
         widths = [stack.inputs, *[stack.width] * (stack.layers - 1), stack.outputs]
-        shapes = [(stack.domains * after, before, *[3] * stack.axes) for before, after in zip(widths, widths[1:], strict=False)]
+        shapes = [(stack.domains * after, before, *[3] * stack.axes) for before, after in itertools.pairwise(widths)]
         device = generator.device if generator else None
 
         def normal(mean: float, *shape: int) -> Tensor:

@@ -6,6 +6,7 @@ levels is run anew at every step, with its graph; each image goes through each n
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import torch
@@ -19,7 +20,7 @@ from structkit.nets.patch import PatchNet
 def network(width: int, outputs: int, padding: int, layers: int) -> nn.Sequential:
     """Convolution, BatchNorm and LeakyReLU 0.2, and a last convolution.  Always in training mode, at batch size 1."""
     widths, parts = [3, *[width] * (layers - 1)], []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in itertools.pairwise(widths):
         parts += [nn.Conv2d(before, after, 3, padding=padding), nn.BatchNorm2d(after), nn.LeakyReLU(0.2)]
     return nn.Sequential(*parts, nn.Conv2d(width, outputs, 3, padding=padding))
 
@@ -62,6 +63,11 @@ class Domain:
         amplitude = self.amplitudes[-1] if self.frozen else 1.0
         return self.paint(len(self.frozen), amplitude * noise[-1] + state, state)
 
+    def abroad(self, other: Tensor, noise: Tensor) -> Tensor:
+        """Section 6: the translation of the other domain's real picture, with this level's noise."""
+        noised = other + self.amplitudes[-1] * noise
+        return self.paint(len(self.frozen), noised, noised)
+
     def reconstruction(self, start: Tensor) -> Tensor:
         """Section 4.2, from noise at level 0."""
         state = start
@@ -86,12 +92,17 @@ def step(a: Domain, b: Domain, draws: list[dict], c: PairConfig, optimisers: tup
     again = [d.reconstruction(draw["start"]) for d, draw in zip((a, b), draws, strict=True)]
     across = [a.paint(level, own[1], own[1]), b.paint(level, own[0], own[0])]
     back = [a.paint(level, across[1], across[1]), b.paint(level, across[0], across[0])]
+    judged, weights = [across, own], [1.0, 1.0]
+    if c.abroad:
+        judged.append([d.abroad(other.real, draw["abroad"]) for d, other, draw in zip((a, b), (b, a), draws, strict=True)])
+        weights.append(c.abroad)
 
     critic_loss = penalties = 0.0
     for i, d in enumerate((a, b)):
-        critic_loss += -2 * d.critic(d.real).mean() + d.critic(across[i].detach()).mean() + d.critic(own[i].detach()).mean()
-        for made, t in zip((across[i], own[i]), draws[i]["mix"], strict=True):
-            penalties += c.penalty * penalty(d.critic, d.real, made, t)
+        critic_loss += -sum(weights) * d.critic(d.real).mean()
+        for made, w, t in zip(judged, weights, draws[i]["mix"], strict=True):
+            critic_loss += w * d.critic(made[i].detach()).mean()
+            penalties += c.penalty * w * penalty(d.critic, d.real, made[i], t)
     (critic_loss + penalties).backward()
     if optimisers:
         optimisers[0].step()
@@ -99,7 +110,9 @@ def step(a: Domain, b: Domain, draws: list[dict], c: PairConfig, optimisers: tup
 
     terms = {
         "adversarial": [
-            -w * d.critic(made[i]).mean() for i, (d, w) in enumerate(((a, 1.0), (b, c.target_weight))) for made in (across, own)
+            -v * w * d.critic(made[i]).mean()
+            for i, (d, v) in enumerate(((a, 1.0), (b, c.target_weight)))
+            for made, w in zip(judged, weights, strict=True)
         ],
         "reconstruction": [c.reconstruction * (again[i] - d.real).square().mean() for i, d in enumerate((a, b))],
         "cycle": [c.cycle * (back[i] - own[i]).square().mean() for i in range(2)],

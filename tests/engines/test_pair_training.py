@@ -42,7 +42,7 @@ def domains(training: PairTraining) -> list[Domain]:
             amplitudes=[float(x) for x in net.amplitudes[:, i]],
             generator=of_domain(net.generators[level], i),
             critic=of_domain(training.critic, i),
-            real=training.reals[level][:, 3 * i : 3 * i + 3],
+            real=training.real[i],
             shapes=net.shapes,
             residual=[net.is_residual(k) for k in range(len(net.shapes))],
         )
@@ -60,9 +60,12 @@ def draws_of(training: PairTraining, number: int) -> list[dict]:
 
     start = normal(0)
     noise = [normal(k) for k in range(level + 1)]
-    mix = torch.rand(count, 2, 2, 1, 1, generator=generator).double()[number]
+    mix = torch.rand(count, len(training.weights), 2, 1, 1, generator=generator).double()[number]
+    abroad = normal(level)
     parts = [slice(0, 3), slice(3, 6)]
-    return [{"noise": [n[:, p] for n in noise], "start": start[:, p], "mix": mix[:, i]} for i, p in enumerate(parts)]
+    return [
+        {"noise": [n[:, p] for n in noise], "start": start[:, p], "mix": mix[:, i], "abroad": abroad[:, p]} for i, p in enumerate(parts)
+    ]
 
 
 def follow(plain: list[Domain], lr: float) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
@@ -70,9 +73,9 @@ def follow(plain: list[Domain], lr: float) -> tuple[torch.optim.Optimizer, torch
 
 
 @pytest.mark.parametrize("level", [0, 1, 2, 3])
-@pytest.mark.parametrize("mode", ["analogy", "sketch"])
+@pytest.mark.parametrize("mode", ["analogy", "sketch", "video"])
 def test_a_step_is_the_papers_in_values_and_gradients(level, mode):
-    training = trained_to(level, replace(SMALL, mode=mode))
+    training = trained_to(level, replace(SMALL, mode=mode, coarsest=14))
     plain, generator = domains(training), training.net.generators[level]
     training.critic_adam = torch.optim.SGD(training.critic.parameters(), 1.0)  # a change of the weights is then a gradient
     training.generator_adam = torch.optim.SGD(generator.parameters(), 1.0)
@@ -95,8 +98,9 @@ def weights_of(network: nn.Sequential) -> list[torch.Tensor]:
 
 
 def test_two_processes_learn_what_one_does_of_twice_the_batch():
-    whole = trained_to(2, replace(SMALL, batch=2))
-    parts = [trained_to(2) for _ in range(2)]
+    config = replace(SMALL, abroad=0.5)
+    whole = trained_to(2, replace(config, batch=2))
+    parts = [trained_to(2, config) for _ in range(2)]
     start = whole.state()
     for rank, part in enumerate(parts):
         part.restore(2, {name: value.clone() for name, value in start.items()})
@@ -104,7 +108,7 @@ def test_two_processes_learn_what_one_does_of_twice_the_batch():
     inputs = whole._inputs(Draw(7, 2, 1))
     halves = [part._inputs(Draw(7, 2, 1)) for part in parts]
     for one, left, right in zip(inputs, *halves, strict=True):
-        for name in ("state", "noised", "start"):
+        for name in ("state", "noised", "start", "abroad"):
             torch.testing.assert_close(getattr(one, name), torch.cat([getattr(left, name), getattr(right, name)]))
     for part in parts:
         part.processes = Processes()  # what is compared next is the mean of the gradients, taken here
@@ -151,10 +155,10 @@ def test_it_goes_on_from_its_state_in_the_middle_of_a_chunk():
 
 def test_the_amplitude_is_a_tenth_of_what_is_still_missing():
     training = trained_to(1)
-    arrived = training.net.reconstruct(1, training._noise(Draw(7, 1, 0).generator("amplitudes"), 1, 0))
+    arrived = training.net.climb(training._noise(Draw(7, 1, 0).generator("amplitudes"), 1, 0), 0, 1, None)
     for i, amplitude in enumerate(training.net.amplitudes[1]):
         part = slice(3 * i, 3 * i + 3)
-        torch.testing.assert_close(amplitude, 0.1 * (arrived - training.reals[1])[:, part].square().mean().sqrt())
+        torch.testing.assert_close(amplitude, 0.1 * (arrived - training._real(1))[:, part].square().mean().sqrt())
     torch.testing.assert_close(training.net.amplitudes[0], torch.full((2,), 0.1).double())
 
 
@@ -162,3 +166,16 @@ def test_a_level_below_the_critics_field_is_refused_with_the_least_that_works():
     with pytest.raises(InputError, match=r"coarsest level is 24 x 6 px, and its critic needs more than 11 px a side: use --coarsest 24"):
         PairTraining(picture(1, 20, 80), picture(2), replace(SMALL, coarsest=12, size=64))
     PairTraining(picture(1, 20, 80), picture(2), replace(SMALL, coarsest=24, size=64))
+
+
+def test_every_frame_of_a_video_is_shown_as_often_as_the_others():
+    frames = torch.cat([picture(i) for i in range(5)])
+    training = PairTraining(frames, picture(9), replace(SMALL, mode="video", coarsest=14), dtype=torch.float64)
+    training.begin(0, Draw(7, 0, 0))
+    shown = [real for chunk in range(5) for real in training._reals(Draw(7, 0, 1 + CHUNK * chunk), CHUNK)]
+    numbers = [next(i for i in range(5) if torch.equal(real[:, :3], training.real[0][i : i + 1])) for real in shown]
+    for epoch in range(16):
+        assert sorted(numbers[5 * epoch : 5 * epoch + 5]) == list(range(5))
+    assert numbers[:5] != numbers[5:10] != numbers[10:15]
+    assert all(torch.equal(real[:, 3:], training.real[1]) for real in shown)
+    training.step(Draw(7, 0, 1))

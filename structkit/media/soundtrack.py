@@ -109,8 +109,10 @@ class Soundtrack:
     def _way(self, stream: av.stream.Stream, codec: str) -> Way | None:
         if codec in HOLDS[self._muxer]:
             try:
-                return Copied(self._output.add_stream_from_template(stream))
-            except ValueError:  # PyAV 14 copies only what it could encode
+                made = self._output.add_stream_from_template(stream)
+                made.codec_context.options = {"strict": "experimental"}  # PyAV 14 opens an encoder even for what is copied
+                return Copied(made)
+            except ValueError:  # of which it has none for some codecs
                 pass
         if stream.type == "audio" and codec != "unknown":
             return Encoded(self._output, ENCODERS[self._muxer], stream)

@@ -253,8 +253,5 @@ def reason(fact: object) -> str:
 
 
 def _is_cover(stream: av.VideoStream) -> bool:
-    return bool(getattr(stream, "disposition", 0) & getattr(av.stream, "Disposition", _NoDisposition).attached_pic)
-
-
-class _NoDisposition:
-    attached_pic = 0
+    disposition = getattr(stream, "disposition", None)  # not in PyAV 14.0
+    return bool(disposition and disposition & av.stream.Disposition.attached_pic)

@@ -162,6 +162,31 @@ def test_a_file_of_sound_is_refused(tmp_path):
     refused(tmp_path / "a.mp4", "no moving pictures in it; is it a sound file?")
 
 
+def two_streams(path, *, first_is_cover: bool) -> VideoReader:
+    with av.open(str(path), "w") as output:
+        streams = [output.add_stream(codec, rate=25) for codec in ("png" if first_is_cover else "mpeg4", "mpeg4")]
+        if first_is_cover:
+            streams[0].disposition = av.stream.Disposition.attached_pic.value
+        for side, stream in zip((16, 32), streams, strict=True):
+            stream.width = stream.height = side
+            stream.pix_fmt = "rgb24" if stream.codec_context.name == "png" else "yuv420p"
+        for side, stream in zip((16, 32), streams, strict=True):
+            frame = av.VideoFrame.from_ndarray(np.zeros((side, side, 3), np.uint8), format="rgb24")
+            output.mux([*stream.encode(frame.reformat(format=stream.pix_fmt)), *stream.encode(None)])
+    return VideoReader(path)
+
+
+def test_of_two_streams_of_pictures_the_first_is_read(tmp_path):
+    video = two_streams(tmp_path / "a.mkv", first_is_cover=False)
+    assert (video.width, video.notes) == (16, ("more than one stream of pictures: the first is read",))
+
+
+@pytest.mark.skipif(not hasattr(av.stream, "Disposition"), reason="this PyAV cannot tell a cover")
+def test_a_cover_is_no_video(tmp_path):
+    video = two_streams(tmp_path / "a.mov", first_is_cover=True)
+    assert (video.width, video.notes, len(list(video))) == (32, (), 1)
+
+
 def test_a_codec_off_the_list_is_refused(film):
     refused(film(".avi", codec="asv1"), r"its codec \(asv1\) is not read; convert it to H.264, for example")
 

@@ -54,22 +54,14 @@ def analogy(
     usable (1, 1, h, w) in [0, 1]: which pixels of the target may be used.
     """
     source = resize(source, size).clamp(-1, 1)
+    coarsest = coarsest_of(config, size, DRAFTS[0][0])
+    made = Synthesis(target, size, **_how(config, coarsest), generator=generator, usable=usable)
+    guide = guide_of(source, made, config, generator)
     if config.match == "colour":
-        plan = _plan(config, rounds=10, completeness=1.0, small_rounds=10)
-        made = Synthesis(target, size, **_how(config, round(0.24 * min(size))), generator=generator, usable=usable)
-        return _finish(made, Progressed(source), 0, plan, None, progress)
+        return _finish(made, Progressed(guide), 0, plan_of(config, size, rounds=10), None, progress)
     if config.mode == "style":
-        # Content stays where and what it is: from a fine level on, with a guide that leads at more levels.
-        plan = _plan(config, rounds=5, completeness=0.0)
-        plan = replace(plan, guidance=4 * config.strength, guided_to=0.6 * min(size))
-        coarsest = max(24, round(0.3 * config.strength * min(size)))
-        made = Synthesis(target, size, **_how(config, coarsest), generator=generator, usable=usable)
-        guide = transport_colours(source, made.target, rounds=10, generator=generator)
-        return _finish(made, Progressed(guide), 0, plan, guide, progress)
-
-    made = Synthesis(target, size, **_how(config, DRAFTS[0][0]), generator=generator, usable=usable)
-    plan = _plan(config, rounds=3, completeness=0.0)
-    guide = _guide(resize(source, made.sizes[made.layout]).clamp(-1, 1), made.keys(made.layout), config.mode, generator)
+        return _finish(made, Progressed(guide), 0, plan_of(config, size, rounds=5), guide, progress)
+    plan = plan_of(config, size, rounds=3)
     best, plan = _best_draft(made, source, guide, plan, config, lambda share, note: progress(share / 2, note))
     return _finish(made, best, made.layout + 1, plan, None, lambda share, note: progress((1 + share) / 2, note))
 
@@ -149,12 +141,34 @@ def _small(picture: Tensor) -> Tensor:
     return resize(picture, (max(8, round(height * by)), max(8, round(width * by)))).clamp(-1, 1)
 
 
-def _guide(source: Tensor, target: Tensor, mode: str, generator: torch.Generator) -> Tensor:
-    """What the result starts from and is compared with, (1, 3, H, W): the source in colours that can be compared with the target's."""
-    if mode == "analogy":
+def coarsest_of(config: AnalogyConfig, size: Size, usual: int) -> int:
+    """Short side of the level at which an analogy begins, px, where the user has not said it."""
+    if config.match == "colour":
+        return round(0.24 * min(size))
+    # A style leaves content where and what it is: it begins at a fine level.
+    return max(24, round(0.3 * config.strength * min(size))) if config.mode == "style" else usual
+
+
+def guide_of(source: Tensor, made: Synthesis, config: AnalogyConfig, generator: torch.Generator) -> Tensor:
+    """What an analogy starts from and is compared with, (1, 3, h, w): the source in colours that can be compared with the target's.
+
+    As large as it is needed: in a style it leads at fine levels too.
+    """
+    if config.match == "colour":
+        return source
+    if config.mode == "style":
+        return transport_colours(source, made.target, rounds=10, generator=generator)
+    source, target = resize(source, made.sizes[made.layout]).clamp(-1, 1), made.keys(made.layout)
+    if config.mode == "analogy":
         return transport_colours(source, target, generator=generator)
-    guide = transport_luminance(source, target) if mode == "texture" else source  # the colours of a painting are meant
+    guide = transport_luminance(source, target) if config.mode == "texture" else source  # the colours of a painting are meant
     return guide + FLAT_NOISE * torch.randn(guide.shape, generator=generator, device=generator.device).to(guide)
+
+
+def plan_of(config: AnalogyConfig, size: Size, *, rounds: int, small_rounds: int = 10) -> Plan:
+    """How an analogy goes through the levels; its guidance is decided elsewhere, but for a style's, which leads at more levels."""
+    plan = _plan(config, rounds=rounds, small_rounds=small_rounds, completeness=1.0 if config.match == "colour" else 0.0)
+    return replace(plan, guidance=4 * config.strength, guided_to=0.6 * min(size)) if config.mode == "style" else plan
 
 
 def _plan(config: PatchConfig, *, rounds: int, completeness: float, small_rounds: int = 10, first_rounds: int | None = None) -> Plan:

@@ -117,8 +117,9 @@ class Synthesis:
             field = upscale_field(before.field, queries=(before.grids[0], grids[0]), keys=(before.grids[1], grids[1]))
             if before.back is not None:
                 back = upscale_field(before.back, queries=(before.grids[1], grids[1]), keys=(before.grids[0], grids[0]))
-            # The picture comes from a coarser level and lacks detail: in the first round it is compared with keys that lack it too.
-            opening = resize(self.keys(level - 1), self.key_sizes[level]).clamp(-1, 1)
+            if before.picture.shape != picture.shape:
+                # It comes from a coarser level and lacks detail: in the first round it is compared with keys that lack it too.
+                opening = resize(self.keys(level - 1), self.key_sizes[level]).clamp(-1, 1)
         rounds = plan.small_rounds if level <= self.layout else plan.rounds
         if before.field is None and plan.first_rounds:
             rounds = plan.first_rounds

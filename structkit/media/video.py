@@ -92,6 +92,7 @@ class VideoReader:
 
     @property
     def notes(self) -> tuple[str, ...]:
+        """One line each, in the order in which they came up."""
         return tuple(self._notes)
 
     @property
@@ -107,7 +108,7 @@ class VideoReader:
                     self._note("the frame size changes on the way: all frames are scaled to the first's")
                 time = self._time(frame, last, number)
                 pixels = self._turn(yuv.to_rgb(scaler, frame, *self._stored))
-                ticks = getattr(frame, "duration", 0)  # since PyAV 14.3
+                ticks = getattr(frame, "duration", 0)  # not in PyAV 14.0
                 yield Frame(pixels, time, ticks * self.time_base if ticks else None)
                 last = time
 
@@ -162,7 +163,7 @@ class VideoReader:
         stream = self._stream(container)
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": self._fence}
-        count, time, starts, reach = 0, Fraction(0), [], Fraction(0)
+        count, time, reach, start = 0, Fraction(0), Fraction(0), None
         try:
             for packet in container.demux():  # of all streams: how far the file goes
                 if packet.pts is not None:
@@ -172,15 +173,15 @@ class VideoReader:
                 if packet.is_corrupt:
                     raise self._damaged("a packet is cut short", count, time)
                 if not count and packet.pts is not None and not packet.is_discard:
-                    starts.append(packet.pts)
+                    start = packet.pts if start is None else min(start, packet.pts)
                 for frame in packet.decode():
                     if frame.is_corrupt:
                         raise self._damaged("a frame cannot be decoded in full", count, time)
-                    if not count and starts and frame.pts is not None and min(starts) < frame.pts:
-                        gap = float((frame.pts - min(starts)) * stream.time_base)
+                    if not count and start is not None and frame.pts is not None and start < frame.pts:
+                        gap = float((frame.pts - start) * stream.time_base)
                         self._note(f"the first {gap:.2f} s cannot be decoded: the file begins in the middle of a recording")
                     yield frame
-                    count, time = count + 1, (frame.pts or 0) * stream.time_base
+                    count, time = count + 1, (frame.pts or 0) * stream.time_base - self._origin
         except (av.FFmpegError, ValueError) as error:
             raise self._damaged(error, count, time) from error
         if not count:
@@ -204,8 +205,8 @@ class VideoReader:
         self._coded = first.width, first.height
         self._stored = yuv.square(*self._coded, Fraction(stream.sample_aspect_ratio or 1))
         self._check_size(*self._stored)
-        turned = self._turn(np.empty(self._stored[::-1]))
-        self.height, self.width = turned.shape
+        is_turned = self._turn(np.empty((1, 2))).shape == (2, 1)
+        self.width, self.height = self._stored[::-1] if is_turned else self._stored
         trc, bits = stream.codec_context.color_trc, first.format.components[0].bits
         if len([s for s in container.streams.video if not _is_cover(s)]) > 1:
             self._note("more than one stream of pictures: the first is read")

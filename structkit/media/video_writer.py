@@ -125,7 +125,7 @@ class VideoWriter:
                 self._notes.append(f"frames begin {float(self._shift):.3f} s before zero: moved to zero, with the sound")
         else:
             self._gap = frame.time - self._waiting.time
-            if self._ticks(frame.time) <= self._ticks(self._waiting.time):
+            if self._ticks(frame.time + self._shift) <= self._ticks(self._waiting.time + self._shift):
                 fact = f"a frame at {float(frame.time):.6f} s after one at {float(self._waiting.time):.6f} s"
                 raise InputError(f"{self.name}: {fact}; times must increase by {self._tick} s or more")
             self._encode(self._waiting, self._gap)
@@ -205,8 +205,7 @@ class VideoWriter:
         try:
             yield
         except (av.FFmpegError, ValueError, OSError) as error:
-            fact = reason(error)
-            raise OutputError(f"{self.name}: cannot be written ({fact}); choose another path or free some space") from error
+            raise OutputError(f"{self.name}: cannot be written ({reason(error)}); choose another path or free some space") from error
 
 
 class _Abandoned(Exception):

@@ -16,8 +16,10 @@ def main(arguments: list[str] | None = None) -> int:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115
     try:
+        from structkit.device import keep_memory
         from structkit_cli.app import run
 
+        keep_memory()
         return run(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
         print("structkit: interrupted", file=sys.stderr)

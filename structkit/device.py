@@ -36,3 +36,20 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def keep_memory() -> None:
+    """Let the C library keep freed memory for the next large tensor, where it would give each back to the system (glibc only).
+
+    Fresh pages cost more than some convolutions: a step of training takes 1.2 to 1.4 times the CPU seconds without this.  It lasts as long
+    as the process, which is why only the command line does it.
+    """
+    import ctypes
+
+    trim_threshold, mmap_max = -1, -4  # of <malloc.h>
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,7 @@ from structkit.errors import InputError
 from structkit.kernels.penalty import gradient_penalty
 from structkit.nets.patch import PatchNet
 from structkit.training.draw import Draw
+from structkit.training.graph import Graphed
 from structkit.training.stages import Stage, Training
 from structkit.training.state import pack, unpack
 
@@ -32,41 +34,38 @@ BETAS = (0.5, 0.999)
 Critic = Callable[[Tensor], Tensor]  # (B, 6, H, W) -> (B, 2, h, w), scores of patches in each domain
 
 
-@dataclass
-class Inputs:
+class Inputs(NamedTuple):
     """What one step of a level starts from, (B, 6, H, W) each but for `mix`."""
 
     real: Tensor  # (1, 6, H, W) where there is only one
     state: Tensor  # what the unconditional chain hands over
     noised: Tensor  # the same with this level's noise
     start: Tensor  # what the reconstruction chain hands over
-    abroad: Tensor | None  # the other domain's real pictures with this level's noise, where they are judged too
+    abroad: Tensor  # the other domain's real pictures with this level's noise; B is 0 where they are not judged
     mix: Tensor  # (K B, 6, 1, 1) in [0, 1]: where between real and made the points of the gradient penalty lie, for K things made
 
 
-@dataclass
-class Made:
+class Made(NamedTuple):
     """What the generators of one level make in one step, (B, 6, H, W) each, not clamped."""
 
     own: Tensor  # from noise
     again: Tensor  # the reconstruction of the real pictures
     across: Tensor  # of the other domain's `own`
     back: Tensor  # of the other domain's `across`
-    abroad: Tensor | None  # of the other domain's real pictures
+    abroad: Tensor  # of the other domain's real pictures
 
     def judged(self) -> Tensor:
         """(K B, 6, H, W): across, own, abroad; those that the critics see."""
-        return torch.cat([self.across, self.own] + ([] if self.abroad is None else [self.abroad]))
+        return torch.cat([self.across, self.own, self.abroad])
 
 
 def make(net: PairAnalogy, level: int, inputs: Inputs) -> Made:
     """All that a step makes, in three calls of the level's generators."""
-    more = [] if inputs.abroad is None else [inputs.abroad]
-    images = torch.cat([inputs.noised, inputs.start, *more])
-    own, again, *abroad = net.render(level, images, torch.cat([inputs.state, inputs.start, *more])).chunk(2 + len(more))
+    images, skips = (torch.cat([first, inputs.start, inputs.abroad]) for first in (inputs.noised, inputs.state))
+    own, again, abroad = net.render(level, images, skips).split([len(inputs.state), len(inputs.start), len(inputs.abroad)])
     across = net.render(level, swapped(own), swapped(own))
     back = net.render(level, swapped(across), swapped(across))
-    return Made(own, again, across, back, abroad[0] if abroad else None)
+    return Made(own, again, across, back, abroad)
 
 
 def critic_losses(critic: Critic, real: Tensor, judged: Tensor, weights: Tensor, mix: Tensor, penalty: float) -> dict[str, Tensor]:
@@ -87,10 +86,10 @@ def generator_losses(critic: Critic, made: Made, real: Tensor, weights: Tensor, 
     """The generators of both domains; nothing is detached:
     -E[D(made)] times the weights, the target's times `target_weight`, + alpha MSE(again, real) + beta MSE(back, own).
     """
-    scores = critic(made.judged()).mean((2, 3)).unflatten(0, (len(weights), -1)).mean(1)  # (K, 2)
+    source, target = weights @ critic(made.judged()).mean((2, 3)).unflatten(0, (len(weights), -1)).mean(1)
     # Both mean squares are sums over the domains of means over one domain: twice the mean over both.
     return {
-        "adversarial": -(weights @ scores @ scores.new_tensor([1.0, c.target_weight])),
+        "adversarial": -(source + c.target_weight * target),
         "reconstruction": c.reconstruction * 2 * (made.again - real).square().mean(),
         "cycle": c.cycle * 2 * (made.back - made.own).square().mean(),
     }
@@ -156,15 +155,20 @@ class PairTraining(Training):
         return self.net
 
     def preview(self, draw: Draw) -> Tensor:
-        """The new picture of the source's domain, and its analogy beside it."""
-        own, analogies = self.net.samples(1, draw.generator("preview"))
-        return torch.cat([own[:, :3], analogies[:, 3:]], 3)
+        """A new picture of each domain, one below the other, with its analogy in the other domain beside it."""
+        own, analogies = self.net.analogy(1, draw.generator("preview"))
+        return torch.cat([torch.cat(row, 3) for row in zip(own.chunk(2, 1), swapped(analogies).chunk(2, 1), strict=True)], 2)
 
     def step(self, draw: Draw) -> dict[str, Tensor]:
         number = (draw.step - 1) % CHUNK
         if self.chunk[0] != draw.step - number:
             self.chunk = draw.step - number, self._inputs(draw.at(draw.step - number))
-        return self.update(self.chunk[1][number])
+        inputs = self.chunk[1][number]
+        if not inputs.real.is_cuda or self.processes.size > 1:
+            return self.update(inputs)
+        if self.graphed is None:
+            self.graphed = Graphed(lambda tensors: self.update(Inputs(*tensors)), inputs, (self.generator_adam, self.critic_adam))
+        return self.graphed(inputs)
 
     def update(self, inputs: Inputs) -> dict[str, Tensor]:
         """One step of the critics, then one of the generators, which see the critics' new weights."""
@@ -195,7 +199,7 @@ class PairTraining(Training):
         return net
 
     def _enter(self, level: int, critic: PatchNet) -> None:
-        self.level, self.chunk = level, (0, [])
+        self.level, self.chunk, self.graphed = level, (0, []), None
         self.critic = critic.to(self.given[0])
         self.real = tuple(levels(pictures, self.shapes[level : level + 1])[0] for pictures in self.given)  # frames, target
         self.net.requires_grad_(False)
@@ -235,7 +239,7 @@ class PairTraining(Training):
         mix = torch.rand(whole, len(self.weights), 2, 1, 1, generator=generator, device=generator.device).to(start)
         mix = self._own(mix).repeat_interleave(3, 2).unflatten(0, (CHUNK, -1)).transpose(1, 2).flatten(1, 2)
         reals = self._reals(draw, whole)
-        abroad = [None] * CHUNK
+        abroad = [state[:0]] * CHUNK
         if self.config.abroad:
             around = self.net.noised(level, torch.zeros_like(state), noise).chunk(CHUNK)
             abroad = [swapped(real) + noise for real, noise in zip(reals, around, strict=True)]

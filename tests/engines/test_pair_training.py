@@ -168,6 +168,14 @@ def test_a_level_below_the_critics_field_is_refused_with_the_least_that_works():
     PairTraining(picture(1, 20, 80), picture(2), replace(SMALL, coarsest=24, size=64))
 
 
+def test_the_preview_shows_both_directions_and_changes_nothing():
+    training = trained_to(1)
+    before = {name: value.clone() for name, value in training.state().items()}
+    height, width = training.shapes[1]
+    assert training.preview(Draw(7, 1, 1)).shape == (1, 3, 2 * height, 2 * width)
+    assert all(torch.equal(value, before[name]) for name, value in training.state().items())
+
+
 def test_every_frame_of_a_video_is_shown_as_often_as_the_others():
     frames = torch.cat([picture(i) for i in range(5)])
     training = PairTraining(frames, picture(9), replace(SMALL, mode="video", coarsest=14), dtype=torch.float64)
@@ -179,3 +187,17 @@ def test_every_frame_of_a_video_is_shown_as_often_as_the_others():
     assert numbers[:5] != numbers[5:10] != numbers[10:15]
     assert all(torch.equal(real[:, 3:], training.real[1]) for real in shown)
     training.step(Draw(7, 0, 1))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("mode", ["analogy", "video"])
+def test_on_cuda_the_recorded_step_is_the_step(mode):
+    pictures = picture(1, dtype=torch.float32), picture(2, dtype=torch.float32)
+    recorded, plain = (PairTraining(*pictures, replace(SMALL, mode=mode, coarsest=14), device="cuda") for _ in range(2))
+    for training in (recorded, plain):
+        training.begin(0, Draw(7, 0, 0, "cuda"))
+    for number in range(1, 4):
+        losses = recorded.step(Draw(7, 0, number, "cuda"))
+        for name, value in plain.update(plain._inputs(Draw(7, 0, 1, "cuda"))[number - 1]).items():
+            torch.testing.assert_close(losses[name], value, rtol=1e-3, atol=1e-4)

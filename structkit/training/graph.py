@@ -1,0 +1,60 @@
+"""A step as one CUDA graph: its hundreds of kernels are launched at once, which is what small networks wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+Update = Callable[[Sequence[Tensor]], Mapping[str, Tensor]]
+
+
+class Graphed:
+    """`update`, recorded once and replayed.
+
+    update: from tensors, always of the same shapes, to tensors; it may change the parameters of `optimisers` (which must be capturable),
+    and nothing else; it must not look at values.
+    """
+
+    def __init__(self, update: Update, inputs: Sequence[Tensor], optimisers: Sequence[Optimizer]):
+        self.inputs = [tensor.clone() for tensor in inputs]
+        beside = torch.cuda.Stream()
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside), undone(optimisers):
+            for _ in range(3):  # what is allocated and chosen in the first calls must not be part of the recording
+                update(self.inputs)
+        torch.cuda.current_stream().wait_stream(beside)
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph):
+            self.outputs = update(self.inputs)
+
+    def __call__(self, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+        for own, given in zip(self.inputs, inputs, strict=True):
+            own.copy_(given)
+        self.graph.replay()
+        return {name: value.clone() for name, value in self.outputs.items()}
+
+
+@contextmanager
+def undone(optimisers: Sequence[Optimizer]) -> Iterator[None]:
+    """Put back parameters and what optimisers remember, in place; what they did not remember before becomes zero."""
+    parameters = [p for o in optimisers for group in o.param_groups for p in group["params"]]
+    before = [p.detach().clone() for p in parameters]
+    remembered = {id(t): t.clone() for t in _memory(optimisers)}
+    yield
+    with torch.no_grad():
+        for parameter, value in zip(parameters, before, strict=True):
+            parameter.copy_(value)
+        for tensor in _memory(optimisers):
+            tensor.copy_(remembered[id(tensor)]) if id(tensor) in remembered else tensor.zero_()
+    for optimiser in optimisers:
+        optimiser.zero_grad(set_to_none=True)
+
+
+def _memory(optimisers: Sequence[Optimizer]) -> Iterator[Tensor]:
+    for optimiser in optimisers:
+        for state in optimiser.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from structkit._version import __version__
-from structkit.errors import CheckpointError, StructkitError
+from structkit.errors import CheckpointError, OutputError, StructkitError
 from structkit.media.files import remove_leftovers
 from structkit.media.pictures import write_picture
 from structkit.media.tensors import from_tensor
@@ -57,7 +57,8 @@ def train(
     files, training.processes = Files(Path(output)), processes
     run = json.loads(json.dumps({**run, "kind": training.model_class.kind, "seed": seed, "structkit": __version__}))
     finished, resumable = files.find(run, overwrite)
-    processes.wait()  # all have looked before the first one writes
+    if not processes.same(2 * finished + resumable):
+        raise OutputError(f"{files.output}: the processes find different files beside it; name an output on a file system that all share")
     if finished:
         if processes.first:
             files.clear()
@@ -124,6 +125,7 @@ class _Loop:
                 draw.seed_networks()
                 self.training.begin(self.place.stage, draw)
             if not self._stage(self.training.stages[self.place.stage]):
+                self.tally.agree(self.processes)
                 self._save()
                 self._finish(complete=False)
                 return None

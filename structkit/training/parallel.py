@@ -15,6 +15,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn
 from torch import Tensor
 
 from structkit.errors import DeviceError, OptionError, StructkitError
@@ -67,6 +68,10 @@ class Processes:
         with self._together():
             dist.all_reduce(largest, dist.ReduceOp.MAX)
         return int(largest)
+
+    def same(self, number: int) -> bool:
+        """Whether all processes bring the same number; the same answer in each."""
+        return self.most(number) == -self.most(-number)
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import torch
@@ -24,16 +23,22 @@ class Tally:
             for name, value in zip(losses, row.split(1), strict=True):
                 self._values.setdefault(name, []).append(value)
 
+    def agree(self, processes: Processes) -> None:
+        """Replace each value by its mean over the processes."""
+        values = self.state()
+        if values and processes.size > 1:
+            flat = processes.mean(torch.cat(list(values.values())))
+            self.restore(dict(zip(values, flat.split([len(v) for v in values.values()]), strict=True)))
+
     def means(self, processes: Processes) -> dict[str, float]:
         """The mean of each loss over its steps and over the processes, by sorted names; forgets the values."""
+        self.agree(processes)
         values, self._values = self.state(), {}
-        if not values:
-            return {}
-        flat = processes.mean(torch.cat(list(values.values()))).tolist()
+        flat = torch.cat(list(values.values())).tolist() if values else []
         means = {}
         for name, tensor in values.items():
-            mine, flat = flat[: len(tensor)], flat[len(tensor) :]
-            means[name] = sum(mine) / len(mine) if all(map(math.isfinite, mine)) else math.nan
+            steps, flat = flat[: len(tensor)], flat[len(tensor) :]
+            means[name] = sum(steps) / len(steps)
         return means
 
     def state(self) -> dict[str, Tensor]:

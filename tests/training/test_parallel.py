@@ -1,0 +1,161 @@
+"""The laws of several processes: they do what one does, and none waits for one that is gone."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from structkit.errors import DeviceError, OptionError
+from structkit.training.loop import train
+from structkit.training.parallel import ALONE, Processes, joined
+
+from .programs import TOY, python
+from .toy import RUN, Toy, ToyTraining
+
+
+def assert_as_alone(folder, alone):
+    """What several processes left is what one leaves with the whole batch, up to rounding."""
+    model, lines = alone
+    together = Toy.load(folder / "m.safetensors").tensors()
+    for name, tensor in model.tensors().items():
+        torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=1e-5)
+    for one, other in zip(lines, (folder / "m.log.jsonl").read_text().splitlines(), strict=True):
+        for name, value in json.loads(one).items():
+            found = json.loads(other)[name]
+            assert math.isclose(found, value, rel_tol=1e-3) if isinstance(value, float) else found == value
+    assert sorted(path.name for path in folder.iterdir()) == ["m.log.jsonl", "m.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A toy and its log, trained by one process with the whole batch."""
+    folder = tmp_path_factory.mktemp("alone")
+    model = train(ToyTraining(dropout=0), folder / "m.safetensors", seed=5, run=RUN)
+    return model, (folder / "m.log.jsonl").read_text().splitlines()
+
+
+PROGRAM = """
+import os, signal, sys
+from toy import Mortal, ToyTraining, forked, trained
+
+class Interrupted(ToyTraining):
+    def step(self, draw):
+        if (draw.stage, draw.step, self.processes.rank) == (1, 5, 1):
+            signal.raise_signal(signal.SIGINT)
+        return super().step(draw)
+
+class Failing(ToyTraining):
+    def step(self, draw):
+        if draw.step == 15:
+            raise ValueError("no luck")
+        return super().step(draw)
+
+def both(case, ours, theirs, output="m.safetensors"):
+    os.makedirs(case, exist_ok=True)
+    outputs = [f"{case}/{output.format(rank=rank)}" for rank in (0, 1)]
+    print(case, *forked(lambda: trained(outputs[0], ours), lambda: trained(outputs[1], theirs)), *sorted(os.listdir(case)), flush=True)
+
+os.chdir(sys.argv[1])
+calm, short = ToyTraining(dropout=0), ToyTraining((10,), dropout=0)
+both("interrupted", Interrupted(dropout=0), Interrupted(dropout=0))
+both("interrupted", calm, calm)
+both("killed", calm, Mortal(15))
+both("failed", calm, Failing())
+both("apart", short, short, "{rank}.safetensors")
+both("apart", short, short, "{rank}.safetensors")
+"""
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What pairs of processes did, case by case: their exit codes and files; the messages on their errors; and where."""
+    folder = tmp_path_factory.mktemp("together")
+    ended = python("-c", PROGRAM, str(folder))
+    cases = [line.split() for line in ended.stdout.splitlines()]
+    assert len(cases) == 6, ended.stderr
+    return folder, cases, ended.stderr.splitlines()
+
+
+def test_two_processes_do_what_one_does(alone, together):
+    """One of them got a signal: both stopped, and went on when they were started again."""
+    folder, cases, told = together
+    beside = ["m.log.jsonl", "m.preview.png", "m.resume.safetensors", "m.safetensors"]
+    assert cases[0] == ["interrupted", "1", "1", *beside]
+    assert {"0: KeyboardInterrupt: ", "1: KeyboardInterrupt: "} <= set(told)
+    assert cases[1] == ["interrupted", "0", "0", "m.log.jsonl", "m.safetensors"]
+    assert_as_alone(folder / "interrupted", alone)
+
+
+def test_nobody_waits_for_a_process_that_is_gone(together):
+    """It was killed, or it failed; the other says so and ends, with a state to go on from."""
+    _, cases, told = together
+    beside = ["m.log.jsonl", "m.preview.png", "m.resume.safetensors"]
+    assert cases[2] == ["killed", "1", "-9", *beside]
+    assert cases[3] == ["failed", "1", "1", *beside]
+    ended = [line for line in told if line.startswith("0: StructkitError: process 0 of 2: another process of this training ended early (")]
+    assert len(ended) == 2 and all(
+        line.endswith("); its own message says why; the same command goes on from the last state") for line in ended
+    )
+    assert "1: ValueError: no luck" in told
+
+
+def test_all_must_see_the_same_files(together):
+    _, cases, told = together
+    assert [case[:3] for case in cases[4:]] == [["apart", "0", "0"], ["apart", "1", "1"]]
+    fact = "the processes find different files beside it; name an output on a file system that all share"
+    assert {f"{rank}: OutputError: apart/{rank}.safetensors: {fact}" for rank in (0, 1)} <= set(told)
+
+
+@pytest.mark.slow
+def test_under_torchrun(alone, tmp_path):
+    ended = python("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(TOY), str(tmp_path / "m.safetensors"))
+    assert ended.returncode == 0, ended.stderr
+    assert_as_alone(tmp_path, alone)
+
+
+def test_the_shares_are_the_batch():
+    batch = torch.arange(12).reshape(6, 2)
+    for size in (1, 2, 3, 6):
+        assert torch.cat([Processes(rank, size).share(batch) for rank in range(size)]).equal(batch)
+    with pytest.raises(OptionError) as caught:
+        Processes(0, 4).share(batch)
+    assert str(caught.value) == "a batch of 6 cannot be shared evenly by 4 processes; choose a multiple of 4"
+
+
+def test_alone_nothing_happens():
+    parameter = torch.nn.Parameter(torch.ones(2))
+    parameter.grad = gradient = torch.ones(2)
+    ALONE.mean_gradients([parameter, torch.nn.Parameter(torch.ones(1))])
+    assert parameter.grad is gradient and gradient.equal(torch.ones(2))
+    assert ALONE.mean(gradient) is gradient and ALONE.most(3) == 3 and ALONE.same(3) and ALONE.first
+    ALONE.wait()
+
+
+def test_without_torchrun_there_is_one_process(monkeypatch):
+    for variables in ({}, {"WORLD_SIZE": "2"}, {"RANK": "0", "WORLD_SIZE": "1"}):
+        with monkeypatch.context() as patch:
+            for name in ("RANK", "WORLD_SIZE"):
+                patch.delenv(name, raising=False)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            with joined("cpu") as (processes, device):
+                assert (processes, device) == (ALONE, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("cuda:0", "--device cuda:0: several processes cannot share it; say --device cuda, of which each takes its own, or cpu"),
+        ("cuda", "--device cuda: process 1 finds 1 here; start no more processes than devices"),
+    ],
+)
+def test_every_process_needs_its_own_device(monkeypatch, device, message):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for name, value in {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(DeviceError) as caught, joined(device):
+        pass
+    assert str(caught.value) == message

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import BinaryIO, Self
 
@@ -43,8 +43,8 @@ class Frame:
     """One frame.
 
     pixels: (H, W, 3) uint8 RGB over the full range, upright and with square pixels.  time: when it is shown, s, from the start of the
-    presentation.  duration: for how long, s, as far as the container says; only the last frame's has no other source, so
-    `dataclasses.replace(frame, pixels=...)` is the way to paint on a frame.
+    presentation.  duration: for how long, s; None for the last one where the container does not say.  Nothing but this field tells how
+    long the last frame is shown, so `dataclasses.replace(frame, pixels=...)` is the way to paint on a frame.
     """
 
     pixels: np.ndarray
@@ -81,6 +81,8 @@ class VideoReader:
             self.duration = self._length(container, stream)
             self.rate: Fraction | None = stream.average_rate or stream.guessed_rate or None
             self._origin = self._start(container)
+            stated = stream.duration and (stream.start_time or 0) + stream.duration
+            self._end = stated * self.time_base - self._origin if stated else None  # of the last frame, s
             self._describe(container, stream, next(decoded))
 
     def __enter__(self) -> Self:
@@ -101,16 +103,18 @@ class VideoReader:
         return self._origin
 
     def __iter__(self) -> Iterator[Frame]:
-        scaler, last = yuv.Scaler(), None
+        """A frame is handed out when the next one has told its duration."""
+        scaler, waiting = yuv.Scaler(), None
         with self.demuxer() as container:
             for number, frame in enumerate(self._decoded(container)):
                 if (frame.width, frame.height) != self._coded:
                     self._note("the frame size changes on the way: all frames are scaled to the first's")
-                time = self._time(frame, last, number)
-                pixels = self._turn(yuv.to_rgb(scaler, frame, *self._stored))
-                ticks = getattr(frame, "duration", 0)  # not in PyAV 14.0
-                yield Frame(pixels, time, ticks * self.time_base if ticks else None)
-                last = time
+                time = self._time(frame, waiting and waiting.time, number)
+                if waiting:
+                    yield replace(waiting, duration=time - waiting.time)
+                waiting = Frame(self._turn(yuv.to_rgb(scaler, frame, *self._stored)), time)
+            left = self._end - waiting.time if self._end is not None else 0
+            yield replace(waiting, duration=left) if left > 0 else waiting
 
     @contextmanager
     def demuxer(self) -> Iterator[av.container.InputContainer]:

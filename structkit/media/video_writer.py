@@ -29,7 +29,8 @@ TICKS = 90_000, 1_000_000  # a second, at least and at most
 MILLISECONDS = ("matroska", "webm")  # count in them, whatever the times are
 MOST_SIDE = 16384  # px, of both encoders
 
-# Frames are never reordered, so that each frame's duration in the file is its own, the last one's too.
+# Frames are never reordered: MP4 counts durations in the order of decoding, and only without B-frames are they those of the frames, the
+# last one's too, where the rate varies.  It costs bytes: 12 and 92 % on two clips of 640 x 360.
 ENCODERS = {
     "libx264": {"preset": "medium", "bf": "0"},
     "libvpx-vp9": {"deadline": "good", "cpu-used": "3", "tile-columns": "2"},

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -75,13 +76,19 @@ def test_times_of_the_input_come_back_whatever_they_are(film, tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", EXACT)
-def test_the_last_frame_keeps_its_duration(tmp_path, frames, suffix):
-    last = replace(frames[-1], duration=Fraction(3, 4))
-    write(tmp_path / f"a{suffix}", [*frames[:-1], last])
+@pytest.mark.parametrize("times", [[Fraction(i, 25) for i in range(8)], [0, 5, *(5 + Fraction(i, 50) for i in range(1, 7))]])
+def test_every_frame_keeps_its_duration(tmp_path, frames, suffix, times):
+    made = at(frames, times)
+    made[-1] = replace(made[-1], duration=Fraction(3, 4))
+    write(tmp_path / f"a{suffix}", made)
     video = VideoReader(tmp_path / f"a{suffix}")
-    assert video.duration == last.time + last.duration and list(video)[-1].duration in (last.duration, None)
-    write(tmp_path / f"b{suffix}", frames)  # unknown: as long as the one before
-    assert VideoReader(tmp_path / f"b{suffix}").duration == last.time + Fraction(1, 25)
+    assert [f.duration for f in video] == [*(b - a for a, b in pairwise(times)), Fraction(3, 4)]
+    assert video.duration == times[-1] + Fraction(3, 4)
+
+
+def test_a_last_frame_of_unknown_duration_is_as_long_as_the_one_before(tmp_path, frames):
+    write(tmp_path / "a.mp4", at(frames, [0, 1, 2, 5, 7]))
+    assert VideoReader(tmp_path / "a.mp4").duration == 9
 
 
 def test_frames_before_zero_are_moved_to_zero(tmp_path, frames):

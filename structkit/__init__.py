@@ -6,6 +6,11 @@ of the verb's configuration in `structkit.configs`, with the same names, default
 >>> import structkit
 >>> [result] = structkit.analogy("house.png", "cake.png", strength=0.7)
 >>> structkit.write_picture(result, "house-of-cake.png")
+
+What is trained is a checkpoint: a `train_` function writes it, `load` reads it, and the verb takes it as its `model`.
+
+>>> pair = structkit.train_analogy("house.png", "cake.png", "pair.safetensors", minutes=20)
+>>> results = structkit.analogy(model=pair, samples=4)
 """
 
 from __future__ import annotations
@@ -17,13 +22,16 @@ from typing import TYPE_CHECKING, Any
 from structkit._version import __version__
 
 if TYPE_CHECKING:
+    from structkit.engines.pair import PairAnalogy
     from structkit.media.pictures import Picture
+    from structkit.training.model import Model
+    from structkit.training.stages import Event
 
     PictureLike = Picture | str | Path
     Size = tuple[int, int]
     Progress = Callable[[float, str], None]
 
-__all__ = ["__version__", "analogy", "read_picture", "refine", "retarget", "sample", "write_picture"]
+__all__ = ["__version__", "analogy", "load", "read_picture", "refine", "retarget", "sample", "train_analogy", "write_picture"]
 
 
 def __getattr__(name: str) -> Any:
@@ -35,9 +43,11 @@ def __getattr__(name: str) -> Any:
 
 
 def analogy(
-    source: PictureLike,
-    target: PictureLike,
+    source: PictureLike | None = None,
+    target: PictureLike | None = None,
     *,
+    model: PairAnalogy | None = None,
+    swapped: bool = False,
     size: Size | None = None,
     samples: int = 1,
     seed: int = 0,
@@ -52,11 +62,68 @@ def analogy(
     progress: called with the share done, 0 .. 1, and what is being made.  options: fields of `configs.AnalogyConfig`.
     The source's alpha is carried over; transparent parts of the target are not used.  No metadata is kept: the result is a new picture.
     Method: GPNN (Granot et al., CVPR 2022) with aligned statistics and guidance, see `structkit.engines.patch`.
+
+    model: of `train_analogy` or `load`; it moves to `device`.  Then options are the fields of `configs.PairResultConfig`, and the pictures
+    may be left out: the pair has its own, as large as it was trained on.  A source that it was not trained on is injected.  A target gives
+    the patches of refine="patches", which alone leaves the choice of a size; without, results are as large as the model makes them.
+    swapped: the pair's other direction, the structure of its target with the look of its source.
+    Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair`.
     Raises InputError, OptionError, DeviceError.
     """
-    from structkit import pictures
+    if model is not None:
+        from structkit import pairs
 
+        given = [None if picture is None else pairs.given(picture) for picture in (source, target)]
+        running = pairs.Running(seed, device, dtype, progress)
+        return pairs.analogy(model, *given, size=size, samples=samples, swapped=swapped, running=running, options=options)
+    from structkit import pictures
+    from structkit.errors import OptionError
+
+    if source is None or target is None:
+        raise OptionError("without a model an analogy needs a source and a target")
+    if swapped:
+        raise OptionError("swapped turns a trained pair round: without a model, exchange source and target")
     return pictures.analogy(source, target, size, samples, pictures.Running(seed, device, dtype, progress), options)
+
+
+def train_analogy(
+    source: PictureLike,
+    target: PictureLike,
+    output: str | Path,
+    *,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    overwrite: bool = False,
+    report: Callable[[Event], None] = lambda event: None,
+    tell: Callable[[str], None] = lambda note: None,
+    **options: Any,
+) -> PairAnalogy:
+    """Train a pair: two pictures between which analogies can then be drawn, in both directions, with `analogy(model=...)`.
+
+    Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair`.
+    output: the checkpoint, .safetensors.  Called again after it was stopped anywhere, with the same arguments, it goes on, and ends in the
+    same bytes on a CPU (unless a stage ran out of its `minutes`); what it has finished before is returned as it is.
+    minutes: how long it may take, at most: steps, and if need be the size, are chosen so that it ends in time.  None: all steps.
+    dtype: of the networks' arithmetic, float32 or bfloat16; auto: bfloat16 where the device computes in it.
+    overwrite: whether another training's output may be replaced.
+    report: called every few steps with the place, the losses and the rate.  tell: called with what should be said once, such as the plan.
+    options: fields of `configs.PairConfig`.  Transparent parts of a picture are trained on as its mean colour.
+    Under torchrun the processes share each step.
+    Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not finite.
+    """
+    from structkit import pairs
+
+    how = {"seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite, "report": report, "tell": tell}
+    return pairs.train(pairs.given(source), pairs.given(target), output, minutes=minutes, options=options, **how)
+
+
+def load(path: str | Path, device: str = "auto") -> Model:
+    """The model of a checkpoint, whatever its kind (`structkit info` says it), on `device`.  Raises CheckpointError, DeviceError."""
+    from structkit import kinds
+
+    return kinds.load(path, device)
 
 
 def sample(

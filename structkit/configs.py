@@ -172,3 +172,21 @@ class PairConfig(Config):
         default = {"generator_rate": 5e-4, "critic_rate": 1e-4, "target_weight": 1.0, "cycle": 10.0, "abroad": 0.0}
         values = default | PAIR_PRESETS[self.preset] | PAIR_MODES[self.mode]
         return dataclasses.replace(self, **{name: value for name, value in values.items() if getattr(self, name) is None})
+
+
+@dataclass(frozen=True)
+class PairResultConfig(Config):
+    """How results are drawn from a trained pair."""
+
+    inject: int | None = option(
+        None,
+        "level at which the picture itself takes the place of what was made from noise: 0, the coarsest, is the freest; else from noise "
+        "alone, but for a source that was not trained on",
+        low=0,
+        high=64,
+    )
+    refine: str = option(
+        "none",
+        "repaint the result: with the target's own patches, which gives any --size, or by the target's chain of generators",
+        choices=("none", "patches", "chain"),
+    )

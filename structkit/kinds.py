@@ -1,0 +1,65 @@
+"""The kinds of checkpoints: what each is, which verbs it serves, and where its model is defined.  Free of torch."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from structkit._version import __version__
+from structkit.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from structkit.training.model import Model
+
+RESUME = "resume"  # the kind of the state that an unfinished training keeps (`structkit.training.files`)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of checkpoint.  verbs: of the command line, those that use it."""
+
+    words: str
+    verbs: tuple[str, ...]
+    made_by: str  # command
+    module: str
+    name: str  # of the class in the module
+
+
+KINDS = {
+    "pair-analogy": Kind(
+        "structural analogy between two pictures", ("analogy",), "structkit train analogy", "structkit.engines.pair", "PairAnalogy"
+    ),
+}
+
+
+def kind_of(path: str | Path, card: dict[str, Any], verb: str | None = None) -> Kind:
+    """What the card of a checkpoint says that it is.
+
+    verb: the one that wants to use it, if any.  Raises CheckpointError for a kind that this version does not know, or that does not serve
+    the verb.
+    """
+    kind = KINDS.get(card["kind"])
+    if kind is None and card["kind"] == RESUME:
+        raise CheckpointError(
+            f"{path}: the state of an unfinished training, not a model; give the command of that training again: it goes on"
+        )
+    if kind is None:
+        raise CheckpointError(
+            f"{path}: a checkpoint of kind {card['kind']!r}, written by structkit {card.get('structkit')}; "
+            f"this structkit {__version__} knows {', '.join(KINDS)}; update structkit"
+        )
+    if verb is not None and verb not in kind.verbs:
+        makers = ", ".join(k.made_by for k in KINDS.values() if verb in k.verbs)
+        raise CheckpointError(f"{path}: {kind.words}, which serves {', '.join(kind.verbs)} and not {verb}; make one with {makers}")
+    return kind
+
+
+def load(path: str | Path, device: str = "auto", verb: str | None = None) -> Model:
+    """See `structkit.load`."""
+    from structkit import checkpoint
+    from structkit.device import resolve
+
+    kind = kind_of(path, checkpoint.read_card(path), verb)
+    return getattr(importlib.import_module(kind.module), kind.name).load(path, resolve(device))

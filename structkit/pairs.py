@@ -1,0 +1,237 @@
+"""Trained pairs: pictures in, the training or the drawing of `structkit.engines.pair`, a checkpoint or pictures out."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from structkit.configs import PairConfig, PairResultConfig, RefineConfig
+from structkit.data.levels import level_sides
+from structkit.device import resolve
+from structkit.engines import patch
+from structkit.engines.pair import A, B, PairAnalogy
+from structkit.engines.pair_training import CHUNK, PairTraining
+from structkit.errors import CheckpointError, DeviceError, OptionError
+from structkit.media.files import sha256_file
+from structkit.media.pictures import Picture, read_picture
+from structkit.media.tensors import from_tensor, to_tensor
+from structkit.pictures import Running, Size, _alpha, _config, _count, _enlarged, _notes, _size, _usable
+from structkit.training import loop
+from structkit.training.parallel import joined
+from structkit.training.planned import Plan, Planned
+from structkit.training.stages import Event, Training
+
+LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
+ABROAD = 2  # levels below the finest at which a picture that was not trained on is injected (the authors' videos: level 8 of 10)
+CHAIN = 0.4  # where the target's chain starts to repaint a result, as a share of the finest level (the authors' example: level 4 of 10)
+NATIVE = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: where bfloat16 is not emulated
+ROLES = {A: "source", B: "target"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """A picture of a pair.  sha256: of its file's bytes; of what never was a file, of its pixels."""
+
+    picture: Picture
+    sha256: str
+
+
+def given(what: Given | Picture | str | Path) -> Given:
+    """Read it, if it is a path.  Raises InputError."""
+    if isinstance(what, Given):
+        return what
+    if not isinstance(what, Picture):
+        return Given(read_picture(what), sha256_file(what))
+    digest = hashlib.sha256(repr([None if a is None else (a.shape, a.dtype.name) for a in (what.pixels, what.alpha)]).encode())
+    for array in (what.pixels, what.alpha):
+        digest.update(b"" if array is None else array.tobytes())
+    return Given(what, digest.hexdigest())
+
+
+def train(
+    source: Given,
+    target: Given,
+    output: str | Path,
+    *,
+    minutes: float | None,
+    seed: int,
+    device: str,
+    dtype: str,
+    overwrite: bool,
+    report: Callable[[Event], None],
+    tell: Callable[[str], None],
+    options: dict[str, Any],
+) -> PairAnalogy:
+    """See `structkit.train_analogy`."""
+    Running(seed, device, "auto", None)  # refuses a seed that cannot be
+    config = _config(PairConfig, options).filled()
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise OptionError(f"--minutes is {minutes}: it must be above 0, or left out")
+    with joined(resolve(device)) as (processes, own):
+        arithmetic = _dtype(dtype, own)
+        pictures = [_filled(picture.picture) for picture in (source, target)]
+
+        def make(size: int) -> PairTraining:
+            return PairTraining(*pictures, replace(config, size=size), device=own, dtype=arithmetic)
+
+        def say(*notes: str) -> None:
+            for note in notes if processes.first else ():
+                tell(note)
+
+        training: Training = make(config.size)
+        say(*_notes(source.picture, target.picture), *_trained_notes(training, source.picture, target.picture))
+        if minutes is not None:
+            sizes = [config.size, *(side for side in level_sides(config.size, config.coarsest)[-2:0:-1] if side >= LEAST_SIZE)]
+            told = lambda plan: say(_words(plan, config, minutes))  # noqa: E731
+            training = Planned(make, sizes, _work, seconds=60 * minutes, chunk=CHUNK, tell=told)
+        run = {
+            "config": asdict(config),
+            "inputs": {"source": source.sha256, "target": target.sha256},
+            "minutes": minutes,  # what was asked for; the plan that came of it, which depends on the machine, is in the state
+            "dtype": str(arithmetic).removeprefix("torch."),
+            "processes": processes.size,
+        }
+        with _enough_memory(own):
+            loop.train(training, output, seed=seed, run=run, report=report, processes=processes, overwrite=overwrite)
+        return PairAnalogy.load(output, own)  # in float32, so that what is drawn now is what will be drawn from the file
+
+
+def analogy(
+    model: PairAnalogy,
+    source: Given | None,
+    target: Given | None,
+    *,
+    size: Size | None,
+    samples: int,
+    swapped: bool,
+    running: Running,
+    options: dict[str, Any],
+) -> list[Picture]:
+    """See `structkit.analogy`, with a model."""
+    config = _config(PairResultConfig, options)
+    if model.finest < 0:
+        raise CheckpointError("the pair has no trained level; train it again")
+    model.to(resolve(running.device))
+    (structure, domain), (look, other) = ((target, B), (source, A)) if swapped else ((source, A), (target, B))
+    inject = _inject(model, config.inject, structure, ROLES[domain])
+    notes = _notes(*(g.picture for g in (structure, look) if g))
+    if model.card.get("complete") is False:
+        notes += (f"the training of the pair is not finished: {model.finest + 1} of {len(model.shapes)} levels",)
+    if structure and inject is not None:
+        model = _reshaped(model, structure.picture)
+    shown = structure.picture if structure else _own(model, domain)
+    patches = look.picture if look else _own(model, other)
+    height, width = model.shapes[model.finest]
+    if size is not None and config.refine != "patches":
+        raise OptionError(f"--size needs --refine patches: without, this pair makes {width} x {height} px")
+    if config.refine == "patches":
+        width, height = _size(shown, size, None) if size else (width, height)
+        notes += _enlarged(patches, (width, height))
+
+    def make(images: Tensor, patches: Tensor, usable: Tensor, *, generator: torch.Generator, **how: Any) -> Tensor:
+        if inject is None:
+            made = model.analogy(1, generator)[1].chunk(2, 1)[other]
+        else:
+            made = model.translated(images, inject, model.noise(1, generator, domains=1), domain)
+        if config.refine == "chain":
+            made = model.refined(made, round(CHAIN * model.finest), model.noise(1, generator, domains=1), other)
+        if config.refine == "patches":
+            made = patch.refine(made, patches, RefineConfig(), size=(height, width), usable=usable, generator=generator, **how)
+        return made
+
+    tensors = _filled(shown), to_tensor(patches), _usable(patches)
+    drawn = [running.draw(make, *tensors, number=i, of=samples) for i in range(_count("samples", samples))]
+    alpha = _alpha(structure.picture, (height, width)) if structure else None
+    name = f"analogy of {shown.name} and {patches.name}"
+    return [from_tensor(result, alpha=alpha, name=name, notes=notes) for result in drawn]
+
+
+def _dtype(name: str, device: str) -> torch.dtype:
+    """Of the networks' arithmetic.  auto: bfloat16 where the device computes in it (twice as fast), else float32."""
+    if name not in ("auto", "float32", "bfloat16"):
+        raise OptionError(f"--dtype is {name!r}: choose auto, float32 or bfloat16")
+    if name == "auto":
+        on_cuda = torch.device(device).type == "cuda"
+        native = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else any(_has(test) for test in NATIVE)
+        name = "bfloat16" if native else "float32"
+    return getattr(torch, name)
+
+
+def _has(test: str) -> bool:
+    """One of PyTorch's tests of the processor; False in a version that lacks it."""
+    return bool(getattr(torch.cpu, test, lambda: False)())
+
+
+def _filled(picture: Picture) -> Tensor:
+    """(1, 3, H, W): its colours, and the mean of what is seen where nothing is seen: hidden colours never show."""
+    colours, alpha = to_tensor(picture), _usable(picture)
+    mean = (colours * alpha).sum((2, 3), keepdim=True) / alpha.sum()
+    return mean + alpha * (colours - mean)
+
+
+def _trained_notes(training: PairTraining, *pictures: Picture) -> Iterator[str]:
+    for picture in pictures:
+        if picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1:
+            yield f"{picture.name}: what is transparent is trained on as its mean colour"
+        yield from _enlarged(picture, training.shapes[-1][::-1])
+
+
+def _work(training: PairTraining) -> list[float]:
+    """Of a step at each level: multiplications of a generator."""
+    stacks = [training.net.stack(level) for level in range(len(training.shapes))]
+    weights = [3 * s.width + (s.layers - 2) * s.width**2 + s.width * s.outputs for s in stacks]
+    return [height * width * count for (height, width), count in zip(training.shapes, weights, strict=True)]
+
+
+def _words(plan: Plan, config: PairConfig, minutes: float) -> str:
+    """What the plan is, in one line."""
+    steps = [stage.steps for stage in plan.stages]
+    if min(steps) == config.steps and plan.size == config.size:
+        spare = "" if plan.seconds > 30 * minutes else "; --steps could be more, or --size larger"
+        return f"--minutes {minutes:g}: all {config.steps} steps at each level take about {plan.seconds / 60:.2g}{spare}"
+    fact = f"{' '.join(map(str, steps))} steps at the levels up to {plan.size} px"
+    if plan.size == config.size:
+        return f"--minutes {minutes:g}: {fact}"
+    return f"--minutes {minutes:g}: {fact}, not {config.size}, which needs about {math.ceil(plan.needed / 60)}"
+
+
+@contextmanager
+def _enough_memory(device: str) -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise DeviceError(f"{device} ran out of memory: use a smaller --size, --width or --batch, or --device cpu") from error
+
+
+def _inject(model: PairAnalogy, level: int | None, structure: Given | None, role: str) -> int | None:
+    """The level at which the picture is injected; None: nothing is."""
+    if level is not None and level > model.finest:
+        raise OptionError(f"--inject is {level}: this pair has the levels 0 to {model.finest}")
+    trained = model.card.get("run", {}).get("inputs", {}).get(role)
+    if level is None and structure and structure.sha256 != trained:
+        return max(0, model.finest - ABROAD)
+    return level
+
+
+def _reshaped(model: PairAnalogy, picture: Picture) -> PairAnalogy:
+    """The same networks for the shape of another picture: they are convolutions, and work in any."""
+    other, aspect = copy.copy(model), picture.width / picture.height
+    sides = [math.sqrt(height * width) for height, width in model.shapes]
+    other.shapes = [(max(1, round(side / math.sqrt(aspect))), max(1, round(side * math.sqrt(aspect)))) for side in sides]
+    return other
+
+
+def _own(model: PairAnalogy, domain: int) -> Picture:
+    """A picture of the pair, as large as it was trained on."""
+    return from_tensor(model.reals.chunk(2, 1)[domain], name=f"the pair's {ROLES[domain]}")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -108,19 +109,25 @@ class Log:
     def line(self, stage: str, step: int, losses: Mapping[str, float]) -> None:
         """Append one line.  Raises OutputError."""
         text = json.dumps({"stage": stage, "step": step, **{name: float(f"{loss:.6g}") for name, loss in losses.items()}})
-        try:
+        with self._errors():
             self._stream.write(text.encode() + b"\n")
             self._stream.flush()
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({one_line(error)}); free some space") from error
 
     def synced(self) -> int:
-        """Wait until all lines are on the disk; returns their bytes.  A state that speaks of them may be written now."""
-        os.fsync(self._stream.fileno())
+        """Wait until all lines are on the disk, before a state speaks of them; returns their bytes.  Raises OutputError."""
+        with self._errors():
+            os.fsync(self._stream.fileno())
         return self._stream.tell()
 
     def close(self) -> None:
         self._stream.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be written ({one_line(error)}); free some space") from error
 
 
 def _difference(theirs: Any, ours: Mapping[str, Any]) -> str:

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from structkit._version import __version__
-from structkit.errors import CheckpointError, OutputError, StructkitError
+from structkit.errors import CheckpointError, DeviceError, OutputError, StructkitError
 from structkit.media.files import remove_leftovers
 from structkit.media.pictures import write_picture
 from structkit.media.tensors import from_tensor
@@ -52,7 +54,7 @@ def train(
     overwrite: replace an output, or an unfinished training, of another run.
     Ctrl-C and SIGTERM: the state and the model so far, its card saying `complete: false`, are saved before they take effect.
     Raises OutputError (what is there is of another run, or nothing can be written), StructkitError (losses or weights are not finite: the
-    last good state stays), and what the training raises.
+    last good state stays), DeviceError (out of memory), and what the training raises.
     """
     files, training.processes = Files(Path(output)), processes
     run = json.loads(json.dumps({**run, "kind": training.model_class.kind, "seed": seed, "structkit": __version__}))
@@ -68,6 +70,8 @@ def train(
         try:
             loop.start(resumable)
             model = loop.work()
+        except torch.OutOfMemoryError as error:
+            raise loop.out_of_memory() from error
         finally:
             loop.close()
     if model is None:  # the signal came to another process, or its handler let this one go on
@@ -202,6 +206,10 @@ class _Loop:
 
     def _draw(self) -> Draw:
         return Draw(self.seed, self.place.stage, self.place.step, self.training.device)
+
+    def out_of_memory(self) -> DeviceError:
+        fact = f"{self.training.device} ran out of memory at {self._where(self.place)}"
+        return DeviceError(f"{self.files.output}: {fact}; {self.kept}; train something smaller, or on another device")
 
     def _remember(self) -> None:
         self.kept = f"{self._where(self.place)} is kept in {self.files.state.name}"

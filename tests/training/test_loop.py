@@ -6,65 +6,19 @@ import json
 import os
 import re
 import signal
-import threading
 from pathlib import Path
 
 import pytest
 import torch
 
 from structkit import checkpoint
-from structkit.errors import CheckpointError, OutputError, StructkitError
+from structkit.errors import StructkitError
 from structkit.media.pictures import read_picture
 from structkit.training import loop
-from structkit.training.loop import train
 
+from .conftest import LOG, OUT, PREVIEW, STATE, TOTAL, Stop, Watched, left, raiser, run
 from .programs import python
 from .toy import RUN, STEPS, Toy, ToyTraining
-
-OUT, STATE, LOG, PREVIEW = "m.safetensors", "m.resume.safetensors", "m.log.jsonl", "m.preview.png"
-TOTAL = sum(STEPS)
-
-
-class Stop(Exception):
-    """Stands for a death."""
-
-
-class Watched(ToyTraining):
-    """It calls `then` after the updates whose numbers are given, counted over the stages."""
-
-    def __init__(self, at=(), then=lambda: None, **options):
-        super().__init__(**options)
-        self.at, self.then, self.updates = at, then, 0
-
-    def step(self, draw):
-        losses = super().step(draw)
-        self.updates += 1
-        if draw.stage * STEPS[0] + draw.step in self.at:
-            self.then()
-        return losses
-
-
-def run(folder, training=None, **options):
-    return train(training or ToyTraining(), folder / OUT, **{"seed": 5, "run": RUN, "save_every": 0, **options})
-
-
-def left(folder):
-    """What is in a folder, byte for byte."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def raiser(error):
-    def fail(*_, **__):
-        raise error
-
-    return fail
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed")
-    run(folder)
-    return left(folder)
 
 
 def test_what_a_training_leaves(undisturbed, tmp_path):
@@ -177,133 +131,6 @@ def test_a_log_that_was_removed_goes_on(tmp_path):
     (tmp_path / LOG).unlink()
     run(tmp_path)
     assert [json.loads(line)["step"] for line in (tmp_path / LOG).read_bytes().splitlines()] == [20, 23, 10, 20]
-
-
-@pytest.mark.parametrize("update", [1, 10, 17, 23, 30, TOTAL])
-def test_ctrl_c_keeps_the_model_so_far_and_the_same_command_goes_on(undisturbed, tmp_path, update):
-    events = []
-    training = Watched((update,), lambda: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, training, report=events.append)
-    assert training.updates == update  # the update was brought to its end
-    assert checkpoint.read_card(tmp_path / OUT)["complete"] is False
-    assert len(Toy.load(tmp_path / OUT).parts) == 1 + (update > STEPS[0])
-    again = Watched()
-    run(tmp_path, again)
-    assert again.updates == TOTAL - update
-    assert left(tmp_path) == undisturbed
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_sigterm_takes_the_effect_it_would_have_had(undisturbed, tmp_path):
-    previous = signal.signal(signal.SIGTERM, raiser(Stop))
-    try:
-        with pytest.raises(Stop):
-            run(tmp_path, Watched((12,), lambda: os.kill(os.getpid(), signal.SIGTERM)))
-        assert checkpoint.read_card(tmp_path / OUT)["complete"] is False
-        run(tmp_path)
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-    assert left(tmp_path) == undisturbed
-
-
-def test_a_second_ctrl_c_does_not_wait(tmp_path):
-    def twice():
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, Watched((12,), twice))
-    assert left(tmp_path).keys() == {STATE, LOG, PREVIEW}  # of update 10; no model was written
-
-
-def test_a_signal_that_is_ignored_stays_ignored(undisturbed, tmp_path):
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        run(tmp_path, Watched((12,), lambda: signal.raise_signal(signal.SIGINT)))
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    assert left(tmp_path) == undisturbed
-
-
-def test_outside_the_main_thread(undisturbed, tmp_path):
-    thread = threading.Thread(target=run, args=(tmp_path,))
-    thread.start()
-    thread.join()
-    assert left(tmp_path) == undisturbed
-
-
-def test_a_finished_output_is_returned_as_it_is(undisturbed, tmp_path):
-    run(tmp_path)
-    (tmp_path / STATE).write_bytes(b"killed before it was removed")
-    for overwrite in (False, True):
-        training = Watched()
-        model = run(tmp_path, training, overwrite=overwrite)
-        assert training.updates == 0 and model.card["complete"] and left(tmp_path) == undisturbed
-
-
-def test_another_run_does_not_touch_a_finished_output(undisturbed, tmp_path):
-    run(tmp_path)
-    with pytest.raises(OutputError) as caught:
-        run(tmp_path, seed=6, run={**RUN, "inputs": {"b.png": "11"}})
-    fact = "inputs.a.png is 00ff there, not set here; inputs.b.png is not set there, 11 here; seed is 5 there, 6 here"
-    assert str(caught.value) == f"{tmp_path / OUT}: exists and is of another training ({fact}); overwrite it, or name another output"
-    assert left(tmp_path) == undisturbed
-
-
-def test_another_run_does_not_touch_an_unfinished_one(undisturbed, tmp_path):
-    with pytest.raises(Stop):
-        run(tmp_path, Watched((25,), raiser(Stop)))
-    before = left(tmp_path)
-    with pytest.raises(OutputError) as caught:
-        run(tmp_path, run={"config": {"width": 8, "a": 1, "b": 2, "c": 3}})
-    fact = "config.a is not set there, 1 here; config.b is not set there, 2 here; config.c is not set there, 3 here; and 2 more"
-    way_out = f"start that one again, name another output, or overwrite (which gives up {STATE})"
-    assert str(caught.value) == f"{tmp_path / OUT}: another training of it is not finished ({fact}); {way_out}"
-    assert left(tmp_path) == before
-    run(tmp_path)
-    assert left(tmp_path) == undisturbed
-
-
-def test_overwriting(undisturbed, tmp_path):
-    """It replaces a finished output and an unfinished training of others; killed and started again, it goes on as any other."""
-    run(tmp_path, seed=6)
-    with pytest.raises(Stop):
-        run(tmp_path, Watched((25,), raiser(Stop)), seed=7, overwrite=True)
-    with pytest.raises(Stop):
-        run(tmp_path, Watched((25,), raiser(Stop)), overwrite=True)
-    assert checkpoint.read_card(tmp_path / OUT)["run"]["seed"] == 6  # until there is a better one
-    again = Watched()
-    run(tmp_path, again, overwrite=True)
-    assert again.updates == TOTAL - STEPS[0] and left(tmp_path) == undisturbed
-
-
-def test_what_is_not_ours_is_kept(undisturbed, tmp_path):
-    (tmp_path / OUT).write_bytes(b"a letter")
-    with pytest.raises(OutputError) as caught:
-        run(tmp_path)
-    assert str(caught.value) == f"{tmp_path / OUT}: exists and is no checkpoint; overwrite it, or name another output"
-    assert left(tmp_path) == {OUT: b"a letter"}
-    run(tmp_path, overwrite=True)
-    assert left(tmp_path) == undisturbed
-
-
-def test_outputs_that_cannot_be(tmp_path):
-    with pytest.raises(OutputError, match=r"none/m\.safetensors: no such folder .*none; create it first|no such folder"):
-        train(Watched((1,), raiser(Stop)), tmp_path / "none" / OUT, seed=5, run=RUN)
-    with pytest.raises(OutputError) as caught:
-        train(ToyTraining(), tmp_path, seed=5, run=RUN, overwrite=True)
-    assert str(caught.value) == f"{tmp_path}: a folder; name the file to write"
-
-
-def test_a_damaged_state_is_told(undisturbed, tmp_path):
-    with pytest.raises(Stop):
-        run(tmp_path, Watched((25,), raiser(Stop)))
-    (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match=r"m\.resume\.safetensors: truncated: .*; or remove it, and the training starts anew$"):
-        run(tmp_path)
-    run(tmp_path, overwrite=True)
-    assert left(tmp_path) == undisturbed
 
 
 @pytest.mark.parametrize("update", [5, 14, 30])

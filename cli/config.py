@@ -1,6 +1,6 @@
 """Configuration files and environment variables: read, refused by name when unknown, and printed back.
 
-A file holds options at its top, a table for each verb (`[analogy]`), or both; a verb's table beats the top.
+A file holds options at its top, a table for each verb (`[analogy]`, `[train.analogy]`), or both; a verb's table beats what stands above it.
 """
 
 from __future__ import annotations
@@ -29,14 +29,32 @@ def read_into(ctx: typer.Context, value: str | None) -> str | None:
         raise typer.BadParameter(f"{value}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{value} is not TOML: {error}") from error
-    verbs = ctx.parent.command.list_commands(ctx.parent)  # type: ignore[union-attr]
-    unknown = [name for name, table in tables.items() if isinstance(table, dict) and name not in verbs]
-    if unknown:
-        raise typer.BadParameter(f"{value} has a table [{unknown[0]}] that is no verb: the verbs are {', '.join(verbs)}")
-    own = tables.get(ctx.info_name)
-    options = {name: v for name, v in tables.items() if not isinstance(v, dict)} | (own if isinstance(own, dict) else {})
-    ctx.default_map = _checked(ctx, value, options)
+    ctx.default_map = _checked(ctx, value, _options(ctx, value, tables))
     return value
+
+
+def words(ctx: typer.Context) -> list[str]:
+    """What is typed for a command after the program's name: `analogy`, or `train` and `analogy`."""
+    return [] if ctx.parent is None else [*words(ctx.parent), str(ctx.info_name)]
+
+
+def prefix(ctx: typer.Context) -> str:
+    """Of the environment variables that set its options."""
+    return "_".join(["structkit", *words(ctx), ""]).upper()
+
+
+def _options(ctx: typer.Context, path: str, tables: dict[str, Any]) -> dict[str, Any]:
+    """Those of a file that are meant for a command: at the top, in the table of its group, and in its own."""
+    group, found = ctx.find_root().command, {}
+    for word in words(ctx):
+        verbs = group.list_commands(ctx)  # type: ignore[union-attr]
+        unknown = [name for name, table in tables.items() if isinstance(table, dict) and name not in verbs]
+        if unknown:
+            raise typer.BadParameter(f"{path} has a table [{unknown[0]}] that is no verb: the verbs are {', '.join(verbs)}")
+        found |= {name: v for name, v in tables.items() if not isinstance(v, dict)}
+        own = tables.get(word)
+        tables, group = own if isinstance(own, dict) else {}, group.get_command(ctx, word)  # type: ignore[union-attr]
+    return found | tables
 
 
 def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +63,7 @@ def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str
     for key, value in options.items():
         name = key.replace("-", "_")
         if name not in parameters:
-            raise typer.BadParameter(f"{path} sets {key!r}, which {ctx.info_name} does not have{_nearest(name, parameters)}")
+            raise typer.BadParameter(f"{path} sets {key!r}, which {' '.join(words(ctx))} does not have{_nearest(name, parameters)}")
         if not isinstance(value, str | int | float) or (isinstance(value, bool) != parameters[name].is_flag and not isinstance(value, str)):
             raise typer.BadParameter(f"{path} sets {key!r} to {json.dumps(value, default=str)}, of the wrong type")
         checked[name] = value
@@ -54,12 +72,11 @@ def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str
 
 def refuse_unknown_environment(ctx: typer.Context) -> None:
     """A misspelt STRUCTKIT_<VERB>_<OPTION> is refused: every setting changes something or is refused."""
-    prefix = f"STRUCTKIT_{ctx.info_name.upper()}_"  # type: ignore[union-attr]
     names = [p.name for p in ctx.command.params if p.param_type_name == "option"]
     for variable in sorted(os.environ):
-        name = variable.removeprefix(prefix).lower()
-        if variable.startswith(prefix) and name not in names:
-            raise typer.BadParameter(f"the environment sets {variable}, which {ctx.info_name} does not have{_nearest(name, names)}")
+        name = variable.removeprefix(prefix(ctx)).lower()
+        if variable.startswith(prefix(ctx)) and name not in names:
+            raise typer.BadParameter(f"the environment sets {variable}, which {' '.join(words(ctx))} does not have{_nearest(name, names)}")
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
@@ -71,13 +88,13 @@ def origin(ctx: Any, name: str) -> str:
     """Where a refused value came from, for the message: empty for the command line."""
     source = getattr(ctx.get_parameter_source(name), "name", "") if ctx else ""
     if source == "ENVIRONMENT":
-        return f" (from STRUCTKIT_{ctx.info_name.upper()}_{name.upper()})"
+        return f" (from {prefix(ctx)}{name.upper()})"
     return f" (from {ctx.params.get('config')})" if source == "DEFAULT_MAP" else ""
 
 
 def render(ctx: typer.Context) -> str:
     """The options of this run as TOML; those without a value are comments.  `--config` reads it back to the same options."""
-    lines = [f"[{ctx.info_name}]"]
+    lines = [f"[{'.'.join(words(ctx))}]"]
     for parameter in ctx.command.params:
         if parameter.param_type_name != "option" or parameter.name in NOT_IN_A_FILE:
             continue

@@ -34,19 +34,11 @@ def named(default: Any, help: str, metavar: str, callback: Any = None) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Running(Config):
-    """What every verb that writes pictures can be told about how to run, and where to write."""
+class Common(Config):
+    """What every verb that computes can be told about how to run."""
 
-    output: str | None = named(None, "file or folder to write (a folder's name ends in /), or - for stdout", "OUT")
-    format: str | None = option(None, "format of the result; else the one that --output names, or png", choices=FORMATS)
-    quality: int | None = option(None, "for jpeg (else 95), avif (else 90) and webp (else lossless)", low=1, high=100)
-    exists: str | None = option(
-        None, "what to do when an output is there; else error, or skip in a batch", choices=("error", "skip", "overwrite")
-    )
     seed: int = option(0, "of the random numbers: the same command with the same seed gives the same bytes", low=0, high=2**32 - 1)
     device: str = named("auto", "auto, cpu, cuda or cuda:0; one that is named must be there", "DEVICE")
-    dtype: str = option("auto", "arithmetic of the heavy steps; the search for patches computes in float32", choices=("auto", "float32"))
-    max_pixels: int | None = option(None, "largest input that is read, px; else 89 million", low=1)
     json: bool = option(False, "print one JSON record for each output, then a summary")
     quiet: bool = option(False, "no progress and no summary; errors are still told")
     config: str | None = named(None, "TOML file that sets any of these options", "FILE.toml", config.read_into)
@@ -56,6 +48,20 @@ class Running(Config):
         super().__post_init__()
         if not re.fullmatch(r"auto|cpu|cuda(:[0-9]+)?", self.device):
             raise OptionError(f"--device is {self.device!r}: choose auto, cpu, cuda or cuda:0 (or another number)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Running(Common):
+    """What every verb that writes pictures can be told about how to run, and where to write."""
+
+    output: str | None = named(None, "file or folder to write (a folder's name ends in /), or - for stdout", "OUT")
+    format: str | None = option(None, "format of the result; else the one that --output names, or png", choices=FORMATS)
+    quality: int | None = option(None, "for jpeg (else 95), avif (else 90) and webp (else lossless)", low=1, high=100)
+    exists: str | None = option(
+        None, "what to do when an output is there; else error, or skip in a batch", choices=("error", "skip", "overwrite")
+    )
+    dtype: str = option("auto", "arithmetic of the heavy steps; the search for patches computes in float32", choices=("auto", "float32"))
+    max_pixels: int | None = option(None, "largest input that is read, px; else 89 million", low=1)
 
 
 class Verb(TyperCommand):
@@ -110,8 +116,10 @@ def _fold(ctx: typer.Context, kind: type[Config], values: dict[str, Any]) -> Con
 
 def _unfold(kind: type) -> list[inspect.Parameter]:
     """One keyword parameter, annotated for Typer, for each field of a configuration."""
-    hints = get_type_hints(kind)
-    return [_parameter(field, hints[field.name], "How to run" if kind is Running else "What to make") for field in dataclasses.fields(kind)]
+    hints, fields, panel = get_type_hints(kind), list(dataclasses.fields(kind)), "What to make"
+    if issubclass(kind, Common):  # where to write comes first, then what all verbs have
+        fields, panel = sorted(fields, key=lambda field: field.name in Common.__dataclass_fields__), "How to run"
+    return [_parameter(field, hints[field.name], panel) for field in fields]
 
 
 def _parameter(field: dataclasses.Field, annotation: Any, panel: str) -> inspect.Parameter:

@@ -28,7 +28,7 @@ class FakeEngine:
         """Take the place of the Python interface."""
         for name in ("analogy", "sample", "retarget", "refine"):
             setattr(structkit, name, getattr(self, name), raising=False)
-        setitem(sys.modules, "structkit.device", types.SimpleNamespace(resolve=resolve))
+        setitem(sys.modules, "structkit.device", types.SimpleNamespace(resolve=resolve, keep_memory=lambda: None))
 
     def _blend(self, pictures: list[Picture], call: dict) -> Picture:
         self.calls.append(call)

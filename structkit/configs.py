@@ -125,9 +125,9 @@ class RefineConfig(PatchConfig):
 
 PAIR_PRESETS: dict[str, dict[str, Any]] = {
     # As published: 11 levels, 20,000 steps each; hours on a GPU, weeks on a CPU.
-    "paper": {"size": 220, "coarsest": 18, "width": 32, "widest": 128, "steps": 20_000},
+    "paper": {"size": 220, "coarsest": 18, "width": 32, "widest": 128, "steps": 20_000, "taper": 1.0},
     # For two CPU cores: minutes.
-    "fast": {"size": 128, "coarsest": 18, "width": 32, "widest": 64, "steps": 400},
+    "fast": {"size": 128, "coarsest": 18, "width": 32, "widest": 32, "steps": 800, "taper": 0.3},
 }
 PAIR_MODES: dict[str, dict[str, Any]] = {  # what the authors set for each application
     "analogy": {},
@@ -152,7 +152,8 @@ class PairConfig(Config):
     mode: str = option("analogy", "what the pair is for: sets what the authors set for it", choices=tuple(PAIR_MODES))
     size: int | None = _preset("side of the square, px, that has the area of the result", "size", low=24, high=1024)
     coarsest: int | None = _preset("side of the coarsest level, px: larger for more variety", "coarsest", low=12, high=256)
-    steps: int | None = _preset("steps of training at each level", "steps", low=1, high=10_000_000)
+    steps: int | None = _preset("steps of training at the coarsest level", "steps", low=1, high=10_000_000)
+    taper: float | None = _preset("steps at the finest level, as a share of those", "taper", low=0.001, high=1)
     width: int | None = _preset("channels of the coarsest networks; doubled every four levels", "width", low=4, high=512)
     widest: int | None = _preset("channels at most", "widest", low=4, high=512)
     layers: int = option(5, "convolutions in each network", low=2, high=12)

@@ -5,10 +5,11 @@ Sizes are decided here (what is not said is the source's, reduced to `MAX_SIDE`)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,9 @@ from structkit.errors import DeviceError, InputError, OptionError
 from structkit.kernels.pyramid import resize
 from structkit.media.pictures import Picture, read_picture
 from structkit.media.tensors import alpha_to_tensor, from_tensor, to_tensor
+
+if TYPE_CHECKING:
+    from structkit.media.video import VideoReader
 
 ENLARGED = 1.25  # from here on a target that had to be enlarged is worth a note
 
@@ -51,12 +55,19 @@ class Running:
             if self.progress:
                 self.progress((number + share) / of, note)
 
-        try:
+        with enough_memory(device):
             return make(*(t.to(device) for t in tensors), generator=generator, progress=progress).cpu()
-        except (MemoryError, RuntimeError) as error:
-            if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
-                raise
-            raise DeviceError(f"{device} ran out of memory: use a smaller --max-side or --size, or --device cpu") from error
+
+
+@contextmanager
+def enough_memory(device: str) -> Iterator[None]:
+    """Too little memory inside is a DeviceError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise DeviceError(f"{device} ran out of memory: use a smaller --max-side or --size, or --device cpu") from error
 
 
 def analogy(source: Any, target: Any, size: Size | None, samples: int, running: Running, options: dict[str, Any]) -> list[Picture]:
@@ -133,7 +144,7 @@ def _count(name: str, value: int) -> int:
     return value
 
 
-def _size(picture: Picture, size: Size | None, max_side: int | None) -> Size:
+def _size(picture: Picture | VideoReader, size: Size | None, max_side: int | None) -> Size:
     """Width and height of the result."""
     if size is None:
         scale = min(1.0, (max_side or MAX_SIDE) / max(picture.width, picture.height))
@@ -157,7 +168,7 @@ def _usable(target: Picture) -> Tensor:
     return usable
 
 
-def _notes(*pictures: Picture) -> tuple[str, ...]:
+def _notes(*pictures: Picture | VideoReader) -> tuple[str, ...]:
     return tuple(f"{p.name}: {note}" for p in pictures for note in p.notes)
 
 

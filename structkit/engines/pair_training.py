@@ -129,7 +129,8 @@ class PairTraining(Training):
             )
         self.given = source.to(device), target.to(device)
         self.weights = torch.tensor([1.0, 1.0] + ([c.abroad] if c.abroad else [])).to(self.given[0])
-        self.stages = [Stage(f"level {i}, {w} x {h} px", c.steps) for i, (h, w) in enumerate(self.shapes)]
+        tapered = [max(1, round(c.steps * c.taper ** (i / max(1, len(self.shapes) - 1)))) for i in range(len(self.shapes))]
+        self.stages = [Stage(f"level {i}, {w} x {h} px", n) for i, ((h, w), n) in enumerate(zip(self.shapes, tapered, strict=True))]
         self.net = self._untrained(0)
 
     def begin(self, stage: int, draw: Draw) -> None:

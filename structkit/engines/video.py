@@ -29,9 +29,11 @@ from structkit.configs import AnalogyConfig
 from structkit.engines.patch import analogy, coarsest_of, guide_of, plan_of
 from structkit.engines.synthesis import Progressed, Size, Synthesis
 from structkit.kernels.flow import agreement, motion, resize_flow, warp, warp_field
-from structkit.kernels.patches import patch_grid
+from structkit.kernels.nearest_patches import nearest_patches
+from structkit.kernels.patches import extract, patch_grid
 from structkit.kernels.patchmatch import upscale_field
 from structkit.kernels.pyramid import resize
+from structkit.kernels.vote import vote
 
 LAYOUT = 36  # px: short side of the level at which later frames begin
 ROUNDS, SMALL_ROUNDS = 2, 3
@@ -47,10 +49,15 @@ Grids = tuple[Sequence[int], Sequence[int]]
 
 @dataclass(frozen=True)
 class Before:
-    """What is remembered: a result, the source that it was made from, pixel by pixel, and at each level the field it is made of."""
+    """What is remembered of a frame.
+
+    result; source: the frame it was made from, pixel by pixel; meant: the source's colours when each part of the result was chosen, since
+    then moved along with it; fields: at each level the key patch that each patch of the result is made of.
+    """
 
     source: Tensor
     result: Tensor
+    meant: Tensor
     fields: dict[int, Tensor]
 
 
@@ -78,7 +85,7 @@ def analogy_frames(
         if after is None:
             generator.set_state(draw)
             first = analogy(source, target, config, size=size, usable=usable, generator=generator)
-            after = Before(source, first.clamp(-1, 1), {})
+            after = Before(source, first.clamp(-1, 1), source, {})
         before = after
         yield before.result
 
@@ -97,31 +104,46 @@ class _Later:
     def frame(self, source: Tensor, before: Before) -> Before | None:
         """The result for source (1, 3, H, W) of the result's size, or None for the first frame of another scene."""
         there, back = motion(torch.cat([source, before.source]), torch.cat([before.source, source])).split(1)
-        difference = _around((source - warp(before.source, there)).square().mean(1, keepdim=True), 5)
-        trust = agreement(there, back) * torch.exp(-difference / FOREIGN**2)
+        trust = agreement(there, back) * _likeness(source, warp(before.source, there), FOREIGN)
         if trust.mean() < CUT:
             return None
-        moved = warp(before.result, there, cubic=True).clamp(-1, 1)
-        result, fields = self._synthesised(source, moved, there, trust, before.fields)
+        moved, meant = (warp(picture, there, cubic=True).clamp(-1, 1) for picture in (before.result, before.meant))
+        layout = self.made.sizes[self.made.layout]
+        trust = trust * resize(_likeness(resize(source, layout), resize(meant, layout), FOREIGN), source.shape[-2:]).clamp(0, 1)
+        result, fields = self._synthesised(self._guide(source, before), moved, there, trust, before.fields)
         change = _around((source - before.source).abs().amax(1, keepdim=True), 7)
         still = (2 - change / STILL).clamp(0, 1)
-        return Before(torch.lerp(source, before.source, still), torch.lerp(result, before.result, still), fields)
+        meant = torch.lerp(source, meant, trust)
+        source, result, meant = (
+            torch.lerp(new, old, still) for new, old in ((source, before.source), (result, before.result), (meant, before.meant))
+        )
+        return Before(source, result, meant, fields)
+
+    def _guide(self, source: Tensor, before: Before) -> Tensor:
+        """What begins where nothing can be carried along, (1, 3, h, w): what stood before for parts of the source that look like it.
+
+        So that one thing does not become two (image analogies: Hertzmann et al., SIGGRAPH 2001).  A style's is that of its first frame.
+        """
+        if self.config.mode == "style":
+            return guide_of(source, self.made, self.config, self.generator)
+        size, patch = self.made.sizes[self.made.layout], self.plan.patch
+        now, then, shown = (resize(picture, size)[0] for picture in (source, before.meant, before.result))
+        likest = nearest_patches(extract(now, patch), extract(then, patch)).index
+        return vote(shown, likest, patch_grid(size, patch), patch=patch)[None]
 
     def _synthesised(
-        self, source: Tensor, moved: Tensor, there: Tensor, trust: Tensor, fields: dict[int, Tensor]
+        self, guide: Tensor, moved: Tensor, there: Tensor, trust: Tensor, fields: dict[int, Tensor]
     ) -> tuple[Tensor, dict[int, Tensor]]:
-        """From the moved result where it is trusted, else from the source, to a picture of the target's patches, and its fields."""
-        made = self.made
-        guide = guide_of(source, made, self.config, self.generator)
-        state, found = Progressed(guide), {}
+        """From the moved result where it is trusted, else from the guide, to a picture of the target's patches, and its fields."""
+        made, state, found = self.made, Progressed(guide), {}
+        hint = torch.lerp(guide, *(resize(part, guide.shape[-2:]) for part in (moved, trust.clamp(0, 1))))
         for level, size in enumerate(made.sizes):
             coarser, own, trusted = resize(state.picture, size), resize(moved, size), resize(trust, size).clamp(0, 1)
             if level > made.layout:
-                same = _around((coarser - resize(resize(moved, made.sizes[level - 1]), size)).square().mean(1, keepdim=True), 5)
-                trusted = trusted * torch.exp(-same / MOVED**2)
+                trusted = trusted * _likeness(coarser, resize(resize(moved, made.sizes[level - 1]), size), MOVED)
             start = torch.lerp(coarser, own, trusted)
             begun = Progressed(start, *self._seed(state, level, fields.get(level), resize_flow(there, size), trusted > 0.5))
-            state = made.run(begun, [level], self.plan, guide)
+            state = made.run(begun, [level], self.plan, hint)
             found[level] = state.field
         return torch.lerp(state.picture, start, HOLD * trusted).clamp(-1, 1), found
 
@@ -136,6 +158,11 @@ class _Later:
         if before is not None and field is not None:
             field = warp_field(before, grids[0], there, trusted, field)
         return grids, field
+
+
+def _likeness(one: Tensor, other: Tensor, limit: float) -> Tensor:
+    """(1, 1, H, W) in [0, 1]: 1 where two pictures are alike, near 0 from about `limit` on."""
+    return torch.exp(-_around((one - other).square().mean(1, keepdim=True), 5) / limit**2)
 
 
 def _around(x: Tensor, side: int) -> Tensor:

@@ -142,6 +142,13 @@ def test_a_level_of_the_same_width_begins_with_the_networks_below_and_a_wider_on
     assert widths == [32] * 4 + [64] * 4 + [128] * 3
 
 
+def test_the_steps_taper_from_the_coarsest_level_to_the_finest():
+    pictures = picture(1), picture(2)
+    assert {stage.steps for stage in PairTraining(*pictures, PairConfig(preset="paper")).stages} == {20_000}
+    steps = [stage.steps for stage in PairTraining(*pictures, replace(SMALL, steps=800, taper=0.25)).stages]
+    assert steps[0] == 800 and steps[-1] == 200 and steps == sorted(steps, reverse=True)
+
+
 def test_it_goes_on_from_its_state_in_the_middle_of_a_chunk():
     undisturbed, again = trained_to(1), trained_to(0)
     for step_number in (1, 2):

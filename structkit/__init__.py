@@ -17,13 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from structkit._version import __version__
 
 if TYPE_CHECKING:
+    from structkit.clips import Made
     from structkit.engines.pair import PairAnalogy
     from structkit.media.pictures import Picture
+    from structkit.media.video import VideoReader
     from structkit.training.model import Model
     from structkit.training.stages import Event
 
@@ -31,7 +33,18 @@ if TYPE_CHECKING:
     Size = tuple[int, int]
     Progress = Callable[[float, str], None]
 
-__all__ = ["__version__", "analogy", "load", "read_picture", "refine", "retarget", "sample", "train_analogy", "write_picture"]
+__all__ = [
+    "__version__",
+    "analogy",
+    "analogy_video",
+    "load",
+    "read_picture",
+    "refine",
+    "retarget",
+    "sample",
+    "train_analogy",
+    "write_picture",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -84,6 +97,36 @@ def analogy(
     if swapped:
         raise OptionError("swapped turns a trained pair round: without a model, exchange source and target")
     return pictures.analogy(source, target, size, samples, pictures.Running(seed, device, dtype, progress), options)
+
+
+def analogy_video(
+    source: VideoReader | str | Path | bytes | BinaryIO,
+    target: PictureLike,
+    output: str | Path | BinaryIO,
+    *,
+    size: Size | None = None,
+    quality: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> Made:
+    """A video with the structure and the motion of `source` and the look of the picture `target`.
+
+    source: a file, its bytes, a stream or a `structkit.media.video.VideoReader`.  output: .mp4, .mov, .mkv or .webm, whole or not at all; a
+    binary stream gets an MP4.  Each frame keeps its time; sound and subtitles are carried over.  quality: 1 to 100, of the encoding.
+    size: (width, height) in px; else the source's, reduced to `max_side` and made even by leaving out a pixel.
+    progress: called after each frame, with the share done as far as the container tells how many there are.
+    options: fields of `configs.AnalogyConfig`.  Returns the number of frames, how much they flicker beside the source, and notes.
+    The first frame is that of `analogy`; later ones are carried along, so that the result is calm where the source is: see
+    `structkit.engines.video`.  Any length: no more than a few frames are in memory.
+    Raises InputError (also for damage on the way, then nothing is left of the output), OptionError, DeviceError, OutputError.
+    """
+    from structkit import clips, pictures
+
+    running = pictures.Running(seed, device, dtype, progress)
+    return clips.analogy(source, target, output, size=size, quality=quality, running=running, options=options)
 
 
 def train_analogy(

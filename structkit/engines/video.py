@@ -36,7 +36,7 @@ from structkit.kernels.pyramid import resize
 from structkit.kernels.vote import vote
 
 LAYOUT = 36  # px: short side of the level at which later frames begin
-ROUNDS, SMALL_ROUNDS = 2, 3
+ROUNDS = SMALL_ROUNDS = 3
 HOLD = 0.5  # of the way back from the patches to the moved result, where that is trusted: without it fine detail shimmers
 STILL = 0.02  # mean change around a pixel, of 2, up to which it counts as none: the noise of a compressed video
 FOREIGN = 0.12  # difference between a frame and the moved one before, of 2, at which the motion is hardly trusted

@@ -14,9 +14,10 @@ import typer.main
 
 from structkit._version import __version__
 from structkit.errors import StructkitError
-from structkit_cli import config
+from structkit_cli import config, train
 from structkit_cli.analogy import analogy
 from structkit_cli.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
+from structkit_cli.info import info
 from structkit_cli.options import Verb, verb
 from structkit_cli.refine import refine
 from structkit_cli.report import PipeClosed, tell
@@ -40,9 +41,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+trainings = typer.Typer(help="Train a model on your own pictures; what was stopped goes on with the same command.", epilog=EXIT_CODES)
 VERBS = (analogy, sample, retarget, refine)
-for page in VERBS:
-    app.command(cls=Verb, epilog=EXIT_CODES, context_settings={"auto_envvar_prefix": f"STRUCTKIT_{page.__name__.upper()}"})(verb(page))
+for group, pages, words in ((app, VERBS, "STRUCTKIT"), (trainings, train.PAGES, "STRUCTKIT_TRAIN")):
+    for page in pages:
+        settings = {"auto_envvar_prefix": f"{words}_{page.__name__.upper()}"}
+        group.command(cls=Verb, epilog=EXIT_CODES, context_settings=settings)(verb(page))
+app.add_typer(trainings, name="train")
+app.command(epilog=EXIT_CODES)(info)
 
 
 def _print_version(wanted: bool) -> None:
@@ -56,6 +62,11 @@ def _root(
     ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)] = False,
 ) -> None:
+    _need_a_verb(ctx)
+
+
+@trainings.callback(invoke_without_command=True)
+def _need_a_verb(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         with contextlib.redirect_stdout(sys.stderr):
             print(ctx.get_help())

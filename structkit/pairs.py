@@ -91,7 +91,7 @@ def train(
         say(*_notes(source.picture, target.picture), *_trained_notes(training, source.picture, target.picture))
         if minutes is not None:
             sizes = [config.size, *(side for side in level_sides(config.size, config.coarsest)[-2:0:-1] if side >= LEAST_SIZE)]
-            told = lambda plan: say(_words(plan, config, minutes))  # noqa: E731
+            told = lambda plan: say(_words(plan, config.size, minutes))  # noqa: E731
             training = Planned(make, sizes, _work, seconds=60 * minutes, chunk=CHUNK, tell=told)
         run = {
             "config": asdict(config),
@@ -192,16 +192,13 @@ def _work(training: PairTraining) -> list[float]:
     return [height * width * count for (height, width), count in zip(training.shapes, weights, strict=True)]
 
 
-def _words(plan: Plan, config: PairConfig, minutes: float) -> str:
-    """What the plan is, in one line."""
-    steps = [stage.steps for stage in plan.stages]
-    if min(steps) == config.steps and plan.size == config.size:
-        spare = "" if plan.seconds > 30 * minutes else "; --steps could be more, or --size larger"
-        return f"--minutes {minutes:g}: all {config.steps} steps at each level take about {plan.seconds / 60:.2g}{spare}"
-    fact = f"{' '.join(map(str, steps))} steps at the levels up to {plan.size} px"
-    if plan.size == config.size:
-        return f"--minutes {minutes:g}: {fact}"
-    return f"--minutes {minutes:g}: {fact}, not {config.size}, which needs about {math.ceil(plan.needed / 60)}"
+def _words(plan: Plan, size: int, minutes: float) -> str:
+    """What the plan is, in one line.  size: that was asked for."""
+    if plan.whole:
+        return f"--minutes {minutes:g}: all steps, in about {plan.seconds / 60:.2g}"
+    steps = " ".join(str(stage.steps) for stage in plan.stages)
+    smaller = "" if plan.size == size else f"; {size} px need at least {plan.needed / 60:.2g}"
+    return f"--minutes {minutes:g}: {steps} steps at the levels up to {plan.size} px{smaller}"
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from structkit.training.model import Model
 from structkit.training.stages import Stage, Training
 
 LEAST = 200  # steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail
-MEASURED = 3  # steps in each stage that is measured
+MEASURED = 4  # steps in each stage that is measured
 MEASURING = 0.05  # part of the time that is spent on it, but for the first stage, which is always measured
 
 
@@ -34,21 +34,22 @@ class Plan:
     size: int  # of the training
     stages: Sequence[Stage]
     seconds: float  # of all their steps, as measured
-    needed: float  # seconds of the fewest steps of the training that was asked for
+    whole: bool  # this is all that was asked for
+    needed: float  # seconds of the fewest steps of what was asked for
 
 
-def steps_in(seconds: float, costs: Sequence[float], *, least: int, most: int) -> list[int] | None:
-    """Steps of each stage: those of the same time, but `least` to `most`; None where `least` of each do not fit.
+def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least: int = LEAST) -> list[int] | None:
+    """Steps of each stage: those of the same time for all, but no more than `most`, and no fewer than `least` where `most` is more.
 
-    costs: of a step of each stage, s, above 0.
+    costs: of a step of each stage, s, above 0.  None where the fewest do not fit.
     """
 
     def steps(each: float) -> list[int]:
-        return [min(max(math.floor(each / cost), least), most) for cost in costs]
+        return [min(max(math.floor(each / cost), least), limit) for cost, limit in zip(costs, most, strict=True)]
 
     if _total(steps(0), costs) > seconds:
         return None
-    low, high = 0.0, (most + 1) * max(costs)
+    low, high = 0.0, (max(most) + 1) * max(costs)
     for _ in range(60):  # halvings, to far less than a step
         middle = (low + high) / 2
         low, high = (middle, high) if _total(steps(middle), costs) <= seconds else (low, middle)
@@ -141,16 +142,16 @@ class Planned(Training):
         needed: list[float] = []
         for size in self.sizes:
             training = self.make(size)
-            costs, most = costs_by_work(self.work(training), measured), training.stages[0].steps
-            needed.append(_total([min(LEAST, most)] * len(costs), costs))
-            if steps := steps_in(left, costs, least=min(LEAST, most), most=most):
+            costs, most = costs_by_work(self.work(training), measured), [stage.steps for stage in training.stages]
+            needed.append(_total([min(LEAST, limit) for limit in most], costs))
+            if steps := steps_in(left, costs, most):
                 total = _total(steps, costs)
                 named = zip(training.stages, steps, costs, strict=True)
                 stages = [Stage(stage.name, n, left * n * cost / total) for stage, n, cost in named]
-                return Plan(size, stages, total, needed[0])
+                return Plan(size, stages, total, len(needed) == 1 and steps == most, needed[0])
         raise OptionError(
-            f"--minutes is {self.seconds / 60:.3g}: {min(LEAST, most)} steps at each level take {needed[-1] / 60:.2g} minutes here, "
-            f"even for a picture of {self.sizes[-1]} px: give more, or fewer --steps"
+            f"--minutes is {self.seconds / 60:.3g}: {min(LEAST, most[0])} steps at each level take {needed[-1] / 60:.2g} minutes here, "
+            f"even for {size} px: give more, or fewer --steps"
         )
 
     def _measured(self, draw: Draw) -> list[tuple[float, float]]:
@@ -163,9 +164,11 @@ class Planned(Training):
             if self.processes.most(int(over)):
                 break
             training.begin(stage, replace(draw, stage=stage))
-            times = [self._timed(training, replace(draw, stage=stage, step=number + 1)) for number in range(MEASURED)]
-            usual = sum(times[1:]) / (MEASURED - 1)
-            cost = self._slowest(usual + max(times[0] - usual, 0.0) / self.chunk)
+            # The very first step also warms up; then a step that makes ready, and some that use what it made.
+            steps = [1, *(self.chunk + 1 + i for i in range(MEASURED - 1))]
+            _, ready, *others = (self._timed(training, replace(draw, stage=stage, step=step)) for step in steps)
+            usual = sum(others) / len(others)
+            cost = self._slowest(usual + max(ready - usual, 0.0) / self.chunk)
             measured.append((w, max(cost, measured[-1][1] if measured else 1e-6)))
         return measured
 

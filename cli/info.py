@@ -1,0 +1,56 @@
+"""`structkit info CHECKPOINT`: what a checkpoint is, how it was made, and which verbs it serves."""
+
+from __future__ import annotations
+
+import json as encoder
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from structkit_cli.report import emit, printable
+
+Checkpoint = Annotated[Path, typer.Argument(help="a .safetensors file that structkit train has written", metavar="CHECKPOINT")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record.")]
+
+
+def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
+    """Say what a checkpoint is, how it was made, and which verbs it serves.  Its header is read, and no weights.
+
+    In: a checkpoint.  Out: its card on stdout, one fact a line.
+
+    Example: structkit info pair.safetensors
+    """
+    from structkit.checkpoint import read_card
+    from structkit.kinds import kind_of
+    from structkit.media.files import sha256_file
+
+    card = read_card(checkpoint)
+    kind = kind_of(checkpoint, card)
+    facts = {"words": kind.words, "verbs": list(kind.verbs), "bytes": checkpoint.stat().st_size, "sha256": sha256_file(checkpoint)}
+    if json:
+        emit(encoder.dumps({"record": "checkpoint", "path": str(checkpoint), **facts, "card": card}).encode() + b"\n")
+        return
+    state = "" if card.get("complete", True) else "; its training is not finished: the same command goes on"
+    verbs = ", ".join(f"structkit {verb} --model {checkpoint}" for verb in kind.verbs)
+    asked = card.pop("run", {})  # what was asked for; most of it is what was done
+    shown = card | {"bytes": facts["bytes"], "sha256": facts["sha256"], "run": _other(asked, card)}
+    lines = [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *_lines(shown)]
+    emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))
+
+
+def _other(one: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """What of one is not known already."""
+    same = {name: value for name, value in one.items() if name in known}
+    nested = {name: _other(value, known[name]) for name, value in same.items() if isinstance(value, dict) and isinstance(known[name], dict)}
+    return {name: nested.get(name, value) for name, value in one.items() if name in nested or name not in known or known[name] != value}
+
+
+def _lines(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """One for each fact; nested names are joined by dots."""
+    for name, value in sorted(tree.items()):
+        if isinstance(value, dict):
+            yield from _lines(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}: {value if isinstance(value, str) else encoder.dumps(value)}"

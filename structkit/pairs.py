@@ -6,7 +6,6 @@ import copy
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from structkit.device import resolve
 from structkit.engines import patch
 from structkit.engines.pair import A, B, PairAnalogy
 from structkit.engines.pair_training import CHUNK, PairTraining
-from structkit.errors import CheckpointError, DeviceError, OptionError
+from structkit.errors import CheckpointError, OptionError
 from structkit.media.files import sha256_file
 from structkit.media.pictures import Picture, read_picture
 from structkit.media.tensors import from_tensor, to_tensor
@@ -100,8 +99,7 @@ def train(
             "dtype": str(arithmetic).removeprefix("torch."),
             "processes": processes.size,
         }
-        with _enough_memory(own):
-            loop.train(training, output, seed=seed, run=run, report=report, processes=processes, overwrite=overwrite)
+        loop.train(training, output, seed=seed, run=run, report=report, processes=processes, overwrite=overwrite)
         return PairAnalogy.load(output, own)  # in float32, so that what is drawn now is what will be drawn from the file
 
 
@@ -199,16 +197,6 @@ def _words(plan: Plan, size: int, minutes: float) -> str:
     steps = " ".join(str(stage.steps) for stage in plan.stages)
     smaller = "" if plan.size == size else f"; {size} px need at least {plan.needed / 60:.2g}"
     return f"--minutes {minutes:g}: {steps} steps at the levels up to {plan.size} px{smaller}"
-
-
-@contextmanager
-def _enough_memory(device: str) -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
-            raise
-        raise DeviceError(f"{device} ran out of memory: use a smaller --size, --width or --batch, or --device cpu") from error
 
 
 def _inject(model: PairAnalogy, level: int | None, structure: Given | None, role: str) -> int | None:

@@ -25,6 +25,7 @@ from structkit.training.stages import Stage, Training
 LEAST = 200  # steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail
 MEASURED = 4  # steps in each stage that is measured
 MEASURING = 0.05  # part of the time that is spent on it, but for the first stage, which is always measured
+SPARE = 0.05  # part of what is left that no step is planned for: states and previews are written, and machines hesitate
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Planned(Training):
             training = self.make(size)
             costs, most = costs_by_work(self.work(training), measured), [stage.steps for stage in training.stages]
             needed.append(_total([min(LEAST, limit) for limit in most], costs))
-            if steps := steps_in(left, costs, most):
+            if steps := steps_in((1 - SPARE) * left, costs, most):
                 total = _total(steps, costs)
                 named = zip(training.stages, steps, costs, strict=True)
                 stages = [Stage(stage.name, n, left * n * cost / total) for stage, n, cost in named]

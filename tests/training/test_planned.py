@@ -1,0 +1,159 @@
+"""The laws of trainings that plan themselves: on a clock that only steps move, they end in time and spend it well."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as some
+
+from structkit.errors import OptionError
+from structkit.training.draw import Draw
+from structkit.training.loop import train
+from structkit.training.planned import LEAST, MEASURED, Planned, costs_by_work, steps_in
+from structkit.training.stages import Stage
+
+from .toy import RUN, Toy, ToyTraining
+
+COSTS = some.lists(some.floats(1e-4, 10), min_size=1, max_size=12)
+
+
+@given(COSTS, some.floats(0, 1e5), some.integers(1, 20_000), some.integers(1, 500), some.floats(1, 10))
+def test_the_steps_fit_into_the_time_and_keep_their_bounds(costs, seconds, most, least, more):
+    limits = [most] * len(costs)
+    steps = steps_in(seconds, costs, limits, least)
+    fewest = sum(min(least, most) * cost for cost in costs)
+    assert (steps is None) == (fewest > seconds)
+    if steps is None:
+        return
+    assert sum(n * cost for n, cost in zip(steps, costs, strict=True)) <= seconds
+    assert all(min(least, most) <= n <= most for n in steps)
+    assert all(n >= m for (a, n) in zip(costs, steps, strict=True) for (b, m) in zip(costs, steps, strict=True) if a < b)  # cheap ones more
+    richer = steps_in(seconds * more, costs, limits, least)
+    assert all(n >= m for n, m in zip(richer, steps, strict=True))  # more time takes steps from no stage
+
+
+@given(COSTS, some.floats(0.01, 1e4))
+def test_no_time_is_left_for_a_step_more_of_every_stage_that_could_use_it(costs, seconds):
+    limits = [1000] * len(costs)
+    steps = steps_in(seconds, costs, limits, 1)
+    if steps is not None and steps != limits:
+        spent = sum(n * cost for n, cost in zip(steps, costs, strict=True))
+        assert spent + sum(cost for n, cost in zip(steps, costs, strict=True) if n < 1000) + 1e-6 > seconds
+
+
+def test_what_the_coarse_stages_leave_goes_to_the_fine_ones():
+    assert steps_in(100, [0.01, 1, 1], [500, 500, 500], 1) == [500, 47, 47]
+    assert steps_in(100, [0.01, 1, 1], [500, 20, 500], 1) == [500, 20, 75]
+
+
+def test_costs_follow_the_work():
+    assert costs_by_work([1, 5, 10, 15, 20, 40], [(5, 1.0), (10, 1.5), (20, 3.5)]) == [1.0, 1.0, 1.5, 2.5, 3.5, 7.0]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Sized(ToyTraining):
+    """`size` stages, of which the k-th takes k + 1 seconds a step, and each fourth of its steps five more to make ready."""
+
+    def __init__(self, size: int, clock: Clock) -> None:
+        super().__init__()
+        self.stages = [Stage(f"level {k}", 400) for k in range(size)]
+        self.size, self.clock = size, clock
+
+    def step(self, draw):
+        self.clock.now += draw.stage + 1 + 5 * (draw.step % 4 == 1)
+        return super().step(draw)
+
+
+def cost(stage: int) -> float:
+    return stage + 1 + 5 / 4
+
+
+def planned(seconds: float, plans: list, clock: Clock | None = None) -> Planned:
+    clock = clock or Clock()
+
+    def work(training: Sized) -> list[float]:
+        return [cost(k) for k in range(training.size)]
+
+    sizes = (6, 4, 2)
+    return Planned(lambda size: Sized(size, clock), sizes, work, seconds=seconds, chunk=4, tell=plans.append, clock=clock)
+
+
+@pytest.mark.parametrize("seconds", [2500, 4000, 6000, 9000, 1e6])
+def test_a_training_ends_in_time_in_the_largest_size_that_fits(tmp_path, seconds):
+    plans, clock = [], Clock()
+    training = planned(seconds, plans, clock)
+    model = train(training, tmp_path / "m.safetensors", seed=5, run=RUN)
+    [plan] = plans
+    whole = sum(400 * cost(k) for k in range(6))
+    fewest = {size: sum(LEAST * cost(k) for k in range(size)) for size in (6, 4, 2)}
+    assert isinstance(model, Toy) and clock.now <= seconds
+    assert plan.size == next(size for size in (6, 4, 2) if fewest[size] <= 0.9 * seconds)
+    assert plan.whole == (seconds > 1.1 * whole) and plan.needed == pytest.approx(fewest[6])
+    assert clock.now > 0.88 * min(seconds, whole) or all(stage.steps == 400 for stage in plan.stages)
+
+
+def test_a_time_that_is_too_short_for_the_smallest_is_refused_with_what_it_takes(tmp_path):
+    with pytest.raises(OptionError) as caught:
+        train(planned(60, []), tmp_path / "m.safetensors", seed=5, run=RUN)
+    message = "--minutes is 1: 200 steps at each level take 18 minutes here, even for 2 px: give more, or fewer --steps"
+    assert str(caught.value) == message
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".safetensors"] == []
+
+
+def test_measuring_takes_little_of_the_time():
+    clock = Clock()
+    planned(10_000, [], clock).begin(0, Draw(1, 0, 0))
+    assert clock.now <= 0.05 * 10_000
+    clock = Clock()
+    planned(1300, [], clock).begin(0, Draw(1, 0, 0))  # the first stage is measured however short the time is
+    assert clock.now >= MEASURED * cost(0)
+
+
+def test_a_training_that_goes_on_keeps_its_plan_on_a_slower_machine(tmp_path):
+    class Stop(Exception):
+        pass
+
+    plans: list = []
+    training = planned(5000, plans)
+    real = training.step
+
+    def mortal(draw):
+        if draw.stage == 1 and draw.step == 30:
+            raise Stop
+        return real(draw)
+
+    training.step = mortal
+    with pytest.raises(Stop):
+        train(training, tmp_path / "m.safetensors", seed=5, run=RUN, save_every=0)
+    clock = Clock()
+    again = planned(5000, plans, clock)
+    clock.now = 4000  # it would plan fewer steps now
+    train(again, tmp_path / "m.safetensors", seed=5, run=RUN)
+    assert len(plans) == 1 and list(again.stages) == list(plans[0].stages)
+
+
+def test_a_stage_never_takes_longer_than_its_share(tmp_path):
+    plans: list = []
+    training = planned(6000, plans)
+    training.begin(0, Draw(1, 0, 0))
+    [plan] = plans
+    assert sum(stage.seconds for stage in plan.stages) <= 6000
+    spare = {round(stage.seconds / (stage.steps * cost(k)), 6) for k, stage in enumerate(plan.stages)}
+    assert len(spare) == 1 and spare.pop() >= 1  # each has the same room
+
+
+def test_what_measuring_draws_changes_nothing_of_the_training():
+    training, plain = planned(1e6, []), Sized(6, Clock())
+    for one in (training, plain):
+        draw = Draw(1, 0, 0)
+        draw.seed_networks()
+        one.begin(0, draw)
+    for name, value in plain.state().items():
+        assert torch.equal(training.state()[name], value)

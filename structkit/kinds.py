@@ -42,9 +42,7 @@ def kind_of(path: str | Path, card: dict[str, Any], verb: str | None = None) -> 
     """
     kind = KINDS.get(card["kind"])
     if kind is None and card["kind"] == RESUME:
-        raise CheckpointError(
-            f"{path}: the state of an unfinished training, not a model; give the command of that training again: it goes on"
-        )
+        raise CheckpointError(f"{path}: the state of an unfinished training, not a model; the command of that training goes on with it")
     if kind is None:
         raise CheckpointError(
             f"{path}: a checkpoint of kind {card['kind']!r}, written by structkit {card.get('structkit')}; "

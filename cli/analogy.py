@@ -1,4 +1,4 @@
-"""`structkit analogy SOURCE TARGET`: the structure of one picture with the look of another."""
+"""`structkit analogy SOURCE TARGET`: the structure of a picture, or of a video, with the look of another picture."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ from structkit_cli.plan import Output, Place, Task, check_alpha, numbered
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
 
-Source = Annotated[str, typer.Argument(help="gives the structure: a picture, a folder, a 'pattern*.png', @list.txt or -", metavar="SOURCE")]
-Target = Annotated[str, typer.Argument(help="gives the look: likewise", metavar="TARGET")]
+    Result = Picture | batch.Film
+
+Source = Annotated[
+    str, typer.Argument(help="gives the structure: a picture or video, a folder, a 'pattern*.png', @list.txt or -", metavar="SOURCE")
+]
+Target = Annotated[str, typer.Argument(help="gives the look: a picture, likewise", metavar="TARGET")]
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,13 @@ class Wanted(Config):
 
 
 def analogy(source: Source, target: Target, *, wanted: Wanted, engine: AnalogyConfig, running: Running) -> None:
-    """Make a picture with the structure of SOURCE (where things are) and the look of TARGET (colours, textures).
+    """Make a picture, or a video, with the structure of SOURCE (where things are) and the look of TARGET (colours, textures).
 
     In: two pictures (PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF).  Out: one picture, SOURCE-TARGET.png in the current folder, or what --output
     names; its path is printed on stdout.
+
+    SOURCE may be a video (MP4, MOV, MKV, WebM, AVI and others).  Out then: a video, SOURCE-TARGET.mp4 or what --output names (.mp4, .mov,
+    .mkv, .webm), with the same times of frames, sound and subtitles; --quality is that of the encoding (else 64).
 
     Batches: SOURCE or TARGET may be a folder (with its subfolders), a pattern or a list (one path a line); the other picture is then used
     with each, and the tree is mirrored in the folder that --output names.  Where both are many, pictures of the same path and name (but for
@@ -51,23 +58,30 @@ def analogy(source: Source, target: Target, *, wanted: Wanted, engine: AnalogyCo
     if source == target == "-":
         raise OptionError("SOURCE and TARGET are both standard input (-): it can be read only once")
     size, compare, numbers = result_size(wanted.size, engine.max_side), wanted.compare, numbered(wanted.samples)
-    sources, targets = (gather([argument], leave_out=(running.output, compare)) for argument in (source, target))
+    places = running.output, compare
+    sources, targets = gather([source], leave_out=places, videos=True), gather([target], leave_out=places)
     many = sources.many or targets.many
-    place = Place(running.output, many=many, format=running.format)
+    _check_videos(sources, targets, wanted, running)
+    place = Place(running.output, many=many, format=running.format, video=not many and sources.inputs[0].is_video)
     strips = Place(compare, many=many, format=None, flag="--compare") if compare is not None else None
     tasks: list[Task] = []
     for name, one, other in _pairs(sources, targets):
         for word, inputs in {"": (one, other), "-swapped": (other, one)}.items() if wanted.both else [("", (one, other))]:
-            outputs = [place.output(name, word=word + number, seed=running.seed + i) for i, number in enumerate(numbers)]
+            outputs = [
+                place.output(name, word=word + number, seed=running.seed + i, video=one.is_video) for i, number in enumerate(numbers)
+            ]
             if strips:
                 outputs.append(strips.output(name, word=word, seed=running.seed, strip=True))
             tasks.append(Task(dict(zip(("source", "target"), inputs, strict=True)), tuple(outputs)))
     for p in (place, strips) if strips else (place,):
         p.set_apart((sources, targets), running.exists)
 
-    def make(task: Task, missing: Sequence[Output], device: str, progress: batch.Progress) -> Iterator[tuple[Output, Picture]]:
+    def make(task: Task, missing: Sequence[Output], device: str, progress: batch.Progress) -> Iterator[tuple[Output, Result]]:
         import structkit
 
+        if missing[0].video:
+            yield missing[0], film(task, missing[0], device, progress)
+            return
         pictures = {role: given.picture(running.max_pixels) for role, given in task.inputs.items()}
         check_alpha(pictures["source"], missing)
         strip = next((output for output in missing if output.strip), None)
@@ -81,8 +95,30 @@ def analogy(source: Source, target: Target, *, wanted: Wanted, engine: AnalogyCo
         if strip:
             yield strip, _side_by_side(pictures, made)
 
+    def film(task: Task, output: Output, device: str, progress: batch.Progress) -> batch.Film:
+        import structkit
+
+        one, other = task.inputs.values()
+        how = {"seed": output.seed, "device": device, "dtype": running.dtype, "progress": progress, **asdict(engine)}
+        return lambda where: structkit.analogy_video(
+            one.video(running.max_pixels), other.picture(running.max_pixels), where, size=size, quality=running.quality, **how
+        )
+
     options = asdict(engine) | {"size": size, "samples": len(numbers) if compare else 1}
     batch.run("analogy", tasks, make, running, options=options, many=many, foreign=sources.foreign + targets.foreign)
+
+
+def _check_videos(sources: Gathered, targets: Gathered, wanted: Wanted, running: Running) -> None:
+    """Refuse what cannot be with a video."""
+    for given in targets.inputs:
+        if given.path is not None and given.is_video:
+            raise OptionError(f"{given.name} is a video, and TARGET must be a picture: name one of its frames")
+    films = [given for given in sources.inputs if given.is_video]
+    asked = {"--samples": wanted.samples > 1, "--both": wanted.both, "--compare": wanted.compare is not None}
+    for flag in (flag for flag, is_set in asked.items() if is_set and films):
+        raise OptionError(f"{flag} is for pictures, and {films[0].name} is a video: leave one of them out")
+    if running.format and films and len(films) == len(sources.inputs):
+        raise OptionError(f"--format is for pictures, and {films[0].name} is a video: name the output, such as --output NAME.mkv")
 
 
 def _side_by_side(pictures: dict[str, Picture], results: list[Picture]) -> Picture:

@@ -1,23 +1,25 @@
-"""The runner behind every verb that makes pictures: one bad input never stops the others."""
+"""The runner behind every verb that makes pictures and videos: one bad input never stops the others."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import secrets
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
 from structkit._version import __version__
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
-from structkit.media.files import write_atomically
+from structkit.media.files import TEMP_PREFIX, atomic_path, sha256_file, write_atomically
 from structkit_cli import plan
 from structkit_cli.manifest import Manifest, made_from
 from structkit_cli.options import Running
@@ -25,10 +27,12 @@ from structkit_cli.plan import Output, Task
 from structkit_cli.report import PipeClosed, Report, emit, tell
 
 if TYPE_CHECKING:
+    from structkit.clips import Made
     from structkit.media.pictures import Picture
 
 Progress = Callable[[float, str], None]
-Make = Callable[[Task, Sequence[Output], str, Progress], Iterable[tuple[Output, "Picture"]]]
+Film = Callable[[Path | BinaryIO], "Made"]  # a video is too large to be handed over: it writes itself, whole or not at all
+Make = Callable[[Task, Sequence[Output], str, Progress], Iterable[tuple[Output, "Picture | Film"]]]
 
 NOTHING_TO_DO, INTERRUPTED, TERMINATED = 4, 130, 143
 NOT_OURS = "exists and is not as structkit wrote it: move it away, or say --exists overwrite"
@@ -53,9 +57,9 @@ def exit_code(error: BaseException) -> int:
 def run(verb: str, tasks: Sequence[Task], make: Make, running: Running, *, options: Mapping[str, Any], many: bool, foreign: int) -> None:
     """Do the tasks, and end the program with the exit code that tells how it went.
 
-    verb: for the records.  make: yields each of the outputs that it is given, with its picture; it gets the task, those outputs, the device
-    and a callable for progress.  options: those of the verb that change the bytes of the outputs.  many: whether this is a batch.
-    foreign: how many files in folders were no pictures.
+    verb: for the records.  make: yields each of the outputs that it is given, with its picture or film; it gets the task, these outputs,
+    the device and a callable for progress.  options: those of the verb that change the outputs' bytes.  many: whether this is a batch.
+    foreign: how many files in folders were neither.
     """
     exists = running.exists or ("skip" if many else "error")
     plan.check(tasks, running, exists)
@@ -144,11 +148,11 @@ class _Batch:
             return
         device = self._device()
         clock = time.monotonic()
-        for output, picture in self.make(task, tuple(left), device, self.report.progress):
-            sha256 = self._write(output, picture, sources)
+        for output, made in self.make(task, tuple(left), device, self.report.progress):
+            facts = (self._write_film if output.video else self._write)(output, made, sources)
             left.remove(output)
             clock, ms = time.monotonic(), round((time.monotonic() - clock) * 1000)
-            yield _record(task, output, "written", sha256=sha256, ms=ms, device=device, warnings=list(picture.notes))
+            yield _record(task, output, "written", ms=ms, device=device, **facts)
 
     def _verdict(self, output: Output, sources: Mapping[str, str]) -> tuple[str, str | None]:
         if self.exists != "skip" or output.path is None:
@@ -166,7 +170,8 @@ class _Batch:
             self.report.device = resolve(self.running.device)
         return self.report.device
 
-    def _write(self, output: Output, picture: Picture, sources: Mapping[str, str]) -> str:
+    def _write(self, output: Output, picture: Picture, sources: Mapping[str, str]) -> dict[str, Any]:
+        """Returns what the record says of it."""
         from structkit.media.pictures import encode_picture
 
         quality = None if output.strip else self.running.quality
@@ -174,7 +179,32 @@ class _Batch:
         sha256 = hashlib.sha256(data).hexdigest()
         if output.path is None:
             emit(data)
-            return sha256
+        else:
+            self._claim(output, sha256, sources)
+            with _as_disk_error(output.path):
+                write_atomically(output.path, data)
+        return {"sha256": sha256, "warnings": list(picture.notes)}
+
+    def _write_film(self, output: Output, film: Film, sources: Mapping[str, str]) -> dict[str, Any]:
+        """The same for a video: written under a hidden name, since its hash must be noted before it takes its own."""
+        if output.path is None:
+            made = film(stream := BytesIO())
+            emit(stream.getvalue())
+            sha256 = hashlib.sha256(stream.getvalue()).hexdigest()
+        else:
+            with _hidden_beside(output.path) as hidden:
+                try:
+                    made = film(hidden)
+                except OutputError as error:
+                    raise DiskError(str(error).replace(str(hidden), str(output.path))) from error.__cause__
+                sha256 = sha256_file(hidden)
+                self._claim(output, sha256, sources)
+                with _as_disk_error(output.path), atomic_path(output.path) as last:
+                    os.replace(hidden, last)
+        return {"sha256": sha256, "warnings": list(made.notes), "frames": made.frames, "flicker": made.flicker}
+
+    def _claim(self, output: Output, sha256: str, sources: Mapping[str, str]) -> None:
+        """Right before an output takes its name: make its folder and note its hash, if what is there now may be replaced."""
         appeared = self.exists == "error" and os.path.lexists(output.path)
         if appeared or self._verdict(output, sources)[0] == "foreign":  # while we were at work
             raise OutputError(f"{output.path} {NOT_OURS}")
@@ -182,8 +212,6 @@ class _Batch:
             output.path.parent.mkdir(parents=True, exist_ok=True)
             if self.manifests[output.root].kept:
                 self.manifests[output.root].note(output.path, self._made_from(output, sources), sha256)
-            write_atomically(output.path, data)
-        return sha256
 
 
 def _record(task: Task, output: Output, status: str, **facts: Any) -> dict[str, Any]:
@@ -211,3 +239,15 @@ def _as_disk_error(path: Path) -> Iterator[None]:
         raise DiskError(str(error)) from error.__cause__
     except OSError as error:
         raise DiskError(f"{path}: cannot be written ({error.strerror or error}); name another place with --output") from error
+
+
+@contextmanager
+def _hidden_beside(path: Path) -> Iterator[Path]:
+    """A name for a file that is not to be seen; whatever is there at the end goes."""
+    with _as_disk_error(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = path.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}{path.suffix}")
+    try:
+        yield hidden
+    finally:
+        hidden.unlink(missing_ok=True)

@@ -13,11 +13,13 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from structkit.errors import InputError, OptionError
+from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video
 from structkit.media.files import natural, sha256_file
 from structkit.media.formats import SUFFIXES
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
+    from structkit.media.video import VideoReader
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,34 @@ class Input:
             return hashlib.sha256(self._once).hexdigest()
         return sha256_file(self.path)
 
+    @cached_property
+    def is_video(self) -> bool:
+        """Whether it is a video: by its suffix, and where that says nothing by its first bytes."""
+        if self.path is not None and self.path.suffix.lower() in (*SUFFIXES, *VIDEO_SUFFIXES):
+            return is_video(self.path)
+        try:
+            if self._once is not None:
+                return is_video(self._once)
+            with open(self.path, "rb") as stream:
+                return is_video(stream.read(HEAD))
+        except (OSError, InputError):
+            return False  # who reads it will say what is wrong
+
+    def video(self, max_pixels: int | None = None) -> VideoReader:
+        """Open it; as `picture`, max_pixels of a frame."""
+        from structkit.media.video import MAX_PIXELS, VideoReader
+
+        return VideoReader(self._once if self._once is not None else self.path, name=self._label, max_pixels=max_pixels or MAX_PIXELS)
+
     def picture(self, max_pixels: int | None = None) -> Picture:
         """Read it; an `InputError` names the file.  max_pixels: the largest that is read, or None for the usual limit."""
         from structkit.media.pictures import MAX_PIXELS, read_picture
 
-        name = "standard input" if self.path is None else self.name
-        return read_picture(self._once if self._once is not None else self.path, name=name, max_pixels=max_pixels or MAX_PIXELS)
+        return read_picture(self._once if self._once is not None else self.path, name=self._label, max_pixels=max_pixels or MAX_PIXELS)
+
+    @property
+    def _label(self) -> str:
+        return "standard input" if self.path is None else self.name
 
 
 @dataclass
@@ -69,19 +93,20 @@ class Gathered:
     """What a list of arguments stands for."""
 
     inputs: list[Input] = field(default_factory=list)
-    foreign: int = 0  # files in folders that are no pictures
+    foreign: int = 0  # files in folders that are none
     many: bool = False  # a folder, a pattern, a list or several files were named: there may be any number of inputs
     folders: list[Path] = field(default_factory=list)  # that were named, or are the fixed part of a pattern
+    suffixes: tuple[str, ...] = SUFFIXES  # of the files that are taken from folders and patterns
 
 
-def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = ()) -> Gathered:
-    """The pictures that the arguments stand for, in natural order inside each folder or pattern, each file once.
+def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), videos: bool = False) -> Gathered:
+    """The pictures (and videos) that the arguments stand for, in natural order inside each folder or pattern, each file once.
 
-    In folders and patterns only files with a picture's suffix are taken, and the others counted; hidden files and the folders `leave_out`
-    (where the outputs go) are passed over.  A file that is named is taken whatever its suffix.
+    In folders and patterns only files with a picture's suffix (or a video's) are taken, and the others counted; hidden files and the
+    folders `leave_out` (where the outputs go) are passed over.  A file that is named is taken whatever its suffix.
     """
     skipped = frozenset(Path(folder).resolve() for folder in leave_out if folder not in (None, "-"))  # type: ignore[arg-type]
-    found = Gathered(many=len(arguments) > 1)
+    found = Gathered(many=len(arguments) > 1, suffixes=(*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES)
     for argument in arguments:
         if not argument:
             raise OptionError("an input is the empty text: name a file, or . for the current folder")
@@ -119,7 +144,7 @@ def _gather_one(argument: str, found: Gathered, skipped: frozenset[Path]) -> Non
 
 def _take(paths: Iterable[Path], base: Path, found: Gathered) -> None:
     for path in paths:
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in found.suffixes:
             found.inputs.append(Input(path, path.relative_to(base)))
         else:
             found.foreign += 1

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from structkit.errors import OptionError, OutputError
+from structkit.media.containers import WRITTEN
 from structkit.media.formats import SUFFIXES, format_of
 from structkit_cli.inputs import Gathered, Input
 from structkit_cli.options import Running
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Output:
-    """One picture to write."""
+    """One picture, or video, to write."""
 
     path: Path | None  # None is standard output
     root: Path  # the folder whose manifest knows of it
-    format: str
+    format: str  # a video's is its suffix
     seed: int
     strip: bool = False  # a comparison strip, not a result
+    video: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,16 @@ class Task:
     outputs: tuple[Output, ...]
 
 
-class Place:
-    """Where outputs go: what `-o` (or `--compare`) means, for one set of inputs or for a batch."""
+VIDEO = "mp4"  # where nothing else is said
 
-    def __init__(self, where: str | None, *, many: bool, format: str | None, flag: str = "--output"):
+
+class Place:
+    """Where outputs go: what `-o` (or `--compare`) means, for one set of inputs or for a batch.
+
+    video: whether what a single file is named for is a video; in a batch each output may be one.
+    """
+
+    def __init__(self, where: str | None, *, many: bool, format: str | None, flag: str = "--output", video: bool = False):
         self.stdout, self.many, self.flag = where == "-", many, flag
         if self.stdout and flag != "--output":
             raise OptionError(f"{flag} - cannot be: only the result goes to stdout; name a file")
@@ -54,14 +62,20 @@ class Place:
         if self.is_folder:
             if many and not named and not self.stdout:
                 raise OptionError(f"there may be several outputs: name a folder for them with {flag} FOLDER/")
-            if many and named and not named.endswith("/") and not os.path.isdir(named) and Path(named).suffix.lower() in SUFFIXES:
+            if (
+                many
+                and named
+                and not named.endswith("/")
+                and not os.path.isdir(named)
+                and Path(named).suffix.lower() in (*SUFFIXES, *WRITTEN)
+            ):
                 raise OptionError(f"{flag} {named} is a file, and there may be several outputs: name a folder, such as {Path(named).stem}/")
             self.format = format or "png"
             self.suffix = format_of(self.format).suffixes[0]
         else:
             path = Path(named)  # type: ignore[arg-type]
             self.stem, self.suffix = path.stem, path.suffix
-            self.format = _format_of(path, format, flag)
+            self.format = _container_of(path, flag) if video else _format_of(path, format, flag)
 
     def set_apart(self, gathered: Iterable[Gathered], exists: str | None) -> None:
         """Refuse to write into a folder that is read, unless that was said aloud: the next run would take the outputs for inputs."""
@@ -69,12 +83,13 @@ class Place:
             if self.is_folder and not self.stdout and exists != "overwrite" and folder.resolve() == self.folder.resolve():
                 raise OptionError(f"{self.folder} is a folder of inputs too: write elsewhere with {self.flag}, or say --exists overwrite")
 
-    def output(self, relative: PurePath, *, word: str = "", seed: int, strip: bool = False) -> Output:
+    def output(self, relative: PurePath, *, word: str = "", seed: int, strip: bool = False, video: bool = False) -> Output:
         """The output that stands for `relative` (a path without suffix) in this place; `word` tells it from its siblings."""
+        format, suffix = (VIDEO, f".{VIDEO}") if video and self.is_folder else (self.format, self.suffix)
         if self.stdout:
-            return Output(None, Path(), self.format, seed, strip)
-        name = f"{self.stem or relative.name}{word}{self.suffix}"
-        return Output(self.folder / relative.parent / name if self.is_folder else self.folder / name, self.folder, self.format, seed, strip)
+            return Output(None, Path(), format, seed, strip, video)
+        path = self.folder / (relative.parent if self.is_folder else "") / f"{self.stem or relative.name}{word}{suffix}"
+        return Output(path, self.folder, format, seed, strip, video)
 
 
 def _format_of(path: Path, format: str | None, flag: str) -> str:
@@ -86,6 +101,12 @@ def _format_of(path: Path, format: str | None, flag: str) -> str:
     return format or by_name  # type: ignore[return-value]
 
 
+def _container_of(path: Path, flag: str) -> str:
+    if path.suffix.lower() not in WRITTEN:
+        raise OptionError(f"{flag} {path} is to be a video: end the name in one of {' '.join(WRITTEN)}")
+    return path.suffix.lower().removeprefix(".")
+
+
 def numbered(count: int) -> list[str]:
     """Words that tell `count` samples of one input apart: '' for one, else -1 .. -n with leading zeros."""
     return [""] if count == 1 else [f"-{i:0{len(str(count))}d}" for i in range(1, count + 1)]
@@ -95,7 +116,7 @@ def check(tasks: Sequence[Task], running: Running, exists: str) -> None:
     """Refuse, before any work, a plan that would lose or mix pictures."""
     outputs = [(output, task) for task in tasks for output in task.outputs]
     for output, _ in outputs:
-        if running.quality and not output.strip and not format_of(output.format).has_quality:
+        if running.quality and not (output.strip or output.video or format_of(output.format).has_quality):
             raise OptionError(f"--quality means nothing for {output.format}: leave it out, or say --format jpeg, webp or avif")
     if to_stdout := sum(output.path is None for output, _ in outputs):
         _check_stdout(to_stdout, running, alone=to_stdout == len(outputs))
@@ -121,13 +142,13 @@ def check_alpha(picture: Picture, outputs: Iterable[Output]) -> None:
 
 def _check_stdout(count: int, running: Running, *, alone: bool) -> None:
     if count != 1:
-        raise OptionError(f"--output - writes one picture to stdout, and there are {count}: name a folder with --output FOLDER/")
+        raise OptionError(f"--output - writes one result to stdout, and there are {count}: name a folder with --output FOLDER/")
     if running.json:
         raise OptionError("--json and --output - would both write to stdout: name a file with --output FILE")
     if running.exists and alone:
         raise OptionError("--exists means nothing with --output -: leave one of them out")
     if sys.stdout.isatty():
-        raise OptionError("--output - would write a picture's bytes to the terminal: send stdout to a file or a pipe")
+        raise OptionError("--output - would write the result's bytes to the terminal: send stdout to a file or a pipe")
 
 
 def _check_names(files: Sequence[tuple[Path, Task]]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from .conftest import paint
 
 SCHEMA = json.loads((files("structkit_cli") / "records.schema.json").read_text())
-TYPES = {"string": str, "integer": int, "object": dict, "array": list, "null": type(None)}
+TYPES = {"string": str, "integer": int, "number": float, "object": dict, "array": list, "null": type(None)}
 
 
 def faults(value, schema) -> list[str]:

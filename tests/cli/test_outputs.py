@@ -251,7 +251,7 @@ def test_terminals_are_neither_read_as_pictures_nor_fed_with_them(run, pair, mon
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     assert "that is the terminal: send it a file or a pipe" in run("analogy", "-", "cake.png").err
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    assert "a picture's bytes to the terminal" in run("analogy", *pair, "-o", "-").err
+    assert "the result's bytes to the terminal" in run("analogy", *pair, "-o", "-").err
 
 
 def test_a_named_pipe_is_read_once(run, pair, tmp_path):

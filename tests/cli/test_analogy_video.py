@@ -1,0 +1,177 @@
+"""`structkit analogy` with a video for SOURCE: the real engine on tiny ones, and the contract of the command line."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import types
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from structkit.media.video import Frame, VideoReader
+from structkit.media.video_writer import VideoWriter
+
+from .conftest import Ran, paint
+from .test_end_to_end import ONE_THREAD
+from .test_json import SCHEMA, faults
+
+QUICK = ("--rounds", "1", "--patch", "5", "--coarsest", "16")
+
+
+@pytest.fixture
+def engine():
+    """No stand-in."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def film(path: Path, steps: int = 3, shift: int = 0) -> Path:
+    """A dark square on its way across a ramp, 24 x 20 px, at uneven times."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with VideoWriter(path, width=24, height=20) as writer:
+        for step in range(steps):
+            pixels = np.broadcast_to(np.arange(100, 220, 5, dtype=np.uint8)[None, :, None], (20, 24, 3)).copy()
+            pixels[6:14, 3 + 2 * step + shift : 11 + 2 * step + shift] = (30, 40, 90)
+            writer.write(Frame(pixels, Fraction(step * step, 20)))
+    return path
+
+
+def times(source) -> list[Fraction]:
+    with VideoReader(source) as reader:
+        return [frame.time for frame in reader]
+
+
+def alike(one, other) -> bool:
+    """The same frames at the same times, but for what encoding does to them."""
+    assert times(one) == times(other)
+    with VideoReader(one) as left, VideoReader(other) as right:
+        return max(float(np.abs(a.pixels.astype(int) - b.pixels).mean()) for a, b in zip(left, right, strict=True)) < 4
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+
+
+@pytest.fixture
+def pair(run, tmp_path) -> tuple[str, str]:
+    """moving.mp4 and cake.png in the current folder."""
+    return film(tmp_path / "moving.mp4").name, paint(tmp_path / "cake.png", 2, 20).name
+
+
+@pytest.fixture
+def go(run, pair):
+    def go(*arguments: str, source: str = "moving.mp4") -> Ran:
+        return run("analogy", source, "cake.png", *QUICK, *arguments)
+
+    return go
+
+
+def test_a_video_gives_a_video_with_the_same_times_of_frames(go, tmp_path):
+    ran = go()
+    assert (ran.code, ran.paths) == (0, ["moving-cake.mp4"]), ran.err
+    assert times(tmp_path / "moving-cake.mp4") == [0, Fraction(1, 20), Fraction(1, 5)]
+    assert files(tmp_path) == ["cake.png", "moving-cake.mp4", "moving.mp4"]
+
+
+@pytest.mark.parametrize(("name", "head"), [("o.mkv", b"\x1aE\xdf\xa3"), ("o.webm", b"\x1aE\xdf\xa3"), ("new/", None)])
+def test_output_names_the_container_or_a_folder(go, tmp_path, name, head):
+    ran = go("-o", name)
+    assert ran.paths == [name if head else "new/moving-cake.mp4"], ran.err
+    assert head is None or (tmp_path / name).read_bytes().startswith(head)
+
+
+def test_the_record_tells_frames_and_flicker(go, tmp_path):
+    ran = go("--json", "-o", "o.mp4", "--seed", "7")
+    one, summary = found = [json.loads(line) for line in ran.out.splitlines()]
+    assert [faults(record, SCHEMA) for record in found] == [[], []]
+    assert (one["status"], one["frames"], one["seed"], one["output"]) == ("written", 3, 7, "o.mp4")
+    assert 0 < one["flicker"] < 10 and summary["written"] == 1
+    assert one["sha256"] == hashlib.sha256((tmp_path / "o.mp4").read_bytes()).hexdigest()
+
+
+def test_it_is_a_filter_too(go, tmp_path):
+    """A video is known by its first bytes, and an MP4 comes out: in a process, since stdin is read as bytes."""
+    assert go("-o", "o.mp4").code == 0
+    command = [sys.executable, "-m", "structkit_cli", "analogy", "-", "cake.png", *QUICK, "-o", "-"]
+    ran = subprocess.run(command, cwd=tmp_path, env=ONE_THREAD, input=(tmp_path / "moving.mp4").read_bytes(), capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    assert alike(ran.stdout, tmp_path / "o.mp4")
+
+
+def test_standard_input_that_is_a_picture_still_gives_a_picture(go, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO((tmp_path / "cake.png").read_bytes())))
+    assert go(source="-").paths == ["stdin-cake.png"]
+
+
+def test_a_folder_may_hold_videos_and_pictures_and_goes_on_where_it_stopped(go, tmp_path):
+    film(tmp_path / "in/deep/a.mkv"), film(tmp_path / "in/b.mp4", 2, 3), paint(tmp_path / "in/c.png", 5, 20)
+    (tmp_path / "in/notes.txt").touch()
+    ran = go("-o", "out", source="in")
+    assert ran.paths == ["out/b.mp4", "out/c.png", "out/deep/a.mp4"], ran.err
+    assert "1 other files passed over" in ran.err
+    (tmp_path / "out/b.mp4").rename(tmp_path / "first.mp4")
+    again = go("-o", "out", source="in")
+    assert (again.code, again.paths) == (0, ["out/b.mp4"]) and "2 skipped" in again.err
+    assert alike(tmp_path / "out/b.mp4", tmp_path / "first.mp4")
+    assert go("-o", "out", "--seed", "5", source="in").paths == ["out/b.mp4", "out/c.png", "out/deep/a.mp4"]
+
+
+def test_what_exists_is_not_lost(go, tmp_path):
+    (tmp_path / "o.mp4").write_bytes(b"mine")
+    ran = go("-o", "o.mp4")
+    assert (ran.code, (tmp_path / "o.mp4").read_bytes()) == (2, b"mine") and "o.mp4 exists: choose another name" in ran.err
+    assert go("-o", "o.mp4", "--exists", "overwrite").code == 0
+    assert len(times(tmp_path / "o.mp4")) == 3
+    assert go("-o", "moving.mp4", "--exists", "overwrite").code == 0  # in place, said aloud
+
+
+def test_a_damaged_video_fails_alone_and_leaves_nothing(go, tmp_path):
+    whole = film(tmp_path / "in/a.mkv", 12).read_bytes()
+    (tmp_path / "in/b.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    ran = go("-o", "out", source="in")
+    assert (ran.code, ran.paths) == (1, ["out/a.mp4"])
+    assert "structkit: error: in/b.mkv: " in ran.err
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".structkit-manifest.jsonl", "a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--samples", "2"), "--samples is for pictures, and moving.mp4 is a video: leave one of them out"),
+        (("--both",), "--both is for pictures, and moving.mp4 is a video"),
+        (("--compare", "s.png"), "--compare is for pictures, and moving.mp4 is a video"),
+        (("--format", "png"), "--format is for pictures, and moving.mp4 is a video: name the output, such as --output NAME.mkv"),
+        (("-o", "o.png"), "--output o.png is to be a video: end the name in one of .mp4 .m4v .mov .mkv .webm"),
+        (("-o", "o.avi"), "--output o.avi is to be a video"),
+        (("-o", "-", "--json"), "--json and --output - would both write to stdout"),
+        (("--size", "8x32"), "--size is 8x32: each side must be 16 to 8192 px"),
+    ],
+)
+def test_what_makes_no_sense_for_a_video_is_refused_before_any_work(go, tmp_path, arguments, message):
+    ran = go(*arguments)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, b"", 1)
+    assert f"structkit: error: {message}" in ran.err
+    assert files(tmp_path) == ["cake.png", "moving.mp4"]
+
+
+def test_the_target_is_a_picture_and_a_picture_gives_no_video(run, pair):
+    ran = run("analogy", "cake.png", "moving.mp4")
+    assert (ran.code, ran.err) == (2, "structkit: error: moving.mp4 is a video, and TARGET must be a picture: name one of its frames\n")
+    ran = run("analogy", "cake.png", "cake.png", "-o", "o.mp4")
+    assert ran.code == 2 and "--output o.mp4 has a suffix that names no format" in ran.err
+    ran = run("analogy", "moving.mp4", "missing.png", "-o", "o.mp4")
+    assert ran.code == 1 and "missing.png: no such file" in ran.err
+
+
+def test_quality_is_that_of_the_encoding(go, tmp_path):
+    assert go("-o", "low.mp4", "--quality", "5").code == go("-o", "high.mp4", "--quality", "95").code == 0
+    assert (tmp_path / "low.mp4").stat().st_size < (tmp_path / "high.mp4").stat().st_size

@@ -1,11 +1,13 @@
 """Analogies of a folder of pairs, in both directions, measured by a scorer: is the quality what it was?
 
     python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py [--settings defaults match=colour] [--max-side 256]
+    python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py --models PAIRS/ --settings gan gan,inject=6,refine=patches
 
 PAIRS holds pictures named X_a.* and X_b.*, or a `pairs.csv` with the columns a and b.  SCORER is called as `SCORER SOURCE TARGET OUT...`
 and prints for each OUT one line of JSON with alignment, copy, orientation (higher: laid out like SOURCE), coherence and completeness
 (lower: made of TARGET).  The results and `scores.csv` go to RESULTS, outside of the source tree.  A pair whose row is there is not made
 again, so that a run which was stopped goes on where it was; after a change of the engine take a new folder.
+A setting that begins with `gan` draws from a trained pair, X-Y.safetensors in --models, which was trained on X and Y and serves Y-X too.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from statistics import fmean
 import structkit
 from structkit.errors import StructkitError
 from structkit.media.files import natural, write_atomically
+from structkit.media.pictures import Picture
 
 TREE = Path(__file__).resolve().parents[2]
 NUMBERS = ("alignment", "orientation", "coherence", "completeness", "copy", "cpu_s")
@@ -52,7 +55,7 @@ def pairs_in(folder: Path) -> Iterator[tuple[str, Path, Path]]:
 
 def options_of(setting: str) -> dict[str, object]:
     """`defaults,max_side=96` -> {"max_side": 96}."""
-    named = (part.partition("=") for part in setting.split(",") if part != "defaults")
+    named = (part.partition("=") for part in setting.split(",") if part not in ("defaults", "gan"))
     return {name: _value(text) for name, _, text in named}
 
 
@@ -72,13 +75,26 @@ def prepare() -> None:
     torch.set_num_threads(1)
 
 
-def make_and_score(pair: tuple[str, Path, Path], settings: list[str], results: Path, scorer: Path) -> list[Row]:
+def make(pair: tuple[str, Path, Path], setting: str, models: Path | None) -> Picture:
+    name, source, target = pair
+    if setting.split(",")[0] != "gan":
+        [picture] = structkit.analogy(source, target, device="cpu", **options_of(setting))
+        return picture
+    there, back = (models / f"{name}.safetensors" for name in (name, "-".join(reversed(name.split("-")))))
+    swapped = not there.exists()
+    roles = (target, source) if swapped else (source, target)
+    model = structkit.load(back if swapped else there, device="cpu")
+    [picture] = structkit.analogy(*roles, model=model, swapped=swapped, device="cpu", **options_of(setting))
+    return picture
+
+
+def make_and_score(pair: tuple[str, Path, Path], settings: list[str], results: Path, scorer: Path, models: Path | None) -> list[Row]:
     """One row for each setting."""
     name, source, target = pair
     rows, made = [], []
     for setting in settings:
         started = time.process_time()
-        [picture] = structkit.analogy(source, target, device="cpu", **options_of(setting))
+        picture = make(pair, setting, models)
         seconds = time.process_time() - started
         made.append(results / setting / f"{name}.png")
         made[-1].parent.mkdir(parents=True, exist_ok=True)
@@ -123,14 +139,20 @@ def main() -> None:
     parser.add_argument("results", type=Path, metavar="RESULTS", help="folder for the results and scores.csv, outside of the source tree")
     parser.add_argument("--scorer", type=Path, required=True, help="script that measures results")
     parser.add_argument("--settings", nargs="+", default=["defaults", "match=colour"], help="such as match=colour,strength=0.7")
+    parser.add_argument("--models", type=Path, help="folder of trained pairs, for settings that begin with gan")
     parser.add_argument("--max-side", type=int, help="of the results, px; part of each setting")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="names of pairs, such as 'p2s*-ab'")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     chosen = parser.parse_args()
     if TREE in (chosen.results.resolve(), *chosen.results.resolve().parents):
         parser.error(f"{chosen.results} is inside the source tree: name a folder outside")
-    settings = [setting + (f",max_side={chosen.max_side}" if chosen.max_side else "") for setting in chosen.settings]
+    settings = [
+        setting + (f",max_side={chosen.max_side}" if chosen.max_side and not setting.startswith("gan") else "")
+        for setting in chosen.settings
+    ]
     pairs = {pair[0]: pair for pair in pairs_in(chosen.folder) if fnmatch.fnmatch(pair[0], chosen.only)}
+    if chosen.models is None and any(setting.startswith("gan") for setting in settings):
+        parser.error("a setting that begins with gan needs --models")
     if not pairs:
         parser.error(f"{chosen.folder} has no pair X_a.*, X_b.* and no pairs.csv with one, of a name like {chosen.only}")
     table = chosen.results / "scores.csv"
@@ -142,7 +164,7 @@ def main() -> None:
         waiting = {}
         for name, pair in pairs.items():
             if missing := [setting for setting in settings if (name, setting) not in done]:
-                waiting[pool.submit(make_and_score, pair, missing, chosen.results, chosen.scorer)] = name
+                waiting[pool.submit(make_and_score, pair, missing, chosen.results, chosen.scorer, chosen.models)] = name
         for number, future in enumerate(as_completed(waiting), 1):
             try:
                 made = future.result()

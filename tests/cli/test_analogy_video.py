@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from structkit.media.pictures import Picture, write_picture
 from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
 
@@ -63,8 +64,11 @@ def files(folder: Path) -> list[str]:
 
 @pytest.fixture
 def pair(run, tmp_path) -> tuple[str, str]:
-    """moving.mp4 and cake.png in the current folder."""
-    return film(tmp_path / "moving.mp4").name, paint(tmp_path / "cake.png", 2, 20).name
+    """moving.mp4 and cake.png, a smooth picture that encoding does little to, in the current folder."""
+    y, x = np.mgrid[:24, :24]
+    cake = np.stack([120 + 60 * np.sin(x / 4), 120 + 50 * np.sin(x / 5 + y / 7), 130 + 40 * np.cos(y / 4)], -1)
+    write_picture(Picture(cake.astype(np.uint8)), tmp_path / "cake.png")
+    return film(tmp_path / "moving.mp4").name, "cake.png"
 
 
 @pytest.fixture

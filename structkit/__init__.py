@@ -101,9 +101,11 @@ def analogy(
 
 def analogy_video(
     source: VideoReader | str | Path | bytes | BinaryIO,
-    target: PictureLike,
+    target: PictureLike | None,
     output: str | Path | BinaryIO,
     *,
+    model: PairAnalogy | None = None,
+    swapped: bool = False,
     size: Size | None = None,
     quality: int | None = None,
     seed: int = 0,
@@ -121,11 +123,25 @@ def analogy_video(
     options: fields of `configs.AnalogyConfig`.  Returns the number of frames, how much they flicker beside the source, and notes.
     The first frame is that of `analogy`; later ones are carried along, so that the result is calm where the source is: see
     `structkit.engines.video`.  Any length: no more than a few frames are in memory.
+
+    model: of `train_analogy`, best with this very video; or of `load`.  It has a look of its own: `target` is None, and the size is the
+    model's, in the shape of the video.  Options then are the fields of `configs.PairResultConfig`, without refine="patches".  Each frame is
+    injected, by default one level below the finest, with the same noise for all, which keeps them calm.  swapped: as in `analogy`.
     Raises InputError (also for damage on the way, then nothing is left of the output), OptionError, DeviceError, OutputError.
     """
     from structkit import clips, pictures
+    from structkit.errors import OptionError
 
     running = pictures.Running(seed, device, dtype, progress)
+    if model is not None:
+        for name, given in {"a target": target, "a size": size}.items():
+            if given is not None:
+                raise OptionError(f"{name} is not for a trained pair, whose videos have its own: leave it out")
+        return clips.translation(model, source, output, swapped=swapped, quality=quality, running=running, options=options)
+    if target is None:
+        raise OptionError("without a model an analogy needs a target")
+    if swapped:
+        raise OptionError("swapped turns a trained pair round: it needs a model")
     return clips.analogy(source, target, output, size=size, quality=quality, running=running, options=options)
 
 
@@ -153,13 +169,15 @@ def train_analogy(
     overwrite: whether another training's output may be replaced.
     report: called every few steps with the place, the losses and the rate.  tell: called with what should be said once, such as the plan.
     options: fields of `configs.PairConfig`.  Transparent parts of a picture are trained on as its mean colour.
+    The source may also be the path of a video: its frames are that side of the pair, the mode is "video", and `analogy_video(model=...)`
+    translates it.  In memory are `frames` of them at most, of the size of the finest level, with 12 bytes a pixel.
     Under torchrun the processes share each step.
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not finite.
     """
     from structkit import pairs
 
     how = {"seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite, "report": report, "tell": tell}
-    return pairs.train(pairs.given(source), pairs.given(target), output, minutes=minutes, options=options, **how)
+    return pairs.train(pairs.given(source, video=True), pairs.given(target), output, minutes=minutes, options=options, **how)
 
 
 def load(path: str | Path, device: str = "auto") -> Model:

@@ -9,24 +9,30 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import tee
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
-from structkit.configs import AnalogyConfig
+from structkit.configs import AnalogyConfig, PairResultConfig
+from structkit.data.levels import levels
 from structkit.device import resolve
+from structkit.engines.pair import A, B, PairAnalogy
 from structkit.engines.video import analogy_frames
-from structkit.errors import InputError
+from structkit.errors import InputError, OptionError
 from structkit.media.files import Source
 from structkit.media.pictures import Picture
 from structkit.media.tensors import from_tensor, to_tensor
 from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.metrics.flicker import flicker
+from structkit.pairs import CHAIN, ROLES, _inject, _ready, _reshaped
 from structkit.pictures import Running, Size, _config, _enlarged, _notes, _picture, _size, _usable, enough_memory
+
+BATCH = 8  # frames that a trained pair translates together
+MOVING = 1  # levels below the finest at which frames are injected (the authors': level 8 of 0 .. 9)
 
 
 @dataclass(frozen=True)
@@ -70,11 +76,49 @@ def analogy(
         return Made(count, calm, _notes(reader, look) + _enlarged(look, (width, height)) + writer.notes)
 
 
+def translation(
+    model: PairAnalogy,
+    source: VideoReader | Source,
+    output: str | Path | BinaryIO,
+    *,
+    swapped: bool,
+    quality: int | None,
+    running: Running,
+    options: dict[str, Any],
+) -> Made:
+    """See `structkit.analogy_video`, with a model."""
+    config, unfinished, domain = _config(PairResultConfig, options), _ready(model, running), B if swapped else A
+    if config.refine == "patches":
+        raise OptionError("--refine patches is for pictures, in a video it would flicker: leave it out, or say --refine chain")
+    inject = _inject(model, config.inject, None, ROLES[domain])
+    inject = max(0, model.finest - MOVING) if inject is None else inject
+    with source if isinstance(source, VideoReader) else VideoReader(source) as reader:
+        model = _reshaped(model, reader)
+        height, width = (side - side % 2 for side in model.shapes[model.finest])
+        model.shapes[model.finest] = height, width
+        device = model.amplitudes.device
+        generator = torch.Generator(device).manual_seed(running.seed)
+        noise, again = (model.noise(1, generator, domains=1) for _ in range(2))
+
+        def results(frames: Iterator[Tensor]) -> Iterator[Tensor]:
+            small = (levels(frame, [model.shapes[inject]])[0] for frame in frames)
+            while batch := list(islice(small, BATCH)):
+                made = model.translated(torch.cat(batch).to(device), inject, noise, domain)
+                if config.refine == "chain":
+                    made = model.refined(made, round(CHAIN * model.finest), again, 1 - domain)
+                yield from made.split(1)
+
+        writer = VideoWriter(output, width=width, height=height, like=reader, quality=quality)
+        with writer, enough_memory(str(device)):
+            count, calm = _repaint(reader, writer, results, running)
+        return Made(count, calm, _notes(reader) + unfinished + writer.notes)
+
+
 def _repaint(
     reader: VideoReader, writer: VideoWriter, engine: Callable[[Iterator[Tensor]], Iterator[Tensor]], running: Running
 ) -> tuple[int, float | None]:
     """Write what the engine makes of each frame, at the frame's time; how many there were, and their flicker."""
-    frames, shown, watched = tee(reader, 3)  # they are read in step: no more than two frames wait
+    frames, shown, watched = tee(reader, 3)  # they are read in step: no more frames wait than the engine reads ahead, and one
     total = _expected(reader)
     count, ended = 0, False
 

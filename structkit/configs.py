@@ -135,7 +135,7 @@ PAIR_MODES: dict[str, dict[str, Any]] = {  # what the authors set for each appli
     "texture": {},
     "text": {"coarsest": 25},
     "sketch": {"generator_rate": 1e-4, "critic_rate": 5e-4, "target_weight": 0.1},
-    "video": {"coarsest": 22, "cycle": 1.0, "abroad": 1.0},
+    "video": {"coarsest": 22, "cycle": 1.0, "abroad": 1.0, "frames": 250},
 }
 
 
@@ -149,7 +149,9 @@ class PairConfig(Config):
     """`structkit train analogy` and `structkit analogy --engine gan`.  `filled()` puts the preset's and the mode's values in."""
 
     preset: str = option("fast", "how much effort: paper as published, for a GPU; fast for two CPU cores", choices=tuple(PAIR_PRESETS))
-    mode: str = option("analogy", "what the pair is for: sets what the authors set for it", choices=tuple(PAIR_MODES))
+    mode: str | None = option(
+        None, "what the pair is for: sets what the authors set for it; else analogy, of a video video", choices=tuple(PAIR_MODES)
+    )
     size: int | None = _preset("side of the square, px, that has the area of the result", "size", low=24, high=1024)
     coarsest: int | None = _preset("side of the coarsest level, px: larger for more variety", "coarsest", low=12, high=256)
     steps: int | None = _preset("steps of training at the coarsest level", "steps", low=1, high=10_000_000)
@@ -158,6 +160,7 @@ class PairConfig(Config):
     widest: int | None = _preset("channels at most", "widest", low=4, high=512)
     layers: int = option(5, "convolutions in each network", low=2, high=12)
     plain_levels: int = option(2, "finest levels that paint anew, where the others add to what is there", low=0, high=16)
+    frames: int | None = option(None, "frames of a video that are learned from, at most, evenly spread; else 250", low=1, high=100_000)
     batch: int = option(1, "samples in each step, in each process", low=1, high=256)
     generator_rate: float | None = option(None, "learning rate of the generators; else 0.0005, 0.0001 for sketch", low=1e-7, high=1)
     critic_rate: float | None = option(None, "learning rate of the critics; else 0.0001, 0.0005 for sketch", low=1e-7, high=1)
@@ -170,8 +173,8 @@ class PairConfig(Config):
 
     def filled(self) -> PairConfig:
         """Without None: what is said here, else what the mode sets, else what the preset sets."""
-        default = {"generator_rate": 5e-4, "critic_rate": 1e-4, "target_weight": 1.0, "cycle": 10.0, "abroad": 0.0}
-        values = default | PAIR_PRESETS[self.preset] | PAIR_MODES[self.mode]
+        default = {"mode": "analogy", "generator_rate": 5e-4, "critic_rate": 1e-4, "target_weight": 1.0, "cycle": 10.0, "abroad": 0.0}
+        values = default | PAIR_PRESETS[self.preset] | PAIR_MODES[self.mode or "analogy"]
         return dataclasses.replace(self, **{name: value for name, value in values.items() if getattr(self, name) is None})
 
 

@@ -1,4 +1,4 @@
-"""Trained pairs: pictures in, the training or the drawing of `structkit.engines.pair`, a checkpoint or pictures out."""
+"""Trained pairs: pictures or a video in, the training or the drawing of `structkit.engines.pair`, a checkpoint or pictures out."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ import torch
 from torch import Tensor
 
 from structkit.configs import PairConfig, PairResultConfig, RefineConfig
-from structkit.data.levels import level_sides
+from structkit.data.frames import spread_frames
+from structkit.data.levels import level_shapes, level_sides
 from structkit.device import resolve
 from structkit.engines import patch
 from structkit.engines.pair import A, B, PairAnalogy
 from structkit.engines.pair_training import CHUNK, PairTraining
-from structkit.errors import CheckpointError, OptionError
+from structkit.errors import CheckpointError, InputError, OptionError
+from structkit.media.containers import is_video
 from structkit.media.files import sha256_file
 from structkit.media.pictures import Picture, read_picture
 from structkit.media.tensors import from_tensor, to_tensor
+from structkit.media.video import VideoReader
 from structkit.pictures import Running, Size, _alpha, _config, _count, _enlarged, _notes, _size, _usable
 from structkit.training import loop
 from structkit.training.parallel import joined
@@ -30,7 +33,7 @@ from structkit.training.planned import Plan, Planned
 from structkit.training.stages import Event, Training
 
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
-ABROAD = 2  # levels below the finest at which a picture that was not trained on is injected (the authors' videos: level 8 of 10)
+ABROAD = 2  # levels below the finest at which a picture that was not trained on is injected (the authors try 4 to 0)
 CHAIN = 0.4  # where the target's chain starts to repaint a result, as a share of the finest level (the authors' example: level 4 of 10)
 NATIVE = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: where bfloat16 is not emulated
 ROLES = {A: "source", B: "target"}
@@ -38,18 +41,20 @@ ROLES = {A: "source", B: "target"}
 
 @dataclass(frozen=True)
 class Given:
-    """A picture of a pair.  sha256: of its file's bytes; of what never was a file, of its pixels."""
+    """A picture of a pair, or the video of its source.  sha256: of its file's bytes; of what never was a file, of its pixels."""
 
-    picture: Picture
+    picture: Picture | VideoReader
     sha256: str
 
 
-def given(what: Given | Picture | str | Path) -> Given:
-    """Read it, if it is a path.  Raises InputError."""
+def given(what: Given | Picture | str | Path, *, video: bool = False) -> Given:
+    """Read it, if it is a path.  video: whether it may be one, which is opened.  Raises InputError."""
     if isinstance(what, Given):
         return what
     if not isinstance(what, Picture):
-        return Given(read_picture(what), sha256_file(what))
+        if is_video(what) and not video:
+            raise InputError(f"{what}: a video, where a picture is needed; name one of its frames")
+        return Given((VideoReader if is_video(what) else read_picture)(what), sha256_file(what))
     digest = hashlib.sha256(repr([None if a is None else (a.shape, a.dtype.name) for a in (what.pixels, what.alpha)]).encode())
     for array in (what.pixels, what.alpha):
         digest.update(b"" if array is None else array.tobytes())
@@ -72,15 +77,15 @@ def train(
 ) -> PairAnalogy:
     """See `structkit.train_analogy`."""
     Running(seed, device, "auto", None)  # refuses a seed that cannot be
-    config = _config(PairConfig, options).filled()
+    config = _of_its_mode(_config(PairConfig, options), source.picture).filled()
     if minutes is not None and not 0 < minutes < math.inf:
         raise OptionError(f"--minutes is {minutes}: it must be above 0, or left out")
     with joined(resolve(device)) as (processes, own):
         arithmetic = _dtype(dtype, own)
-        pictures = [_filled(picture.picture) for picture in (source, target)]
+        frames, look = _frames(source.picture, config), _filled(target.picture)
 
         def make(size: int) -> PairTraining:
-            return PairTraining(*pictures, replace(config, size=size), device=own, dtype=arithmetic)
+            return PairTraining(frames, look, replace(config, size=size), device=own, dtype=arithmetic)
 
         def say(*notes: str) -> None:
             for note in notes if processes.first else ():
@@ -116,14 +121,10 @@ def analogy(
 ) -> list[Picture]:
     """See `structkit.analogy`, with a model."""
     config = _config(PairResultConfig, options)
-    if model.finest < 0:
-        raise CheckpointError("the pair has no trained level; train it again")
-    model.to(resolve(running.device))
+    unfinished = _ready(model, running)
     (structure, domain), (look, other) = ((target, B), (source, A)) if swapped else ((source, A), (target, B))
     inject = _inject(model, config.inject, structure, ROLES[domain])
-    notes = _notes(*(g.picture for g in (structure, look) if g))
-    if model.card.get("complete") is False:
-        notes += (f"the training of the pair is not finished: {model.finest + 1} of {len(model.shapes)} levels",)
+    notes = _notes(*(g.picture for g in (structure, look) if g)) + unfinished
     if structure and inject is not None:
         model = _reshaped(model, structure.picture)
     shown = structure.picture if structure else _own(model, domain)
@@ -169,6 +170,25 @@ def _has(test: str) -> bool:
     return bool(getattr(torch.cpu, test, lambda: False)())
 
 
+def _of_its_mode(config: PairConfig, source: Picture | VideoReader) -> PairConfig:
+    """A video has a mode of its own, and options."""
+    if isinstance(source, VideoReader):
+        if config.mode not in (None, "video"):
+            raise OptionError(f"--mode {config.mode} is for pictures, and {source.name} is a video: leave it out")
+        return replace(config, mode="video")
+    for flag, is_set in {"--mode video": config.mode == "video", "--frames": config.frames is not None}.items():
+        if is_set:
+            raise OptionError(f"{flag} is for videos, and {source.name} is a picture: leave it out")
+    return config
+
+
+def _frames(source: Picture | VideoReader, config: PairConfig) -> Tensor:
+    """(T, 3, h, w): what is trained on."""
+    if isinstance(source, Picture):
+        return _filled(source)
+    return spread_frames(source, level_shapes(config.size, config.coarsest, source.width / source.height)[-1], config.frames)
+
+
 def _filled(picture: Picture) -> Tensor:
     """(1, 3, H, W): its colours, and the mean of what is seen where nothing is seen: hidden colours never show."""
     colours, alpha = to_tensor(picture), _usable(picture)
@@ -176,9 +196,9 @@ def _filled(picture: Picture) -> Tensor:
     return mean + alpha * (colours - mean)
 
 
-def _trained_notes(training: PairTraining, *pictures: Picture) -> Iterator[str]:
+def _trained_notes(training: PairTraining, *pictures: Picture | VideoReader) -> Iterator[str]:
     for picture in pictures:
-        if picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1:
+        if isinstance(picture, Picture) and picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1:
             yield f"{picture.name}: what is transparent is trained on as its mean colour"
         yield from _enlarged(picture, training.shapes[-1][::-1])
 
@@ -199,6 +219,16 @@ def _words(plan: Plan, size: int, minutes: float) -> str:
     return f"--minutes {minutes:g}: {steps} steps at the levels up to {plan.size} px{smaller}"
 
 
+def _ready(model: PairAnalogy, running: Running) -> tuple[str, ...]:
+    """On its device; what is to be said of it.  Raises CheckpointError, DeviceError."""
+    if model.finest < 0:
+        raise CheckpointError("the pair has no trained level; train it again")
+    model.to(resolve(running.device))
+    if model.card.get("complete") is False:
+        return (f"the training of the pair is not finished: {model.finest + 1} of {len(model.shapes)} levels",)
+    return ()
+
+
 def _inject(model: PairAnalogy, level: int | None, structure: Given | None, role: str) -> int | None:
     """The level at which the picture is injected; None: nothing is."""
     if level is not None and level > model.finest:
@@ -209,7 +239,7 @@ def _inject(model: PairAnalogy, level: int | None, structure: Given | None, role
     return level
 
 
-def _reshaped(model: PairAnalogy, picture: Picture) -> PairAnalogy:
+def _reshaped(model: PairAnalogy, picture: Picture | VideoReader) -> PairAnalogy:
     """The same networks for the shape of another picture: they are convolutions, and work in any."""
     other, aspect = copy.copy(model), picture.width / picture.height
     sides = [math.sqrt(height * width) for height, width in model.shapes]

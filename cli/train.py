@@ -1,4 +1,4 @@
-"""`structkit train ...`: models from the user's own pictures.  One page for each kind of training."""
+"""`structkit train ...`: models from the user's own pictures and videos.  One page for each kind of training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from structkit.engines.pair import PairAnalogy
     from structkit.training.stages import Event
 
-Source = Annotated[str, typer.Argument(help="one of the two pictures, usually the one that gives the structure", metavar="SOURCE")]
+Source = Annotated[
+    str, typer.Argument(help="one of the two pictures, usually the one that gives the structure; or a video", metavar="SOURCE")
+]
 Target = Annotated[str, typer.Argument(help="the other one", metavar="TARGET")]
 
 
@@ -28,6 +30,9 @@ def analogy(source: Source, target: Target, *, engine: PairConfig, running: Runn
 
     In: two pictures.  Out: the trained pair, a checkpoint, at --output; its path is printed on stdout.  Beside it stand the log of the
     losses and, while it trains, a preview and the state.  Use it with: structkit analogy --model pair.safetensors
+
+    SOURCE may be a video (MP4, MOV, MKV, WebM, AVI and others): it learns from its frames, --frames at most, spread over the video, and can
+    then give it the look of TARGET.  Use it with: structkit analogy clip.mp4 --model pair.safetensors
 
     A training that was stopped, in whatever way, goes on with the same command.  With --minutes it ends in time.  Several processes share
     the work with: torchrun --nproc-per-node 2 -m structkit_cli train analogy ...
@@ -40,11 +45,14 @@ def analogy(source: Source, target: Target, *, engine: PairConfig, running: Runn
     one, other = _one(source, "SOURCE"), _one(target, "TARGET")
     if one.path is None and other.path is None:
         raise OptionError("SOURCE and TARGET are both standard input (-): it can be read only once")
+    if other.path is not None and other.is_video:
+        raise OptionError(f"{other.name} is a video, and TARGET must be a picture: name one of its frames")
 
     def train(output: Path, report: Callable[[Event], None], tell: Callable[[str], None]) -> PairAnalogy:
         from structkit import pairs
 
-        given = [pairs.Given(picture.picture(running.max_pixels), picture.sha256) for picture in (one, other)]
+        shown = one.video(running.max_pixels) if one.is_video else one.picture(running.max_pixels), other.picture(running.max_pixels)
+        given = [pairs.Given(picture, source.sha256) for picture, source in zip(shown, (one, other), strict=True)]
         how = {"minutes": running.minutes, "seed": running.seed, "device": running.device, "dtype": running.dtype}
         how |= {"overwrite": running.exists == "overwrite", "report": report, "tell": tell}
         return pairs.train(*given, output, options=asdict(engine), **how)

@@ -78,9 +78,12 @@ def _restore_optimiser(optimiser: Optimizer, flat: Mapping[str, Tensor]) -> None
     for key, tensor in flat.items():
         number, _, name = key.partition(".")
         if number != "lr":
-            if tensor.ndim and tensor.shape != parameters[int(number)].shape:
+            parameter = parameters[int(number)]
+            if tensor.ndim and tensor.shape != parameter.shape:
                 raise ValueError(f"{name} of parameter {number} has the shape {tuple(tensor.shape)}")
-            values.setdefault(int(number), {})[name] = tensor.clone()  # the optimiser may keep it as it is
+            # A copy, for the optimiser may keep it; in the parameter's order in memory, for a fused one goes through both side by side.
+            copied = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor) if tensor.ndim else tensor.clone()
+            values.setdefault(int(number), {})[name] = copied
     optimiser.load_state_dict({"state": values, "param_groups": groups})
     for i, group in enumerate(optimiser.param_groups):
         if isinstance(group["lr"], Tensor):

@@ -67,12 +67,12 @@ class Model(nn.Module):
         if not isinstance(config, dict) or not isinstance(facts, dict):
             raise CheckpointError(f"{path}: its card has no configuration; train it again")
         fields = {f.name for f in dataclasses.fields(cls.config_class)}  # type: ignore[arg-type]
-        for fact, names in (("lacks", fields - config.keys()), ("has unknown", config.keys() - fields)):
-            if names:
-                raise CheckpointError(
-                    f"{path}: its configuration {fact} options ({', '.join(sorted(names))}); "
-                    f"it was made by structkit {card['structkit']}: use that version, or train it again"
-                )
+        # An option that is younger than the file has its default, which means what was done before there was one.
+        if unknown := config.keys() - fields:
+            raise CheckpointError(
+                f"{path}: its configuration has unknown options ({', '.join(sorted(unknown))}); "
+                f"it was made by structkit {card['structkit']}: use that version, or train it again"
+            )
         try:
             return cls(cls.config_class(**config), **facts)
         except OptionError as error:

@@ -1,0 +1,255 @@
+"""structkit train analogy: what it leaves, what it says, and that nothing stops it for good."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from structkit import checkpoint
+from structkit.engines.pair_training import PairTraining
+
+from . import test_json
+from .conftest import paint
+from .test_resume import contents
+
+SCHEMA = json.loads((files("structkit_cli") / "checkpoints.schema.json").read_text())
+TINY = ("--size", "30", "--coarsest", "18", "--width", "4", "--widest", "4", "--steps", "3", "--dtype", "float32", "--device", "cpu")
+TRAIN = ("train", "analogy", "house.png", "cake.png", "-o", "pair.safetensors", *TINY)
+ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def engine():
+    """No stand-in."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def pictures(run, tmp_path) -> Path:
+    """The current folder, with house.png and cake.png."""
+    paint(tmp_path / "house.png", 1, side=32), paint(tmp_path / "cake.png", 2, side=32)
+    return tmp_path
+
+
+@pytest.fixture
+def faults(monkeypatch):
+    monkeypatch.setitem(test_json.TYPES, "number", (int, float))
+    return lambda record: test_json.faults(record, SCHEMA)
+
+
+def test_it_leaves_a_checkpoint_and_its_log_and_prints_the_path(run, pictures):
+    ran = run(*TRAIN)
+    assert (ran.code, ran.paths) == (0, ["pair.safetensors"])
+    assert sorted(p.name for p in pictures.iterdir()) == ["cake.png", "house.png", "pair.log.jsonl", "pair.safetensors"]
+    card = checkpoint.read_card("pair.safetensors")
+    assert card["run"]["inputs"] == {
+        role: hashlib.sha256(Path(name).read_bytes()).hexdigest() for role, name in (("source", "house.png"), ("target", "cake.png"))
+    }
+    assert card["complete"] is True and card["config"]["width"] == 4
+
+
+def test_it_says_a_line_for_each_stage_and_the_preview_once(run):
+    lines = run(*TRAIN).err.splitlines()
+    assert lines[0] == "structkit: what it makes now is shown in pair.preview.png"
+    stage = r"structkit: level {}, \d+ x \d+ px \({} of 4\): \d steps in 0:0\d; adversarial \S+ critic \S+ cycle \S+ penalty \S+ recon"
+    assert all(re.match(stage.format(k, k + 1), line) for k, line in enumerate(lines[1:5]))
+    assert re.match(r"structkit: pair.safetensors: \d+ steps, 0:\d\d on cpu in float32; adversarial ", lines[5]) and len(lines) == 6
+    quiet = run(*TRAIN, "--seed", "1", "--exists", "overwrite", "--quiet")
+    assert (quiet.paths, quiet.err) == (["pair.safetensors"], "")
+
+
+def test_the_same_command_again_is_done_at_once_and_another_is_refused(run, pictures):
+    run(*TRAIN)
+    before = contents(pictures)
+    again = run(*TRAIN)
+    assert (again.code, again.out) == (0, b"")
+    assert again.err == "structkit: pair.safetensors is there already, the finished output of this very training\n"
+    other = run(*TRAIN, "--batch", "2")
+    fact = "pair.safetensors: exists and is of another training (config.batch is 1 there, 2 here)"
+    assert (other.code, other.err) == (3, f"structkit: error: {fact}; overwrite it, or name another output\n")
+    assert contents(pictures) == before
+    assert run(*TRAIN, "--batch", "2", "--exists", "overwrite").code == 0
+
+
+def test_the_records_are_those_of_the_schema(run, faults):
+    ran = run(*TRAIN, "--json", "--minutes", "60")
+    records = [json.loads(line) for line in ran.out.splitlines()]
+    assert [faults(record) for record in records] == [[]] * 5 and [r["record"] for r in records] == ["stage"] * 4 + ["summary"]
+    *stages, summary = records
+    assert [(r["number"], r["stages"]) for r in stages] == [(k, 4) for k in (1, 2, 3, 4)]
+    assert (summary["status"], summary["exit"], summary["device"], summary["dtype"]) == ("written", 0, "cpu", "float32")
+    assert summary["sha256"] == hashlib.sha256(Path("pair.safetensors").read_bytes()).hexdigest()
+    assert summary["steps"] == sum(r["steps"] for r in stages)
+    assert summary["losses"] == pytest.approx(stages[-1]["losses"], rel=1e-5)
+    assert summary["notes"] and summary["notes"][0].startswith("--minutes 60: all steps, in about ")
+    [again] = [json.loads(line) for line in run(*TRAIN, "--json", "--minutes", "60").out.splitlines()]
+    assert (faults(again), again["status"], again["sha256"], again["steps"]) == ([], "skipped", summary["sha256"], summary["steps"])
+    [failed] = [json.loads(line) for line in run(*TRAIN, "--json").out.splitlines()]
+    assert (faults(failed), failed["status"], failed["exit"], failed["sha256"]) == ([], "failed", 3, None)
+    assert faults({**summary, "status": "odd"}) and faults({**stages[0], "losses": {"critic": "high"}})
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_the_state_and_the_same_command_ends_in_the_same_bytes(run, pictures, monkeypatch, faults, number, code):
+    run(*TRAIN)
+    whole = contents(pictures)
+    for name in ("pair.safetensors", "pair.log.jsonl"):
+        (pictures / name).unlink()
+    step = PairTraining.step
+
+    def interrupted(self, draw):
+        if (draw.stage, draw.step) == (1, 2):
+            signal.raise_signal(number)
+        return step(self, draw)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PairTraining, "step", interrupted)
+        ran = run(*TRAIN, "--json", "--quiet")
+    assert ran.code == code
+    way_on = "what is trained so far is kept in pair.resume.safetensors; the same command goes on"
+    assert ran.err == f"structkit: interrupted: {way_on}\n"
+    last = json.loads(ran.out.splitlines()[-1])
+    assert (faults(last), last["status"], last["exit"]) == ([], "interrupted", code)
+    assert run("info", "pair.safetensors").paths[0].endswith("its training is not finished: the same command goes on")
+    assert run(*TRAIN).code == 0
+    assert contents(pictures) == whole
+
+
+def test_interrupted_before_it_began(run, monkeypatch):
+    def interrupt(self, *_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PairTraining, "__init__", interrupt)
+    ran = run(*TRAIN)
+    assert (ran.code, ran.err) == (130, "structkit: interrupted: nothing was trained yet\n")
+
+
+def test_losses_that_are_no_numbers_end_it_in_one_line(run, monkeypatch, pictures):
+    step = PairTraining.step
+    monkeypatch.setattr(PairTraining, "step", lambda self, draw: {name: x / (draw.stage < 1) for name, x in step(self, draw).items()})
+    ran = run(*TRAIN, "--quiet")
+    assert (ran.code, ran.err.count("\n")) == (1, 1)
+    assert "the training went astray at stage level 1, 22 x 22 px, step" in ran.err and "try another seed" in ran.err
+    assert (pictures / "pair.resume.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train"], 2, "Usage: structkit train"),
+        (["train", "analogies"], 2, "No such command 'analogies'"),
+        (["train", "analogy"], 2, "Missing argument 'SOURCE'"),
+        (["train", "analogy", "house.png", "cake.png"], 2, "--output is missing: name the checkpoint to write, such as model.safetensors"),
+        ([*TRAIN, "-o", "pair.png"], 2, "--output is pair.png: a checkpoint is a file whose name ends in .safetensors"),
+        ([*TRAIN, "-o", "-"], 2, "--output is -: a checkpoint is a file whose name ends in .safetensors"),
+        ([*TRAIN, "--steps", "0"], 2, "--steps is 0: it must be between 1 and 10000000"),
+        ([*TRAIN, "--mode", "paint"], 2, "'paint' is not one of 'analogy', 'style'"),
+        ([*TRAIN, "--exists", "skip"], 2, "'skip' is not one of 'error', 'overwrite'"),
+        ([*TRAIN, "--minutes", "0"], 2, "--minutes is 0: it must be at least 0.01"),
+        ([*TRAIN, "--minutes", "0.01", "--steps", "900"], 2, "even for 26 px: give more, or fewer --steps"),
+        (["train", "analogy", "-", "-", "-o", "p.safetensors"], 2, "both standard input (-): it can be read only once"),
+        (["train", "analogy", ".", "cake.png", "-o", "p.safetensors"], 2, "SOURCE . may be many pictures: name one file"),
+        (["train", "analogy", "no.png", "cake.png", "-o", "p.safetensors"], 1, "no.png: no such file; check the path"),
+        ([*TRAIN, "--layers", "9"], 1, "level is 18 x 18 px, and its critic needs more than 19 px a side: use --coarsest 20 or more"),
+        ([*TRAIN, "-o", "nowhere/p.safetensors"], 3, "no such folder nowhere; create it first"),
+        ([*TRAIN, "--device", "cuda:99"], 3, "--device cuda:99: there is no such device here: choose cpu"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_leaves_nothing(run, pictures, monkeypatch, arguments, code, message):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (code, b"") and message in ran.err
+    assert ran.err.count("\n") == 1 or arguments == ["train"]
+    assert not list(pictures.glob("*.safetensors"))
+
+
+def test_options_come_from_the_file_and_the_environment_by_the_names_of_both_words(run, monkeypatch, pictures):
+    (pictures / "c.toml").write_text("seed = 3\n[train]\nsteps = 7\n[train.analogy]\nwidth = 5\n[analogy]\nstrength = 0.1\n")
+    printed = run(*TRAIN[:6], "--config", "c.toml", "--print-config").out.decode()
+    assert printed.startswith("[train.analogy]\n") and all(line in printed for line in ("\nseed = 3 ", "\nsteps = 7 ", "\nwidth = 5 "))
+    (pictures / "d.toml").write_text(printed)
+    assert run(*TRAIN[:6], "--config", "d.toml", "--print-config").out.decode() == printed
+    monkeypatch.setenv("STRUCTKIT_TRAIN_ANALOGY_WIDTH", "9")
+    monkeypatch.setenv("STRUCTKIT_ANALOGY_STRENGTH", "0.2")  # of another verb
+    assert "\nwidth = 9 " in run(*TRAIN[:6], "--config", "c.toml", "--print-config").out.decode()
+    (pictures / "e.toml").write_text("[train.anology]\nsteps = 1\n")
+    assert "e.toml has a table [anology] that is no verb: the verbs are analogy" in run(*TRAIN, "--config", "e.toml").err
+    monkeypatch.setenv("STRUCTKIT_TRAIN_ANALOGY_STEP", "9")
+    assert "STRUCTKIT_TRAIN_ANALOGY_STEP, which train analogy does not have: did you mean steps?" in run(*TRAIN).err
+
+
+def test_the_help_shows_every_option_of_the_configuration(run):
+    text = run("train", "analogy", "--help").out.decode()
+    assert all("--" + name.replace("_", "-") in text for name in PairTraining.model_class.config_class.__dataclass_fields__)
+    assert "In: " in text and "Out: " in text and "Example: structkit train analogy" in text and "4 nothing to do" in " ".join(text.split())
+    assert "train" in run("--help").out.decode()
+
+
+KILLS = """
+import os, random, signal, sys, time
+import torch, structkit, structkit.pairs
+from structkit_cli.__main__ import main
+torch.set_num_threads(1)
+arguments, log = sys.argv[1:], "pair.log.jsonl"
+
+def lines():
+    return open(log).read().count("\\n") if os.path.exists(log) else 0
+
+for wanted in (1, 2, 4):
+    if not (child := os.fork()):
+        os._exit(main(arguments))
+    while lines() < wanted and not os.waitpid(child, os.WNOHANG)[0]:
+        time.sleep(0.002)
+    time.sleep(random.uniform(0, 0.05))
+    os.kill(child, signal.SIGKILL)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+sys.exit(main(arguments))
+"""
+
+
+def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_bytes(run, pictures):
+    slow = (*TRAIN, "--quiet", "--steps", "16")
+    killed = subprocess.run([sys.executable, "-c", KILLS, *slow], env=ONE_THREAD, capture_output=True, text=True, timeout=120)
+    assert (killed.returncode, killed.stdout.split()) == (0, ["-9"] * 3 + ["pair.safetensors"]), killed.stderr
+    after = {name: data for name, data in contents(pictures).items() if not name.startswith(".structkit-")}  # what dead runs were writing
+    assert run(*slow[:6], "-o", "calm.safetensors", *slow[6:]).code == 0
+    assert (pictures / "calm.safetensors").read_bytes() == after["pair.safetensors"]
+    assert (pictures / "calm.log.jsonl").read_bytes() == after["pair.log.jsonl"]
+    assert sorted(after) == ["cake.png", "house.png", "pair.log.jsonl", "pair.safetensors"]
+
+
+def test_on_a_terminal_there_is_a_bar(run, monkeypatch):
+    monkeypatch.setattr("structkit_cli.trainer.sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True)))
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "160"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    shown = run(*TRAIN).err
+    assert "━" in shown and "steps/s" in shown and "level 0, 18 x 18 px (1 of 4)" in shown
+    assert re.search(r"structkit: level 3, 30 x 30 px \(4 of 4\): \d steps in 0:0", shown)
+    monkeypatch.setenv("TERM", "dumb")
+    assert "━" not in run(*TRAIN, "--seed", "1", "--exists", "overwrite").err
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_pair_and_only_the_first_speaks(run, pictures):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "structkit_cli", *TRAIN]
+    ran = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, timeout=120)
+    assert (ran.returncode, ran.stdout) == (0, "pair.safetensors\n"), ran.stderr
+    assert ran.stderr.count("structkit: level 3, ") == 1
+    assert checkpoint.read_card("pair.safetensors")["run"]["processes"] == 2
+    ran = subprocess.run([*command, "--batch", "2"], env=ONE_THREAD, capture_output=True, text=True, timeout=120)
+    assert ran.returncode != 0 and ran.stderr.count("structkit: error: pair.safetensors: exists and is of another training") == 1

@@ -124,25 +124,23 @@ def analogy_video(
     The first frame is that of `analogy`; later ones are carried along, so that the result is calm where the source is: see
     `structkit.engines.video`.  Any length: no more than a few frames are in memory.
 
-    model: of `train_analogy`, best with this very video; or of `load`.  It has a look of its own: `target` is None, and the size is the
-    model's, in the shape of the video.  Options then are the fields of `configs.PairResultConfig`, without refine="patches".  Each frame is
-    injected, by default one level below the finest, with the same noise for all, which keeps them calm.  swapped: as in `analogy`.
+    model: of `train_analogy`, best with this very video; or of `load`.  Options then are the fields of `configs.PairResultConfig`.  Each
+    frame is injected, by default one level below the finest, with the same noise for all, which keeps them calm.  The look is the pair's,
+    `target` None, and results are as large as the model makes them.  With refine="patches" they are painted anew, calmer and sharper, with
+    the patches of the target, else of the pair's, in any size.  There is no refine="chain".  swapped: as in `analogy`.
     Raises InputError (also for damage on the way, then nothing is left of the output), OptionError, DeviceError, OutputError.
     """
     from structkit import clips, pictures
     from structkit.errors import OptionError
 
-    running = pictures.Running(seed, device, dtype, progress)
+    how = {"size": size, "quality": quality, "running": pictures.Running(seed, device, dtype, progress), "options": options}
     if model is not None:
-        for name, given in {"a target": target, "a size": size}.items():
-            if given is not None:
-                raise OptionError(f"{name} is not for a trained pair, whose videos have its own: leave it out")
-        return clips.translation(model, source, output, swapped=swapped, quality=quality, running=running, options=options)
+        return clips.translation(model, source, target, output, swapped=swapped, **how)
     if target is None:
         raise OptionError("without a model an analogy needs a target")
     if swapped:
         raise OptionError("swapped turns a trained pair round: it needs a model")
-    return clips.analogy(source, target, output, size=size, quality=quality, running=running, options=options)
+    return clips.analogy(source, target, output, **how)
 
 
 def train_analogy(

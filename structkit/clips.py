@@ -19,7 +19,7 @@ from torch import Tensor
 from structkit.configs import AnalogyConfig, PairResultConfig
 from structkit.data.levels import levels
 from structkit.device import resolve
-from structkit.engines.pair import A, B, PairAnalogy
+from structkit.engines.pair import A, B, Noise, PairAnalogy
 from structkit.engines.video import analogy_frames
 from structkit.errors import InputError, OptionError
 from structkit.media.files import Source
@@ -28,7 +28,7 @@ from structkit.media.tensors import from_tensor, to_tensor
 from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.metrics.flicker import flicker
-from structkit.pairs import CHAIN, ROLES, _inject, _ready, _reshaped
+from structkit.pairs import ROLES, _inject, _own, _ready, _reshaped, _result_size
 from structkit.pictures import Running, Size, _config, _enlarged, _notes, _picture, _size, _usable, enough_memory
 
 BATCH = 8  # frames that a trained pair translates together
@@ -79,39 +79,50 @@ def analogy(
 def translation(
     model: PairAnalogy,
     source: VideoReader | Source,
+    target: Any,
     output: str | Path | BinaryIO,
     *,
     swapped: bool,
+    size: Size | None,
     quality: int | None,
     running: Running,
     options: dict[str, Any],
 ) -> Made:
     """See `structkit.analogy_video`, with a model."""
     config, unfinished, domain = _config(PairResultConfig, options), _ready(model, running), B if swapped else A
-    if config.refine == "patches":
-        raise OptionError("--refine patches is for pictures, in a video it would flicker: leave it out, or say --refine chain")
+    if config.refine == "chain":
+        raise OptionError("--refine chain is for pictures, a video flickers with it: leave it out, or say --refine patches")
+    if target is not None and config.refine != "patches":
+        raise OptionError("a trained pair has its own look: leave TARGET out, or say --refine patches, which uses its patches")
     inject = _inject(model, config.inject, None, ROLES[domain])
     inject = max(0, model.finest - MOVING) if inject is None else inject
+    look = _own(model, 1 - domain) if target is None else _picture(target)
+    device = str(model.amplitudes.device)
     with source if isinstance(source, VideoReader) else VideoReader(source) as reader:
         model = _reshaped(model, reader)
-        height, width = (side - side % 2 for side in model.shapes[model.finest])
-        model.shapes[model.finest] = height, width
-        device = model.amplitudes.device
-        generator = torch.Generator(device).manual_seed(running.seed)
-        noise, again = (model.noise(1, generator, domains=1) for _ in range(2))
+        model.shapes[model.finest] = tuple(side - side % 2 for side in model.shapes[model.finest])
+        width, height = _result_size(model, reader, size, config.refine)
+        noise = model.noise(1, torch.Generator(device).manual_seed(running.seed), domains=1)
 
         def results(frames: Iterator[Tensor]) -> Iterator[Tensor]:
-            small = (levels(frame, [model.shapes[inject]])[0] for frame in frames)
-            while batch := list(islice(small, BATCH)):
-                made = model.translated(torch.cat(batch).to(device), inject, noise, domain)
-                if config.refine == "chain":
-                    made = model.refined(made, round(CHAIN * model.finest), again, 1 - domain)
-                yield from made.split(1)
+            made = _translated(model, frames, inject, noise, domain)
+            if config.refine == "none":
+                return made
+            how = {"usable": _usable(look).to(device), "generator": torch.Generator(device).manual_seed(running.seed)}
+            return analogy_frames(made, to_tensor(look).to(device), AnalogyConfig(mode="paint"), size=(height, width), **how)
 
         writer = VideoWriter(output, width=width, height=height, like=reader, quality=quality)
-        with writer, enough_memory(str(device)):
+        with writer, enough_memory(device):
             count, calm = _repaint(reader, writer, results, running)
-        return Made(count, calm, _notes(reader) + unfinished + writer.notes)
+        given = () if target is None else (*_notes(look), *_enlarged(look, (width, height)))
+        return Made(count, calm, _notes(reader) + given + unfinished + writer.notes)
+
+
+def _translated(model: PairAnalogy, frames: Iterator[Tensor], inject: int, noise: Noise, domain: int) -> Iterator[Tensor]:
+    """Each frame alone, but with one noise for all."""
+    small = (levels(frame, [model.shapes[inject]])[0] for frame in frames)
+    while batch := list(islice(small, BATCH)):
+        yield from model.translated(torch.cat(batch).to(noise(inject).device), inject, noise, domain).split(1)
 
 
 def _repaint(

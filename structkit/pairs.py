@@ -129,11 +129,8 @@ def analogy(
         model = _reshaped(model, structure.picture)
     shown = structure.picture if structure else _own(model, domain)
     patches = look.picture if look else _own(model, other)
-    height, width = model.shapes[model.finest]
-    if size is not None and config.refine != "patches":
-        raise OptionError(f"--size needs --refine patches: without, this pair makes {width} x {height} px")
+    width, height = _result_size(model, shown, size, config.refine)
     if config.refine == "patches":
-        width, height = _size(shown, size, None) if size else (width, height)
         notes += _enlarged(patches, (width, height))
 
     def make(images: Tensor, patches: Tensor, usable: Tensor, *, generator: torch.Generator, **how: Any) -> Tensor:
@@ -237,6 +234,14 @@ def _inject(model: PairAnalogy, level: int | None, structure: Given | None, role
     if level is None and structure and structure.sha256 != trained:
         return max(0, model.finest - ABROAD)
     return level
+
+
+def _result_size(model: PairAnalogy, shown: Picture | VideoReader, size: Size | None, refine: str) -> Size:
+    """Width and height: the model's, unless patches give another."""
+    height, width = model.shapes[model.finest]
+    if size is not None and refine != "patches":
+        raise OptionError(f"--size needs --refine patches: without, this pair makes {width} x {height} px")
+    return (width, height) if size is None else _size(shown, size, None)
 
 
 def _reshaped(model: PairAnalogy, picture: Picture | VideoReader) -> PairAnalogy:

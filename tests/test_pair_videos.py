@@ -162,7 +162,7 @@ def painted(moving, monkeypatch) -> list[np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("refine", ["none", "chain"])
+@pytest.mark.parametrize("refine", ["none", "patches"])
 def test_where_nothing_moves_nothing_moves(pair, moving, tmp_path, monkeypatch, painted, refine):
     """In one batch and from one to the next: all frames have the same noise."""
     still = [Frame(frame(3), Fraction(i, 10)) for i in range(clips.BATCH + 3)]
@@ -184,12 +184,22 @@ def test_a_frame_is_the_analogy_of_its_picture(pair, tmp_path, monkeypatch, pain
 
 def test_the_options_of_a_result_change_it(pair, moving, tmp_path):
     made = {}
-    for name, options in {"plain": {}, "i": {"inject": 0}, "c": {"refine": "chain"}, "s": {"swapped": True}}.items():
+    for name, options in {"plain": {}, "i": {"inject": 0}, "p": {"refine": "patches"}, "s": {"swapped": True}}.items():
         translate(moving, tmp_path / f"{name}.mp4", pair, **options)
         made[name] = frames(tmp_path / f"{name}.mp4")[0].pixels.tobytes()
     assert len(set(made.values())) == 4
     translate(moving, tmp_path / "f.mp4", pair, inject=pair.finest - 1)
     assert (tmp_path / "f.mp4").read_bytes() == (tmp_path / "plain.mp4").read_bytes()
+
+
+def test_patches_give_another_look_and_any_size(pair, tmp_path):
+    red = Picture(np.full((20, 20, 3), (255, 0, 0), np.uint8), name="red")
+    source = film(tmp_path / "two.mp4", [0, 1])
+    made = structkit.analogy_video(source, red, tmp_path / "out.mp4", model=pair, refine="patches", size=(50, 40), device="cpu")
+    result = frames(tmp_path / "out.mp4")
+    assert len(result) == 2 and result[0].pixels.shape == (40, 50, 3)
+    assert np.abs(result[1].pixels.astype(int) - (255, 0, 0)).max() < 9  # what the encoding leaves
+    assert made.notes == ("red: enlarged 2.0 times, the result cannot be sharper",)
 
 
 def test_a_pair_of_pictures_translates_videos_too_and_a_pair_of_a_video_pictures(pair, moving, look, tmp_path):
@@ -225,12 +235,12 @@ def test_trainings_that_cannot_be(moving, look, tmp_path):
 
 def test_translations_that_cannot_be(pair, moving, look, tmp_path):
     output = tmp_path / "out.mp4"
-    with refused(OptionError, "a target is not for a trained pair, whose videos have its own: leave it out"):
+    with refused(OptionError, "a trained pair has its own look: leave TARGET out, or say --refine patches, which uses its patches"):
         structkit.analogy_video(moving, look, output, model=pair)
-    with refused(OptionError, "a size is not for a trained pair, whose videos have its own: leave it out"):
+    with refused(OptionError, "--size needs --refine patches: without, this pair makes 36 x 28 px"):
         translate(moving, output, pair, size=(64, 48))
-    with refused(OptionError, "--refine patches is for pictures, in a video it would flicker: leave it out, or say --refine chain"):
-        translate(moving, output, pair, refine="patches")
+    with refused(OptionError, "--refine chain is for pictures, a video flickers with it: leave it out, or say --refine patches"):
+        translate(moving, output, pair, refine="chain")
     with refused(OptionError, f"--inject is 9: this pair has the levels 0 to {pair.finest}"):
         translate(moving, output, pair, inject=9)
     with refused(OptionError, "without a model an analogy needs a target"):

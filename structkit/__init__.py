@@ -168,7 +168,7 @@ def train_analogy(
     report: called every few steps with the place, the losses and the rate.  tell: called with what should be said once, such as the plan.
     options: fields of `configs.PairConfig`.  Transparent parts of a picture are trained on as its mean colour.
     The source may also be the path of a video: its frames are that side of the pair, the mode is "video", and `analogy_video(model=...)`
-    translates it.  In memory are `frames` of them at most, of the size of the finest level, with 12 bytes a pixel.
+    translates it.  In memory are `frames` of them at most, about the size of the finest level, with up to 24 bytes a pixel.
     Under torchrun the processes share each step.
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not finite.
     """

@@ -6,6 +6,7 @@ then.  Under torchrun only the first process speaks.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -54,46 +55,75 @@ def run(verb: str, train: Train, running: Running) -> None:
 
     train: gets the output, a callable for events and one for notes; returns the model.
     """
-    output = _output(running.output)
-    voice = _Voice(verb, output, running)
+    output, began = checkpoint_path(running.output), time.monotonic()
+    first = os.environ.get("RANK", "0") == "0"
+
+    def record(kind: str, **facts: Any) -> None:
+        if running.json and first:
+            emit(json.dumps({"record": kind, **facts}).encode() + b"\n")
+
     status, error, dtype = "failed", None, None
-    with voice:
+    with Voice(quiet=running.quiet or not first, bar=True, ended=functools.partial(record, "stage")) as voice:
         try:
             dtype = train(output, voice.event, voice.note).card["run"].get("dtype")
             code, status = 0, "written" if voice.heard else "skipped"
         except (KeyboardInterrupt, Terminated) as signal:
             code, status = TERMINATED if isinstance(signal, Terminated) else INTERRUPTED, "interrupted"
         except StructkitError as failure:
-            if not (voice.first or isinstance(failure, DeviceError)):  # the first process meets all others too, and says it
+            if not (first or isinstance(failure, DeviceError)):  # the first process meets all others too, and says it
                 raise typer.Exit(exit_code(failure)) from failure
             code, error = exit_code(failure), str(failure)
-    voice.summary(code, status, error, dtype)
+
+    facts: dict[str, Any] = {"sha256": None, "device": None, "steps": None, "losses": {}}
+    ms = round(1000 * (time.monotonic() - began))
+    if status in ("written", "skipped"):
+        facts |= _of_the_finished(output, running.device)
+    if error:
+        tell(f"error: {error}")
+    elif status == "interrupted" and first:
+        tell(f"interrupted: {kept(output)}")
+    elif status == "skipped":
+        voice.line(f"{output} is there already, the finished output of this very training")
+    elif status == "written":
+        how = f"{_clock(ms / 1000)} on {facts['device']} in {dtype}"
+        voice.line(f"{output}: {facts['steps']} steps, {how}; {_losses(facts['losses'])}")
+    facts |= {"error": error, "dtype": dtype, "seed": running.seed, "notes": voice.notes, "ms": ms, "exit": code}
+    record("summary", verb=verb, version=__version__, output=str(output), status=status, **facts)
+    if status == "written" and first and not running.json:
+        emit(os.fsencode(output) + b"\n")
     raise typer.Exit(code)
 
 
-def _output(named: str | None) -> Path:
+def checkpoint_path(named: str | None, flag: str = "--output") -> Path:
+    """The checkpoint to write."""
     if named is None:
-        raise OptionError("--output is missing: name the checkpoint to write, such as model.safetensors")
+        raise OptionError(f"{flag} is missing: name the checkpoint to write, such as model.safetensors")
     if not named.endswith(".safetensors"):
-        raise OptionError(f"--output is {named}: a checkpoint is a file whose name ends in .safetensors")
+        raise OptionError(f"{flag} is {named}: a checkpoint is a file whose name ends in .safetensors")
     return Path(named)
 
 
-class _Voice:
-    """What one training says.  Use it as a context: it draws and removes the bar."""
+def kept(output: Path) -> str:
+    """What is left of a training that was interrupted."""
+    from structkit.training.files import Files
 
-    def __init__(self, verb: str, output: Path, running: Running) -> None:
-        self.verb, self.output, self.running = verb, output, running
-        self.first = os.environ.get("RANK", "0") == "0"
-        self.quiet = running.quiet or not self.first
-        self.started = self.stage_began = self.spoken = time.monotonic()
+    state = Files(output).state
+    return f"what is trained so far is kept in {state}; the same command goes on" if state.exists() else "nothing was trained yet"
+
+
+class Voice:
+    """What is said while a training runs.  Use it as a context, if there is to be a bar on a terminal: it draws and removes it."""
+
+    def __init__(self, *, quiet: bool, bar: bool = False, ended: Callable[..., None] = lambda **facts: None) -> None:
+        """ended: called at the end of each stage, with the facts of checkpoints.schema.json by name."""
+        self.quiet, self.ended = quiet, ended
         self.heard = self.previewed = False
         self.notes: list[str] = []
-        self.bar: Any = None
+        self.stage_began = self.spoken = time.monotonic()
+        self.bar = _bar() if bar and not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None
 
-    def __enter__(self) -> _Voice:
-        if not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            self.bar = _bar()
+    def __enter__(self) -> Voice:
+        if self.bar:
             self.bar.start()
         return self
 
@@ -104,87 +134,41 @@ class _Voice:
     @contextmanager
     def _aside(self) -> Iterator[None]:
         """Take the bar away while something else is written to what may be the same terminal."""
-        if self.bar:
-            self.bar.stop()
+        self.__exit__()
         yield
-        if self.bar:
-            self.bar.start()
+        self.__enter__()
 
     def note(self, text: str) -> None:
         """What is said once."""
         self.notes.append(text)
-        self._line(text)
+        with self._aside():
+            self.line(text)
 
-    def _line(self, text: str) -> None:
+    def line(self, text: str) -> None:
         if not self.quiet:
-            with self._aside():
-                tell(text)
+            tell(text)
 
     def event(self, event: Event) -> None:
         """Where the training is."""
         self.heard, now = True, time.monotonic()
-        if event.preview and not self.previewed:
-            self.previewed = True
-            self._line(f"what it makes now is shown in {event.preview}")
-        over = not event.eta
         where, losses = f"{event.stage} ({event.number} of {event.stages})", _losses(event.losses)
         if self.bar:
-            rate, left = f"{event.rate:.3g} steps/s", _clock(event.eta)
-            self.bar.update(
-                self.bar.task_ids[0], completed=event.step, total=event.steps, where=printable(where), note=f"{rate}  {left}  {losses}"
-            )
-        if over:
-            self._stage(event, where, losses, now - self.stage_began)
-            self.stage_began = now
-        elif not self.bar and now - self.spoken >= LINE_EVERY:
-            self._line(f"{where}: step {event.step} of {event.steps}, {event.rate:.3g} steps/s, {_clock(event.eta)} left; {losses}")
-        if over or now - self.spoken >= LINE_EVERY:
-            self.spoken = now
-
-    def _stage(self, event: Event, where: str, losses: str, seconds: float) -> None:
-        self._line(f"{where}: {event.step} steps in {_clock(seconds)}; {losses}")
-        facts = {"stage": event.stage, "number": event.number, "stages": event.stages, "steps": event.step}
-        self._record({"record": "stage", **facts, "losses": dict(event.losses), "ms": round(1000 * seconds)})
-
-    def _record(self, record: Mapping[str, Any]) -> None:
-        if self.running.json and self.first:
+            note = f"{event.rate:.3g} steps/s  {_clock(event.eta)}  {losses}"
+            self.bar.update(self.bar.task_ids[0], completed=event.step, total=event.steps, where=printable(where), note=note)
+        if event.preview and not self.previewed:
+            self.previewed = True
             with self._aside():
-                emit(json.dumps(record).encode() + b"\n")
-
-    def summary(self, code: int, status: str, error: str | None, dtype: str | None) -> None:
-        """The last line, and the path of what was written; or the last record."""
-        facts: dict[str, Any] = {"sha256": None, "device": None, "dtype": dtype, "steps": None, "losses": {}}
-        seconds = time.monotonic() - self.started
-        if status in ("written", "skipped"):
-            facts |= _of_the_finished(self.output, self.running.device)
-        if error:
-            tell(f"error: {error}")
-        elif status == "interrupted":
-            if self.first:
-                tell(f"interrupted: {_kept(self.output)}")
-        elif status == "skipped":
-            self._line(f"{self.output} is there already, the finished output of this very training")
-        else:
-            how = f"on {facts['device']} in {dtype}"
-            self._line(f"{self.output}: {facts['steps']} steps, {_clock(seconds)} {how}; {_losses(facts['losses'])}")
-        what = {
-            "record": "summary",
-            "verb": self.verb,
-            "version": __version__,
-            "output": str(self.output),
-            "status": status,
-            "error": error,
-        }
-        self._record({**what, **facts, "ms": round(1000 * seconds), "seed": self.running.seed, "notes": self.notes, "exit": code})
-        if status == "written" and self.first and not self.running.json:
-            emit(os.fsencode(self.output) + b"\n")
-
-
-def _kept(output: Path) -> str:
-    from structkit.training.files import Files
-
-    state = Files(output).state
-    return f"what is trained so far is kept in {state}; the same command goes on" if state.exists() else "nothing was trained yet"
+                self.line(f"what it makes now is shown in {event.preview}")
+        if not event.eta:  # the stage is over
+            with self._aside():
+                self.line(f"{where}: {event.step} steps in {_clock(now - self.stage_began)}; {losses}")
+                facts = {"stage": event.stage, "number": event.number, "stages": event.stages, "steps": event.step}
+                self.ended(**facts, losses=dict(event.losses), ms=round(1000 * (now - self.stage_began)))
+            self.stage_began = self.spoken = now
+        elif now - self.spoken >= LINE_EVERY:
+            self.spoken = now
+            if not self.bar:
+                self.line(f"{where}: step {event.step} of {event.steps}, {event.rate:.3g} steps/s, {_clock(event.eta)} left; {losses}")
 
 
 def _of_the_finished(output: Path, device: str) -> dict[str, Any]:

@@ -151,6 +151,11 @@ def analogy(
     return [from_tensor(result, alpha=alpha, name=name, notes=notes) for result in drawn]
 
 
+def pictures(model: PairAnalogy) -> tuple[Picture, Picture]:
+    """Source and target, as large as they were trained on."""
+    return _own(model, A), _own(model, B)
+
+
 def _dtype(name: str, device: str) -> torch.dtype:
     """Of the networks' arithmetic.  auto: bfloat16 where the device computes in it (twice as fast), else float32."""
     if name not in ("auto", "float32", "bfloat16"):

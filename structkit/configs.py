@@ -153,7 +153,9 @@ class PairConfig(Config):
         None, "what the pair is for: sets what the authors set for it; else analogy, of a video video", choices=tuple(PAIR_MODES)
     )
     size: int | None = _preset("side of the square, px, that has the area of the result", "size", low=24, high=1024)
-    coarsest: int | None = _preset("side of the coarsest level, px: larger for more variety", "coarsest", low=12, high=256)
+    coarsest: int | None = option(
+        None, "side of the coarsest level, px: larger for more variety; else 18, 25 for text, 22 for video", low=12, high=256
+    )
     steps: int | None = _preset("steps of training at the coarsest level", "steps", low=1, high=10_000_000)
     taper: float | None = _preset("steps at the finest level, as a share of those", "taper", low=0.001, high=1)
     width: int | None = _preset("channels of the coarsest networks; doubled every four levels", "width", low=4, high=512)
@@ -175,7 +177,14 @@ class PairConfig(Config):
         """Without None: what is said here, else what the mode sets, else what the preset sets."""
         default = {"mode": "analogy", "generator_rate": 5e-4, "critic_rate": 1e-4, "target_weight": 1.0, "cycle": 10.0, "abroad": 0.0}
         values = default | PAIR_PRESETS[self.preset] | PAIR_MODES[self.mode or "analogy"]
-        return dataclasses.replace(self, **{name: value for name, value in values.items() if getattr(self, name) is None})
+        filled = dataclasses.replace(self, **{name: value for name, value in values.items() if getattr(self, name) is None})
+        if filled.coarsest > filled.size:
+            raise OptionError(f"--coarsest is {filled.coarsest}: it must be at most --size, which is {filled.size}")
+        if filled.widest < filled.width:
+            if self.widest is not None:
+                raise OptionError(f"--widest is {self.widest}: it must be at least --width, which is {filled.width}")
+            filled = dataclasses.replace(filled, widest=filled.width)
+        return filled
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ Differs from the paper and its code:
 * Between levels nothing is rounded to 8 bits, and sizes are exact (`structkit.data.levels.rise`).
 * Results are drawn from a seed after training (published: whatever the last step of training drew), and are not stretched in contrast.
 * Injection puts the picture in the place of the chain's state, for the skip connection too (the authors' video code; not their image code).
-Expect: tests/benchmarks/pair_step.csv for the time of a step; the README for results beside the training-free engine's.
+Expect: tests/benchmarks/pair_step.csv for the time of a step; tests/benchmarks/pair_results.csv for scores beside the training-free engine.
 
 Tensors are (B, 6, H, W) in [-1, 1]: the three channels of domain a, the source, then those of domain b, the target.
 """
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from structkit.configs import PairConfig
+from structkit.configs import MOST_SIDE, PairConfig
 from structkit.data.levels import levels, rise
 from structkit.nets.patch import PatchNet, PatchStack
 from structkit.training.model import Model
@@ -46,6 +46,8 @@ class PairAnalogy(Model):
         """config: filled.  shapes: (height, width) of all levels, px, coarsest first, whether they are trained yet or not."""
         super().__init__(config)
         self.shapes = [(int(height), int(width)) for height, width in shapes]
+        if not 0 <= trained_levels <= len(self.shapes) or any(not 1 <= side <= MOST_SIDE for shape in self.shapes for side in shape):
+            raise ValueError(f"{trained_levels} trained levels of {len(self.shapes)}, with sides from 1 to {MOST_SIDE} px")
         self.register_buffer("pictures", torch.zeros(1, 6, *self.shapes[-1], dtype=torch.uint8))  # source and target, as trained on
         self.register_buffer("amplitudes", torch.zeros(0, 2))  # of the noise: level, domain
         self.generators = nn.ModuleList()
@@ -64,7 +66,7 @@ class PairAnalogy(Model):
     def stack(self, level: int) -> PatchStack:
         """The generators of a level (the authors' widths: doubled every four levels)."""
         c = self.config
-        return PatchStack(min(c.width * 2 ** (level // 4), max(c.width, c.widest)), layers=c.layers, domains=2)
+        return PatchStack(min(c.width * 2 ** (level // 4), c.widest), layers=c.layers, domains=2)
 
     def is_residual(self, level: int) -> bool:
         return level < len(self.shapes) - self.config.plain_levels
@@ -100,21 +102,19 @@ class PairAnalogy(Model):
         return len(self.generators) - 1
 
     @torch.no_grad()
-    def analogy(
-        self, count: int, generator: torch.Generator, *, inject: int | None = None, pictures: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def analogy(self, count: int, generator: torch.Generator, *, inject: int | None = None) -> tuple[Tensor, Tensor]:
         """New pictures and their analogies, each (count, 6, *shape of the finest trained level), clamped.
 
         The first are [a | b], new pictures of both domains.  The second are [made of a, like the new b | made of b, like the new a]: its
         channels 3 .. 5 have the structure of the source's domain and the look of the target.
-        inject: the level at which `pictures` (1, 6, H, W), else those that were trained on, take the place of the chain's state; the
-        coarser, the freer.  None: from noise alone, as published.
+        inject: the level at which the pictures that were trained on take the place of the chain's state; the coarser, the freer.
+        None: from noise alone, as published.
         """
         noise = self.noise(count, generator)
         if inject is None:
             inject, state = 0, self.amplitudes.new_zeros(count, 6, *self.shapes[0])
         else:
-            [state] = levels(self.reals if pictures is None else pictures, [self.shapes[inject]])
+            [state] = levels(self.reals, [self.shapes[inject]])
             state = state.expand(count, -1, -1, -1)
         own = self._painted(state, inject, noise)
         across = swapped(own)

@@ -4,6 +4,10 @@ The mathematics is the authors'; a test holds that a step equals the paper's for
 saved is work: the frozen levels run once for CHUNK steps, in one batch and without a graph; both domains share each call (grouped
 convolutions); what one network judges goes through it in one batch, which instance norm allows; one summed backward; the critic is
 frozen while the generators learn.
+
+In bfloat16 the critics and their penalty are bfloat16 too, where SinGAN's descendants keep float32.  On a trained pair (eggs and
+bowls, five of its levels) each loss was within 2 % of float32's, and the cosine between the gradients at least 0.994 for the
+generators and 0.96 for the critics.
 """
 
 from __future__ import annotations
@@ -123,9 +127,10 @@ class PairTraining(Training):
         field = 2 * c.layers + 1
         if min(self.shapes[0]) <= field:
             least = math.ceil((field + 1) * math.sqrt(max(width, height) / min(width, height)))
+            way_out = f"use --coarsest {least} or more, or fewer --layers" if least <= c.size else "crop the source, or use fewer --layers"
             raise InputError(
                 f"the coarsest level is {self.shapes[0][1]} x {self.shapes[0][0]} px, and its critic needs more than {field} px a side: "
-                f"use --coarsest {least} or more, or fewer --layers"
+                f"{way_out}"
             )
         self.given = source.to(device), target.to(device)
         self.weights = torch.tensor([1.0, 1.0] + ([c.abroad] if c.abroad else [])).to(self.given[0])
@@ -165,7 +170,7 @@ class PairTraining(Training):
         if self.chunk[0] != draw.step - number:
             self.chunk = draw.step - number, self._inputs(draw.at(draw.step - number))
         inputs = self.chunk[1][number]
-        if not inputs.real.is_cuda or self.processes.size > 1:
+        if not self._recorded:
             return self.update(inputs)
         if self.graphed is None:
             self.graphed = Graphed(lambda tensors: self.update(Inputs(*tensors)), inputs, (self.generator_adam, self.critic_adam))
@@ -193,6 +198,11 @@ class PairTraining(Training):
         self.processes.mean_gradients(adam.param_groups[0]["params"])
         adam.step()
 
+    @property
+    def _recorded(self) -> bool:
+        """Whether steps are CUDA graphs; those of several processes, which wait for each other, are not."""
+        return self.given[0].is_cuda and self.processes.size == 1
+
     def _untrained(self, count: int) -> PairAnalogy:
         net = PairAnalogy(self.config, self.shapes, count).to(self.given[0])
         net.pictures.copy_(self._real(len(self.shapes) - 1).mul(127.5).add(127.5).round())
@@ -207,7 +217,7 @@ class PairTraining(Training):
         generator = self.net.generators[level].requires_grad_(True)
         rates = (self.config.generator_rate, self.config.critic_rate)
         self.generator_adam, self.critic_adam = (
-            torch.optim.Adam(network.parameters(), rate, BETAS, fused=True)
+            torch.optim.Adam(network.parameters(), rate, BETAS, fused=True, capturable=self._recorded)
             for network, rate in zip((generator, self.critic), rates, strict=True)
         )
 
@@ -217,9 +227,9 @@ class PairTraining(Training):
 
     @torch.no_grad()
     def _amplitudes(self, level: int, draw: Draw) -> Tensor:
-        """(2,): `noise` times what the reconstruction of one draw still misses, in each domain; `noise` itself at level 0."""
+        """(2,): `noise` times what the reconstruction of one draw still misses, in each domain; at level 0 `noise` itself, 1 for video."""
         if level == 0:
-            return torch.full((2,), self.config.noise).to(self.given[0])
+            return torch.full((2,), 1.0 if self.config.mode == "video" else self.config.noise).to(self.given[0])
         arrived = self.net.climb(self._noise(draw.generator("amplitudes"), 1, 0), 0, level, None)
         return self.config.noise * (arrived - self._real(level)).square().unflatten(1, (2, 3)).mean((0, 2, 3, 4)).sqrt()
 

@@ -13,7 +13,7 @@ def instance_norm(images: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
 
     images: (B, C, *space); gain, shift: (C,).  At batch size 1 this is BatchNorm in training; at any other it never mixes samples.
     Images that are channels_last stay so.  Plain sums over pixels: differentiable any number of times, and in that order several times
-    faster on CPU than `torch.var_mean`, and than `F.instance_norm`, which leaves channels_last (tests/benchmarks/pair_step.csv).
+    faster on CPU than `torch.var_mean`, and than `F.instance_norm`, which leaves channels_last.
     """
     batch, channels, *space = images.shape
     pixels = images.movedim(1, -1).reshape(batch, -1, channels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from structkit import checkpoint
 from structkit.configs import PairConfig
 from structkit.data.levels import level_shapes
 from structkit.engines.pair import PairAnalogy, swapped
@@ -65,11 +66,6 @@ def test_a_picture_that_is_injected_in_one_domain_gives_what_it_gives_in_both(pa
     torch.testing.assert_close(alone, both[:, other])
 
 
-def test_another_picture_can_be_injected(pair):
-    black = torch.full((1, 6, 50, 60), -1.0).double()
-    assert not torch.equal(pair.analogy(1, seeded(), inject=1, pictures=black)[0], pair.analogy(1, seeded(), inject=1)[0])
-
-
 def test_refining_keeps_the_size_and_follows_its_noise(pair):
     picture = torch.rand(2, 3, 28, 56).double()
     first, other = (pair.refined(picture, 1, pair.noise(2, seeded(s), domains=1)) for s in (1, 2))
@@ -101,3 +97,16 @@ def test_a_file_of_another_width_is_refused(pair, tmp_path):
     (tmp_path / "wider.safetensors").write_bytes(wider)
     with pytest.raises(CheckpointError, match="shape"):
         PairAnalogy.load(tmp_path / "wider.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("facts", "fact"),
+    [({"trained_levels": 9}, "9 trained levels of"), ({"shapes": [[2**70, 3]]}, "sides"), ({"shapes": [[-1, 3]]}, "sides")],
+)
+def test_facts_that_cannot_be_are_refused_before_anything_is_made(pair, tmp_path, facts, fact):
+    pair.float().save(tmp_path / "pair.safetensors")
+    tensors, card = checkpoint.load(tmp_path / "pair.safetensors", kind=PairAnalogy.kind)
+    card["facts"] |= {"trained_levels": 0} | facts
+    checkpoint.save(tmp_path / "pair.safetensors", tensors, card)
+    with pytest.raises(CheckpointError, match=fact):
+        PairAnalogy.load(tmp_path / "pair.safetensors")

@@ -11,7 +11,7 @@ from torch import nn
 
 from structkit.configs import PairConfig
 from structkit.engines.pair_training import CHUNK, PairTraining
-from structkit.errors import InputError
+from structkit.errors import InputError, OptionError
 from structkit.training.draw import Draw
 from structkit.training.parallel import Processes
 
@@ -173,6 +173,20 @@ def test_a_level_below_the_critics_field_is_refused_with_the_least_that_works():
     with pytest.raises(InputError, match=r"coarsest level is 24 x 6 px, and its critic needs more than 11 px a side: use --coarsest 24"):
         PairTraining(picture(1, 20, 80), picture(2), replace(SMALL, coarsest=12, size=64))
     PairTraining(picture(1, 20, 80), picture(2), replace(SMALL, coarsest=24, size=64))
+    with pytest.raises(InputError, match="crop the source, or use fewer --layers"):
+        PairTraining(picture(1, 16, 1600), picture(2), SMALL)
+
+
+def test_sizes_and_widths_that_contradict_each_other_are_refused():
+    with pytest.raises(OptionError, match=r"--coarsest is 41: it must be at most --size, which is 40"):
+        replace(SMALL, coarsest=41).filled()
+    with pytest.raises(OptionError, match=r"--widest is 8: it must be at least --width, which is 16"):
+        replace(SMALL, width=16).filled()
+    assert PairConfig(width=64).filled().widest == 64
+
+
+def test_videos_begin_with_noise_of_amplitude_one():
+    assert trained_to(0, replace(SMALL, mode="video", coarsest=14)).net.amplitudes.tolist() == [[1.0, 1.0]]
 
 
 def test_the_preview_shows_both_directions_and_changes_nothing():

@@ -64,14 +64,11 @@ def test_the_first_frame_is_the_analogy_of_the_first_picture(moving, look, tmp_p
     assert np.abs(frames(tmp_path / "out.mp4")[0].pixels.astype(int) - alone.pixels).mean() < 6  # what 4:2:0 leaves of the colours
 
 
-def test_the_same_seed_gives_the_same_frames_in_a_file_and_in_a_stream(moving, look, tmp_path, monkeypatch):
-    written, write = [], VideoWriter.write
-    monkeypatch.setattr(VideoWriter, "write", lambda self, frame: [written.append(frame), write(self, frame)])
+def test_the_same_seed_gives_the_same_bytes_in_a_file_and_in_a_stream(moving, look, tmp_path):
     stream = BytesIO()
     structkit.analogy_video(moving, look, tmp_path / "out.mp4", seed=3, **FAST)
     structkit.analogy_video(moving.read_bytes(), look, stream, seed=3, **FAST)
-    assert all(np.array_equal(a.pixels, b.pixels) and a.time == b.time for a, b in zip(written[:4], written[4:], strict=True))
-    assert len(frames(stream.getvalue())) == 4
+    assert stream.getvalue() == (tmp_path / "out.mp4").read_bytes()
 
 
 def test_sizes_are_even_unless_they_are_said(look, tmp_path):

@@ -51,13 +51,6 @@ def times(source) -> list[Fraction]:
         return [frame.time for frame in reader]
 
 
-def alike(one, other) -> bool:
-    """The same frames at the same times, but for what encoding does to them."""
-    assert times(one) == times(other)
-    with VideoReader(one) as left, VideoReader(other) as right:
-        return max(float(np.abs(a.pixels.astype(int) - b.pixels).mean()) for a, b in zip(left, right, strict=True)) < 4
-
-
 def files(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
 
@@ -108,7 +101,7 @@ def test_it_is_a_filter_too(go, tmp_path):
     command = [sys.executable, "-m", "structkit_cli", "analogy", "-", "cake.png", *QUICK, "-o", "-"]
     ran = subprocess.run(command, cwd=tmp_path, env=ONE_THREAD, input=(tmp_path / "moving.mp4").read_bytes(), capture_output=True)
     assert ran.returncode == 0, ran.stderr
-    assert alike(ran.stdout, tmp_path / "o.mp4")
+    assert ran.stdout == (tmp_path / "o.mp4").read_bytes()
 
 
 def test_standard_input_that_is_a_picture_still_gives_a_picture(go, monkeypatch, tmp_path):
@@ -125,7 +118,7 @@ def test_a_folder_may_hold_videos_and_pictures_and_goes_on_where_it_stopped(go, 
     (tmp_path / "out/b.mp4").rename(tmp_path / "first.mp4")
     again = go("-o", "out", source="in")
     assert (again.code, again.paths) == (0, ["out/b.mp4"]) and "2 skipped" in again.err
-    assert alike(tmp_path / "out/b.mp4", tmp_path / "first.mp4")
+    assert (tmp_path / "out/b.mp4").read_bytes() == (tmp_path / "first.mp4").read_bytes()
     assert go("-o", "out", "--seed", "5", source="in").paths == ["out/b.mp4", "out/c.png", "out/deep/a.mp4"]
 
 

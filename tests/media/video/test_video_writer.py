@@ -118,6 +118,30 @@ def test_the_same_frames_give_the_same_bytes(film, tmp_path, suffix):
     assert b"x264 - core" not in data and str(tmp_path).encode() not in data
 
 
+def soiled(seed: int) -> np.ndarray:
+    """Leave small negative numbers, such as motion to the left, in free memory: what an encoder reads before it has written it.
+
+    In blocks that malloc takes from its heap; it keeps that memory as long as the returned one, the last, is held.
+    """
+    numbers = np.random.default_rng(seed).integers(-64, 0, 30_000, dtype=np.int16)
+    return [numbers.copy() for _ in range(400)][-1]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+@pytest.mark.parametrize("width", [46, 130, 200])
+def test_what_lay_in_memory_before_does_not_show(tmp_path, suffix, width):
+    y, x = np.mgrid[:32, :width]
+    ramp = np.stack([120 + 2 * x % 100, 200 - y, 90 + 0 * x], -1)
+    made = [Frame(np.where(np.hypot(y - 16, x - 3 * i)[..., None] < 8, 40, ramp).astype(np.uint8), Fraction(i, 8)) for i in range(4)]
+    seen = set()
+    for seed in range(6):
+        held = soiled(seed)
+        write(tmp_path / f"a{suffix}", made)
+        seen.add((tmp_path / f"a{suffix}").read_bytes())
+        del held
+    assert len(seen) == 1
+
+
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_the_colours_are_what_the_tags_say(tmp_path, suffix):
     """Read by FFmpeg alone, through the tags; standard size, where an untagged video would be taken for BT.601."""

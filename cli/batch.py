@@ -224,7 +224,7 @@ def _record(task: Task, output: Output, status: str, **facts: Any) -> dict[str, 
 
 def _fact(task: Task, error: Exception) -> str:
     names = " + ".join(source.name for source in task.inputs.values())
-    if isinstance(error, InputError | OutputError):  # these name the file themselves
+    if isinstance(error, InputError | OutputError | CheckpointError):  # these name the file themselves
         return str(error)
     if isinstance(error, StructkitError):
         return f"{names}: {error}"

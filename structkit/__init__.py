@@ -77,7 +77,7 @@ def analogy(
     Method: GPNN (Granot et al., CVPR 2022) with aligned statistics and guidance, see `structkit.engines.patch`.
 
     model: of `train_analogy` or `load`; it moves to `device`.  Then options are the fields of `configs.PairResultConfig`, and the pictures
-    may be left out: the pair has its own, as large as it was trained on.  A source that it was not trained on is injected.  A target gives
+    may be left out: the pair has its own, as large as it was trained on.  A source that is given is injected.  A target gives
     the patches of refine="patches", which alone leaves the choice of a size; without, results are as large as the model makes them.
     swapped: the pair's other direction, the structure of its target with the look of its source.
     Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair`.

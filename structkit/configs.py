@@ -193,8 +193,8 @@ class PairResultConfig(Config):
 
     inject: int | None = option(
         None,
-        "level at which the picture itself takes the place of what was made from noise: 0, the coarsest, is the freest; else from noise "
-        "alone, but for a source that was not trained on",
+        "level at which the picture itself takes the place of what was made from noise: 0, the coarsest, is the freest; else, where a "
+        "source is given, two below the finest (a video: one), and without a source none",
         low=0,
         high=64,
     )

@@ -33,7 +33,7 @@ from structkit.training.planned import Plan, Planned
 from structkit.training.stages import Event, Training
 
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
-ABROAD = 2  # levels below the finest at which a picture that was not trained on is injected (the authors try 4 to 0)
+BELOW = 2  # levels below the finest at which a source is injected (the authors try 4 to 0)
 CHAIN = 0.4  # where the target's chain starts to repaint a result, as a share of the finest level (the authors' example: level 4 of 10)
 NATIVE = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: where bfloat16 is not emulated
 ROLES = {A: "source", B: "target"}
@@ -77,7 +77,7 @@ def train(
 ) -> PairAnalogy:
     """See `structkit.train_analogy`."""
     Running(seed, device, "auto", None)  # refuses a seed that cannot be
-    config = _of_its_mode(_config(PairConfig, options), source.picture).filled()
+    config = of_its_mode(_config(PairConfig, options), source.picture).filled()
     if minutes is not None and not 0 < minutes < math.inf:
         raise OptionError(f"--minutes is {minutes}: it must be above 0, or left out")
     with joined(resolve(device)) as (processes, own):
@@ -123,7 +123,7 @@ def analogy(
     config = _config(PairResultConfig, options)
     unfinished = _ready(model, running)
     (structure, domain), (look, other) = ((target, B), (source, A)) if swapped else ((source, A), (target, B))
-    inject = _inject(model, config.inject, structure, ROLES[domain])
+    inject = _inject(model, config.inject, structure)
     notes = _notes(*(g.picture for g in (structure, look) if g)) + unfinished
     if structure and inject is not None:
         model = _reshaped(model, structure.picture)
@@ -172,8 +172,8 @@ def _has(test: str) -> bool:
     return bool(getattr(torch.cpu, test, lambda: False)())
 
 
-def _of_its_mode(config: PairConfig, source: Picture | VideoReader) -> PairConfig:
-    """A video has a mode of its own, and options."""
+def of_its_mode(config: PairConfig, source: Picture | VideoReader) -> PairConfig:
+    """A video has a mode and an option of its own.  Raises OptionError for those of the other kind."""
     if isinstance(source, VideoReader):
         if config.mode not in (None, "video"):
             raise OptionError(f"--mode {config.mode} is for pictures, and {source.name} is a video: leave it out")
@@ -231,14 +231,11 @@ def _ready(model: PairAnalogy, running: Running) -> tuple[str, ...]:
     return ()
 
 
-def _inject(model: PairAnalogy, level: int | None, structure: Given | None, role: str) -> int | None:
-    """The level at which the picture is injected; None: nothing is."""
+def _inject(model: PairAnalogy, level: int | None, structure: Given | None) -> int | None:
+    """The level at which the picture is injected; None: nothing is.  Who gives a picture wants its own layout, not one like it."""
     if level is not None and level > model.finest:
         raise OptionError(f"--inject is {level}: this pair has the levels 0 to {model.finest}")
-    trained = model.card.get("run", {}).get("inputs", {}).get(role)
-    if level is None and structure and structure.sha256 != trained:
-        return max(0, model.finest - ABROAD)
-    return level
+    return max(0, model.finest - BELOW) if level is None and structure else level
 
 
 def _result_size(model: PairAnalogy, shown: Picture | VideoReader, size: Size | None, refine: str) -> Size:

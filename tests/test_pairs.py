@@ -96,8 +96,7 @@ def test_samples_are_those_of_the_seeds_that_follow_and_differ(pair):
     assert same(several[2], draw(pair, seed=6)) and not same(several[0], several[1])
 
 
-def test_without_injection_nothing_is_needed_of_the_source_but_its_alpha(pair):
-    assert same(draw(pair), draw(pair, SOURCE))
+def test_the_sources_alpha_goes_along(pair):
     hole = np.full((24, 40), 255, np.uint8)
     hole[:, 20:] = 0
     holed = Picture(SOURCE.pixels, hole, "holed")
@@ -106,11 +105,14 @@ def test_without_injection_nothing_is_needed_of_the_source_but_its_alpha(pair):
     assert draw(pair).alpha is None
 
 
-def test_a_source_that_was_not_trained_on_is_injected(pair):
-    other = picture(24, 40, 9)
-    assert same(draw(pair, other), draw(pair, other, inject=max(0, pair.finest - pairs.ABROAD)))
-    assert not same(draw(pair, other), draw(pair))
-    assert same(draw(pair, SOURCE, inject=1, swapped=True), draw(pair, inject=1, swapped=True))  # there the target is the structure
+@pytest.mark.parametrize("source", [SOURCE, picture(24, 40, 9)])
+def test_a_source_that_is_given_is_injected_and_without_one_it_begins_with_noise(pair, source):
+    assert same(draw(pair, source), draw(pair, source, inject=max(0, pair.finest - pairs.BELOW)))
+    assert not same(draw(pair, source), draw(pair))
+
+
+def test_swapped_it_is_the_target_that_is_injected(pair):
+    assert same(draw(pair, SOURCE, inject=1, swapped=True), draw(pair, inject=1, swapped=True))
 
 
 def test_injection_at_a_finer_level_is_less_free(pair):

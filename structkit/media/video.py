@@ -172,7 +172,7 @@ class VideoReader:
             for packet in container.demux():  # of all streams: how far the file goes
                 if packet.pts is not None:
                     reach = max(reach, (packet.pts + (packet.duration or 0)) * packet.time_base)
-                if packet.stream_index != stream.index:
+                if packet.stream.index != stream.index:  # a packet's own index is 0 at the end of every stream
                     continue
                 if packet.is_corrupt:
                     raise self._damaged("a packet is cut short", count, time)

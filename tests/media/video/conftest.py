@@ -24,7 +24,7 @@ def still(number: int, height: int, width: int) -> np.ndarray:
 def film(tmp_path_factory) -> Callable[..., Path]:
     """film(suffix, ...): a small video of our own making, without the code under test.
 
-    times: ticks of 1 ms.  sound: {codec: first time, s}.  aspect: of one pixel.  turn: nine numbers of the display matrix.
+    times: ticks of 1 ms.  sound: {codec: first time, s}.  sound_first: it is stream 0.  aspect: of one pixel.  turn: nine numbers of the display matrix.
     """
     folder = tmp_path_factory.mktemp("films")
 
@@ -37,6 +37,7 @@ def film(tmp_path_factory) -> Callable[..., Path]:
         layout: str = "yuv420p",
         options: dict | None = None,
         sound: dict[str, Fraction] | None = None,
+        sound_first: bool = False,
         words: bool = False,
         aspect: Fraction | None = None,
         turn: tuple | None = None,
@@ -44,6 +45,13 @@ def film(tmp_path_factory) -> Callable[..., Path]:
         path = folder / f"{len(list(folder.iterdir()))}{suffix}"
         with av.open(str(path), "w", options={"avoid_negative_ts": "disabled"} if suffix != ".ts" else {}) as output:
             output.metadata["title"] = "A title"
+            tracks = []
+
+            def add_sound() -> None:
+                tracks.extend((output.add_stream(name, rate=48000, layout="mono"), start) for name, start in (sound or {}).items())
+
+            if sound_first:
+                add_sound()
             tick = Fraction(1, 25 if suffix == ".avi" else 1000)
             video = output.add_stream(codec or CODECS.get(suffix, "libx264"), rate=25, time_base=tick, options=options or {})
             video.height, video.width = size
@@ -51,7 +59,8 @@ def film(tmp_path_factory) -> Callable[..., Path]:
             if aspect:
                 video.codec_context.sample_aspect_ratio = aspect
             packets = []
-            tracks = [(output.add_stream(name, rate=48000, layout="mono"), start) for name, start in (sound or {}).items()]
+            if not sound_first:
+                add_sound()
             texts = av.open(BytesIO(SRT), "r", format="srt") if words else None
             if texts:
                 written = output.add_stream_from_template(texts.streams[0])

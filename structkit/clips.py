@@ -28,7 +28,7 @@ from structkit.media.tensors import from_tensor, to_tensor
 from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.metrics.flicker import flicker
-from structkit.pairs import ROLES, _inject, _own, _ready, _reshaped, _result_size
+from structkit.pairs import _inject, _own, _ready, _reshaped, _result_size
 from structkit.pictures import Running, Size, _config, _enlarged, _notes, _picture, _size, _usable, enough_memory
 
 BATCH = 8  # frames that a trained pair translates together
@@ -94,7 +94,7 @@ def translation(
         raise OptionError("--refine chain is for pictures, a video flickers with it: leave it out, or say --refine patches")
     if target is not None and config.refine != "patches":
         raise OptionError("a trained pair has its own look: leave TARGET out, or say --refine patches, which uses its patches")
-    inject = _inject(model, config.inject, None, ROLES[domain])
+    inject = _inject(model, config.inject, None)
     inject = max(0, model.finest - MOVING) if inject is None else inject
     look = _own(model, 1 - domain) if target is None else _picture(target)
     device = str(model.amplitudes.device)

@@ -125,7 +125,7 @@ def _header(path: str, stream: BinaryIO) -> _Header:
     if 8 + length > size:
         raise CheckpointError(f"{path}: truncated: {size} bytes, of which the header alone claims {8 + length}; copy it again")
     try:
-        fields = json.loads(head + stream.read(length - 1), object_pairs_hook=_unique, parse_constant=_no_constant)
+        fields = _json(head + stream.read(length - 1))
         metadata = fields.pop("__metadata__", {})
         slots = {name: _slot(name, entry) for name, entry in fields.items()}
         card = _card(metadata)
@@ -144,11 +144,11 @@ def _header(path: str, stream: BinaryIO) -> _Header:
         raise CheckpointError(f"{path}: {fact}: {size} bytes, where its header claims {whole}; copy it again from where it came")
     if card is None:
         raise CheckpointError(f"{path}: safetensors of another program, without structkit's card; name a checkpoint that structkit wrote")
-    if not isinstance(card.get("kind"), str) or type(card.get("format")) is not int:
-        raise CheckpointError(f"{path}: its card names no kind or no format; name a checkpoint that structkit wrote")
+    if type(card.get("format")) is not int or any(not isinstance(card.get(name), str) for name in ("kind", "structkit")):
+        raise CheckpointError(f"{path}: its card names no kind, format or version; name a checkpoint that structkit wrote")
     if card["format"] > FORMAT:
         raise CheckpointError(
-            f"{path}: written by structkit {card.get('structkit', 'of later')} in format {card['format']}; "
+            f"{path}: written by structkit {card['structkit']} in format {card['format']}; "
             f"this is structkit {__version__}, which reads up to format {FORMAT}; update structkit"
         )
     return _Header(card, slots, 8 + length)
@@ -158,10 +158,18 @@ def _card(metadata: Any) -> dict[str, Any] | None:
     """The card, or None for a file that never had one."""
     if CARD not in metadata:
         return None
-    card = json.loads(metadata[CARD], object_pairs_hook=_unique, parse_constant=_no_constant)
-    if not isinstance(card, dict):
-        raise ValueError("the card is no JSON object")
+    card = _json(metadata[CARD])
+    run = card.get("run", {}) if isinstance(card, dict) else {}
+    inputs = run.get("inputs", {}) if isinstance(run, dict) else {}
+    for name, value in (("the card", card), ("the card's run", run), ("the card's run.inputs", inputs)):
+        if not isinstance(value, dict):
+            raise ValueError(f"{name} is no JSON object")
     return card
+
+
+def _json(text: bytes | str) -> Any:
+    """Strict: a name stands once, and numbers are finite.  Raises ValueError."""
+    return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
 
 
 def _slot(name: str, entry: Any) -> _Slot:
@@ -189,6 +197,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is no JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is too large for a number")
+    return number
 
 
 def _compare(path: str, slots: Mapping[str, _Slot], expected: Layout) -> None:

@@ -36,8 +36,12 @@ def file_of(header, data=b"", length=None):
     return (len(text) if length is None else length).to_bytes(8, "little") + text + data
 
 
+def with_facts(**facts):
+    return {"__metadata__": {"structkit": json.dumps({**CARD, "format": 1, "structkit": __version__, **facts})}}
+
+
 def with_card(**tensors):
-    return {"__metadata__": {"structkit": json.dumps({**CARD, "format": 1})}, **tensors}
+    return {**with_facts(), **tensors}
 
 
 def entry(dtype="F32", shape=(1,), offsets=(0, 4)):
@@ -160,7 +164,22 @@ WRONG_FILES = {
     ),
     "a card without a kind": (
         file_of({"__metadata__": {"structkit": '{"format":1}'}}),
-        f"its card names no kind or no format; {NO_CHECKPOINT}",
+        f"its card names no kind, format or version; {NO_CHECKPOINT}",
+    ),
+    "a card without a version": (
+        file_of({"__metadata__": {"structkit": '{"kind":"toy","format":1}'}}),
+        f"its card names no kind, format or version; {NO_CHECKPOINT}",
+    ),
+    "a version that is a number": (file_of(with_facts(structkit=1)), f"its card names no kind, format or version; {NO_CHECKPOINT}"),
+    "a run that is a list": (file_of(with_facts(run=[1])), f"its header is damaged (the card's run is no JSON object); {AGAIN}"),
+    "a run that is null": (file_of(with_facts(run=None)), f"its header is damaged (the card's run is no JSON object); {AGAIN}"),
+    "inputs that are a list": (
+        file_of(with_facts(run={"inputs": [1]})),
+        f"its header is damaged (the card's run.inputs is no JSON object); {AGAIN}",
+    ),
+    "a number beyond floats": (
+        file_of({"__metadata__": {"structkit": '{"kind":"toy","format":1,"structkit":"1","score":1e999}'}}),
+        f"its header is damaged (1e999 is too large for a number); {AGAIN}",
     ),
     "newer format": (
         file_of({"__metadata__": {"structkit": '{"kind":"toy","format":2,"structkit":"9.0"}'}}),

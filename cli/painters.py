@@ -143,7 +143,7 @@ class Trained(Drawn):
         first, second = (task.inputs[role] for role in _roles(task))
         shown = first.video(self.running.max_pixels) if first.is_video else first.picture(self.running.max_pixels)
         given = pairs.Given(shown, first.sha256), pairs.Given(second.picture(self.running.max_pixels), second.sha256)
-        self._check_level()
+        self._check_level(pairs.of_its_mode(self.pair, shown).filled())
         voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # where the bar is not
 
         def report(event: Event) -> None:
@@ -155,11 +155,10 @@ class Trained(Drawn):
         with _telling_what_is_kept(task.checkpoint):
             return pairs.train(*given, task.checkpoint, **how)
 
-    def _check_level(self) -> None:
+    def _check_level(self, config: PairConfig) -> None:
         """Before the training, not after it."""
         from structkit.data.levels import level_sides
 
-        config = self.pair.filled()
         finest = len(level_sides(config.size, config.coarsest)) - 1
         if self.config.inject is not None and self.config.inject > finest:
             raise OptionError(f"--inject is {self.config.inject}: the pair will have the levels 0 to {finest}")

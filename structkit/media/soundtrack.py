@@ -27,7 +27,10 @@ HOLDS = {  # what players expect in each container, by FFmpeg's decoders; FFmpeg
 }
 ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
 BITS = {"aac": 192_000, "libopus": 160_000}  # a second; high enough for a second generation
-OPUS_RATE, MOST_RATE = 48_000, 96_000  # 1/s
+RATES = {  # 1/s, that each encoder takes
+    "aac": (7_350, 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000),
+    "libopus": (48_000,),
+}
 
 
 class Way(Protocol):
@@ -54,7 +57,10 @@ class Soundtrack:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             container = stack.enter_context(self._video.demuxer())
-            chosen = [s for s in container.streams if s.type in ("audio", "subtitle") and self._is_taken(s)]
+            try:
+                chosen = [s for s in container.streams if s.type in ("audio", "subtitle") and self._is_taken(s)]
+            except (av.FFmpegError, ValueError) as error:
+                raise self._damaged(error) from error
             self._packets = self._demuxed(container, chosen)
             self._next = next(self._packets, None)
             if title := container.metadata.get("title"):
@@ -149,9 +155,10 @@ class Encoded:
     """Sound through a decoder and an encoder; more than two channels are mixed down."""
 
     def __init__(self, output: av.container.OutputContainer, name: str, source: av.AudioStream) -> None:
-        rate = OPUS_RATE if name == "libopus" else min(source.rate, MOST_RATE)
+        rate = next((rate for rate in RATES[name] if rate >= source.rate), RATES[name][-1])
         self.stream = output.add_stream(name, rate=rate, options={"b": str(BITS[name]), "flags": "+bitexact"})
         self.stream.codec_context.layout = "mono" if source.channels == 1 else "stereo"
+        self.stream.codec_context.open()  # so that it fails before any work, if at all
         self._source = source
         self._end: int | None = None  # where the next packet begins, ticks
 

@@ -24,7 +24,8 @@ def still(number: int, height: int, width: int) -> np.ndarray:
 def film(tmp_path_factory) -> Callable[..., Path]:
     """film(suffix, ...): a small video of our own making, without the code under test.
 
-    times: ticks of 1 ms.  sound: {codec: first time, s}.  sound_first: it is stream 0.  aspect: of one pixel.  turn: nine numbers of the display matrix.
+    times: ticks of 1 ms.  sound: {codec: first time, s}, at `hertz`.  sound_first: it is stream 0.  aspect: of one pixel.
+    turn: nine numbers of the display matrix.
     """
     folder = tmp_path_factory.mktemp("films")
 
@@ -37,6 +38,7 @@ def film(tmp_path_factory) -> Callable[..., Path]:
         layout: str = "yuv420p",
         options: dict | None = None,
         sound: dict[str, Fraction] | None = None,
+        hertz: int = 48000,
         sound_first: bool = False,
         words: bool = False,
         aspect: Fraction | None = None,
@@ -48,7 +50,7 @@ def film(tmp_path_factory) -> Callable[..., Path]:
             tracks = []
 
             def add_sound() -> None:
-                tracks.extend((output.add_stream(name, rate=48000, layout="mono"), start) for name, start in (sound or {}).items())
+                tracks.extend((output.add_stream(name, rate=hertz, layout="mono"), start) for name, start in (sound or {}).items())
 
             if sound_first:
                 add_sound()
@@ -91,12 +93,12 @@ def film(tmp_path_factory) -> Callable[..., Path]:
 
 def tone(track: av.AudioStream, start: Fraction, seconds: float) -> list[av.Packet]:
     """A soft sine of 440 Hz with one loud burst, 0.2 s after its start."""
-    packets = []
-    for number in range(round(seconds * 48000 / 1024)):
+    packets, hertz = [], track.rate
+    for number in range(round(seconds * hertz / 1024)):
         n = np.arange(1024) + 1024 * number
-        wave = np.where(abs(n - 9600) < 48, 0.9, 0.1) * np.sin(2 * np.pi * 440 / 48000 * n)
+        wave = np.where(abs(n - hertz / 5) < hertz / 1000, 0.9, 0.1) * np.sin(2 * np.pi * 440 / hertz * n)
         frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = 48000, int(start * 48000) + 1024 * number, Fraction(1, 48000)
+        frame.sample_rate, frame.pts, frame.time_base = hertz, int(start * hertz) + 1024 * number, Fraction(1, hertz)
         packets += track.encode(frame)
     return packets + track.encode(None)
 
@@ -107,9 +109,9 @@ def burst() -> Callable[[Path], float]:
 
     def find(path: Path) -> float:
         with av.open(str(path)) as container:
-            frames = [(float(f.pts * f.time_base), f.to_ndarray().astype(float)) for f in container.decode(audio=0)]
-        loudest = max(frames, key=lambda frame: abs(frame[1]).max())
-        return loudest[0] + abs(loudest[1]).max(0).argmax() / 48000
+            found = [(float(f.pts * f.time_base), f.to_ndarray().astype(float), f.sample_rate) for f in container.decode(audio=0)]
+        start, wave, hertz = max(found, key=lambda frame: abs(frame[1]).max())
+        return start + abs(wave).max(0).argmax() / hertz
 
     return find
 

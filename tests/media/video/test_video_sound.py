@@ -78,6 +78,16 @@ def test_sound_that_a_container_cannot_hold_is_encoded_anew(film, packets, burst
     assert all(a < b for (a, _), (b, _) in pairwise(heard))
 
 
+@pytest.mark.parametrize(("hertz", "made"), [(6000, 7350), (22254, 24000), (44056, 44100), (50000, 64000), (192000, 96000)])
+def test_sound_at_a_rate_that_the_encoder_lacks_takes_the_next(film, burst, copied, hertz, made):
+    path = film(".mkv", sound={"pcm_s16le": Fraction(0)}, hertz=hertz, times=range(0, 960, 40))
+    out, notes = copied(path, ".mp4")
+    assert notes == ("pcm_s16le sound encoded anew as aac",)
+    with av.open(str(out)) as container:
+        assert container.streams.audio[0].rate == made
+    assert burst(out) == pytest.approx(burst(path), abs=0.003)
+
+
 def test_every_track_its_language_and_the_title(film, copied):
     path = film(".mkv", sound={"aac": Fraction(0), "libopus": Fraction(0), "flac": Fraction(0)}, words=True)
     out, notes = copied(path, ".mkv")

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from structkit.configs import AnalogyConfig, PairResultConfig
 from structkit.data.levels import levels
-from structkit.device import resolve
+from structkit.device import enough_memory, resolve
 from structkit.engines.pair import A, B, Noise, PairAnalogy
 from structkit.engines.video import analogy_frames
 from structkit.errors import InputError, OptionError
@@ -29,7 +29,7 @@ from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.metrics.flicker import flicker
 from structkit.pairs import _inject, _own, _ready, _reshaped, _result_size
-from structkit.pictures import Running, Size, _config, _enlarged, _notes, _picture, _size, _usable, enough_memory
+from structkit.pictures import Running, Size, _config, _enlarged, _notes, _picture, _size, _usable
 
 BATCH = 8  # frames that a trained pair translates together
 MOVING = 1  # levels below the finest at which frames are injected (the authors': level 8 of 0 .. 9)

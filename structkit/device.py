@@ -22,6 +22,24 @@ def resolve(name: str = "auto") -> str:
     raise DeviceError(f"--device {name}: there is no such device here: choose {here} or auto")
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was too little memory.  On a CPU PyTorch has no type of its own for that."""
+    import torch
+
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+
+
+@contextmanager
+def enough_memory(device: str, way_out: str = "use a smaller --max-side or --size, or --device cpu") -> Iterator[None]:
+    """Too little memory inside is a DeviceError, which names the way out."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        raise DeviceError(f"{device} ran out of memory: {way_out}") from error
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """PyTorch on one CPU thread: where operations are small, several spend more time waiting for each other than they save.

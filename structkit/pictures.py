@@ -5,8 +5,7 @@ Sizes are decided here (what is not said is the source's, reduced to `MAX_SIDE`)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,9 +14,9 @@ import torch
 from torch import Tensor
 
 from structkit.configs import LEAST_SIDE, MAX_SIDE, MOST_SIDE, AnalogyConfig, Config, RefineConfig, RetargetConfig, SampleConfig
-from structkit.device import resolve
+from structkit.device import enough_memory, resolve
 from structkit.engines import patch
-from structkit.errors import DeviceError, InputError, OptionError
+from structkit.errors import InputError, OptionError
 from structkit.kernels.pyramid import resize
 from structkit.media.pictures import Picture, read_picture
 from structkit.media.tensors import alpha_to_tensor, from_tensor, to_tensor
@@ -57,17 +56,6 @@ class Running:
 
         with enough_memory(device):
             return make(*(t.to(device) for t in tensors), generator=generator, progress=progress).cpu()
-
-
-@contextmanager
-def enough_memory(device: str) -> Iterator[None]:
-    """Too little memory inside is a DeviceError."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
-            raise
-        raise DeviceError(f"{device} ran out of memory: use a smaller --max-side or --size, or --device cpu") from error
 
 
 def analogy(source: Any, target: Any, size: Size | None, samples: int, running: Running, options: dict[str, Any]) -> list[Picture]:

@@ -13,7 +13,7 @@ import av
 
 from structkit.errors import InputError
 from structkit.media import subtitles
-from structkit.media.video import VideoReader, reason
+from structkit.media.video import SOUND_CODECS, VideoReader, reason
 
 HOLDS = {  # what players expect in each container, by FFmpeg's decoders; FFmpeg itself would put more into them
     "mp4": {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "flac", "mov_text"},
@@ -99,7 +99,9 @@ class Soundtrack:
         way = self._way(stream, codec)
         if way is None:
             what = "sound" if stream.type == "audio" else "subtitles"
-            self.notes.append(f"{codec} {what} left out: {self._muxer} does not hold it; write .mkv to keep it")
+            keeps = self._muxer != "matroska" and codec in HOLDS["matroska"]
+            fact = f"{self._muxer} does not hold it; write .mkv to keep it" if keeps else "its codec is not read"
+            self.notes.append(f"{codec} {what} left out: {fact}")
             return False
         if not isinstance(way, Copied):
             made = way.stream.codec_context.name.removeprefix("lib")
@@ -120,7 +122,7 @@ class Soundtrack:
                 return Copied(made)
             except ValueError:  # of which it has none for some codecs
                 pass
-        if stream.type == "audio" and codec != "unknown":
+        if stream.type == "audio" and codec in SOUND_CODECS:
             return Encoded(self._output, ENCODERS[self._muxer], stream)
         if codec in subtitles.TEXT and hasattr(av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"):  # not in PyAV 14
             return Retold(self._output, subtitles.MADE[self._muxer], stream)

@@ -34,6 +34,7 @@ SOUND_CODECS = (
     *("aac", "mp3", "mp3float", "mp2", "mp2float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3", "dca", "truehd"),
     *("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_u8", "pcm_alaw"),
     *("pcm_mulaw", "adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "wmav1", "wmav2", "wmapro", "amrnb", "libopencore_amrnb", "amrwb"),
+    *("aac_latm", "pcm_bluray", "pcm_dvd"),
 )
 HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 

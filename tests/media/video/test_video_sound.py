@@ -88,6 +88,20 @@ def test_sound_at_a_rate_that_the_encoder_lacks_takes_the_next(film, burst, copi
     assert burst(out) == pytest.approx(burst(path), abs=0.003)
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_only_known_codecs_are_decoded(film, copied, suffix):
+    out, notes = copied(film(".mkv", sound={"wavpack": Fraction(0), "aac": Fraction(0)}), suffix)
+    assert notes[0] == "wavpack sound left out: its codec is not read"
+    with av.open(str(out)) as container:
+        assert [s.codec_context.name for s in container.streams.audio] == ["opus" if suffix == ".webm" else "aac"]
+
+
+def test_what_only_matroska_holds_is_kept_there(film, copied):
+    data = film(".mkv", words=True).read_bytes().replace(b"S_TEXT/UTF8", b"S_HDMV/PGS\0")
+    assert copied(data, ".mp4")[1] == ("pgssub subtitles left out: mp4 does not hold it; write .mkv to keep it",)
+    assert copied(data, ".mkv")[1] == ()
+
+
 def test_every_track_its_language_and_the_title(film, copied):
     path = film(".mkv", sound={"aac": Fraction(0), "libopus": Fraction(0), "flac": Fraction(0)}, words=True)
     out, notes = copied(path, ".mkv")

@@ -27,6 +27,7 @@ from structkit.media.video import Frame, VideoReader, reason
 QUALITY = 64  # of 100: H.264 at a rate factor of 18, which is hard to tell from the original
 RATE = Fraction(25)  # 1/s, said of a video of which nothing is known
 TICKS = 90_000, 1_000_000  # a second, at least and at most
+SLOWEST = Fraction(1, 1001)  # 1/s, the lowest nominal rate that is said
 MILLISECONDS = ("matroska", "webm")  # count in them, whatever the times are
 MOST_SIDE = 16384  # px, of both encoders
 
@@ -58,7 +59,8 @@ class VideoWriter:
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
     4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that begin before zero are
-    moved to zero, and the sound with them.  The file takes its name when the context ends without an error; else nothing is left.
+    moved to zero, and the sound with them; one less than a tick after the one before follows that by a tick; with a note each.
+    The file takes its name when the context ends without an error; else nothing is left.
     Raises OptionError (size, quality, rate), OutputError (suffix, folder, disk), InputError (damaged sound; frames of another size or
     out of order; none).
     """
@@ -85,18 +87,20 @@ class VideoWriter:
             raise OptionError(f"{self.name}: {rate} frames a second; it must be more than 0")
         self.width, self.height = width, height
         self._like, self._quality = like, QUALITY if quality is None else quality
-        self._rate = Fraction(rate or (like and like.rate) or RATE).limit_denominator(1001)
+        nominal = Fraction(rate or (like and like.rate) or RATE)
+        self._rate = max(SLOWEST, nominal.limit_denominator(SLOWEST.denominator))
         self._tick = (
             Fraction(1, 1000) if self._muxer in MILLISECONDS else _tick(like.time_base.denominator if like else self._rate.numerator)
         )
         self._even = width + width % 2, height + height % 2
         self._notes: list[str] = []
         if self._even != (width, height):
-            self._notes.append(f"{width} x {height} pixels made {self._even[0]} x {self._even[1]}: 4:2:0 needs even sides")
+            self._note(f"{width} x {height} pixels made {self._even[0]} x {self._even[1]}: 4:2:0 needs even sides")
         self._scaler = yuv.Scaler()
         self._sound: Soundtrack | None = None
         self._filter: av.bitstream.BitStreamFilterContext | None = None  # made when the encoder is open
         self._waiting: Frame | None = None  # it is encoded when the next one tells its duration
+        self._at = 0  # its time, in ticks
         self._durations: dict[int, int] = {}  # in ticks, by the tick of the frame, of the frames inside the encoder
         self._gap, self._shift = 1 / self._rate, Fraction(0)
 
@@ -127,30 +131,35 @@ class VideoWriter:
         if self._waiting is None:
             self._shift = max(Fraction(0), -frame.time)
             if self._shift:
-                self._notes.append(f"frames begin {float(self._shift):.3f} s before zero: moved to zero, with the sound")
-        else:
+                self._note(f"frames begin {float(self._shift):.3f} s before zero: moved to zero, with the sound")
+        elif frame.time <= self._waiting.time:
+            fact = f"a frame at {float(frame.time):.6f} s after one at {float(self._waiting.time):.6f} s"
+            raise InputError(f"{self.name}: {fact}; times must increase")
+        at = self._ticks(frame.time + self._shift)
+        if self._waiting is not None:
+            if at <= self._at:
+                at = self._at + 1
+                self._note(f"frames closer than {self._tick} s, the {self._muxer} tick: each follows the one before by one")
             self._gap = frame.time - self._waiting.time
-            if self._ticks(frame.time + self._shift) <= self._ticks(self._waiting.time + self._shift):
-                fact = f"a frame at {float(frame.time):.6f} s after one at {float(self._waiting.time):.6f} s"
-                raise InputError(f"{self.name}: {fact}; times must increase by {self._tick} s or more")
-            self._encode(self._waiting, self._gap)
-        self._waiting = frame
+            self._encode(at - self._at)
+        self._waiting, self._at = frame, at
 
     def _finish(self) -> None:
         """The last frame, what the encoder still holds, and the rest of the sound."""
         if self._waiting is None:
             raise InputError(f"{self.name}: no frames to write; a video has at least one")
-        self._encode(self._waiting, self._waiting.duration or self._gap)
+        self._encode(max(1, self._ticks(self._waiting.duration or self._gap)))
         with self._output_errors():
             self._mux(self._video.encode(None))
             if self._sound:
                 self._sound.mux_until(None, self._shift)
 
-    def _encode(self, frame: Frame, duration: Fraction) -> None:
+    def _encode(self, duration: int) -> None:
+        """The waiting frame, shown for so many ticks."""
         odd = (0, self.height % 2), (0, self.width % 2), (0, 0)
-        picture = yuv.from_rgb(self._scaler, np.pad(frame.pixels, odd, mode="edge"))
-        picture.time_base, picture.pts = self._tick, self._ticks(frame.time + self._shift)
-        self._durations[picture.pts] = max(1, self._ticks(duration))
+        picture = yuv.from_rgb(self._scaler, np.pad(self._waiting.pixels, odd, mode="edge"))
+        picture.time_base, picture.pts = self._tick, self._at
+        self._durations[picture.pts] = duration
         with self._output_errors():
             self._mux(self._video.encode(picture))
 
@@ -164,6 +173,10 @@ class VideoWriter:
                 if self._sound:
                     self._sound.mux_until(packet.pts * self._tick - self._shift, self._shift)
                 self._output.mux(packet)
+
+    def _note(self, note: str) -> None:
+        if note not in self._notes:
+            self._notes.append(note)
 
     def _ticks(self, time: Fraction) -> int:
         return round(time / self._tick)
@@ -185,7 +198,7 @@ class VideoWriter:
             return
         with tempfile.TemporaryDirectory(prefix="structkit-") as folder:
             yield (temp := Path(folder) / "video.mp4")
-            with temp.open("rb") as file:
+            with self._output_errors(), temp.open("rb") as file:
                 shutil.copyfileobj(file, self._target)
 
     @contextmanager

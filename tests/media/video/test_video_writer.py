@@ -69,6 +69,22 @@ def test_where_milliseconds_are_counted_times_come_back_to_the_nearest(tmp_path,
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
+def test_frames_that_are_too_close_follow_by_a_tick(tmp_path, frames, suffix):
+    """As in a burst of frames between ordinary ones: no more than the burst is moved, and all durations are kept."""
+    close = [Fraction(i, 10**7) for i in (0, 1, 2, 3)]
+    notes = write(tmp_path / f"a{suffix}", at(frames, [*close, Fraction(1, 25), Fraction(2, 25)]), rate=Fraction(25))
+    tick = Fraction(1, 1000 if suffix in (".mkv", ".webm") else 90000)
+    muxer = WRITTEN[suffix]
+    assert notes == (f"frames closer than {tick} s, the {muxer} tick: each follows the one before by one",)
+    assert [f.time for f in VideoReader(tmp_path / f"a{suffix}")] == [0, tick, 2 * tick, 3 * tick, Fraction(1, 25), Fraction(2, 25)]
+
+
+def test_a_rate_of_next_to_nothing(tmp_path, frames):
+    write(tmp_path / "a.mp4", at(frames, [0, 4000, 8000]), rate=Fraction(1, 4000))
+    assert [f.time for f in VideoReader(tmp_path / "a.mp4")] == [0, 4000, 8000]
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
 def test_times_of_the_input_come_back_whatever_they_are(film, tmp_path, suffix):
     source = VideoReader(film(".mkv", times=[0, 3, 100, 101, 333, 999]))
     write(tmp_path / f"a{suffix}", list(source), like=source)
@@ -191,6 +207,17 @@ def test_a_stream_gets_an_mp4(tmp_path, frames):
     assert pipe.getvalue() == (tmp_path / "a.mp4").read_bytes()
 
 
+def test_a_stream_that_takes_nothing_is_named(frames):
+    class Full(io.BytesIO):
+        name = "full"
+
+        def write(self, data) -> int:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match=r"^full: cannot be written \(No space left on device\); choose another path or free some space"):
+        write(Full(), frames)
+
+
 @pytest.mark.parametrize("error", [ValueError("mine"), OSError("mine"), KeyboardInterrupt()])
 def test_a_failure_leaves_nothing_and_is_the_callers_own(tmp_path, frames, error):
     path = tmp_path / "a.mp4"
@@ -223,10 +250,10 @@ def test_what_cannot_be_written_is_refused(tmp_path, frames):
     refused(InputError, r"a frame of uint8 \(32, 48, 3\); all frames must be uint8 \(32, 50, 3\)", width=50)
     refused(
         InputError,
-        "a frame at 0.000000 s after one at 0.040000 s; times must increase by 1/90000 s or more",
+        "a frame at 0.000000 s after one at 0.040000 s; times must increase$",
         made=at(frames, [0, Fraction(1, 25), 0]),
     )
-    refused(InputError, "times must increase by 1/1000 s or more", "a.mkv", at(frames, [0, Fraction(1, 5000)]))
+    refused(InputError, "times must increase", "a.mkv", at(frames, [0, 0]))
     with (
         pytest.raises(InputError, match=r"a\.mp4: no frames to write; a video has at least one"),
         VideoWriter(tmp_path / "a.mp4", width=4, height=4),

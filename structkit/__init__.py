@@ -125,7 +125,7 @@ def analogy_video(
     `structkit.engines.video`.  Any length: no more than a few frames are in memory.
 
     model: of `train_analogy`, best with this very video; or of `load`.  Options then are the fields of `configs.PairResultConfig`.  Each
-    frame is injected, by default one level below the finest, with the same noise for all, which keeps them calm.  The look is the pair's,
+    frame is injected, by default two levels below the finest, with the same noise for all, which keeps them calm.  The look is the pair's,
     `target` None, and results are as large as the model makes them.  With refine="patches" they are painted anew, calmer and sharper, with
     the patches of the target, else of the pair's, in any size.  There is no refine="chain".  swapped: as in `analogy`.
     Raises InputError (also for damage on the way, then nothing is left of the output), OptionError, DeviceError, OutputError.

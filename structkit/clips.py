@@ -32,7 +32,6 @@ from structkit.pairs import _inject, _own, _ready, _reshaped, _result_size
 from structkit.pictures import Running, Size, _config, _enlarged, _notes, _picture, _size, _usable
 
 BATCH = 8  # frames that a trained pair translates together
-MOVING = 1  # levels below the finest at which frames are injected (the authors': level 8 of 0 .. 9)
 
 
 @dataclass(frozen=True)
@@ -94,8 +93,7 @@ def translation(
         raise OptionError("--refine chain is for pictures, a video flickers with it: leave it out, or say --refine patches")
     if target is not None and config.refine != "patches":
         raise OptionError("a trained pair has its own look: leave TARGET out, or say --refine patches, which uses its patches")
-    inject = _inject(model, config.inject, None)
-    inject = max(0, model.finest - MOVING) if inject is None else inject
+    inject = _inject(model, config.inject, given=True)
     look = _own(model, 1 - domain) if target is None else _picture(target)
     device = str(model.amplitudes.device)
     with source if isinstance(source, VideoReader) else VideoReader(source) as reader:

@@ -194,7 +194,7 @@ class PairResultConfig(Config):
     inject: int | None = option(
         None,
         "level at which the picture itself takes the place of what was made from noise: 0, the coarsest, is the freest; else, where a "
-        "source is given, two below the finest (a video: one), and without a source none",
+        "source is given, two below the finest, and without a source none",
         low=0,
         high=64,
     )

@@ -33,7 +33,7 @@ from structkit.training.planned import Plan, Planned
 from structkit.training.stages import Event, Training
 
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
-BELOW = 2  # levels below the finest at which a source is injected (the authors try 4 to 0)
+BELOW = 2  # levels below the finest at which a source is injected (the authors try 4 to 0; for videos 1, which moves twice as much)
 CHAIN = 0.4  # where the target's chain starts to repaint a result, as a share of the finest level (the authors' example: level 4 of 10)
 NATIVE = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: where bfloat16 is not emulated
 ROLES = {A: "source", B: "target"}
@@ -123,7 +123,7 @@ def analogy(
     config = _config(PairResultConfig, options)
     unfinished = _ready(model, running)
     (structure, domain), (look, other) = ((target, B), (source, A)) if swapped else ((source, A), (target, B))
-    inject = _inject(model, config.inject, structure)
+    inject = _inject(model, config.inject, given=structure is not None)
     notes = _notes(*(g.picture for g in (structure, look) if g)) + unfinished
     if structure and inject is not None:
         model = _reshaped(model, structure.picture)
@@ -231,11 +231,11 @@ def _ready(model: PairAnalogy, running: Running) -> tuple[str, ...]:
     return ()
 
 
-def _inject(model: PairAnalogy, level: int | None, structure: Given | None) -> int | None:
-    """The level at which the picture is injected; None: nothing is.  Who gives a picture wants its own layout, not one like it."""
+def _inject(model: PairAnalogy, level: int | None, *, given: bool) -> int | None:
+    """The level at which the source is injected; None: it begins with noise.  Who has given a source wants its layout, not one like it."""
     if level is not None and level > model.finest:
         raise OptionError(f"--inject is {level}: this pair has the levels 0 to {model.finest}")
-    return max(0, model.finest - BELOW) if level is None and structure else level
+    return max(0, model.finest - BELOW) if level is None and given else level
 
 
 def _result_size(model: PairAnalogy, shown: Picture | VideoReader, size: Size | None, refine: str) -> Size:

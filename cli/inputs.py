@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from structkit.errors import InputError, OptionError
-from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video
+from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
 from structkit.media.files import natural, sha256_file
 from structkit.media.formats import SUFFIXES
 
@@ -102,8 +102,8 @@ class Gathered:
 def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), videos: bool = False) -> Gathered:
     """The pictures (and videos) that the arguments stand for, in natural order inside each folder or pattern, each file once.
 
-    In folders and patterns only files with a picture's suffix (or a video's) are taken, and the others counted; hidden files and the
-    folders `leave_out` (where the outputs go) are passed over.  A file that is named is taken whatever its suffix.
+    In folders and patterns only files with a picture's suffix (or a video's, if they begin like one) are taken, and the others counted;
+    hidden files and the folders `leave_out` (where the outputs go) are passed over.  A file that is named is taken whatever its suffix.
     """
     skipped = frozenset(Path(folder).resolve() for folder in leave_out if folder not in (None, "-"))  # type: ignore[arg-type]
     found = Gathered(many=len(arguments) > 1, suffixes=(*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES)
@@ -144,10 +144,21 @@ def _gather_one(argument: str, found: Gathered, skipped: frozenset[Path]) -> Non
 
 def _take(paths: Iterable[Path], base: Path, found: Gathered) -> None:
     for path in paths:
-        if path.suffix.lower() in found.suffixes:
+        if path.suffix.lower() in found.suffixes and not _is_no_video(path):
             found.inputs.append(Input(path, path.relative_to(base)))
         else:
             found.foreign += 1
+
+
+def _is_no_video(path: Path) -> bool:
+    """Whether a file has a video's suffix, and the content of something else: .ts is TypeScript too."""
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        return False
+    try:
+        with open(path, "rb") as stream:
+            return sniff(stream.read(HEAD)) is None
+    except OSError:
+        return False  # who reads it will say what is wrong
 
 
 def _walk(folder: Path, skipped: frozenset[Path], above: tuple[Path, ...]) -> Iterator[Path]:

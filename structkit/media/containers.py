@@ -86,7 +86,7 @@ CONTAINERS = (
     Container("avi", "AVI", (".avi",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI ", needed=_avi_needs),
     Container("mpegts", "MPEG-TS", (".ts", ".m2ts", ".mts"), _is_mpegts, has_origin=False),
     Container("mpeg", "MPEG-PS", (".mpg", ".mpeg", ".vob"), lambda h: h[:4] == b"\0\0\1\xba", has_origin=False),
-    Container("ogg", "Ogg", (".ogv", ".ogg"), lambda h: h[:4] == b"OggS"),
+    Container("ogg", "Ogg", (".ogv",), lambda h: h[:4] == b"OggS"),
     Container("flv", "FLV", (".flv",), lambda h: h[:4] == b"FLV\1"),
     Container("asf", "WMV/ASF", (".wmv", ".asf"), lambda h: h[:4] == b"0&\xb2u"),
 )
@@ -104,4 +104,4 @@ def is_video(source: object) -> bool:
 
 def sniff(head: bytes) -> Container | None:
     """The container whose files begin like `head` (the first HEAD bytes), or None; pictures that share a container are none."""
-    return None if formats.recognise(head) else next((c for c in CONTAINERS if c.recognises(head)), None)
+    return None if formats.recognise(head) or formats.is_heic(head) else next((c for c in CONTAINERS if c.recognises(head)), None)

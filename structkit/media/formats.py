@@ -58,6 +58,8 @@ def _is_avif(head: bytes) -> bool:
     return head[4:8] == b"ftyp" and (head[8:12] in (b"avif", b"avis") or b"avif" in head[16:])
 
 
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")  # brands: ISO/IEC 23008-12, 10
+
 FORMATS = (
     Format("PNG", (".png",), lambda h: h[:8] == b"\x89PNG\r\n\x1a\n", "PngImageFile", 2**31 - 1, bits=16),
     Format("JPEG", (".jpg", ".jpeg"), lambda h: h[:3] == b"\xff\xd8\xff", "JpegImageFile", 65500, alpha=False, has_quality=True),
@@ -81,6 +83,11 @@ SUFFIXES = tuple(suffix for f in FORMATS for suffix in f.suffixes)
 def recognise(head: bytes) -> Format | None:
     """The format whose files begin like `head` (the first HEAD bytes), or None."""
     return next((f for f in FORMATS if f.recognises(head)), None)
+
+
+def is_heic(head: bytes) -> bool:
+    """Whether a file that begins like `head` holds a picture as telephones take them, which is not read; it looks like an MP4."""
+    return head[4:8] == b"ftyp" and head[8:12] in HEIC and not _is_avif(head)
 
 
 def format_of(path: str | Path) -> Format:

@@ -137,6 +137,8 @@ class VideoReader:
             needed = found.needed(stream, size) if found else 0
         if not head:
             raise InputError(f"{self.name}: an empty file (0 bytes); videos read: {containers.NAMES}")
+        if formats.is_heic(head):
+            raise InputError(f"{self.name}: HEIC picture: convert it to .jpg")
         if found is None:
             if picture := formats.recognise(head):
                 raise InputError(f"{self.name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to .mp4")

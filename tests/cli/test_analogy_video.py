@@ -122,6 +122,18 @@ def test_a_folder_may_hold_videos_and_pictures_and_goes_on_where_it_stopped(go, 
     assert go("-o", "out", "--seed", "5", source="in").paths == ["out/b.mp4", "out/c.png", "out/deep/a.mp4"]
 
 
+def test_a_suffix_is_not_enough_in_a_folder(go, tmp_path):
+    film(tmp_path / "in/a.mp4", 1)
+    others = {"code.ts": b"let a = 1\n", "module.mts": b"", "song.ogg": b"OggS", "photo.mov": b"\0\0\0\x18ftypheic"}
+    for name, data in others.items():
+        (tmp_path / "in" / name).write_bytes(data)
+    ran = go("-o", "out", source="in")
+    assert (ran.code, ran.paths) == (0, ["out/a.mp4"]) and "4 other files passed over" in ran.err
+    assert go("-o", "there", source="in/*").paths == ["there/a.mp4"]
+    ran = go("-o", "o.mp4", source="in/code.ts")
+    assert ran.code == 1 and "in/code.ts: not a video of a known container" in ran.err
+
+
 def test_what_exists_is_not_lost(go, tmp_path):
     (tmp_path / "o.mp4").write_bytes(b"mine")
     ran = go("-o", "o.mp4")

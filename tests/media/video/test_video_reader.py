@@ -11,7 +11,7 @@ import pytest
 
 from structkit.errors import InputError
 from structkit.media.containers import VIDEO_SUFFIXES, is_video, sniff
-from structkit.media.pictures import encode_picture
+from structkit.media.pictures import encode_picture, read_picture
 from structkit.media.video import VideoReader
 
 ONE = 1 << 16
@@ -267,3 +267,12 @@ def test_videos_are_told_by_suffix_and_by_content(film):
         data = film(suffix).read_bytes()
         assert is_video(data) and suffix in sniff(data).suffixes
     assert sniff(b"\x89PNG\r\n\x1a\n") is None and sniff(b"") is None
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"avif", b"avis"])
+def test_pictures_that_look_like_an_mp4_are_no_videos(brand):
+    head = b"\0\0\0\x18ftyp" + brand + bytes(4) + brand + b"mp41" + bytes(100)
+    assert sniff(head) is None and not is_video(head)
+    for read in (VideoReader, read_picture) if not brand.startswith(b"av") else ():
+        with pytest.raises(InputError, match=r"^IMG_1.HEIC: HEIC picture: convert it to .jpg$"):
+            read(head, name="IMG_1.HEIC")

@@ -222,7 +222,7 @@ sys.exit(main(arguments))
 
 
 def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_bytes(run, pictures):
-    slow = (*TRAIN, "--quiet", "--steps", "16")
+    slow = (*TRAIN, "--quiet", "--steps", "11", "--size", "26")
     killed = subprocess.run([sys.executable, "-c", KILLS, *slow], env=ONE_THREAD, capture_output=True, text=True, timeout=120)
     assert (killed.returncode, killed.stdout.split()) == (0, ["-9"] * 3 + ["pair.safetensors"]), killed.stderr
     after = {name: data for name, data in contents(pictures).items() if not name.startswith(".structkit-")}  # what dead runs were writing

@@ -195,8 +195,9 @@ class _Batch:
             with _hidden_beside(output.path) as hidden:
                 try:
                     made = film(hidden)
-                except OutputError as error:
-                    raise DiskError(str(error).replace(str(hidden), str(output.path))) from error.__cause__
+                except StructkitError as error:
+                    kind = DiskError if isinstance(error, OutputError) else type(error)
+                    raise kind(str(error).replace(str(hidden), str(output.path))) from error.__cause__
                 sha256 = sha256_file(hidden)
                 self._claim(output, sha256, sources)
                 with _as_disk_error(output.path), atomic_path(output.path) as last:
@@ -243,10 +244,10 @@ def _as_disk_error(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _hidden_beside(path: Path) -> Iterator[Path]:
-    """A name for a file that is not to be seen; whatever is there at the end goes."""
+    """A name for a file that is not to be seen, on the disk where a link may lead; whatever is there at the end goes."""
     with _as_disk_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}{path.suffix}")
+    hidden = Path(os.path.realpath(path)).with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}{path.suffix}")
     try:
         yield hidden
     finally:

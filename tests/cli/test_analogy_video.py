@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import types
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from structkit.errors import InputError, OutputError
 from structkit.media.pictures import Picture, write_picture
 from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
@@ -141,6 +144,33 @@ def test_what_exists_is_not_lost(go, tmp_path):
     assert go("-o", "o.mp4", "--exists", "overwrite").code == 0
     assert len(times(tmp_path / "o.mp4")) == 3
     assert go("-o", "moving.mp4", "--exists", "overwrite").code == 0  # in place, said aloud
+
+
+def test_a_link_to_another_disk_is_followed(go, tmp_path, monkeypatch):
+    replace = os.replace
+
+    def on_one_disk(source, target):
+        if Path(source).parent.resolve() != Path(target).parent.resolve():
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", on_one_disk)
+    film(tmp_path / "disk/real.mp4", 1)
+    (tmp_path / "o.mp4").symlink_to(tmp_path / "disk/real.mp4")
+    assert go("-o", "o.mp4", "--exists", "overwrite").paths == ["o.mp4"]
+    assert (tmp_path / "o.mp4").is_symlink() and len(times(tmp_path / "disk/real.mp4")) == 3
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["real.mp4"]
+
+
+@pytest.mark.parametrize(("kind", "code"), [(InputError, 1), (OutputError, 3)])
+def test_messages_name_the_output_and_not_the_hidden_file(go, tmp_path, monkeypatch, kind, code):
+    def fails(self) -> None:
+        raise kind(f"{self.name}: the end")
+
+    monkeypatch.setattr(VideoWriter, "_finish", fails)
+    ran = go("-o", "o.mp4")
+    assert ran.code == code and "structkit: error: o.mp4: the end\n" in ran.err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cake.png", "moving.mp4"]
 
 
 def test_a_damaged_video_fails_alone_and_leaves_nothing(go, tmp_path):

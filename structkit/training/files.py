@@ -1,15 +1,16 @@
 """The files of a training: its output, and beside it the log, the picture to look at and the state to go on from.
 
-    OUT.safetensors   OUT.log.jsonl   OUT.preview.png   OUT.resume.safetensors
+    OUT.safetensors   OUT.log.jsonl   OUT.preview.png   OUT.resume.safetensors   (and, hidden, a lock)
 
 Whose they are is said by the `run` in their cards: all that decides what comes out (configuration, hashes of the inputs, seed, version).
+The log and the picture have none: they are those of the state or the output that they stand beside.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,9 +20,8 @@ from torch import Tensor
 
 from structkit import checkpoint
 from structkit.errors import CheckpointError, OutputError
+from structkit.kinds import RESUME
 from structkit.media.files import one_line, write_atomically
-
-RESUME = "resume"  # the kind of a state's card
 
 
 @dataclass
@@ -44,6 +44,14 @@ class Files:
         self.state = output.with_name(f"{name}.resume.safetensors")
         self.log = output.with_name(f"{name}.log.jsonl")
         self.preview = output.with_name(f"{name}.preview.png")
+        self.lock = output.with_name(f".{name}.lock")
+
+    def spare(self, inputs: Iterable[Path]) -> None:
+        """Raises OutputError where one of these files is an input: no training writes over what it learns from."""
+        for given in inputs:
+            for what, own in (("output", self.output), ("state", self.state), ("log", self.log), ("preview", self.preview)):
+                if given.exists() and own.exists() and given.samefile(own):
+                    raise OutputError(f"{own}: an input, and the {what} of the training would be written over it; name another output")
 
     def find(self, run: Mapping[str, Any], overwrite: bool) -> tuple[bool, bool]:
         """Whether the output is there and finished, and whether there is a state to go on from; both of this very run.
@@ -52,6 +60,9 @@ class Files:
         """
         if self.output.is_dir():
             raise OutputError(f"{self.output}: a folder; name the file to write")
+        if not self.output.parent.is_dir():
+            raise OutputError(f"{self.output}: no such folder {self.output.parent}; create it first")
+        ours = False
         if self.output.exists():
             try:
                 card = checkpoint.read_card(self.output)
@@ -60,24 +71,48 @@ class Files:
                     raise OutputError(f"{self.output}: exists and is no checkpoint; overwrite it, or name another output") from error
             else:
                 other = _difference(card.get("run"), run)
-                if not other and card.get("complete") is True:
+                ours = not other
+                if ours and card.get("complete") is True:
                     return True, False
                 if other and not overwrite:
                     raise OutputError(f"{self.output}: exists and is of another training ({other}); overwrite it, or name another output")
+        if not os.access(self.output.parent, os.W_OK):  # said now, and not when the first file is written
+            raise OutputError(f"{self.output}: no permission to write in {self.output.parent}; choose another folder")
+        return False, self._state_to_go_on_from(run, overwrite, ours)
+
+    def _state_to_go_on_from(self, run: Mapping[str, Any], overwrite: bool, ours: bool) -> bool:
+        """ours: whether the output is this run's, and so the log and the preview."""
         if not self.state.exists():
-            return False, False
+            for path in () if overwrite or ours else (self.log, self.preview):
+                if path.exists():
+                    raise OutputError(
+                        f"{path}: exists, and no training that goes on wrote it; move it away, overwrite it, or name another output"
+                    )
+            return False
         try:
             other = _difference(checkpoint.read_card(self.state).get("run"), run)
         except CheckpointError as error:
             if not overwrite:
                 raise CheckpointError(f"{error}; or remove it, and the training starts anew") from error
-            return False, False
+            return False
         if other and not overwrite:
             raise OutputError(
                 f"{self.output}: another training of it is not finished ({other}); "
                 f"start that one again, name another output, or overwrite (which gives up {self.state.name})"
             )
-        return False, not other
+        return not other
+
+    def claim(self, run: Mapping[str, Any]) -> None:
+        """Make the files beside the output this run's, with a state in which nothing is done yet.  Raises OutputError."""
+        self.save({}, Place(), run)
+        self.preview.unlink(missing_ok=True)
+
+    def may_show(self, run: Mapping[str, Any]) -> bool:
+        """Whether an unfinished model may stand at the output: what is of others stays until there is a finished one to replace it."""
+        try:
+            return not self.output.exists() or not _difference(checkpoint.read_card(self.output).get("run"), run)
+        except CheckpointError:
+            return False
 
     def save(self, tensors: Mapping[str, Tensor], place: Place, run: Mapping[str, Any]) -> None:
         """Write the state.  Raises CheckpointError for values that are not finite, OutputError."""
@@ -91,10 +126,15 @@ class Files:
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{self.state}: its card names no place; remove it, and the training starts anew") from error
 
-    def clear(self) -> None:
-        """Remove what only an unfinished training needs."""
-        self.state.unlink(missing_ok=True)
-        self.preview.unlink(missing_ok=True)
+    def clear(self, run: Mapping[str, Any]) -> None:
+        """Remove what only an unfinished training needs, if a state says that it is this run's."""
+        try:
+            ours = self.state.exists() and not _difference(checkpoint.read_card(self.state).get("run"), run)
+        except CheckpointError:
+            return
+        if ours:
+            self.preview.unlink(missing_ok=True)
+            self.state.unlink(missing_ok=True)  # the last one: it says whose the others are
 
 
 class Log:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from structkit._version import __version__
+from structkit.device import out_of_memory
 from structkit.errors import CheckpointError, DeviceError, OutputError, StructkitError
 from structkit.media.files import remove_leftovers
 from structkit.media.pictures import write_picture
@@ -23,6 +23,7 @@ from structkit.media.tensors import from_tensor
 from structkit.training.draw import Draw, own_randomness
 from structkit.training.files import Files, Log, Place
 from structkit.training.interrupts import Interrupts
+from structkit.training.lock import held
 from structkit.training.model import Model
 from structkit.training.parallel import ALONE, Processes
 from structkit.training.stages import Event, Stage, Training
@@ -45,6 +46,7 @@ def train(
     processes: Processes = ALONE,
     save_every: float = 30.0,
     overwrite: bool = False,
+    inputs: Iterable[Path] = (),
 ) -> Model:
     """Train to the end, from where an earlier call with the same `run` was stopped; returns the model, which is saved at `output`.
 
@@ -52,25 +54,37 @@ def train(
     card.  An output that this run has finished before is returned as it is.
     report: called every few steps, in the first process.  save_every: seconds between states, at least.
     overwrite: replace an output, or an unfinished training, of another run.
+    inputs: the files that are learnt from; none of them is ever written over.
     Ctrl-C and SIGTERM: the state and the model so far, its card saying `complete: false`, are saved before they take effect.
-    Raises OutputError (what is there is of another run, or nothing can be written), StructkitError (losses or weights are not finite: the
-    last good state stays), DeviceError (out of memory), and what the training raises.
+    Raises OutputError (what is there is of another run, another process is training it, or nothing can be written), StructkitError (losses
+    or weights are not finite: the last good state stays), DeviceError (out of memory), and what the training raises.
     """
     files, training.processes = Files(Path(output)), processes
+    files.spare(inputs)
     run = json.loads(json.dumps({**run, "kind": training.model_class.kind, "seed": seed, "structkit": __version__}))
-    finished, resumable = files.find(run, overwrite)
-    if not processes.same(2 * finished + resumable):
-        raise OutputError(f"{files.output}: the processes find different files beside it; name an output on a file system that all share")
-    if finished:
-        if processes.first:
-            files.clear()
-        return training.model_class.load(files.output, training.device)
-    with Interrupts() as interrupts, own_randomness(training.device):
-        loop = _Loop(training, files, seed, run, report, save_every, interrupts)
+    with held(files.lock) if processes.first else nullcontext(True) as ours:
+        if processes.most(int(not ours)):
+            raise OutputError(f"{files.output}: another process is training it now; wait for its end, or name another output")
+        finished, resumable = files.find(run, overwrite)
+        if not processes.same(2 * finished + resumable):
+            raise OutputError(
+                f"{files.output}: the processes find different files beside it; name an output on a file system that all share"
+            )
+        if finished:
+            if processes.first:
+                files.clear(run)
+            return training.model_class.load(files.output, training.device)
+        return _trained(_Loop(training, files, seed, run, report, save_every), resumable)
+
+
+def _trained(loop: _Loop, resumable: bool) -> Model:
+    with loop.interrupts, own_randomness(loop.training.device):
         try:
             loop.start(resumable)
             model = loop.work()
-        except torch.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
             raise loop.out_of_memory() from error
         finally:
             loop.close()
@@ -90,32 +104,42 @@ class _Loop:
         run: dict[str, Any],
         report: Callable[[Event], None],
         save_every: float,
-        interrupts: Interrupts,
     ) -> None:
         self.training, self.files, self.seed, self.run, self.report = training, files, seed, run, report
-        self.save_every, self.interrupts, self.processes = save_every, interrupts, training.processes
+        self.save_every, self.interrupts, self.processes = save_every, Interrupts(), training.processes
         self.place, self.tally = Place(), Tally()
         self.log: Log | None = None  # of the first process
         self.saved = self.previewed = -math.inf  # when
         self.kept = "nothing was saved yet"
+        self.bare = False  # the files are this run's, and hold nothing that was trained
 
     def start(self, resumable: bool) -> None:
-        """Come to where the last state was taken, or to the beginning."""
+        """Come to where the last state was taken, if there is one."""
         if resumable:
             tensors, self.place = self.files.load()
+        if self.place.step:
             self.training.restore(self.place.stage, within(tensors, "training"))
             self.tally.restore(within(tensors, "tally"))
             self._remember()
+            self._open()
+
+    def _open(self) -> None:
+        """Begin to write.  A training that is refused before its first step leaves all files as they were."""
         self.processes.wait()  # all have read before the first one writes
         if self.processes.first:
             remove_leftovers(self.files.output.parent)
-            if not resumable:
-                self.files.clear()
+            if not self.place.step:
+                self.files.claim(self.run)
+                self.bare = True
             self.log = Log(self.files.log, keep=self.place.log)
 
     def close(self) -> None:
+        """However it ends; where nothing was saved, nothing is left."""
         if self.log is not None:
             self.log.close()
+        if self.bare:
+            self.files.log.unlink(missing_ok=True)
+            self.files.clear(self.run)
 
     def work(self) -> Model | None:
         """Do what is left; returns the model, or None after an interruption."""
@@ -128,6 +152,8 @@ class _Loop:
                 draw = self._draw()
                 draw.seed_networks()
                 self.training.begin(self.place.stage, draw)
+                if self.place.stage == 0:
+                    self._open()
             if not self._stage(self.training.stages[self.place.stage]):
                 self.tally.agree(self.processes)
                 self._save()
@@ -191,16 +217,17 @@ class _Loop:
             self.files.save(pack(training=self.training, tally=self.tally), self.place, self.run)
         except CheckpointError as error:
             raise self._astray(str(error)) from error
-        self.saved = time.monotonic()
+        self.saved, self.bare = time.monotonic(), False
         self._remember()
 
     def _finish(self, *, complete: bool) -> Model:
         """Write the model; when it is complete, nothing else is needed any more but the log."""
         model = self.training.model()
         if self.processes.first:
-            model.save(self.files.output, run=self.run, complete=complete)
+            if complete or self.files.may_show(self.run):
+                model.save(self.files.output, run=self.run, complete=complete)
             if complete:
-                self.files.clear()
+                self.files.clear(self.run)
         self.processes.wait()
         return model
 
@@ -215,6 +242,8 @@ class _Loop:
         self.kept = f"{self._where(self.place)} is kept in {self.files.state.name}"
 
     def _where(self, place: Place) -> str:
+        if place.stage == len(self.training.stages):
+            return "its end"
         return f"stage {self.training.stages[place.stage].name}, step {place.step}"
 
     def _astray(self, fact: str) -> StructkitError:

@@ -39,6 +39,11 @@ class Plan:
     needed: float  # seconds of the fewest steps of what was asked for
 
 
+def minutes(seconds: float) -> str:
+    """As many as are worth saying: 0.15, 1.5, 15, 150."""
+    return f"{seconds / 60:.2g}" if seconds < 60 * 99.5 else f"{seconds / 60:.0f}"
+
+
 def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least: int = LEAST) -> list[int] | None:
     """Steps of each stage: those of the same time for all, but no more than `most`, and no fewer than `least` where `most` is more.
 
@@ -89,22 +94,27 @@ class Planned(Training):
         chunk: int = 1,
         tell: Callable[[Plan], None] = lambda plan: None,
         clock: Callable[[], float] = time.monotonic,
+        began: float | None = None,
     ) -> None:
         """make: the training of a size; its stages have the most steps that they can use.  sizes: the one that is asked for, then smaller
-        ones.  work: of a step in each stage, in any unit.  seconds: from now on.  chunk: each chunk-th step, from the first on, makes ready
-        what the others use.  tell: called once, with the plan.
+        ones.  work: of a step in each stage, in any unit.  seconds: from `began` on the clock, or else from now.  chunk: each chunk-th
+        step, from the first on, makes ready what the others use.  tell: called once, with the plan.
 
         Raises what `make` raises.  `begin` raises OptionError where the smallest training takes too long.
         """
         self.make, self.sizes, self.work = make, sizes, work
         self.seconds, self.chunk, self.tell, self.clock = seconds, chunk, tell, clock
-        self.started = clock()
+        self.started = clock() if began is None else began
         self._become(sizes[0])
 
     def _become(self, size: int) -> None:
-        self.size, self.inner = size, self.make(size)
-        self.inner.processes = self.processes
+        self.size, self.inner = size, self._made(size)
         self.model_class, self.device, self.stages = self.inner.model_class, self.inner.device, self.inner.stages
+
+    def _made(self, size: int) -> Training:
+        training = self.make(size)
+        training.processes = self.processes
+        return training
 
     def begin(self, stage: int, draw: Draw) -> None:
         if stage == 0:
@@ -142,7 +152,7 @@ class Planned(Training):
         left = self.seconds - self._slowest(self.clock() - self.started)
         needed: list[float] = []
         for size in self.sizes:
-            training = self.make(size)
+            training = self._made(size)
             costs, most = costs_by_work(self.work(training), measured), [stage.steps for stage in training.stages]
             needed.append(_total([min(LEAST, limit) for limit in most], costs))
             if steps := steps_in((1 - SPARE) * left, costs, most):
@@ -151,13 +161,13 @@ class Planned(Training):
                 stages = [Stage(stage.name, n, left * n * cost / total) for stage, n, cost in named]
                 return Plan(size, stages, total, len(needed) == 1 and steps == most, needed[0])
         raise OptionError(
-            f"--minutes is {self.seconds / 60:.3g}: {min(LEAST, most[0])} steps at each level take {needed[-1] / 60:.2g} minutes here, "
+            f"--minutes is {self.seconds / 60:g}: {min(LEAST, most[0])} steps at each level take {minutes(needed[-1])} minutes here, "
             f"even for {size} px: give more, or fewer --steps"
         )
 
     def _measured(self, draw: Draw) -> list[tuple[float, float]]:
         """Work and cost of a step in the first stages, with networks that are thrown away."""
-        began, training, measured = self.clock(), self.make(self.sizes[0]), []
+        began, training, measured = self.clock(), self._made(self.sizes[0]), []
         work = self.work(training)
         for stage, w in enumerate(work):
             foreseen = MEASURED * costs_by_work([w], measured)[0] if measured else 0.0

@@ -16,7 +16,7 @@ from structkit.errors import StructkitError
 from structkit.media.pictures import read_picture
 from structkit.training import loop
 
-from .conftest import LOG, OUT, PREVIEW, STATE, TOTAL, Stop, Watched, left, raiser, run
+from .conftest import LOCK, LOG, OUT, PREVIEW, STATE, TOTAL, Stop, Watched, left, raiser, run
 from .programs import python
 from .toy import RUN, STEPS, Toy, ToyTraining
 
@@ -73,7 +73,7 @@ for update in (7, 25, 40):
 """
     ended = python("-c", code)
     assert ended.stdout.split() == ["-9"] * 3, ended.stderr
-    assert left(tmp_path).keys() == {STATE, LOG, PREVIEW}
+    assert left(tmp_path).keys() == {STATE, LOG, PREVIEW, LOCK}
     again = Watched()
     run(tmp_path, again)
     assert again.updates == TOTAL - STEPS[0] - 10 and left(tmp_path) == undisturbed
@@ -113,7 +113,9 @@ def test_killed_at_any_write_and_started_again(undisturbed, tmp_path, monkeypatc
                 break
         run(folder)
         assert left(folder) == undisturbed, stop
-    assert stop - 1 == {"replace": 8, "unlink": 4}[call]  # the log, 5 states, the picture, the model; state and picture, at both ends
+    assert (
+        stop - 1 == {"replace": 9, "unlink": 4}[call]
+    )  # 6 states, the log, the picture, the model; the picture, at both ends, the state, the lock
 
 
 def test_a_line_that_was_half_written_is_cut(undisturbed, tmp_path):

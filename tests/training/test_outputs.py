@@ -11,15 +11,17 @@ import torch
 
 from structkit import checkpoint
 from structkit.errors import CheckpointError, DeviceError, OutputError
+from structkit.kinds import RESUME
 from structkit.training.loop import train
 
-from .conftest import LOG, OUT, STATE, TOTAL, Stop, Watched, left, raiser, run
+from .conftest import OUT, STATE, TOTAL, Stop, Watched, left, raiser, run
 from .toy import RUN, STEPS, ToyTraining
 
 
 def test_a_finished_output_is_returned_as_it_is(undisturbed, tmp_path):
     run(tmp_path)
-    (tmp_path / STATE).write_bytes(b"killed before it was removed")
+    run_of_it = checkpoint.read_card(tmp_path / OUT)["run"]
+    checkpoint.save(tmp_path / STATE, {}, {"kind": RESUME, "run": run_of_it})  # as if killed before it was removed
     for overwrite in (False, True):
         training = Watched()
         model = run(tmp_path, training, overwrite=overwrite)
@@ -75,7 +77,7 @@ def test_what_is_not_ours_is_kept(undisturbed, tmp_path):
 def test_outputs_that_cannot_be(tmp_path):
     with pytest.raises(OutputError) as caught:  # before the first update
         run(tmp_path / "none", Watched((1,), raiser(Stop)))
-    assert str(caught.value) == f"{tmp_path}/none/{LOG}: no such folder {tmp_path}/none; create it first"
+    assert str(caught.value) == f"{tmp_path}/none/{OUT}: no such folder {tmp_path}/none; create it first"
     with pytest.raises(OutputError) as caught:
         train(ToyTraining(), tmp_path, seed=5, run=RUN, overwrite=True)
     assert str(caught.value) == f"{tmp_path}: a folder; name the file to write"

@@ -10,7 +10,8 @@ from hypothesis import strategies as some
 from structkit.errors import OptionError
 from structkit.training.draw import Draw
 from structkit.training.loop import train
-from structkit.training.planned import LEAST, MEASURED, Planned, costs_by_work, steps_in
+from structkit.training.parallel import Processes
+from structkit.training.planned import LEAST, MEASURED, Planned, costs_by_work, minutes, steps_in
 from structkit.training.stages import Stage
 
 from .toy import RUN, Toy, ToyTraining
@@ -75,14 +76,14 @@ def cost(stage: int) -> float:
     return stage + 1 + 5 / 4
 
 
-def planned(seconds: float, plans: list, clock: Clock | None = None) -> Planned:
+def planned(seconds: float, plans: list, clock: Clock | None = None, made=Sized, **how) -> Planned:
     clock = clock or Clock()
 
     def work(training: Sized) -> list[float]:
         return [cost(k) for k in range(training.size)]
 
     sizes = (6, 4, 2)
-    return Planned(lambda size: Sized(size, clock), sizes, work, seconds=seconds, chunk=4, tell=plans.append, clock=clock)
+    return Planned(lambda size: made(size, clock), sizes, work, seconds=seconds, chunk=4, tell=plans.append, clock=clock, **how)
 
 
 @pytest.mark.parametrize("seconds", [2500, 4000, 6000, 9000, 1e6])
@@ -104,7 +105,41 @@ def test_a_time_that_is_too_short_for_the_smallest_is_refused_with_what_it_takes
         train(planned(60, []), tmp_path / "m.safetensors", seed=5, run=RUN)
     message = "--minutes is 1: 200 steps at each level take 18 minutes here, even for 2 px: give more, or fewer --steps"
     assert str(caught.value) == message
-    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".safetensors"] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.6, "0.01"), (9, "0.15"), (90, "1.5"), (900, "15"), (5969, "99"), (9000, "150"), (6e6, "100000")]
+)
+def test_minutes_are_plain_numbers(seconds, words):
+    assert minutes(seconds) == words
+
+
+def test_a_time_that_has_begun_before_is_counted_from_there():
+    clock, plans = Clock(), []
+    clock.now = 3000.0
+    planned(5500, plans, clock, began=0.0).begin(0, Draw(1, 0, 0))
+    assert sum(stage.seconds for stage in plans[0].stages) <= 2500
+
+
+def test_it_is_measured_with_the_processes_that_will_train():
+    class Two(Processes):
+        def most(self, number):
+            return number
+
+        def mean(self, values):
+            return values
+
+    class Watching(Sized):
+        def begin(self, stage, draw):
+            seen.append(self.processes)
+            super().begin(stage, draw)
+
+    seen = []
+    training = planned(1e6, [], made=Watching)
+    training.processes = Two(0, 2)
+    training.begin(0, Draw(1, 0, 0))
+    assert len(seen) > 2 and all(processes is training.processes for processes in seen)
 
 
 def test_measuring_takes_little_of_the_time():

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from structkit._version import __version__
 from structkit.errors import CheckpointError
+from structkit.training import RESUME
 
 if TYPE_CHECKING:
     from structkit.training.model import Model
-
-RESUME = "resume"  # the kind of the state that an unfinished training keeps (`structkit.training.files`)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from structkit import checkpoint
 from structkit.errors import CheckpointError, OutputError
-from structkit.kinds import RESUME
 from structkit.media.files import one_line, write_atomically
+from structkit.training import RESUME
 
 
 @dataclass

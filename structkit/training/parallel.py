@@ -20,6 +20,7 @@ from torch import Tensor
 
 from structkit.errors import DeviceError, OptionError, StructkitError
 from structkit.media.files import one_line
+from structkit.training.ranks import rank_and_size
 
 TIMEOUT = timedelta(minutes=10)  # for a process that says nothing; one that ends is noticed at once
 
@@ -95,13 +96,13 @@ ALONE = Processes()
 def joined(device: str) -> Iterator[tuple[Processes, str]]:
     """Join the processes that torchrun started; yields them, and the device of this one.  Without torchrun: alone, on `device`.
 
-    device: cpu, or cuda, of which each process takes its own.  Raises DeviceError, StructkitError.
+    device: cpu, or cuda, of which each process takes its own.  Raises DeviceError, OptionError, StructkitError.
     """
-    size = int(os.environ.get("WORLD_SIZE", 1)) if "RANK" in os.environ else 1
+    rank, size = rank_and_size()
     if size == 1:
         yield ALONE, device
         return
-    processes, local = Processes(int(os.environ["RANK"]), size), int(os.environ.get("LOCAL_RANK", 0))
+    processes, local = Processes(rank, size), int(os.environ.get("LOCAL_RANK", 0))
     if device != "cpu":
         device = _own_device(device, local)
     try:

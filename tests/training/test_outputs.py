@@ -11,7 +11,7 @@ import torch
 
 from structkit import checkpoint
 from structkit.errors import CheckpointError, DeviceError, OutputError
-from structkit.kinds import RESUME
+from structkit.training import RESUME
 from structkit.training.loop import train
 
 from .conftest import OUT, STATE, TOTAL, Stop, Watched, left, raiser, run

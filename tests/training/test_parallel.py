@@ -135,14 +135,24 @@ def test_alone_nothing_happens():
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch):
-    for variables in ({}, {"WORLD_SIZE": "2"}, {"RANK": "0", "WORLD_SIZE": "1"}):
+    for variables in ({}, {"WORLD_SIZE": "2"}, {"RANK": "1"}, {"RANK": "0", "WORLD_SIZE": "1"}):
         with monkeypatch.context() as patch:
             for name in ("RANK", "WORLD_SIZE"):
                 patch.delenv(name, raising=False)
             for name, value in variables.items():
                 patch.setenv(name, value)
             with joined("cpu") as (processes, device):
-                assert (processes, device) == (ALONE, "cpu")
+                assert (processes, device) == (ALONE, "cpu") and processes.first
+
+
+@pytest.mark.parametrize(("rank", "size"), [("2", "2"), ("-1", "2"), ("one", "2"), ("0", "")])
+def test_what_torchrun_would_not_set_is_refused(monkeypatch, rank, size):
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setenv("WORLD_SIZE", size)
+    with pytest.raises(OptionError) as caught, joined("cpu"):
+        pass
+    fact = f"RANK is {rank!r} and WORLD_SIZE is {size!r} in the environment"
+    assert str(caught.value) == f"{fact}: let torchrun set both, or remove them"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,17 @@
+"""Which of the processes that torchrun started this one is.  Free of torch: the command line asks before it says anything."""
+
+from __future__ import annotations
+
+import os
+
+from structkit.errors import OptionError
+
+
+def rank_and_size() -> tuple[int, int]:
+    """0 and 1 without torchrun, which sets both of the variables.  Raises OptionError for what it would not set."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        return 0, 1
+    rank, size = os.environ["RANK"], os.environ["WORLD_SIZE"]
+    if not (rank.isdecimal() and size.isdecimal() and int(rank) < int(size)):
+        raise OptionError(f"RANK is {rank!r} and WORLD_SIZE is {size!r} in the environment: let torchrun set both, or remove them")
+    return int(rank), int(size)

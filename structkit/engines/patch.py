@@ -135,10 +135,13 @@ def _best_draft(
 
 
 def _small(picture: Tensor) -> Tensor:
-    """As large as the level at which layout is settled, where drafts are compared; long strips no more than four times its area."""
-    height, width = picture.shape[-2:]
-    by = min(1.0, SMALL / min(height, width), 2 * SMALL / math.sqrt(height * width))
-    return resize(picture, (max(8, round(height * by)), max(8, round(width * by)))).clamp(-1, 1)
+    return resize(picture, small_size(picture.shape[-2:], least=8)).clamp(-1, 1)
+
+
+def small_size(size: Size, *, least: int) -> Size:
+    """At most that of the level at which layout is settled, where drafts are compared; long strips no more than four times its area."""
+    by = min(1.0, SMALL / min(size), 2 * SMALL / math.sqrt(math.prod(size)))
+    return tuple(max(least, round(side * by)) for side in size)
 
 
 def coarsest_of(config: AnalogyConfig, size: Size, usual: int) -> int:

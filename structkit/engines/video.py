@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.configs import AnalogyConfig
-from structkit.engines.patch import analogy, coarsest_of, guide_of, plan_of
+from structkit.engines.patch import analogy, coarsest_of, guide_of, plan_of, small_size
 from structkit.engines.synthesis import Progressed, Size, Synthesis
 from structkit.kernels.flow import agreement, motion, resize_flow, warp, warp_field
 from structkit.kernels.nearest_patches import nearest_patches
@@ -125,7 +125,8 @@ class _Later:
         """
         if self.config.mode == "style":
             return guide_of(source, self.made, self.config, self.generator)
-        size, patch = self.made.sizes[self.made.layout], self.plan.patch
+        patch = self.plan.patch
+        size = small_size(self.made.sizes[self.made.layout], least=patch + 1)  # the search is exact, and a large result may begin large
         now, then, shown = (resize(picture, size)[0] for picture in (source, before.meant, before.result))
         likest = nearest_patches(extract(now, patch), extract(then, patch)).index
         return vote(shown, likest, patch_grid(size, patch), patch=patch)[None]
@@ -154,7 +155,7 @@ class _Later:
         if coarser.grids is not None and coarser.field is not None:
             queries, keys = zip(coarser.grids, grids, strict=True)
             field = upscale_field(coarser.field, queries=queries, keys=keys)
-        if before is not None and field is not None:
+        if before is not None:
             field = warp_field(before, grids[0], there, trusted, field)
         return grids, field
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import pytest
@@ -9,8 +10,13 @@ import torch
 from torch import Tensor
 
 from structkit.configs import AnalogyConfig
-from structkit.engines.patch import analogy
+from structkit.engines import video
+from structkit.engines.patch import analogy, small_size
+from structkit.engines.synthesis import SMALL
 from structkit.engines.video import analogy_frames
+from structkit.kernels.nearest_patches import nearest_patches
+from structkit.kernels.patches import Nearest
+from structkit.kernels.pyramid import resize
 from structkit.metrics.structure import explained_structure, patch_distance
 
 from .pictures import discs, grain, red_spots_on_green
@@ -118,6 +124,19 @@ def test_the_same_seed_gives_the_same_film_and_another_another():
     one, same, other = (film(MOVING[:3], target, mode="paint", seed=seed) for seed in (0, 0, 1))
     assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
     assert not torch.equal(one[-1], other[-1])
+
+
+def test_what_is_searched_exactly_in_each_frame_stays_small_where_the_layout_is_large(monkeypatch):
+    searched, size = [], (96, 108)
+
+    def watched(queries: Tensor, keys: Tensor) -> Nearest:
+        searched.append((len(queries), len(keys)))
+        return nearest_patches(queries, keys)
+
+    monkeypatch.setattr(video, "nearest_patches", watched)
+    assert film([resize(frame, size) for frame in MOVING[:2]], size=size, patch=5, match="colour", coarsest=90)[1].shape == (1, 3, *size)
+    assert searched and all(max(pair) <= 1.2 * SMALL**2 for pair in searched)
+    assert small_size((1080, 1920), least=8) == (64, 114) and math.prod(small_size((40, 4000), least=8)) < 4.1 * SMALL**2
 
 
 @pytest.mark.parametrize(

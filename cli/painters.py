@@ -142,7 +142,10 @@ class Trained(Drawn):
 
         first, second = (task.inputs[role] for role in _roles(task))
         shown = first.video(self.running.max_pixels) if first.is_video else first.picture(self.running.max_pixels)
-        given = pairs.Given(shown, first.sha256), pairs.Given(second.picture(self.running.max_pixels), second.sha256)
+        given = (
+            pairs.Given(shown, first.sha256, first.path),
+            pairs.Given(second.picture(self.running.max_pixels), second.sha256, second.path),
+        )
         self._check_level(pairs.of_its_mode(self.pair, shown).filled())
         voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # where the bar is not
 

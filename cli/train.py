@@ -52,7 +52,7 @@ def analogy(source: Source, target: Target, *, engine: PairConfig, running: Runn
         from structkit import pairs
 
         shown = one.video(running.max_pixels) if one.is_video else one.picture(running.max_pixels), other.picture(running.max_pixels)
-        given = [pairs.Given(picture, source.sha256) for picture, source in zip(shown, (one, other), strict=True)]
+        given = [pairs.Given(picture, source.sha256, source.path) for picture, source in zip(shown, (one, other), strict=True)]
         how = {"minutes": running.minutes, "seed": running.seed, "device": running.device, "dtype": running.dtype}
         how |= {"overwrite": running.exists == "overwrite", "report": report, "tell": tell}
         return pairs.train(*given, output, options=asdict(engine), **how)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from torch import Tensor
 from structkit.configs import PairConfig, PairResultConfig, RefineConfig
 from structkit.data.frames import spread_frames
 from structkit.data.levels import level_shapes, level_sides
-from structkit.device import resolve
+from structkit.device import enough_memory, resolve
 from structkit.engines import patch
 from structkit.engines.pair import A, B, PairAnalogy
 from structkit.engines.pair_training import CHUNK, PairTraining
@@ -30,12 +31,13 @@ from structkit.pictures import Running, Size, _alpha, _config, _count, _enlarged
 from structkit.training import loop
 from structkit.training.parallel import joined
 from structkit.training.planned import Plan, Planned
+from structkit.training.planned import minutes as in_minutes
+from structkit.training.precision import precision
 from structkit.training.stages import Event, Training
 
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
 BELOW = 2  # levels below the finest at which a source is injected (the authors try 4 to 0; for videos 1, which moves twice as much)
 CHAIN = 0.4  # where the target's chain starts to repaint a result, as a share of the finest level (the authors' example: level 4 of 10)
-NATIVE = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: where bfloat16 is not emulated
 ROLES = {A: "source", B: "target"}
 
 
@@ -45,6 +47,7 @@ class Given:
 
     picture: Picture | VideoReader
     sha256: str
+    path: Path | None = None  # of its file, which no training may write over
 
 
 def given(what: Given | Picture | str | Path, *, video: bool = False) -> Given:
@@ -54,7 +57,7 @@ def given(what: Given | Picture | str | Path, *, video: bool = False) -> Given:
     if not isinstance(what, Picture):
         if is_video(what) and not video:
             raise InputError(f"{what}: a video, where a picture is needed; name one of its frames")
-        return Given((VideoReader if is_video(what) else read_picture)(what), sha256_file(what))
+        return Given((VideoReader if is_video(what) else read_picture)(what), sha256_file(what), Path(what))
     digest = hashlib.sha256(repr([None if a is None else (a.shape, a.dtype.name) for a in (what.pixels, what.alpha)]).encode())
     for array in (what.pixels, what.alpha):
         digest.update(b"" if array is None else array.tobytes())
@@ -76,12 +79,13 @@ def train(
     options: dict[str, Any],
 ) -> PairAnalogy:
     """See `structkit.train_analogy`."""
+    began = time.monotonic()
     Running(seed, device, "auto", None)  # refuses a seed that cannot be
     config = of_its_mode(_config(PairConfig, options), source.picture).filled()
     if minutes is not None and not 0 < minutes < math.inf:
         raise OptionError(f"--minutes is {minutes}: it must be above 0, or left out")
-    with joined(resolve(device)) as (processes, own):
-        arithmetic = _dtype(dtype, own)
+    with joined(resolve(device)) as (processes, own), enough_memory(own, "use a smaller --size, fewer --frames or another --device"):
+        arithmetic = precision(dtype, own)
         frames, look = _frames(source.picture, config), _filled(target.picture)
 
         def make(size: int) -> PairTraining:
@@ -96,7 +100,7 @@ def train(
         if minutes is not None:
             sizes = [config.size, *(side for side in level_sides(config.size, config.coarsest)[-2:0:-1] if side >= LEAST_SIZE)]
             told = lambda plan: say(_words(plan, config.size, minutes))  # noqa: E731
-            training = Planned(make, sizes, _work, seconds=60 * minutes, chunk=CHUNK, tell=told)
+            training = Planned(make, sizes, _work, seconds=60 * minutes, chunk=CHUNK, tell=told, began=began)
         run = {
             "config": asdict(config),
             "inputs": {"source": source.sha256, "target": target.sha256},
@@ -104,7 +108,8 @@ def train(
             "dtype": str(arithmetic).removeprefix("torch."),
             "processes": processes.size,
         }
-        loop.train(training, output, seed=seed, run=run, report=report, processes=processes, overwrite=overwrite)
+        inputs = [given.path for given in (source, target) if given.path]
+        loop.train(training, output, seed=seed, run=run, report=report, processes=processes, overwrite=overwrite, inputs=inputs)
         return PairAnalogy.load(output, own)  # in float32, so that what is drawn now is what will be drawn from the file
 
 
@@ -156,22 +161,6 @@ def pictures(model: PairAnalogy) -> tuple[Picture, Picture]:
     return _own(model, A), _own(model, B)
 
 
-def _dtype(name: str, device: str) -> torch.dtype:
-    """Of the networks' arithmetic.  auto: bfloat16 where the device computes in it (twice as fast), else float32."""
-    if name not in ("auto", "float32", "bfloat16"):
-        raise OptionError(f"--dtype is {name!r}: choose auto, float32 or bfloat16")
-    if name == "auto":
-        on_cuda = torch.device(device).type == "cuda"
-        native = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else any(_has(test) for test in NATIVE)
-        name = "bfloat16" if native else "float32"
-    return getattr(torch, name)
-
-
-def _has(test: str) -> bool:
-    """One of PyTorch's tests of the processor; False in a version that lacks it."""
-    return bool(getattr(torch.cpu, test, lambda: False)())
-
-
 def of_its_mode(config: PairConfig, source: Picture | VideoReader) -> PairConfig:
     """A video has a mode and an option of its own.  Raises OptionError for those of the other kind."""
     if isinstance(source, VideoReader):
@@ -215,9 +204,9 @@ def _work(training: PairTraining) -> list[float]:
 def _words(plan: Plan, size: int, minutes: float) -> str:
     """What the plan is, in one line.  size: that was asked for."""
     if plan.whole:
-        return f"--minutes {minutes:g}: all steps, in about {plan.seconds / 60:.2g}"
+        return f"--minutes {minutes:g}: all steps, in about {in_minutes(plan.seconds)}"
     steps = " ".join(str(stage.steps) for stage in plan.stages)
-    smaller = "" if plan.size == size else f"; {size} px need at least {plan.needed / 60:.2g}"
+    smaller = "" if plan.size == size else f"; {size} px need at least {in_minutes(plan.needed)}"
     return f"--minutes {minutes:g}: {steps} steps at the levels up to {plan.size} px{smaller}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import time
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 import structkit
 from structkit import checkpoint, kinds, pairs
 from structkit.engines.pair import PairAnalogy
-from structkit.errors import CheckpointError, InputError, OptionError, OutputError, StructkitError
+from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.pictures import Picture, write_picture
 
 TINY = {"size": 32, "coarsest": 18, "width": 4, "widest": 4, "steps": 2, "device": "cpu", "dtype": "float32"}
@@ -117,7 +118,7 @@ def test_swapped_it_is_the_target_that_is_injected(pair):
 
 def test_injection_at_a_finer_level_is_less_free(pair):
     coarse, fine = ([p.pixels.astype(float) for p in structkit.analogy(model=pair, inject=k, samples=4)] for k in (0, pair.finest))
-    assert np.std(fine, axis=0).mean() <= np.std(coarse, axis=0).mean()
+    assert 0 < np.std(fine, axis=0).mean() < np.std(coarse, axis=0).mean()
 
 
 def test_hidden_colours_are_never_shown(tmp_path):
@@ -223,12 +224,34 @@ def test_an_unfinished_pair_says_so(path, tmp_path):
         draw(structkit.load(tmp_path / "none.safetensors"))
 
 
-def test_bfloat16_is_taken_where_the_processor_has_it(monkeypatch):
-    for has in (True, False):
-        monkeypatch.setattr(torch.cpu, pairs.NATIVE[0], lambda has=has: has, raising=False)
-        for other in pairs.NATIVE[1:]:
-            monkeypatch.delattr(torch.cpu, other, raising=False)  # as in a version that lacks the test
-        assert pairs._dtype("auto", "cpu") == (torch.bfloat16 if has else torch.float32)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_picture_that_stands_where_the_preview_would_is_kept(tmp_path, overwrite):
+    source = tmp_path / "p.preview.png"
+    write_picture(SOURCE, source)
+    before = source.read_bytes()
+    with pytest.raises(
+        OutputError, match=r"p\.preview\.png: an input, and the preview of the training would be written over it; name another"
+    ):
+        structkit.train_analogy(source, TARGET, tmp_path / "p.safetensors", overwrite=overwrite, **TINY)
+    assert source.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_too_little_memory_for_the_pictures(tmp_path, monkeypatch):
+    def too_large(*_):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(pairs, "_filled", too_large)
+    with pytest.raises(DeviceError, match=r"^cpu ran out of memory: use a smaller --size, fewer --frames or another --device$"):
+        structkit.train_analogy(SOURCE, TARGET, tmp_path / "p.safetensors", **TINY)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_minutes_begin_before_the_frames_are_read(tmp_path, monkeypatch):
+    filled, planned, read, started = pairs._filled, pairs.Planned, [], []
+    monkeypatch.setattr(pairs, "_filled", lambda shown: (read.append(time.monotonic()), filled(shown))[1])
+    monkeypatch.setattr(pairs, "Planned", lambda *made, began, **how: (started.append(began), planned(*made, began=began, **how))[1])
+    structkit.train_analogy(SOURCE, TARGET, tmp_path / "p.safetensors", minutes=60, **TINY)
+    assert len(started) == 1 and started[0] < min(read)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The numbers that a training computes in.  Weights, optimisers and losses stay float32; convolutions and products may take bfloat16."""
+"""The numbers that networks compute in.  Weights, optimisers and losses stay float32; convolutions and products may take bfloat16."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import torch
 
 from structkit.errors import OptionError
 
+NATIVE = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: where bfloat16 is not emulated
 
-def precision(device: str, dtype: str = "auto") -> torch.autocast:
-    """A context for the forward passes of a step.
 
-    dtype: float32, bfloat16, or auto: bfloat16 on a CUDA device that has it, else float32.  On CPUs bfloat16 is fast where the processor
-    has it (avx512_bf16, amx) and slow elsewhere: that is for the engine to say.  float16 is not offered: it needs its losses scaled.
-    Raises OptionError.
+def precision(name: str, device: str) -> torch.dtype:
+    """Of the networks' arithmetic.
+
+    name: float32, bfloat16, or auto: bfloat16 where the device computes in it (twice as fast), else float32.  float16 is not offered: it
+    needs its losses scaled.  Raises OptionError.
     """
-    if dtype not in ("auto", "float32", "bfloat16"):
-        raise OptionError(f"--dtype {dtype}: choose auto, float32 or bfloat16")
-    kind = torch.device(device).type
-    if dtype == "auto":
-        dtype = "bfloat16" if kind == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return torch.autocast(kind, torch.bfloat16, enabled=dtype == "bfloat16")
+    if name not in ("auto", "float32", "bfloat16"):
+        raise OptionError(f"--dtype is {name!r}: choose auto, float32 or bfloat16")
+    if name == "auto":
+        on_cuda = torch.device(device).type == "cuda"
+        native = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else any(_has(test) for test in NATIVE)
+        name = "bfloat16" if native else "float32"
+    return getattr(torch, name)
+
+
+def _has(test: str) -> bool:
+    """One of PyTorch's tests of the processor; False in a version that lacks it."""
+    return bool(getattr(torch.cpu, test, lambda: False)())

@@ -12,7 +12,7 @@ from torch import nn
 from structkit import checkpoint
 from structkit.errors import CheckpointError, OptionError
 from structkit.training.ema import Average
-from structkit.training.precision import precision
+from structkit.training.precision import NATIVE, precision
 from structkit.training.state import pack, unpack, within
 
 OPTIMISERS = {
@@ -118,15 +118,20 @@ def test_a_packed_average_goes_on_as_if_it_had_not_been():
     assert all(a.equal(b) for a, b in zip(one.module.parameters(), other.module.parameters(), strict=True))
 
 
-@pytest.mark.parametrize(("dtype", "found"), [("float32", torch.float32), ("auto", torch.float32), ("bfloat16", torch.bfloat16)])
-def test_precision_is_that_of_products(dtype, found):
-    layer = nn.Linear(2, 2)
-    with precision("cpu", dtype):
-        result = layer(torch.ones(1, 2))
-    assert result.dtype == found and layer.weight.dtype == torch.float32
+@pytest.mark.parametrize(("name", "found"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_a_precision_that_is_named_is_taken(name, found):
+    assert precision(name, "cpu") == found
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_bfloat16_is_taken_where_the_processor_has_it(monkeypatch, has):
+    monkeypatch.setattr(torch.cpu, NATIVE[0], lambda: has, raising=False)
+    for other in NATIVE[1:]:
+        monkeypatch.delattr(torch.cpu, other, raising=False)  # as in a version that lacks the test
+    assert precision("auto", "cpu") == (torch.bfloat16 if has else torch.float32)
 
 
 def test_unknown_precision():
     with pytest.raises(OptionError) as caught:
-        precision("cpu", "float16")
-    assert str(caught.value) == "--dtype float16: choose auto, float32 or bfloat16"
+        precision("float16", "cpu")
+    assert str(caught.value) == "--dtype is 'float16': choose auto, float32 or bfloat16"

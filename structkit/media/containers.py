@@ -15,7 +15,6 @@ from structkit.media import formats
 
 HEAD = 1024  # bytes that suffice to recognise a container
 BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # what an ISO or QuickTime file may begin with
-ENDLESS = 2**56 - 1  # an EBML size of eight bytes whose bits are all ones: unknown, as live streams write it
 
 
 @dataclass(frozen=True)
@@ -55,20 +54,27 @@ def _mov_needs(stream: BinaryIO, size: int) -> int:
 
 
 def _matroska_needs(stream: BinaryIO, size: int) -> int:
-    """The end of the Segment (RFC 8794, 4 and 5; RFC 9559, 5.1)."""
+    """The end of the Segment, or of what stands before it (RFC 8794, 4 and 5; RFC 9559, 5.1)."""
 
-    def number(keep_marker: bool) -> int:
+    def element() -> tuple[bytes, int | None]:
+        """An id and a size: None where all its bits are ones, which is unknown, as live streams write it."""
+        kind = stream.read(1)
+        kind += stream.read(8 - kind[0].bit_length())
         first = stream.read(1)[0]
         length = 9 - first.bit_length()
-        return int.from_bytes(bytes([first if keep_marker else first & (0xFF >> length)]) + stream.read(length - 1))
+        bits = int.from_bytes(bytes([first & (0xFF >> length)]) + stream.read(length - 1))
+        return kind, None if bits == 2 ** (7 * length) - 1 else bits
 
     stream.seek(0)
     try:
         while True:
-            kind, length = number(True), number(False)
-            if kind == 0x18538067:
-                return size if length == ENDLESS else max(size, stream.tell() + length)
-            stream.seek(length, os.SEEK_CUR)
+            kind, length = element()
+            if length is None:
+                return size
+            end = stream.tell() + length
+            if kind == b"\x18\x53\x80\x67" or end > size:
+                return max(size, end)
+            stream.seek(end)
     except IndexError:  # ends within its header
         return size
 

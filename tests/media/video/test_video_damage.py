@@ -4,7 +4,7 @@ import warnings
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from structkit.errors import InputError
@@ -61,5 +61,8 @@ def test_mutated_files_are_videos_or_input_errors(file, kind, data):
     st.sampled_from([b"\0\0\0\x18ftypisom", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"OggS", b"FLV\1", b"0&\xb2u", b"\0\0\1\xba"]),
     st.binary(),
 )
+@example(b"\x1aE\xdf\xa3", b"\x01" + b"\xff" * 6 + b"\xfe" + bytes(99))
+@example(b"\x1aE\xdf\xa3", b"\x00" + b"\xff" * 8 + bytes(99))
+@example(b"\x1aE\xdf\xa3", b"\x80" + b"\x00" + b"\xff" * 99)
 def test_any_bytes_after_a_good_beginning(head, tail):
     survives(head + tail)

@@ -227,6 +227,15 @@ def av_packet(path, number: int) -> av.Packet:
         return list(container.demux(video=0))[number]
 
 
+@pytest.mark.parametrize("width", range(1, 9))
+def test_a_matroska_file_of_unknown_length_is_read(film, width):
+    """As a live stream is written: a size of one to eight bytes whose bits are all ones."""
+    data = film(".mkv").read_bytes()
+    at = data.index(b"\x18S\x80g") + 4
+    unknown = ((1 << 7 * width + 1) - 1).to_bytes(width)
+    assert len(seconds(data[:at] + unknown + data[at + 8 :])) == 12
+
+
 def test_a_lost_part_of_a_matroska_file_is_damage(film):
     """FFmpeg steps over what it cannot read and tells nobody."""
     data = bytearray(film(".mkv", times=range(0, 12_000, 400)).read_bytes())

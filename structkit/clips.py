@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice, tee
 from pathlib import Path
@@ -59,7 +60,7 @@ def analogy(
 ) -> Made:
     """See `structkit.analogy_video`."""
     config, look, device = _config(AnalogyConfig, options), _picture(target), resolve(running.device)
-    with source if isinstance(source, VideoReader) else VideoReader(source) as reader:
+    with _opened(source) as reader:
         width, height = _size(reader, size, config.max_side)
         if size is None:
             width, height = width - width % 2, height - height % 2
@@ -96,7 +97,7 @@ def translation(
     inject = _inject(model, config.inject, given=True)
     look = _own(model, 1 - domain) if target is None else _picture(target)
     device = str(model.amplitudes.device)
-    with source if isinstance(source, VideoReader) else VideoReader(source) as reader:
+    with _opened(source) as reader:
         model = _reshaped(model, reader)
         model.shapes[model.finest] = tuple(side - side % 2 for side in model.shapes[model.finest])
         width, height = _result_size(model, reader, size, config.refine)
@@ -114,6 +115,11 @@ def translation(
             count, calm = _repaint(reader, writer, results, running)
         given = () if target is None else (*_notes(look), *_enlarged(look, (width, height)))
         return Made(count, calm, _notes(reader) + given + unfinished + writer.notes)
+
+
+def _opened(source: VideoReader | Source) -> AbstractContextManager[VideoReader]:
+    """A reader that the caller opened stays open."""
+    return nullcontext(source) if isinstance(source, VideoReader) else VideoReader(source)
 
 
 def _translated(model: PairAnalogy, frames: Iterator[Tensor], inject: int, noise: Noise, domain: int) -> Iterator[Tensor]:

@@ -71,6 +71,13 @@ def test_the_same_seed_gives_the_same_bytes_in_a_file_and_in_a_stream(moving, lo
     assert stream.getvalue() == (tmp_path / "out.mp4").read_bytes()
 
 
+def test_a_reader_that_was_handed_in_stays_open(moving, look, tmp_path):
+    with VideoReader(BytesIO(moving.read_bytes())) as reader:
+        for name in ("a.mp4", "b.mp4"):
+            structkit.analogy_video(reader, look, tmp_path / name, **FAST)
+        assert len(list(reader)) == 4
+
+
 def test_sizes_are_even_unless_they_are_said(look, tmp_path):
     with VideoWriter(tmp_path / "in.mp4", width=60, height=40) as writer:
         writer.write(Frame(still(0, 40, 60), Fraction(0)))

@@ -18,7 +18,7 @@ from structkit_cli.batch import Film, Progress, Terminated
 from structkit_cli.options import Running
 from structkit_cli.plan import Output, Task
 from structkit_cli.report import tell
-from structkit_cli.trainer import Voice, kept
+from structkit_cli.trainer import Voice, kept, written
 
 if TYPE_CHECKING:
     from structkit.engines.pair import PairAnalogy
@@ -178,8 +178,9 @@ def _roles(task: PairTask) -> tuple[str, str]:
 
 @contextmanager
 def _telling_what_is_kept(checkpoint: Path) -> Iterator[None]:
+    before = written(checkpoint)
     try:
         yield
     except (KeyboardInterrupt, Terminated):
-        tell(kept(checkpoint))
+        tell(kept(checkpoint, before))
         raise

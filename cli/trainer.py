@@ -21,7 +21,8 @@ import typer
 
 from structkit._version import __version__
 from structkit.configs import option
-from structkit.errors import DeviceError, OptionError, StructkitError
+from structkit.errors import OptionError, OutputError, StructkitError
+from structkit.training.ranks import rank_and_size
 from structkit_cli.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
 from structkit_cli.options import Common, named
 from structkit_cli.report import emit, printable, tell
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 10.0  # seconds, between plain lines
 
+Written = tuple[int, int]
 Train = Callable[[Path, Callable[["Event"], None], Callable[[str], None]], "Model"]
 
 
@@ -56,7 +58,7 @@ def run(verb: str, train: Train, running: Running) -> None:
     train: gets the output, a callable for events and one for notes; returns the model.
     """
     output, began = checkpoint_path(running.output), time.monotonic()
-    first = os.environ.get("RANK", "0") == "0"
+    before, first = written(output), rank_and_size()[0] == 0
 
     def record(kind: str, **facts: Any) -> None:
         if running.json and first:
@@ -66,11 +68,11 @@ def run(verb: str, train: Train, running: Running) -> None:
     with Voice(quiet=running.quiet or not first, bar=True, ended=functools.partial(record, "stage")) as voice:
         try:
             dtype = train(output, voice.event, voice.note).card["run"].get("dtype")
-            code, status = 0, "written" if voice.heard else "skipped"
+            code, status = 0, "skipped" if written(output) == before else "written"
         except (KeyboardInterrupt, Terminated) as signal:
             code, status = TERMINATED if isinstance(signal, Terminated) else INTERRUPTED, "interrupted"
         except StructkitError as failure:
-            if not (first or isinstance(failure, DeviceError)):  # the first process meets all others too, and says it
+            if not first and isinstance(failure, OptionError | OutputError):  # the first process meets them too, and says it
                 raise typer.Exit(exit_code(failure)) from failure
             code, error = exit_code(failure), str(failure)
 
@@ -81,7 +83,7 @@ def run(verb: str, train: Train, running: Running) -> None:
     if error:
         tell(f"error: {error}")
     elif status == "interrupted" and first:
-        tell(f"interrupted: {kept(output)}")
+        tell(f"interrupted: {kept(output, before)}")
     elif status == "skipped":
         voice.line(f"{output} is there already, the finished output of this very training")
     elif status == "written":
@@ -103,12 +105,23 @@ def checkpoint_path(named: str | None, flag: str = "--output") -> Path:
     return Path(named)
 
 
-def kept(output: Path) -> str:
-    """What is left of a training that was interrupted."""
+def kept(output: Path, before: Written | None) -> str:
+    """What is left of a training that was interrupted.  before: what `written` said when it began."""
     from structkit.training.files import Files
 
     state = Files(output).state
-    return f"what is trained so far is kept in {state}; the same command goes on" if state.exists() else "nothing was trained yet"
+    if state.exists():
+        return f"what is trained so far is kept in {state}; the same command goes on"
+    return "nothing was trained yet" if written(output) == before else f"{output} is finished"
+
+
+def written(path: Path) -> Written | None:
+    """Changes whenever the file is written; None where there is none."""
+    try:
+        now = path.stat()
+    except OSError:
+        return None
+    return now.st_ino, now.st_mtime_ns
 
 
 class Voice:
@@ -117,7 +130,7 @@ class Voice:
     def __init__(self, *, quiet: bool, bar: bool = False, ended: Callable[..., None] = lambda **facts: None) -> None:
         """ended: called at the end of each stage, with the facts of checkpoints.schema.json by name."""
         self.quiet, self.ended = quiet, ended
-        self.heard = self.previewed = False
+        self.previewed = False
         self.notes: list[str] = []
         self.stage_began = self.spoken = time.monotonic()
         self.bar = _bar() if bar and not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None
@@ -150,7 +163,7 @@ class Voice:
 
     def event(self, event: Event) -> None:
         """Where the training is."""
-        self.heard, now = True, time.monotonic()
+        now = time.monotonic()
         where, losses = f"{event.stage} ({event.number} of {event.stages})", _losses(event.losses)
         if self.bar:
             note = f"{event.rate:.3g} steps/s  {_clock(event.eta)}  {losses}"

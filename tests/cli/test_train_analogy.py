@@ -18,6 +18,7 @@ import torch
 
 from structkit import checkpoint
 from structkit.engines.pair_training import PairTraining
+from structkit.training.lock import held
 
 from . import test_json
 from .conftest import paint
@@ -138,6 +139,73 @@ def test_interrupted_before_it_began(run, monkeypatch):
     assert (ran.code, ran.err) == (130, "structkit: interrupted: nothing was trained yet\n")
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_interrupted_while_the_finished_model_is_written(run, monkeypatch, moment):
+    save = PairTraining.model_class.save
+
+    def interrupted(self, path, **card):
+        if moment == "after":
+            save(self, path, **card)
+        signal.raise_signal(signal.SIGINT)
+        if moment == "before":
+            signal.raise_signal(signal.SIGINT)  # the second one does not wait
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PairTraining.model_class, "save", interrupted)
+        ran = run(*TRAIN, "--quiet")
+    kept = "what is trained so far is kept in pair.resume.safetensors; the same command goes on"
+    told = {"before": kept, "after": "pair.safetensors is finished"}[moment]
+    assert (ran.code, ran.err) == (130, f"structkit: interrupted: {told}\n")
+    again = run(*TRAIN, "--quiet")
+    assert (again.code, again.paths) == (0, {"before": ["pair.safetensors"], "after": []}[moment])  # written, or there already
+
+
+@pytest.mark.parametrize("option", [(), ("--exists", "overwrite")])
+def test_an_input_with_the_name_of_the_preview_is_kept(run, pictures, option):
+    (pictures / "house.png").rename(pictures / "pair.preview.png")
+    before = contents(pictures)
+    ran = run("train", "analogy", "pair.preview.png", *TRAIN[3:], *option)
+    fact = "an input, and the preview of the training would be written over it; name another output"
+    assert (ran.code, ran.err) == (3, f"structkit: error: pair.preview.png: {fact}\n")
+    assert contents(pictures) == before
+
+
+def test_a_log_of_the_users_own_is_kept(run, pictures):
+    (pictures / "pair.log.jsonl").write_text("mine")
+    ran = run(*TRAIN)
+    assert ran.code == 3 and "pair.log.jsonl: exists, and no training that goes on wrote it; move it away" in ran.err
+    assert (pictures / "pair.log.jsonl").read_text() == "mine"
+
+
+def test_the_same_command_twice_at_once_is_refused(run):
+    with held(Path(".pair.lock")):
+        ran = run(*TRAIN)
+    message = "pair.safetensors: another process is training it now; wait for its end, or name another output"
+    assert (ran.code, ran.err) == (3, f"structkit: error: {message}\n")
+
+
+def test_too_little_memory_is_one_line(run, monkeypatch):
+    def too_large(self, draw):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(PairTraining, "step", too_large)
+    ran = run(*TRAIN, "--quiet")
+    assert (ran.code, ran.err.count("\n")) == (3, 1) and "cpu ran out of memory at stage level 0" in ran.err
+
+
+def test_a_rank_alone_is_no_process_of_many(run, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert run(*TRAIN).paths == ["pair.safetensors"]
+
+
+def test_a_later_process_says_what_only_it_may_have_met(run, monkeypatch):
+    for name, value in {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    ran = run("train", "analogy", "no.png", *TRAIN[3:])
+    assert (ran.code, ran.err) == (1, "structkit: error: no.png: no such file; check the path\n")
+
+
 def test_losses_that_are_no_numbers_end_it_in_one_line(run, monkeypatch, pictures):
     step = PairTraining.step
     monkeypatch.setattr(PairTraining, "step", lambda self, draw: {name: x / (draw.stage < 1) for name, x in step(self, draw).items()})
@@ -174,7 +242,7 @@ def test_what_cannot_be_is_one_line_and_leaves_nothing(run, pictures, monkeypatc
     ran = run(*arguments)
     assert (ran.code, ran.out) == (code, b"") and message in ran.err
     assert ran.err.count("\n") == 1 or arguments == ["train"]
-    assert not list(pictures.glob("*.safetensors"))
+    assert sorted(p.name for p in pictures.iterdir()) == ["cake.png", "house.png"]
 
 
 def test_options_come_from_the_file_and_the_environment_by_the_names_of_both_words(run, monkeypatch, pictures):

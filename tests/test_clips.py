@@ -6,7 +6,6 @@ from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -89,26 +88,10 @@ def test_sizes_are_even_unless_they_are_said(look, tmp_path):
     assert any("33 x 28 pixels made 34 x 28: 4:2:0 needs even sides" in note for note in made.notes)
 
 
-def test_the_sound_goes_along(moving, look, tmp_path):
-    source = tmp_path / "sound.mp4"
-    with av.open(str(source), "w") as container:
-        picture, sound = container.add_stream("libx264", rate=10), container.add_stream("aac", rate=8000)
-        picture.width, picture.height, picture.pix_fmt = 46, 32, "yuv420p"
-        for step in range(3):
-            container.mux(picture.encode(av.VideoFrame.from_ndarray(still(step), format="rgb24")))
-        container.mux(picture.encode(None))
-        for start in range(0, 2048, 1024):
-            wave = av.AudioFrame.from_ndarray(np.sin(np.arange(1024, dtype=np.float32) / 9)[None], format="fltp", layout="mono")
-            wave.sample_rate, wave.pts = 8000, start
-            container.mux(sound.encode(wave))
-        container.mux(sound.encode(None))
-
-    def packets(path: Path) -> list[bytes]:
-        with av.open(str(path)) as container:
-            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
-
+def test_the_sound_goes_along(look, sounding, sound_of, tmp_path):
+    source = sounding([still(step) for step in range(3)])
     structkit.analogy_video(source, look, tmp_path / "out.mp4", **FAST)
-    assert packets(tmp_path / "out.mp4") == packets(source) != []
+    assert sound_of(tmp_path / "out.mp4") == sound_of(source) != []
 
 
 def test_progress_counts_frames_to_the_end(moving, look, tmp_path):

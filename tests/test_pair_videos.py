@@ -8,7 +8,6 @@ from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -125,26 +124,10 @@ def test_each_frame_keeps_its_time_and_the_video_its_shape(pair, moving, tmp_pat
     assert not np.array_equal(result[0].pixels, result[-1].pixels) and 0 < made.flicker < 50
 
 
-def test_the_sound_goes_along(pair, tmp_path):
-    source = tmp_path / "sound.mp4"
-    with av.open(str(source), "w") as container:
-        picture, sound = container.add_stream("libx264", rate=10), container.add_stream("aac", rate=8000)
-        picture.width, picture.height, picture.pix_fmt = 40, 32, "yuv420p"
-        for step in range(3):
-            container.mux(picture.encode(av.VideoFrame.from_ndarray(frame(step), format="rgb24")))
-        container.mux(picture.encode(None))
-        for start in range(0, 2048, 1024):
-            wave = av.AudioFrame.from_ndarray(np.sin(np.arange(1024, dtype=np.float32) / 9)[None], format="fltp", layout="mono")
-            wave.sample_rate, wave.pts = 8000, start
-            container.mux(sound.encode(wave))
-        container.mux(sound.encode(None))
-
-    def packets(path: Path) -> list[bytes]:
-        with av.open(str(path)) as container:
-            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
-
+def test_the_sound_goes_along(pair, sounding, sound_of, tmp_path):
+    source = sounding([frame(step) for step in range(3)])
     translate(source, tmp_path / "out.mp4", pair)
-    assert packets(tmp_path / "out.mp4") == packets(source) != []
+    assert sound_of(tmp_path / "out.mp4") == sound_of(source) != []
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(pair, moving, tmp_path):

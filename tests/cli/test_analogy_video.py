@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import types
@@ -171,6 +172,26 @@ def test_messages_name_the_output_and_not_the_hidden_file(go, tmp_path, monkeypa
     ran = go("-o", "o.mp4")
     assert ran.code == code and "structkit: error: o.mp4: the end\n" in ran.err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cake.png", "moving.mp4"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_middle_of_a_film_leaves_nothing_of_it(go, tmp_path, monkeypatch, number, code):
+    film(tmp_path / "in/a.mp4"), film(tmp_path / "in/b.mp4", 5, 3), film(tmp_path / "in/c.mp4")
+    write, written = VideoWriter.write, []
+
+    def interrupted(self, frame: Frame) -> None:
+        write(self, frame)
+        written.append(frame)
+        if len(written) == 3 + 2:  # the second film's second
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(VideoWriter, "write", interrupted)
+    ran = go("-o", "out", "--quiet", source="in")
+    assert (ran.code, ran.paths, ran.err.count("\n")) == (code, ["out/a.mp4"], 1) and "structkit: interrupted: 1 written" in ran.err
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".structkit-manifest.jsonl", "a.mp4"]
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert go("-o", "out", source="in").paths == ["out/b.mp4", "out/c.mp4"]
 
 
 def test_a_damaged_video_fails_alone_and_leaves_nothing(go, tmp_path):

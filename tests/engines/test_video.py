@@ -139,13 +139,27 @@ def test_what_is_searched_exactly_in_each_frame_stays_small_where_the_layout_is_
     assert small_size((1080, 1920), least=8) == (64, 114) and math.prod(small_size((40, 4000), least=8)) < 4.1 * SMALL**2
 
 
+@pytest.fixture(scope="module")
+def usual() -> list[Tensor]:
+    return film(MOVING[:2])
+
+
+@pytest.mark.parametrize("options", [{"mode": "style"}, {"mode": "texture"}, {"mode": "paint"}, {"match": "colour"}])
+def test_every_way_to_make_an_analogy_makes_films_of_its_own(usual, options):
+    results = film(MOVING[:2], **options)
+    assert [frame.shape for frame in results] == [(1, 3, *SIZE)] * 2
+    assert all(frame.isfinite().all() and not torch.equal(frame, other) for frame, other in zip(results, usual, strict=True))
+
+
 @pytest.mark.parametrize(
-    "options", [{"mode": "style"}, {"mode": "texture"}, {"mode": "paint"}, {"match": "colour"}, {"completeness": 1.0}, {"patch": 5}]
+    "option",
+    [{"mode": "style"}, {"match": "colour"}, {"strength": 0.0}, {"completeness": 1.0}, {"patch": 5}, {"rounds": 3}, {"coarsest": 20}],
 )
-def test_every_way_to_make_an_analogy_makes_films(options):
-    results = film(MOVING[:2], size=(40, 72), **options)
-    assert [frame.shape for frame in results] == [(1, 3, 40, 72)] * 2
-    assert all(frame.isfinite().all() for frame in results)
+def test_options_count_in_later_frames_too(monkeypatch, option):
+    """Where the first one is the same; of the modes only style is one of how, the others are of what the first frame holds."""
+    monkeypatch.setattr(video, "analogy", lambda source, *_, **how: source)
+    one, other = film(MOVING[:2]), film(MOVING[:2], **option)
+    assert torch.equal(one[0], other[0]) and not torch.equal(one[1], other[1])
 
 
 def test_hidden_pixels_of_the_target_are_not_used_in_any_frame():

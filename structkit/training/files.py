@@ -20,7 +20,7 @@ from torch import Tensor
 
 from structkit import checkpoint
 from structkit.errors import CheckpointError, OutputError
-from structkit.media.files import one_line, write_atomically
+from structkit.media.files import TEMP_PREFIX, one_line, write_atomically
 from structkit.training import RESUME
 
 
@@ -44,7 +44,7 @@ class Files:
         self.state = output.with_name(f"{name}.resume.safetensors")
         self.log = output.with_name(f"{name}.log.jsonl")
         self.preview = output.with_name(f"{name}.preview.png")
-        self.lock = output.with_name(f".{name}.lock")
+        self.lock = output.with_name(f"{TEMP_PREFIX}{name}.lock")  # of a name that can be nobody else's
 
     def spare(self, inputs: Iterable[Path]) -> None:
         """Raises OutputError where one of these files is an input: no training writes over what it learns from."""
@@ -86,7 +86,7 @@ class Files:
             for path in () if overwrite or ours else (self.log, self.preview):
                 if path.exists():
                     raise OutputError(
-                        f"{path}: exists, and no training that goes on wrote it; move it away, overwrite it, or name another output"
+                        f"{path}: exists, and is of no training that goes on; move it away, overwrite it, or name another output"
                     )
             return False
         try:

@@ -173,12 +173,12 @@ def test_an_input_with_the_name_of_the_preview_is_kept(run, pictures, option):
 def test_a_log_of_the_users_own_is_kept(run, pictures):
     (pictures / "pair.log.jsonl").write_text("mine")
     ran = run(*TRAIN)
-    assert ran.code == 3 and "pair.log.jsonl: exists, and no training that goes on wrote it; move it away" in ran.err
+    assert ran.code == 3 and "pair.log.jsonl: exists, and is of no training that goes on; move it away" in ran.err
     assert (pictures / "pair.log.jsonl").read_text() == "mine"
 
 
 def test_the_same_command_twice_at_once_is_refused(run):
-    with held(Path(".pair.lock")):
+    with held(Path(".structkit-pair.lock")):
         ran = run(*TRAIN)
     message = "pair.safetensors: another process is training it now; wait for its end, or name another output"
     assert (ran.code, ran.err) == (3, f"structkit: error: {message}\n")

@@ -26,7 +26,7 @@ def test_a_log_or_a_picture_that_no_training_left_is_kept(undisturbed, tmp_path,
     (tmp_path / name).write_bytes(b"mine")
     with pytest.raises(OutputError) as caught:
         run(tmp_path)
-    fact = "exists, and no training that goes on wrote it; move it away, overwrite it, or name another output"
+    fact = "exists, and is of no training that goes on; move it away, overwrite it, or name another output"
     assert str(caught.value) == f"{tmp_path / name}: {fact}"
     assert left(tmp_path) == {name: b"mine"}
     run(tmp_path, overwrite=True)

@@ -1,4 +1,4 @@
-"""The sound and the subtitles of one video on their way into another: copied packet by packet where the container can hold them.
+"""Sound, subtitles and chapters of one video on their way into another: copied packet by packet where the container can hold them.
 
 Copied packets keep their bytes and their own time stamps, so that picture and sound stay together to the tick.  Sound that the container
 cannot hold is encoded anew, text is brought to the container's form, anything else is left out; each with a note.
@@ -7,7 +7,7 @@ cannot hold is encoded anew, text is brought to the container's form, anything e
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import av
 
@@ -31,6 +31,8 @@ RATES = {  # 1/s, that each encoder takes
     "aac": (7_350, 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000),
     "libopus": (48_000,),
 }
+OTHERS = {"attachment": "attachments", "data": "data tracks"}  # by FFmpeg's name of the kind
+LATEST = 2**60  # ticks, of a chapter; what is said to end later is damaged
 
 
 class Way(Protocol):
@@ -43,7 +45,7 @@ class Way(Protocol):
 
 
 class Soundtrack:
-    """The streams beside the picture, in step with it.  Enter it before the first packet is muxed.
+    """What lies beside the picture, in step with it.  Enter it before the first packet is muxed.
 
     video: where they come from.  output, muxer: the container that they go to, and its FFmpeg name.  notes: what is not as it was.
     Raises InputError where they are damaged.
@@ -61,6 +63,8 @@ class Soundtrack:
                 chosen = [s for s in container.streams if s.type in ("audio", "subtitle") and self._is_taken(s)]
             except (av.FFmpegError, ValueError) as error:
                 raise self._damaged(error) from error
+            self._chapters = container.chapters() if hasattr(container, "chapters") else []  # not in the first PyAV 14
+            self._say_what_else(container)
             self._packets = self._demuxed(container, chosen)
             self._next = next(self._packets, None)
             if title := container.metadata.get("title"):
@@ -74,6 +78,9 @@ class Soundtrack:
 
     def mux_until(self, time: Fraction | None, shift: Fraction) -> None:
         """Mux what begins before `time` (s, of the input's frames), all that is left for None.  shift: s, added to the time stamps."""
+        if self._chapters:
+            self._output.set_chapters(list(self._moved(shift - self._video.origin)))
+            self._chapters = []
         while self._next is not None and (time is None or self._next.dts * self._next.time_base - self._video.origin < time):
             packet = self._next
             moved = round((shift - self._video.origin) / packet.time_base)
@@ -83,6 +90,19 @@ class Soundtrack:
         if time is None:
             for way in self._ways.values():
                 self._mux(way, None)
+
+    def _moved(self, by: Fraction) -> Iterator[dict[str, Any]]:
+        """The chapters, `by` s later.  They are set right before the first packet, when that is known."""
+        for number, chapter in enumerate(self._chapters, 1):
+            start, end = (chapter[side] + round(by / chapter["time_base"]) for side in ("start", "end"))
+            if max(0, start) < end < LATEST:
+                yield chapter | {"id": number, "start": max(0, start), "end": end}
+
+    def _say_what_else(self, container: av.container.InputContainer) -> None:
+        """Streams that are no pictures, sound or subtitles."""
+        chapters = "bin_data" if self._chapters else None  # what FFmpeg calls the text track that holds them in MP4
+        kinds = [s.type for s in container.streams if s.type == "attachment" or (s.type == "data" and s.name != chapters)]
+        self.notes += [f"{kind} left out" for type_, kind in OTHERS.items() if type_ in kinds]
 
     def _mux(self, way: Way, packet: av.Packet | None) -> None:
         try:

@@ -55,7 +55,7 @@ class VideoWriter:
     """Writes one video, as a context manager: H.264 (VP9 in WebM), 4:2:0, BT.709.
 
     path: .mp4, .m4v, .mov, .mkv or .webm; or a binary stream, which gets an MP4.  width, height: of every frame, px.
-    like: the video that the frames came from: its sound, subtitles, languages and title are carried over.
+    like: the video that the frames came from: its sound, subtitles, chapters, languages and title are carried over.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
     4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that begin before zero are

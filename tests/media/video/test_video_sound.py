@@ -96,6 +96,67 @@ def test_only_known_codecs_are_decoded(film, copied, suffix):
         assert [s.codec_context.name for s in container.streams.audio] == ["opus" if suffix == ".webm" else "aac"]
 
 
+CHAPTERS = [(Fraction(0), Fraction(1, 5), "One"), (Fraction(1, 5), Fraction(12, 25), "Zwei")]
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """beside(path, chapters, attached): the same video as MKV, with these beside it."""
+
+    def make(path, chapters=(), attached: bytes | None = None):
+        with av.open(str(path)) as source, av.open(str(tmp_path / "beside.mkv"), "w") as output:
+            stream = source.streams.video[0]
+            made = output.add_stream_from_template(stream)
+            if attached:
+                output.add_attachment("font.ttf", "application/x-truetype-font", attached)
+            ticks = [(round(start * 1000), round(end * 1000), {"title": title}) for start, end, title in chapters]
+            output.set_chapters(
+                [{"id": i + 7, "start": a, "end": b, "time_base": Fraction(1, 1000), "metadata": m} for i, (a, b, m) in enumerate(ticks)]
+            )
+            for packet in source.demux(stream):
+                if packet.size:
+                    packet.stream = made
+                    output.mux(packet)
+        return tmp_path / "beside.mkv"
+
+    return make
+
+
+def chapters_of(path) -> list[tuple]:
+    with av.open(str(path)) as container:
+        found = container.chapters()
+    return [(c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"]) for c in found]
+
+
+@pytest.mark.skipif(not hasattr(av.container.OutputContainer, "set_chapters"), reason="needs a newer PyAV")
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+def test_chapters_are_kept(film, beside, copied, suffix):
+    path = beside(film(), CHAPTERS)
+    assert chapters_of(path) == CHAPTERS
+    out, notes = copied(path, suffix)
+    assert chapters_of(out) == CHAPTERS and notes == () and times(out) == times(path)
+    assert copied(out.rename(out.with_stem("again")), suffix)[1] == ()
+
+
+@pytest.mark.skipif(not hasattr(av.container.OutputContainer, "add_attachment"), reason="needs a newer PyAV")
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_attachments_are_left_out_with_a_note(film, beside, copied, suffix):
+    assert copied(beside(film(), attached=b"a font"), suffix)[1] == ("attachments left out",)
+
+
+def test_data_tracks_are_left_out_with_a_note(film, copied, tmp_path):
+    with av.open(str(film())) as source, av.open(str(tmp_path / "data.ts"), "w") as output:
+        pictures, data = output.add_stream_from_template(source.streams.video[0]), output.add_data_stream("klv")
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = pictures
+                output.mux(packet)
+        packet = av.Packet(b"where and when")
+        packet.stream, packet.pts, packet.dts, packet.time_base = data, 0, 0, Fraction(1, 1000)
+        output.mux(packet)
+    assert copied(tmp_path / "data.ts", ".mp4")[1] == ("data tracks left out",)
+
+
 def test_what_only_matroska_holds_is_kept_there(film, copied):
     data = film(".mkv", words=True).read_bytes().replace(b"S_TEXT/UTF8", b"S_HDMV/PGS\0")
     assert copied(data, ".mp4")[1] == ("pgssub subtitles left out: mp4 does not hold it; write .mkv to keep it",)

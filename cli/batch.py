@@ -59,7 +59,7 @@ def run(verb: str, tasks: Sequence[Task], make: Make, running: Running, *, optio
 
     verb: for the records.  make: yields each of the outputs that it is given, with its picture or film; it gets the task, these outputs,
     the device and a callable for progress.  options: those of the verb that change the outputs' bytes.  many: whether this is a batch.
-    foreign: how many files in folders were neither.
+    foreign: how many files in folders are none that the verb reads.
     """
     exists = running.exists or ("skip" if many else "error")
     plan.check(tasks, running, exists)
@@ -77,7 +77,7 @@ def run(verb: str, tasks: Sequence[Task], make: Make, running: Running, *, optio
         except Terminated:
             code = TERMINATED
     if code == NOTHING_TO_DO:
-        tell("nothing to do: there is no picture among the inputs" + (f" ({foreign} other files)" if foreign else ""))
+        tell(f"nothing to do: there is no file that {verb} reads among the inputs" + (f" ({foreign} other files)" if foreign else ""))
     report.summary(code, foreign=foreign, version=__version__)
     raise typer.Exit(code)
 

@@ -93,7 +93,7 @@ class Gathered:
     """What a list of arguments stands for."""
 
     inputs: list[Input] = field(default_factory=list)
-    foreign: int = 0  # files in folders that are none
+    foreign: int = 0  # files in folders that are none to take
     many: bool = False  # a folder, a pattern, a list or several files were named: there may be any number of inputs
     folders: list[Path] = field(default_factory=list)  # that were named, or are the fixed part of a pattern
     suffixes: tuple[str, ...] = SUFFIXES  # of the files that are taken from folders and patterns

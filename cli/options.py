@@ -56,12 +56,12 @@ class Running(Common):
 
     output: str | None = named(None, "file or folder to write (a folder's name ends in /), or - for stdout", "OUT")
     format: str | None = option(None, "format of the result; else the one that --output names, or png", choices=FORMATS)
-    quality: int | None = option(None, "for jpeg (else 95), avif (else 90) and webp (else lossless)", low=1, high=100)
+    quality: int | None = option(None, "for jpeg (else 95), avif (else 90), webp (else lossless) and videos (else 64)", low=1, high=100)
     exists: str | None = option(
         None, "what to do when an output is there; else error, or skip in a batch", choices=("error", "skip", "overwrite")
     )
     dtype: str = option("auto", "arithmetic of the heavy steps; the search for patches computes in float32", choices=("auto", "float32"))
-    max_pixels: int | None = option(None, "largest input that is read, px; else 89 million", low=1)
+    max_pixels: int | None = option(None, "largest picture, or frame of a video, that is read, px; else 89 million, for a frame 35", low=1)
 
 
 class Verb(TyperCommand):

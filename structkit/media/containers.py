@@ -97,7 +97,7 @@ CONTAINERS = (
     Container("asf", "WMV/ASF", (".wmv", ".asf"), lambda h: h[:4] == b"0&\xb2u"),
 )
 WRITTEN = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # suffix -> FFmpeg's muxer
-VIDEO_SUFFIXES: dict[str, str | None] = {suffix: WRITTEN.get(suffix) for c in CONTAINERS for suffix in c.suffixes}  # None: read only
+VIDEO_SUFFIXES = tuple(suffix for c in CONTAINERS for suffix in c.suffixes)
 NAMES = ", ".join(c.label for c in CONTAINERS)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"  # the same bytes whatever the processor
 MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}  # ITU-T H.273, table 4
-UNSPECIFIED, RGB = 2, 0
+RGB = 0  # in the same table
 FULL = 2  # AVCOL_RANGE_JPEG
 
 Turn = Callable[[np.ndarray], np.ndarray]

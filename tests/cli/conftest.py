@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from structkit.media.pictures import Picture, write_picture
 from structkit_cli.__main__ import main
@@ -27,6 +28,15 @@ def engine(monkeypatch) -> FakeEngine:
     fake = FakeEngine()
     fake.install(monkeypatch.setattr, monkeypatch.setitem)
     return fake
+
+
+@pytest.fixture
+def real_engine():
+    """For an `engine` that is none: one thread, since on small pictures more wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @dataclass

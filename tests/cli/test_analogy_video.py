@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from structkit.errors import InputError, OutputError
 from structkit.media.pictures import Picture, write_picture
@@ -31,12 +30,8 @@ QUICK = ("--rounds", "1", "--patch", "5", "--coarsest", "16")
 
 
 @pytest.fixture
-def engine():
+def engine(real_engine):
     """No stand-in."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def film(path: Path, steps: int = 3, shift: int = 0) -> Path:

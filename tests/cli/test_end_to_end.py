@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import structkit
 from structkit.media.pictures import Picture, read_picture, write_picture
@@ -25,12 +24,8 @@ ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # on small pictures more th
 
 
 @pytest.fixture
-def engine():
+def engine(real_engine):
     """No stand-in."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

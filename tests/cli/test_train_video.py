@@ -9,7 +9,6 @@ import types
 from pathlib import Path
 
 import pytest
-import torch
 
 from structkit import checkpoint
 from structkit.configs import PAIR_PRESETS
@@ -25,12 +24,8 @@ TRAIN = ("train", "analogy", "moving.mp4", "cake.png", "-o", "pair.safetensors",
 
 
 @pytest.fixture
-def engine():
+def engine(real_engine):
     """No stand-in."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(autouse=True)

@@ -194,13 +194,16 @@ def test_a_picture_of_no_pixels(png_file, size):
         read_picture(png_file(np.zeros((1, 1, 3), np.uint8), 2, size=size), name="none")
 
 
-@pytest.mark.parametrize(
-    "data", [b"x", b"hello, world", b"%PDF-1.7", b"\x00" * 50, b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", b"P6 1 1 255 abc"]
-)
+@pytest.mark.parametrize("data", [b"x", b"hello, world", b"%PDF-1.7", b"\x00" * 50, b"P6 1 1 255 abc"])
 def test_what_is_no_picture_gets_the_list_of_formats(data):
     with pytest.raises(InputError) as caught:
         read_picture(data, name="notes.txt")
     assert str(caught.value) == f"notes.txt: not a picture of a known format; {LISTED}; convert it to one of them"
+
+
+def test_a_heic_picture_is_named():
+    with pytest.raises(InputError, match=r"^a.heic: HEIC picture: convert it to .jpg$"):
+        read_picture(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic", name="a.heic")
 
 
 def test_an_empty_file():

@@ -131,7 +131,7 @@ def _check_videos(
     if not (films and sources):
         return
     asked = {"--samples": wanted.samples > 1, "--both": wanted.both, "--compare": wanted.compare is not None}
-    asked["--refine chain"] = pair.refine == "chain"  # a video flickers with it
+    asked |= {"--refine chain": pair.refine == "chain", "--draw partner": pair.draw == "partner"}  # a video flickers with the first
     for flag in (flag for flag, is_set in asked.items() if is_set):
         raise OptionError(f"{flag} is for pictures, and {films[0].name} is a video: leave one of them out")
     if running.format and len(films) == len(sources.inputs):

@@ -90,6 +90,8 @@ def translation(
 ) -> Made:
     """See `structkit.analogy_video`, with a model."""
     config, unfinished, domain = _config(PairResultConfig, options), _ready(model, running), B if swapped else A
+    if config.draw == "partner":
+        raise OptionError("--draw partner is for pictures: leave it out")
     if config.refine == "chain":
         raise OptionError("--refine chain is for pictures, a video flickers with it: leave it out, or say --refine patches")
     if target is not None and config.refine != "patches":

@@ -203,3 +203,14 @@ class PairResultConfig(Config):
         "repaint the result: with the target's own patches, which gives any --size, or by the target's chain of generators",
         choices=("none", "patches", "chain"),
     )
+    draw: str = option(
+        "analogy",
+        "what to draw: the analogy, or its partner, the new picture in the source's own look whose structure it has; both with one seed "
+        "are a pair",
+        choices=("analogy", "partner"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.draw == "partner" and self.refine != "none":
+            raise OptionError(f"--refine {self.refine} is for analogies, not for --draw partner: leave one of them out")

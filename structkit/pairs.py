@@ -139,10 +139,13 @@ def analogy(
         notes += _enlarged(patches, (width, height))
 
     def make(images: Tensor, patches: Tensor, usable: Tensor, *, generator: torch.Generator, **how: Any) -> Tensor:
+        partner = config.draw == "partner"
         if inject is None:
-            made = model.analogy(1, generator)[1].chunk(2, 1)[other]
+            own, analogies = model.analogy(1, generator)
+            made = own.chunk(2, 1)[domain] if partner else analogies.chunk(2, 1)[other]
         else:
-            made = model.translated(images, inject, model.noise(1, generator, domains=1), domain)
+            noise = model.noise(1, generator, domains=1)
+            made = (model.refined if partner else model.translated)(images, inject, noise, domain)
         if config.refine == "chain":
             made = model.refined(made, round(CHAIN * model.finest), model.noise(1, generator, domains=1), other)
         if config.refine == "patches":
@@ -152,7 +155,7 @@ def analogy(
     tensors = _filled(shown), to_tensor(patches), _usable(patches)
     drawn = [running.draw(make, *tensors, number=i, of=samples) for i in range(_count("samples", samples))]
     alpha = _alpha(structure.picture, (height, width)) if structure else None
-    name = f"analogy of {shown.name} and {patches.name}"
+    name = f"{config.draw} of {shown.name} and {patches.name}"
     return [from_tensor(result, alpha=alpha, name=name, notes=notes) for result in drawn]
 
 

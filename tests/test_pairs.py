@@ -15,6 +15,7 @@ from structkit import checkpoint, kinds, pairs
 from structkit.engines.pair import PairAnalogy
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.pictures import Picture, write_picture
+from structkit.media.tensors import from_tensor
 
 TINY = {"size": 32, "coarsest": 18, "width": 4, "widest": 4, "steps": 2, "device": "cpu", "dtype": "float32"}
 
@@ -116,6 +117,17 @@ def test_swapped_it_is_the_target_that_is_injected(pair):
     assert same(draw(pair, SOURCE, inject=1, swapped=True), draw(pair, inject=1, swapped=True))
 
 
+def test_a_partner_is_what_the_analogy_of_its_seed_is_the_analogy_of(pair):
+    own, analogies = pair.analogy(1, torch.Generator().manual_seed(5))
+    for swapped, domain in ((False, 0), (True, 1)):
+        how = {"seed": 5, "swapped": swapped}
+        assert np.array_equal(draw(pair, draw="partner", **how).pixels, from_tensor(own.chunk(2, 1)[domain]).pixels)
+        assert np.array_equal(draw(pair, **how).pixels, from_tensor(analogies.chunk(2, 1)[1 - domain]).pixels)
+    assert not same(draw(pair, SOURCE, draw="partner"), draw(pair, SOURCE))
+    with pytest.raises(OptionError, match="--refine patches is for analogies, not for --draw partner"):
+        draw(pair, draw="partner", refine="patches")
+
+
 def test_injection_at_a_finer_level_is_less_free(pair):
     coarse, fine = ([p.pixels.astype(float) for p in structkit.analogy(model=pair, inject=k, samples=4)] for k in (0, pair.finest))
     assert 0 < np.std(fine, axis=0).mean() < np.std(coarse, axis=0).mean()
@@ -151,7 +163,7 @@ def test_options_that_cannot_be(pair):
         draw(pair, size=(64, 64), refine="chain")
     with pytest.raises(OptionError, match="--refine is 'most': choose one of none, patches, chain"):
         draw(pair, refine="most")
-    with pytest.raises(OptionError, match="unexpected keyword argument 'strength': the options are inject, refine"):
+    with pytest.raises(OptionError, match="unexpected keyword argument 'strength': the options are inject, refine, draw"):
         draw(pair, strength=1)
     with pytest.raises(OptionError, match="--samples is 0"):
         draw(pair, samples=0)

@@ -154,6 +154,12 @@ def test_a_model_alone_draws_from_noise(run, pair):
     assert same("out/pair-swapped-2.png", structkit.analogy(model=model, swapped=True, seed=4, device="cpu")[0])
 
 
+def test_partners_and_analogies_of_the_same_seeds_are_pairs(run, pair):
+    assert run(*DRAW, "--samples", "2", "--draw", "partner", "-o", "partners/").paths == ["partners/pair-1.png", "partners/pair-2.png"]
+    [second] = structkit.analogy(model=structkit.load(pair, "cpu"), seed=1, draw="partner", device="cpu")
+    assert same("partners/pair-2.png", second)
+
+
 def test_a_source_is_given_the_look_of_the_pair(run, pair, pictures):
     assert run(*DRAW, "house.png").paths == ["house-pair.png"]
     assert run(*DRAW, "house.png", "--inject", "3", "-o", "fine.png").code == 0 and not same("fine.png", "house-pair.png")
@@ -221,6 +227,8 @@ def test_a_video_is_given_the_look_of_the_pair(run, pair, pictures):
             ["analogy", "house.png", "cake.png", *DRAW[1:]],
             "--model pair.safetensors has a look of its own: leave TARGET out",
         ),
+        ([*DRAW, "--draw", "partner", "--refine", "chain"], "--refine chain is for analogies, not for --draw partner"),
+        (["analogy", "house.png", "cake.png", "--draw", "partner"], "--draw is for a trained pair: leave it out"),
         ([*DRAW, "house.png", "--both"], "--both is for the pair's own two pictures, and SOURCE is another one"),
     ],
 )

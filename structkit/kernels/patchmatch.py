@@ -24,6 +24,7 @@ from structkit.kernels.patches import Nearest, Patch, PatchTable
 
 COMPONENTS = 30  # 99 % of the energy of 7 x 7 colour patches
 SAMPLE = 2048  # key patches from which the components are computed
+FLAT = 1e-8  # variance up to which patches are all the same; a step of 8 bits in one pixel of a hundred has 6e-7
 STEPS = (4, 1)  # distances of the neighbours asked, px
 GUESSES = 4  # distant candidates per iteration
 
@@ -97,7 +98,10 @@ class _Descriptors:
         sample = torch.randint(len(table.corner), (SAMPLE,), generator=generator, device=generator.device).to(keys.device)
         rows = table.rows(sample)
         mean = rows.mean(0)
-        axes = torch.linalg.eigh((rows - mean).T @ (rows - mean)).eigenvectors[:, -COMPONENTS:]
+        scatter = (rows - mean).T @ (rows - mean)
+        if scatter.diagonal().amax() < FLAT * SAMPLE:  # of one patch, or of a flat picture: rounding, on which eigh may fail or give NaN
+            scatter = torch.eye(len(scatter)).to(scatter)
+        axes = torch.linalg.eigh(scatter).eigenvectors[:, -COMPONENTS:]
         self.queries, self.keys = q, k = [_project(image, axes, table.sides) - mean @ axes for image in (queries, keys)]
         # w |q - k|^2 = (-2 q, 1, |q|^2) . (w k, w |k|^2, w)
         self.left = torch.cat([-2 * q, torch.ones_like(q[:, :1]), q.square().sum(1, keepdim=True)], 1)

@@ -132,6 +132,24 @@ def test_a_scaled_field_stays_in_the_grid_and_copies_blocks():
     assert torch.equal(scaled, (torch.arange(11)[:, None] + 4) * 23 + torch.arange(11) + 6)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_keys_that_are_all_the_same_are_found_too(threads):
+    """One patch, or a flat picture: there is no direction in which they differ most."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for seed in range(60):
+            queries, one = (torch.rand(3, side, side, generator=generator(seed + side)) * 2 - 1 for side in (9, 7))
+            flat = one[:, :1, :1].expand(3, 20, 21).contiguous()
+            for keys in (one, flat):
+                table = PatchTable(keys, 7)
+                descriptors = _Descriptors(queries, keys, table, torch.ones(len(table.corner)), generator())
+                score = descriptors.score(torch.zeros(9, dtype=torch.int64))
+                assert score.isfinite().all()
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_errors_name_the_fact():
     queries, keys = picture(24, 31), picture(40, 28, seed=1)
     with pytest.raises(OptionError, match="an initial field of 3 entries: expected 450, each a key patch from 0 to 747"):

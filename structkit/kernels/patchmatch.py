@@ -6,11 +6,13 @@ guesses blindly, here they come from keys with the same hash, as in Coherency Se
 Laws: never worse than the initial field at any position; an exact field stays; the same generator state gives the same field.
 How: a candidate is judged by its 30 leading principal components, computed as a convolution, with norms and weight folded in:
 32 numbers, two cache lines, one product.  At the end the patches themselves decide between the field found and the initial one.
+On CUDA the gather, the product and the choice are one Triton kernel.
 Measured: tests/benchmarks/patchmatch.csv.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -57,13 +59,11 @@ def patchmatch(
 
     descriptors = _Descriptors(queries, keys, theirs, weights, generator)
     moves = _moves(mine.grid, theirs.grid, generator)
-    index, best = seed, descriptors.score(seed)
+    index, best = descriptors.keep_better(seed, keys.new_full(seed.shape, math.inf), seed)
     for _ in range(iterations):
         # What leaves the key image comes in again elsewhere: one more random guess.
         for candidates in itertools.chain(descriptors.guesses(generator), (move(index).remainder_(count) for move in moves)):
-            value = descriptors.score(candidates)
-            index = torch.where(value < best, candidates, index)
-            best = torch.minimum(value, best)
+            index, best = descriptors.keep_better(index, best, candidates)
 
     before, after = (_distance(mine, theirs, field) for field in (seed, index))
     better = after * weights[index] < before * weights[seed]
@@ -106,12 +106,26 @@ class _Descriptors:
         # w |q - k|^2 = (-2 q, 1, |q|^2) . (w k, w |k|^2, w)
         self.left = torch.cat([-2 * q, torch.ones_like(q[:, :1]), q.square().sum(1, keepdim=True)], 1)
         self.right = torch.cat([k, k.square().sum(1, keepdim=True), torch.ones_like(k[:, :1])], 1) * weights[:, None]
-        self.gathered, self.ones = torch.empty_like(self.left), torch.ones_like(self.left[0])
+        self.ones = torch.ones_like(self.left[0])
+
+    @functools.cached_property
+    def gathered(self) -> Tensor:
+        """Memory for the candidates' rows, made once, which the CUDA path does not need."""
+        return torch.empty_like(self.left)
 
     def score(self, index: Tensor) -> Tensor:
         """(N,) weighted squared distance of each query to the candidate key index (N,)."""
         torch.index_select(self.right, 0, index, out=self.gathered)
         return self.gathered.mul_(self.left) @ self.ones
+
+    def keep_better(self, index: Tensor, best: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
+        """The field (N,) and its scores (N,), with the candidates (N,) where they score less than best; a tie stays."""
+        if self.left.is_cuda:
+            from structkit.kernels.patchmatch_triton import keep_better
+
+            return keep_better(self.left, self.right, index, best, candidates)
+        value = self.score(candidates)
+        return torch.where(value < best, candidates, index), torch.minimum(value, best)
 
     def guesses(self, generator: torch.Generator) -> Iterator[Tensor]:
         """GUESSES candidates (N,) for each query, out of the keys on the same side of some random hyperplanes.

@@ -109,6 +109,64 @@ def test_candidates_are_judged_by_nearly_their_distance(patch, tolerance):
     assert ((found - expected).abs() <= tolerance * expected.mean()).all()
 
 
+def step_of(descriptors, *fields):
+    """One step of the Triton path, compiled where CUDA is present, else interpreted; memory that it leaves unwritten shows."""
+    pytest.importorskip("triton")
+    from structkit.kernels.patchmatch_triton import keep_better
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.use_deterministic_algorithms(True, warn_only=True)  # fills torch.empty with NaN, or the largest integer
+    try:
+        return [result.cpu() for result in keep_better(*(x.to(device) for x in (descriptors.left, descriptors.right, *fields)))]
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "patch"), [*CASES[1:3], ((7, 7), (9, 8), 7), ((13, 17), (11, 5), 1), ((14, 14), (9, 9), 2), ((70,), (97,), 4)]
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_step_in_triton_is_that_of_torch(target, source, patch, weighted):
+    queries, keys = picture(*target), picture(*source, seed=1)
+    table, seed = PatchTable(keys, patch), random_field(target, source, patch).reshape(-1)
+    count = len(table.corner)
+    weights = torch.rand(count, generator=generator(2)) if weighted else torch.ones(count)
+    descriptors = _Descriptors(queries, keys, table, weights, generator())
+    candidates = torch.randint(count, seed.shape, generator=generator(3))
+    started, fields = torch.full((len(seed),), math.inf), []
+    for step in (descriptors.keep_better, lambda *fields: step_of(descriptors, *fields)):
+        index, best = step(seed, started, seed)
+        assert torch.equal(index, seed)
+        fields.append((best, *step(index, best, candidates)))
+    (start, index, best), (start_too, index_too, best_too) = fields
+    assert torch.equal(index, index_too)
+    torch.testing.assert_close((start_too, best_too), (start, best), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="asks where patchmatch itself sends CUDA tensors")
+@cases
+def test_on_cuda_too_it_is_never_worse_than_its_seed(target, source, patch):
+    queries, keys, seed = picture(*target), picture(*source, seed=1), random_field(target, source, patch)
+    found = patchmatch(queries.cuda(), keys.cuda(), patch=patch, init=seed.cuda(), generator=generator())
+    assert (found.distance.cpu() <= distance(queries, keys, patch, seed) * (1 + 1e-5)).all()
+    torch.testing.assert_close(found.distance.cpu(), distance(queries, keys, patch, found.index.cpu()), rtol=1e-5, atol=1e-8)
+
+
+def test_a_tie_stays_in_triton_as_in_torch():
+    """Sums of small whole numbers are exact in any order, and few, so that many candidates tie with another key."""
+    queries, keys = picture(83), picture(101, seed=1)
+    descriptors = _Descriptors(queries, keys, PatchTable(keys, 2), torch.ones(100), generator())
+    for name in ("left", "right"):
+        rows = getattr(descriptors, name)
+        setattr(descriptors, name, torch.randint(2, rows.shape, generator=generator(4)).to(rows))
+    seed, candidates = torch.randint(100, (2, 82), generator=generator(5))
+    best, rival = descriptors.score(seed), descriptors.score(candidates)
+    assert ((rival == best) & (seed != candidates)).sum() > 10 and (rival < best).sum() > 10
+    index, score = step_of(descriptors, seed, best, candidates)
+    assert torch.equal(index, torch.where(rival < best, candidates, seed)) and torch.equal(score, torch.minimum(best, rival))
+    assert torch.equal(index, descriptors.keep_better(seed, best, candidates)[0])
+
+
 def test_a_field_scaled_to_its_own_grids_is_itself():
     for target, source, patch in CASES:
         grids = patch_grid(target, patch), patch_grid(source, patch)

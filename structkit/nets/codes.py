@@ -7,6 +7,7 @@ takes it away again, so there is none here.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -41,8 +42,8 @@ def _norm(name: str, channels: int) -> nn.Module:
 class Encoder(nn.Sequential):
     """(B, 3, S, S) -> (B, widths[-1], 2, 2), S = 2 * 2 ** len(widths).
 
-    Each stage: convolution, norm, LeakyReLU 0.2, the last one too.  norm: batch, instance (without weights), or none.  spectral: divide each
-    convolution by its largest singular value (one power iteration a call in training).
+    Each stage: convolution, norm, LeakyReLU 0.2, the last one too.  norm: batch, instance (without weights), or none.
+    spectral: divide each convolution by its largest singular value (one power iteration a call in training).
     """
 
     def __init__(self, widths: Sequence[int], *, norm: str = "batch", spectral: bool = False) -> None:
@@ -77,7 +78,7 @@ class Decoder(nn.Sequential):
 
         stages: list[nn.Module] = []
         descending = [*reversed(widths)]
-        for before, after in zip(descending, descending[1:], strict=False):
+        for before, after in itertools.pairwise(descending):
             *first, convolution = up(before, after, norm == "none")
             stages += [*first, spectral_norm(convolution) if spectral else convolution, _norm(norm, after), nn.LeakyReLU(slope)]
         super().__init__(*stages, *up(descending[-1], outputs, True))

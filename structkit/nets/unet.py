@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,7 +27,7 @@ class UNet(nn.Module):
     def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
         widths = [width * factor for factor in FACTORS]
-        pairs = list(zip(widths, widths[1:], strict=False))
+        pairs = list(itertools.pairwise(widths))
         self.first = _block(12, width)
         self.down = nn.ModuleList([nn.Sequential(_block(before, after, halve=True), _block(after, after)) for before, after in pairs])
         self.up = nn.ModuleList([_block(above + below, above) for above, below in pairs])

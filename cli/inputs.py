@@ -6,7 +6,7 @@ import glob
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from structkit.errors import InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
-from structkit.media.files import natural, sha256_file
+from structkit.media.files import files_below, natural, sha256_file
 from structkit.media.formats import SUFFIXES
 
 if TYPE_CHECKING:
@@ -131,7 +131,10 @@ def _gather_one(argument: str, found: Gathered, skipped: frozenset[Path]) -> Non
     if os.path.isdir(path):
         found.many = True
         found.folders.append(path)
-        _take(_walk(path, skipped, ()), path, found)
+        try:
+            _take(files_below(path, skipped), path, found)
+        except InputError as error:
+            raise OptionError(str(error)) from error
     elif glob.has_magic(argument) and not os.path.lexists(argument):
         found.many = True
         base = _fixed_part(path)
@@ -159,22 +162,6 @@ def _is_no_video(path: Path) -> bool:
             return sniff(stream.read(HEAD)) is None
     except OSError:
         return False  # who reads it will say what is wrong
-
-
-def _walk(folder: Path, skipped: frozenset[Path], above: tuple[Path, ...]) -> Iterator[Path]:
-    """Files below a folder, in natural order.  Links to folders are followed, but never in a circle."""
-    real = folder.resolve()
-    if real in above or (above and real in skipped):
-        return
-    try:
-        entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=natural)
-    except OSError as error:
-        raise OptionError(f"{folder}: {error.strerror}: it cannot be listed; change its rights, or leave it out") from error
-    for entry in entries:
-        if entry.is_dir():
-            yield from _walk(entry, skipped, (*above, real))
-        elif entry.is_file():
-            yield entry
 
 
 def _is_below(path: Path, base: Path, skipped: frozenset[Path]) -> bool:

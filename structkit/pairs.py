@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.media.containers import is_video
 from structkit.media.files import sha256_file
 from structkit.media.pictures import Picture, read_picture
-from structkit.media.tensors import from_tensor, to_tensor
+from structkit.media.tensors import filled, from_tensor, to_tensor
 from structkit.media.video import VideoReader
 from structkit.pictures import Running, Size, _alpha, _config, _count, _enlarged, _notes, _size, _usable
 from structkit.training import loop
@@ -58,10 +57,7 @@ def given(what: Given | Picture | str | Path, *, video: bool = False) -> Given:
         if is_video(what) and not video:
             raise InputError(f"{what}: a video, where a picture is needed; name one of its frames")
         return Given((VideoReader if is_video(what) else read_picture)(what), sha256_file(what), Path(what))
-    digest = hashlib.sha256(repr([None if a is None else (a.shape, a.dtype.name) for a in (what.pixels, what.alpha)]).encode())
-    for array in (what.pixels, what.alpha):
-        digest.update(b"" if array is None else array.tobytes())
-    return Given(what, digest.hexdigest())
+    return Given(what, what.sha256)
 
 
 def train(
@@ -86,7 +82,7 @@ def train(
         raise OptionError(f"--minutes is {minutes}: it must be above 0, or left out")
     with joined(resolve(device)) as (processes, own), enough_memory(own, "use a smaller --size, fewer --frames or another --device"):
         arithmetic = precision(dtype, own)
-        frames, look = _frames(source.picture, config), _filled(target.picture)
+        frames, look = _frames(source.picture, config), filled(target.picture)
 
         def make(size: int) -> PairTraining:
             return PairTraining(frames, look, replace(config, size=size), device=own, dtype=arithmetic)
@@ -152,7 +148,7 @@ def analogy(
             made = patch.refine(made, patches, RefineConfig(), size=(height, width), usable=usable, generator=generator, **how)
         return made
 
-    tensors = _filled(shown), to_tensor(patches), _usable(patches)
+    tensors = filled(shown), to_tensor(patches), _usable(patches)
     drawn = [running.draw(make, *tensors, number=i, of=samples) for i in range(_count("samples", samples))]
     alpha = _alpha(structure.picture, (height, width)) if structure else None
     name = f"{config.draw} of {shown.name} and {patches.name}"
@@ -179,15 +175,8 @@ def of_its_mode(config: PairConfig, source: Picture | VideoReader) -> PairConfig
 def _frames(source: Picture | VideoReader, config: PairConfig) -> Tensor:
     """(T, 3, h, w): what is trained on."""
     if isinstance(source, Picture):
-        return _filled(source)
+        return filled(source)
     return spread_frames(source, level_shapes(config.size, config.coarsest, source.width / source.height)[-1], config.frames)
-
-
-def _filled(picture: Picture) -> Tensor:
-    """(1, 3, H, W): its colours, and the mean of what is seen where nothing is seen: hidden colours never show."""
-    colours, alpha = to_tensor(picture), _usable(picture)
-    mean = (colours * alpha).sum((2, 3), keepdim=True) / alpha.sum()
-    return mean + alpha * (colours - mean)
 
 
 def _trained_notes(training: PairTraining, *pictures: Picture | VideoReader) -> Iterator[str]:

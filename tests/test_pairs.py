@@ -252,15 +252,15 @@ def test_too_little_memory_for_the_pictures(tmp_path, monkeypatch):
     def too_large(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(pairs, "_filled", too_large)
+    monkeypatch.setattr(pairs, "filled", too_large)
     with pytest.raises(DeviceError, match=r"^cpu ran out of memory: use a smaller --size, fewer --frames or another --device$"):
         structkit.train_analogy(SOURCE, TARGET, tmp_path / "p.safetensors", **TINY)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_minutes_begin_before_the_frames_are_read(tmp_path, monkeypatch):
-    filled, planned, read, started = pairs._filled, pairs.Planned, [], []
-    monkeypatch.setattr(pairs, "_filled", lambda shown: (read.append(time.monotonic()), filled(shown))[1])
+    filled, planned, read, started = pairs.filled, pairs.Planned, [], []
+    monkeypatch.setattr(pairs, "filled", lambda shown: (read.append(time.monotonic()), filled(shown))[1])
     monkeypatch.setattr(pairs, "Planned", lambda *made, began, **how: (started.append(began), planned(*made, began=began, **how))[1])
     structkit.train_analogy(SOURCE, TARGET, tmp_path / "p.safetensors", minutes=60, **TINY)
     assert len(started) == 1 and started[0] < min(read)

@@ -11,7 +11,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import BinaryIO
@@ -137,6 +137,26 @@ def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex.  Raises InputError."""
     with open_source(path) as (_, stream):
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def files_below(folder: str | Path, leave_out: Container[Path] = (), _above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Every file below a folder, in natural order; what is hidden is passed over.  Links to folders are followed, but never in a circle.
+
+    leave_out: folders that are passed over, resolved; the one that is named is not.  Raises InputError for one that cannot be listed.
+    """
+    folder = Path(folder)
+    real = folder.resolve()
+    if real in _above or (_above and real in leave_out):
+        return
+    try:
+        entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=natural)
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}: it cannot be listed; change its rights, or leave it out") from error
+    for entry in entries:
+        if entry.is_dir():
+            yield from files_below(entry, leave_out, (*_above, real))
+        elif entry.is_file():
+            yield entry
 
 
 def natural(name: str | PurePath) -> tuple:

@@ -58,6 +58,15 @@ class Picture:
     def bits(self) -> int:
         return 8 * self.pixels.dtype.itemsize
 
+    @property
+    def sha256(self) -> str:
+        """Of its pixels and its alpha, in hex: what tells apart pictures that never were files."""
+        arrays = (self.pixels, self.alpha)
+        digest = hashlib.sha256(repr([None if a is None else (a.shape, a.dtype.name) for a in arrays]).encode())
+        for array in arrays:
+            digest.update(b"" if array is None else array.tobytes())
+        return digest.hexdigest()
+
     def at(self, bits: Literal[8, 16]) -> "Picture":
         """The same picture at 8 or 16 bits.  8 -> 16 -> 8 is the identity; 16 -> 8 takes the nearest level."""
         alpha = None if self.alpha is None else sixteen.at_bits(self.alpha, bits)

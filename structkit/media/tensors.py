@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structkit.errors import OptionError, StructkitError
+from structkit.errors import InputError, OptionError, StructkitError
 from structkit.media.exif import Metadata
 from structkit.media.pictures import Picture
 from structkit.media.sixteen import at_bits
@@ -32,6 +32,21 @@ def alpha_to_tensor(picture: Picture) -> Tensor:
     if picture.alpha is None:
         return torch.ones(1, 1, picture.height, picture.width)
     return _unit(picture.alpha)[None, None]
+
+
+def filled(picture: Picture) -> Tensor:
+    """(1, 3, H, W) in [-1, 1]: its colours, and the mean of what is seen where nothing is seen: hidden colours never show.
+
+    Raises InputError where nothing is seen at all.
+    """
+    colours = to_tensor(picture)
+    if picture.alpha is None:
+        return colours
+    alpha = alpha_to_tensor(picture)
+    if not (alpha > 0.5).any():
+        raise InputError(f"{picture.name}: every pixel is transparent, there is nothing to see: use another picture")
+    mean = (colours * alpha).sum((2, 3), keepdim=True) / alpha.sum()
+    return mean + alpha * (colours - mean)
 
 
 def from_tensor(

@@ -1,0 +1,225 @@
+"""A domain: the pictures below a folder, as one tensor of squares.
+
+Files are decoded by a few threads, while one picture at a time is brought to its square: in memory are the squares, 0.05 MB each at
+128 px, and a few decoded pictures.  What could not be read is left out, counted and said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from structkit.data.squares import to_square, window
+from structkit.device import enough_memory
+from structkit.errors import InputError, OptionError
+from structkit.media.files import files_below, natural, open_source
+from structkit.media.formats import NAMES, SUFFIXES
+from structkit.media.pictures import MAX_BYTES, MAX_PIXELS, Picture, read_picture
+from structkit.media.tensors import filled, from_tensor
+
+THREADS = min(4, os.cpu_count() or 1)  # that decode
+AHEAD = 2 * THREADS  # pictures that may be decoded before they are needed
+TOLD = 10.0  # seconds between two words on how far the reading is
+MOST_REMARKS = 5  # that are said
+HELD, LEAST, MOST = 1 / 20, 20, 256  # share of a folder that is held out; of fewer pictures none; of any number no more
+
+PictureLike = Picture | str | Path
+Source = tuple[str, Picture | Path]  # a name, and what it is the name of
+
+
+@dataclass(frozen=True, eq=False)
+class Folder:
+    """The pictures of a domain, in the natural order of their names.
+
+    pictures: (N, 3, size, size) uint8 RGB.  names: below the folder, or as they were given.  digests: SHA-256 of each file's bytes, in hex
+    (of a picture in memory: of its pixels).  label: what messages call it.  notes: what must be said of it, one line each.
+    """
+
+    pictures: Tensor
+    names: tuple[str, ...]
+    digests: tuple[str, ...]
+    label: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of all names and contents, in whatever order they were given."""
+        lines = sorted(f"{digest} {name}\n" for digest, name in zip(self.digests, self.names, strict=True))
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def take(self, indices: Sequence[int]) -> Folder:
+        """These of its pictures, without the notes."""
+        names, digests = (tuple(of_each[i] for i in indices) for of_each in (self.names, self.digests))
+        return Folder(self.pictures[torch.tensor(indices, dtype=torch.long)], names, digests, self.label)
+
+
+def read_folder(
+    path: str | Path | Sequence[PictureLike],
+    size: int,
+    fit: str,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Folder:
+    """Every picture below a folder, as squares of `size` px; fit: see `structkit.data.squares`.
+
+    path: a folder, @list.txt with a path in each line, or a sequence of pictures and paths; folders in them are read too.
+    Of a folder the files with a picture's suffix are taken; hidden files are passed over.  What is transparent becomes the mean colour of
+    what is seen.  A picture that cannot be read, or has more than max_pixels, is left out, and a note says so.
+    tell: called every ten seconds with how far the reading is.  What must be said of the pictures is in `notes`, and not told.
+    Raises InputError where no picture is left, OptionError for an unknown fit, DeviceError where the squares do not fit into memory.
+    """
+    window((size, size), fit)  # refuses an unknown fit before any work
+    label, sources, foreign = _sources(path)
+    if not sources:
+        others = f" among its {foreign:,} files" if foreign else ""
+        raise InputError(f"{label}: no pictures{others}; pictures read: {NAMES}; name a folder that holds some")
+    names, digests, bad, began = [], [], [], time.monotonic()
+    remarks: dict[str, list[str]] = defaultdict(list)  # to the names of the pictures that each is true of
+    with enough_memory("cpu", f"{label}: use a smaller --size, or fewer pictures"):
+        pictures = torch.empty(len(sources), 3, size, size, dtype=torch.uint8)
+        for number, ((name, _), reading) in enumerate(_ahead(sources, max_pixels), start=1):
+            try:
+                picture, digest = reading.result()
+                pictures[len(names)] = _square(picture, size, fit)
+            except InputError as error:
+                bad.append(str(error))
+                continue
+            names.append(name)
+            digests.append(digest)
+            for remark in _remarks(picture, size):
+                remarks[remark].append(name)
+            if time.monotonic() - began > TOLD:
+                began = time.monotonic()
+                tell(f"{label}: {number:,} of {len(sources):,} pictures read")
+    if not names:
+        raise InputError(f"{label}: none of its {len(bad):,} pictures can be read; the first: {bad[0]}")
+    notes = _notes(label, remarks)
+    if bad:
+        notes = (f"{label}: {len(bad):,} of {len(sources):,} pictures cannot be read and are left out; the first: {bad[0]}", *notes)
+    if foreign:
+        notes += (f"{label}: {foreign:,} other files are passed over",)
+    return Folder(pictures[: len(names)], tuple(names), tuple(digests), label, notes)
+
+
+def shared(one: Folder, other: Folder) -> tuple[str, ...]:
+    """A note on the files that are in both, if there are any: they teach nothing and blur the difference.
+
+    Raises InputError if all files of one are in the other.
+    """
+    for inner, outer in ((one, other), (other, one)):
+        if set(inner.digests) <= set(outer.digests):
+            fact = f"all of its {len(inner):,} pictures are in {outer.label} too"
+            raise InputError(f"{inner.label}: {fact}; name two folders that differ in what is to be learnt")
+    both = [name for name, digest in zip(one.names, one.digests, strict=True) if digest in set(other.digests)]
+    if not both:
+        return ()
+    some = ", ".join(both[:3]) + (", ..." if len(both) > 3 else "")
+    return (f"{one.label} and {other.label} share {len(both):,} pictures ({some}), which blur the difference; leave them out of one",)
+
+
+def split(folder: Folder, share: float = HELD) -> tuple[Folder, Folder]:
+    """The pictures to learn from, and a part that is held out: about `share` of them, at least 1 and at most 256; of fewer than 20 none.
+
+    Each file's content decides, and not its place or the other files: more pictures move no old one to the other part, but for the one
+    that is always held out and for those over 256.  Equal files are on the same side, and count once.  Raises OptionError.
+    """
+    if not 0 < share <= 0.5:
+        raise OptionError(f"the share that is held out is {share:g}: it must be above 0 and at most 0.5")
+    order = sorted(set(folder.digests))
+    held = set([digest for digest in order if int(digest, 16) < share * 2**256][:MOST] or order[:1]) if len(order) >= LEAST else set()
+    sides: tuple[list[int], list[int]] = [], []
+    for i, digest in enumerate(folder.digests):
+        sides[digest in held].append(i)
+    return folder.take(sides[False]), folder.take(sides[True])
+
+
+def _sources(path: str | Path | Sequence[PictureLike]) -> tuple[str, list[Source], int]:
+    """A label, the pictures in the natural order of their names, each once, and how many other files there are."""
+    if not isinstance(path, str | Path):
+        label, items, base = "the pictures", list(path), None
+    elif len(str(path)) > 1 and str(path).startswith("@"):
+        label, items, base = str(path), _lines(str(path)), None
+    else:
+        label, items, base = str(path), [Path(path)], Path(path)
+        if not base.is_dir():
+            fact = "a file, where a folder of pictures is needed" if base.exists() else "no such folder"
+            raise InputError(f"{label}: {fact}; name a folder, or a list of pictures as @list.txt")
+    found: list[Source] = []
+    foreign = 0
+    for item in items:
+        if isinstance(item, Picture):
+            found.append((item.name, item))
+        elif not os.path.isdir(item):
+            found.append((Path(item).as_posix(), Path(item)))
+        else:
+            for file in files_below(item):
+                if file.suffix.lower() in SUFFIXES:
+                    found.append(((file.relative_to(base) if base else file).as_posix(), file))
+                else:
+                    foreign += 1
+    order = {source: natural(source[0]) for source in found}  # each once
+    return label, sorted(order, key=lambda s: (order[s], s[1].sha256 if isinstance(s[1], Picture) else "")), foreign
+
+
+def _lines(name: str) -> list[str]:
+    """The paths in a list: one a line, relative to the current folder, blank lines ignored."""
+    with open_source(name[1:]) as (_, stream):
+        text = stream.read().decode("utf-8", "surrogateescape")
+    return [line for line in (line.rstrip("\r") for line in text.split("\n")) if line.strip()]
+
+
+def _ahead(sources: list[Source], max_pixels: int) -> Iterator[tuple[Source, Future[tuple[Picture, str]]]]:
+    """Each source and its reading, in order, while the next few are being read."""
+    waiting: deque[tuple[Source, Future[tuple[Picture, str]]]] = deque()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for source in sources:
+            waiting.append((source, pool.submit(_read, source[1], max_pixels)))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft()
+        yield from waiting
+
+
+def _read(source: Picture | Path, max_pixels: int) -> tuple[Picture, str]:
+    """A picture and its digest.  A file is read once, so that the digest is that of what is decoded."""
+    if isinstance(source, Picture):
+        return source, source.sha256
+    with open_source(source) as (name, stream):
+        data = stream.read(MAX_BYTES + 1)
+    return read_picture(data, name=name, max_pixels=max_pixels), hashlib.sha256(data).hexdigest()
+
+
+def _square(picture: Picture, size: int, fit: str) -> Tensor:
+    """(3, size, size) uint8."""
+    return torch.from_numpy(from_tensor(to_square(filled(picture), size, fit), name=picture.name).pixels).permute(2, 0, 1)
+
+
+def _remarks(picture: Picture, size: int) -> Iterator[str]:
+    """What must be said of a picture."""
+    if min(picture.width, picture.height) < size:
+        yield f"smaller than {size} px: enlarged, and no sharper for it"
+    if picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1:
+        yield "what is transparent is taken as its mean colour"
+    yield from picture.notes
+
+
+def _notes(label: str, remarks: dict[str, list[str]]) -> tuple[str, ...]:
+    """A line for each of the most frequent remarks."""
+    often = sorted(remarks, key=lambda remark: -len(remarks[remark]))
+    lines = [f"{label}: {remark} ({len(remarks[remark]):,} pictures; the first: {remarks[remark][0]})" for remark in often[:MOST_REMARKS]]
+    if len(often) > MOST_REMARKS:
+        lines.append(f"{label}: {len(often) - MOST_REMARKS:,} more remarks on single pictures")
+    return tuple(lines)

@@ -1,0 +1,58 @@
+"""Masked blending: colours laid over a canvas, through a mask.
+
+What: mask * colours + (1 - mask) * canvas (Mokady et al., ICLR 2020, eq. 1), one mask for the three channels.
+Laws: where the mask is 0 the result is the canvas, and where it is 1 the colours, exactly; result - canvas = mask * (colours - canvas) but
+for rounding.
+Measured: tests/benchmarks/composite.csv.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from structkit.errors import OptionError, StructkitError
+from structkit.media.tensors import from_range
+
+ROWS = 256  # rows pasted at a time: keeps the float64 copy of a large picture small
+
+
+def composite(canvas: Tensor, colours: Tensor, mask: Tensor) -> Tensor:
+    """canvas and colours (B, C, H, W), mask (B, 1, H, W) in [0, 1] -> (B, C, H, W); any one float dtype; differentiable in all three.
+
+    Sizes of 1 are broadcast: one layer on several canvases, or several layers on one.
+    """
+    return torch.lerp(canvas, colours, mask)
+
+
+def composite_reference(canvas: Tensor, colours: Tensor, mask: Tensor) -> Tensor:
+    """The same, written out."""
+    return mask * colours + (1 - mask) * canvas
+
+
+def paste(levels: np.ndarray, colours: Tensor, mask: Tensor) -> np.ndarray:
+    """Lay colours over the levels of a picture; where the mask is 0 they stay as they are, bit for bit.
+
+    levels (H, W, 3) uint8 or uint16, colours (1, 3, H, W), clamped to [-1, 1], mask (1, 1, H, W), clamped to [0, 1] -> a new array like
+    levels, to the nearest.  Memory besides: a few float64 bands of ROWS rows.
+    Raises OptionError for shapes that do not fit, StructkitError for NaN or infinity under the mask.
+    """
+    height, width = levels.shape[:2]
+    if colours.shape != (1, 3, height, width) or mask.shape != (1, 1, height, width):
+        shapes = f"colours {tuple(colours.shape)} and a mask {tuple(mask.shape)}"
+        raise OptionError(f"{shapes} cannot be pasted on {width} x {height} px: each must have (H, W) = ({height}, {width})")
+    top, result = np.iinfo(levels.dtype).max, levels.copy()
+    for start in range(0, height, ROWS):
+        rows = slice(start, start + ROWS)
+        band = mask[..., rows, :].detach().cpu().double().clamp(0, 1)
+        if not (band != 0).any():  # NaN counts
+            continue
+        canvas = torch.from_numpy(levels[rows].astype(np.float64)).permute(2, 0, 1)[None]
+        paint = (from_range(colours[..., rows, :].detach()).cpu().double() * top).clamp(0, top)
+        painted = torch.where(band == 0, canvas, composite(canvas, paint, band))
+        bad = int((~painted.isfinite()).sum())
+        if bad:
+            raise StructkitError(f"{bad} of {painted.numel()} values to paste are not finite; check the model's weights")
+        result[rows] = painted[0].permute(1, 2, 0).add(0.5).floor().numpy().astype(levels.dtype)
+    return result

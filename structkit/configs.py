@@ -214,3 +214,143 @@ class PairResultConfig(Config):
         super().__post_init__()
         if self.draw == "partner" and self.refine != "none":
             raise OptionError(f"--refine {self.refine} is for analogies, not for --draw partner: leave one of them out")
+
+
+TRANSFER_PRESETS: dict[str, dict[str, Any]] = {
+    # As published: a day on a GPU.
+    "paper": {
+        "size": 128, "width": 32, "widest": 512, "separate": 25, "narrow": 128, "upsampling": "transposed", "norm": "domain",
+        "steps": 150_000, "batch": 32, "rate": 2e-4, "paste_with": 0.7, "paste_without": 0.7, "confusion": 0.005, "form": "one-sided",
+        "sparsity": 0.0, "ramp": 0.0, "decay": 0.0, "painter": 0, "rounds": 0, "painter_steps": 1,
+    },
+    # For two CPU cores: minutes.
+    "fast": {
+        "size": 64, "width": 24, "widest": 128, "separate": 8, "narrow": 64, "upsampling": "transposed", "norm": "joint",
+        "steps": 1500, "batch": 32, "rate": 1e-3, "paste_with": 1.0, "paste_without": 1.0, "confusion": 0.05, "form": "even",
+        "sparsity": 0.1, "ramp": 0.2, "decay": 0.3, "painter": 16, "rounds": 4, "painter_steps": 600,
+    },
+}  # fmt: skip
+
+
+def _transfer(help: str, name: str, **limits: Any) -> Any:
+    values = ", ".join(f"{values[name]} for {preset}" for preset, values in TRANSFER_PRESETS.items())
+    return option(None, f"{help}; else {values}", **limits)
+
+
+@dataclass(frozen=True)
+class TransferConfig(Config):
+    """`structkit train transfer`.  `filled()` puts the preset's values in."""
+
+    preset: str = option("fast", "how much effort: paper as published, for a GPU; fast for two CPU cores", choices=tuple(TRANSFER_PRESETS))
+    fit: str = option("squash", "how a picture becomes a square: squash all of it, or crop its middle", choices=("squash", "crop"))
+    size: int | None = _transfer("side of the squares that codes are made of, px, a power of two", "size", low=16, high=512)
+    width: int | None = _transfer("channels after the first halving; doubled at each", "width", low=4, high=512)
+    widest: int | None = _transfer("channels of the code that pictures are decoded from, and at most", "widest", low=8, high=2048)
+    separate: int | None = _transfer("channels of the separate code, out of these; few, or it holds the face too", "separate", low=1, high=512)
+    narrow: int | None = _transfer("channels of the separate encoder, at most", "narrow", low=4, high=2048)
+    upsampling: str | None = _transfer("how decoders double the size", "upsampling", choices=("transposed", "nearest"))
+    norm: str | None = _transfer("batch norm over both domains, or over each", "norm", choices=("joint", "domain"))
+    steps: int | None = _transfer("steps of training of the codes", "steps", low=1, high=10_000_000)
+    batch: int | None = _transfer("pictures of each domain in a step", "batch", low=2, high=4096)
+    rate: float | None = _transfer("learning rate", "rate", low=1e-7, high=1)
+    rebuilt_with: float = option(7.0, "weight of giving back pictures with the content (gamma)", low=0, high=1000)
+    rebuilt_without: float = option(5.0, "weight of giving back pictures without the content (delta)", low=0, high=1000)
+    paste_with: float | None = _transfer("weight of what is pasted onto pictures that have it (alpha 1)", "paste_with", low=0, high=1000)
+    paste_without: float | None = _transfer("weight of pasting nothing onto the others (alpha 2)", "paste_without", low=0, high=1000)
+    common_cycle: float = option(0.0, "weight of the common code's return after a transfer (beta 1)", low=0, high=1000)
+    separate_cycle: float = option(0.001, "weight of the separate code's return after a transfer (beta 2)", low=0, high=1000)
+    confusion: float | None = _transfer("weight of the critic's confusion about the common code", "confusion", low=0, high=1000)
+    form: str | None = _transfer(
+        "what the critic is to believe: one-sided, nothing has the content; even, one half; flipped, the opposite",
+        "form",
+        choices=("one-sided", "even", "flipped"),
+    )
+    sparsity: float | None = _transfer("weight of the mean of the masks, which keeps them small", "sparsity", low=0, high=1000)
+    ramp: float | None = _transfer("part of the steps over which confusion comes to its weight; sparsity follows", "ramp", low=0, high=0.5)
+    decay: float | None = _transfer("part of the steps, the last, over which the rate falls to a tenth", "decay", low=0, high=1)
+    painter: int | None = _transfer("channels of the painter, which sharpens masks and removals; 0 leaves it out", "painter", low=0, high=256)
+    rounds: int | None = _transfer("rounds in which the painter learns from what it found", "rounds", low=0, high=100)
+    painter_steps: int | None = _transfer("steps of training of the painter in each round", "painter_steps", low=1, high=10_000_000)
+    painter_size: int = option(128, "side of the squares that the painter sees, px", low=32, high=1024)
+
+    def filled(self) -> TransferConfig:
+        """Without None: what is said here, else what the preset sets.  Raises OptionError where values do not go together."""
+        missing = {name: value for name, value in TRANSFER_PRESETS[self.preset].items() if getattr(self, name) is None}
+        filled = dataclasses.replace(self, **missing)
+        if filled.widest <= filled.separate:
+            raise OptionError(f"--separate is {filled.separate}: it must be below --widest, which is {filled.widest}")
+        if bool(filled.painter) != bool(filled.rounds):
+            raise OptionError(f"--painter is {filled.painter} and --rounds {filled.rounds}: both are 0, or neither is")
+        if filled.painter and filled.painter_size % 32:
+            raise OptionError(f"--painter-size is {filled.painter_size}: it must be a multiple of 32")
+        if filled.painter and filled.painter_size % filled.size:
+            raise OptionError(f"--painter-size is {filled.painter_size}: it must be a multiple of --size, which is {filled.size}")
+        return filled
+
+
+DIFFERENCE_PRESETS: dict[str, dict[str, Any]] = {
+    # As published: days on a GPU.
+    "paper": {
+        "size": 128, "width": 32, "widest": 512, "separate": 25, "steps": 1_250_000, "batch": 32, "rate": 2e-4, "norm": "instance",
+        "confusion": 0.001, "form": "one-sided", "critic_steps": 1, "moments": 0.0, "ramp": 0.0, "decay": 0.0,
+    },
+    # For two CPU cores: minutes.
+    "fast": {
+        "size": 64, "width": 24, "widest": 128, "separate": 16, "steps": 6000, "batch": 32, "rate": 1e-3, "norm": "batch",
+        "confusion": 0.3, "form": "even", "critic_steps": 4, "moments": 0.1, "ramp": 0.2, "decay": 0.3,
+    },
+}  # fmt: skip
+
+
+def _difference(help: str, name: str, **limits: Any) -> Any:
+    values = ", ".join(f"{values[name]} for {preset}" for preset, values in DIFFERENCE_PRESETS.items())
+    return option(None, f"{help}; else {values}", **limits)
+
+
+@dataclass(frozen=True)
+class DifferenceConfig(Config):
+    """`structkit train difference`.  `filled()` puts the preset's values in."""
+
+    preset: str = option(
+        "fast", "how much effort: paper as published, for a GPU; fast for two CPU cores", choices=tuple(DIFFERENCE_PRESETS)
+    )
+    size: int | None = _difference("side of the square that the networks see, px, a power of two", "size", low=8, high=512)
+    fit: str = option(
+        "crop",
+        "how pictures become squares: crop, the square in their middle (as published); squash, all of them",
+        choices=("crop", "squash"),
+    )
+    width: int | None = _difference("channels after the first halving; doubled at each", "width", low=4, high=512)
+    widest: int | None = _difference("channels of the code that pictures are decoded from, and at most", "widest", low=8, high=2048)
+    separate: int | None = _difference(
+        "channels of each separate code, out of these; few, or it holds the face too", "separate", low=1, high=512
+    )
+    steps: int | None = _difference("steps of training", "steps", low=1, high=10_000_000)
+    batch: int | None = _difference("pictures of each domain in a step", "batch", low=1, high=4096)
+    rate: float | None = _difference("learning rate, of the networks and of the critic", "rate", low=1e-7, high=1)
+    zero: float = option(1.0, "weight of the zero loss: what a separate encoder says of the other domain", low=0, high=1000)
+    confusion: float | None = _difference("weight of the critic's confusion about the common code", "confusion", low=0, high=1000)
+    form: str | None = _difference(
+        "what the critic is to believe: one-sided, all is of b; even, one half; flipped, the other domain",
+        "form",
+        choices=("one-sided", "even", "flipped"),
+    )
+    critic_steps: int | None = _difference("steps of the critic for each of the networks", "critic_steps", low=1, high=100)
+    moments: float | None = _difference("weight of the linear critic, which is always at its optimum", "moments", low=0, high=1000)
+    norm: str | None = _difference(
+        "norm of the networks: batch, over both domains; instance, with a spectral norm", "norm", choices=("batch", "instance")
+    )
+    ramp: float | None = _difference("part of the steps over which confusion comes to its weight", "ramp", low=0, high=1)
+    decay: float | None = _difference("part of the steps, the last, over which the rate falls to a tenth", "decay", low=0, high=1)
+
+    def filled(self) -> DifferenceConfig:
+        """Without None: what is said here, else what the preset sets.  Raises OptionError where the separate codes leave no common one."""
+        missing = {name: value for name, value in DIFFERENCE_PRESETS[self.preset].items() if getattr(self, name) is None}
+        filled = dataclasses.replace(self, **missing)
+        channels = min(filled.width * filled.size // 4, filled.widest)  # of all codes: `width`, doubled at each halving but the first
+        if channels <= 2 * filled.separate:
+            raise OptionError(
+                f"--separate is {filled.separate}: two such codes leave nothing of {channels} channels for the common one; it must be at "
+                f"most {(channels - 1) // 2}"
+            )
+        return filled

@@ -49,7 +49,7 @@ def paste(levels: np.ndarray, colours: Tensor, mask: Tensor) -> np.ndarray:
         if not (band != 0).any():  # NaN counts
             continue
         canvas = torch.from_numpy(levels[rows].astype(np.float64)).permute(2, 0, 1)[None]
-        paint = (from_range(colours[..., rows, :].detach()).cpu().double() * top).clamp(0, top)
+        paint = (from_range(colours[..., rows, :].detach().cpu().double()) * top).clamp(0, top)
         painted = torch.where(band == 0, canvas, composite(canvas, paint, band))
         bad = int((~painted.isfinite()).sum())
         if bad:

@@ -1,0 +1,45 @@
+"""Masked blending by one interpolation beside the written-out sum: forward, and with the gradients of all three.
+
+python tests/benchmarks/bench_composite.py [--threads 2]
+"""
+
+from __future__ import annotations
+
+import torch
+from measure import options, record, timed
+from torch import Tensor
+
+from structkit.kernels.composite import composite, composite_reference, paste
+
+SHAPES = [(96, 3, 64, 64), (96, 3, 128, 128), (1, 3, 2048, 2048)]  # three canvases of a batch of 32, and a photograph
+
+
+def layers(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    batch, _, height, width = shape
+    draw = torch.Generator().manual_seed(0)
+    parts = (torch.rand(shape, generator=draw), torch.rand(shape, generator=draw), torch.rand(batch, 1, height, width, generator=draw))
+    return tuple(part.to(dtype).requires_grad_() for part in parts)
+
+
+def main() -> None:
+    chosen = options(__doc__)
+    rows = []
+    for shape in SHAPES:
+        for dtype in (torch.float32, torch.bfloat16):
+            parts, weights = layers(shape, dtype), torch.ones(shape, dtype=dtype)
+            case = f"{' x '.join(map(str, shape))}, {str(dtype).removeprefix('torch.')}"
+            for name, path in (("structkit", composite), ("sum", composite_reference)):
+                with torch.no_grad():
+                    rows.append({"case": case, "path": name} | timed(lambda p=path, g=parts: p(*g), chosen.repeat))
+                numbers = timed(lambda p=path, g=parts, w=weights: torch.autograd.grad(p(*g), g, w), chosen.repeat)
+                rows.append({"case": f"{case}, with gradients", "path": name} | numbers)
+    for bits in (8, 16):
+        _, colours, mask = layers(SHAPES[-1], torch.float32)
+        levels = torch.zeros(*SHAPES[-1][2:], 3).numpy().astype(f"uint{bits}")
+        case = f"paste on {levels.shape[0]} x {levels.shape[1]}, {bits} bits"
+        rows.append({"case": case, "path": "structkit"} | timed(lambda a=levels, c=colours, m=mask: paste(a, c, m), chosen.repeat))
+    record(__file__, rows)
+
+
+if __name__ == "__main__":
+    main()

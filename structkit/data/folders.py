@@ -85,7 +85,7 @@ def read_folder(
     window((size, size), fit)  # refuses an unknown fit before any work
     label, sources, foreign = _sources(path)
     if not sources:
-        others = f" among its {foreign:,} files" if foreign else ""
+        others = f" among {_counted(foreign, 'file')}" if foreign else ""
         raise InputError(f"{label}: no pictures{others}; pictures read: {NAMES}; name a folder that holds some")
     names, digests, bad, began = [], [], [], time.monotonic()
     remarks: dict[str, list[str]] = defaultdict(list)  # to the names of the pictures that each is true of
@@ -104,14 +104,14 @@ def read_folder(
                 remarks[remark].append(name)
             if time.monotonic() - began > TOLD:
                 began = time.monotonic()
-                tell(f"{label}: {number:,} of {len(sources):,} pictures read")
+                tell(f"{label}: {number:,} of {_counted(len(sources))} read")
     if not names:
-        raise InputError(f"{label}: none of its {len(bad):,} pictures can be read; the first: {bad[0]}")
+        raise InputError(f"{label}: none of {_counted(len(bad))} can be read; the first: {bad[0]}")
     notes = _notes(label, remarks)
     if bad:
-        notes = (f"{label}: {len(bad):,} of {len(sources):,} pictures cannot be read and are left out; the first: {bad[0]}", *notes)
+        notes = (f"{label}: left out, unreadable: {len(bad):,} of {_counted(len(sources))}; the first: {bad[0]}", *notes)
     if foreign:
-        notes += (f"{label}: {foreign:,} other files are passed over",)
+        notes += (f"{label}: {_counted(foreign, 'other file')} passed over",)
     return Folder(pictures[: len(names)], tuple(names), tuple(digests), label, notes)
 
 
@@ -120,15 +120,16 @@ def shared(one: Folder, other: Folder) -> tuple[str, ...]:
 
     Raises InputError if all files of one are in the other.
     """
-    for inner, outer in ((one, other), (other, one)):
-        if set(inner.digests) <= set(outer.digests):
-            fact = f"all of its {len(inner):,} pictures are in {outer.label} too"
-            raise InputError(f"{inner.label}: {fact}; name two folders that differ in what is to be learnt")
-    both = [name for name, digest in zip(one.names, one.digests, strict=True) if digest in set(other.digests)]
+    mine, theirs = set(one.digests), set(other.digests)
+    for inner, outer, is_part in ((one, other, mine <= theirs), (other, one, theirs <= mine)):
+        if is_part:
+            way_out = "name two folders that differ in what is to be learnt"
+            raise InputError(f"{inner.label}: all its pictures ({len(inner):,}) are in {outer.label} too; {way_out}")
+    both = [name for name, digest in zip(one.names, one.digests, strict=True) if digest in theirs]
     if not both:
         return ()
     some = ", ".join(both[:3]) + (", ..." if len(both) > 3 else "")
-    return (f"{one.label} and {other.label} share {len(both):,} pictures ({some}), which blur the difference; leave them out of one",)
+    return (f"{one.label} and {other.label} share {_counted(len(both))} ({some}), which blur the difference; leave them out of one",)
 
 
 def split(folder: Folder, share: float = HELD) -> tuple[Folder, Folder]:
@@ -219,7 +220,11 @@ def _remarks(picture: Picture, size: int) -> Iterator[str]:
 def _notes(label: str, remarks: dict[str, list[str]]) -> tuple[str, ...]:
     """A line for each of the most frequent remarks."""
     often = sorted(remarks, key=lambda remark: -len(remarks[remark]))
-    lines = [f"{label}: {remark} ({len(remarks[remark]):,} pictures; the first: {remarks[remark][0]})" for remark in often[:MOST_REMARKS]]
+    lines = [f"{label}: {remark} ({_counted(len(remarks[remark]))}; the first: {remarks[remark][0]})" for remark in often[:MOST_REMARKS]]
     if len(often) > MOST_REMARKS:
-        lines.append(f"{label}: {len(often) - MOST_REMARKS:,} more remarks on single pictures")
+        lines.append(f"{label}: {_counted(len(often) - MOST_REMARKS, 'more remark')} on single pictures")
     return tuple(lines)
+
+
+def _counted(number: int, what: str = "picture") -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -20,9 +20,12 @@ from structkit_cli.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
 from structkit_cli.info import info
 from structkit_cli.options import Verb, verb
 from structkit_cli.refine import refine
+from structkit_cli.remove import remove
 from structkit_cli.report import PipeClosed, tell
 from structkit_cli.retarget import retarget
 from structkit_cli.sample import sample
+from structkit_cli.segment import segment
+from structkit_cli.transfer import transfer
 
 UsageError = typer.BadParameter.__base__  # Typer carries its own click from 0.20 on; this is the class in either
 ClickException = UsageError.__base__
@@ -42,7 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 trainings = typer.Typer(help="Train a model on your own pictures; what was stopped goes on with the same command.", epilog=EXIT_CODES)
-VERBS = (analogy, sample, retarget, refine)
+VERBS = (analogy, sample, retarget, refine, transfer, remove, segment)
 for group, pages, words in ((app, VERBS, "STRUCTKIT"), (trainings, train.PAGES, "STRUCTKIT_TRAIN")):
     for page in pages:
         settings = {"auto_envvar_prefix": f"{words}_{page.__name__.upper()}"}

@@ -8,9 +8,10 @@ import os
 import secrets
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -36,6 +37,7 @@ Make = Callable[[Task, Sequence[Output], str, Progress], Iterable[tuple[Output, 
 
 NOTHING_TO_DO, INTERRUPTED, TERMINATED = 4, 130, 143
 NOT_OURS = "exists and is not as structkit wrote it: move it away, or say --exists overwrite"
+AHEAD = 128  # tasks that are looked at before the one that is done
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -54,12 +56,22 @@ def exit_code(error: BaseException) -> int:
     return 3 if isinstance(error, DeviceError | CheckpointError | OutputError) else 1
 
 
-def run(verb: str, tasks: Sequence[Task], make: Make, running: Running, *, options: Mapping[str, Any], many: bool, foreign: int) -> None:
+def run(
+    verb: str,
+    tasks: Sequence[Task],
+    make: Make,
+    running: Running,
+    *,
+    options: Mapping[str, Any],
+    many: bool,
+    foreign: int,
+    expect: Callable[[Task], None] | None = None,
+) -> None:
     """Do the tasks, and end the program with the exit code that tells how it went.
 
     verb: for the records.  make: yields each of the outputs that it is given, with its picture or film; it gets the task, these outputs,
     the device and a callable for progress.  options: those of the verb that change the outputs' bytes.  many: whether this is a batch.
-    foreign: how many files in folders are none that the verb reads.
+    foreign: how many files in folders are none that the verb reads.  expect: called, some time before, with each task that `make` will get.
     """
     exists = running.exists or ("skip" if many else "error")
     plan.check(tasks, running, exists)
@@ -67,7 +79,7 @@ def run(verb: str, tasks: Sequence[Task], make: Make, running: Running, *, optio
     report = Report(verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=all(o.path for o in outputs))
     made_with = {**options, "verb": verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
     manifests = {root: Manifest(root, wanted=many or exists == "skip") for root in sorted({o.root for o in outputs if o.path})}
-    batch = _Batch(make, running, exists, made_with, report, manifests)
+    batch = _Batch(make, expect, running, exists, made_with, report, manifests)
     with report:
         try:
             with batch.manifests_open(outputs):
@@ -87,11 +99,32 @@ def share(progress: Progress, index: int, count: int) -> Progress:
     return lambda fraction, note="": progress((index + fraction) / count, note)
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What is there of a task.
+
+    sources: hashes of its inputs, by role.  current: of its outputs that are done, by their places, up to one that is not ours.
+    """
+
+    sources: Mapping[str, str]
+    current: dict[int, str | None] = field(default_factory=dict)
+    foreign: Path | None = None
+
+
 class _Batch:
     """One run: what it makes with what, and what it remembers."""
 
-    def __init__(self, make: Make, running: Running, exists: str, options: dict[str, Any], report: Report, manifests: dict[Path, Manifest]):
-        self.make, self.running, self.exists = make, running, exists
+    def __init__(
+        self,
+        make: Make,
+        expect: Callable[[Task], None] | None,
+        running: Running,
+        exists: str,
+        options: dict[str, Any],
+        report: Report,
+        manifests: dict[Path, Manifest],
+    ):
+        self.make, self.expect, self.running, self.exists = make, expect, running, exists
         self.options, self.report, self.manifests = options, report, manifests
 
     @contextmanager
@@ -108,10 +141,12 @@ class _Batch:
         if not tasks:
             return NOTHING_TO_DO
         failed: list[int] = []
-        for task in tasks:
+        for task, found in self._looked_at(tasks):
             left = list(task.outputs)
             try:
-                for record in self._records(task, left):
+                if isinstance(found, Exception):
+                    raise found
+                for record in self._records(task, found, left):
                     self.report.record(record)
             except PipeClosed:
                 raise
@@ -133,23 +168,45 @@ class _Batch:
         no_device = isinstance(error, DeviceError) and self.report.device is None
         return no_device or getattr(error.__cause__, "errno", None) in NO_ROOM
 
-    def _records(self, task: Task, left: list[Output]) -> Iterator[dict[str, Any]]:
-        """Do one task; yields the record of each output, which is then no longer in `left`."""
+    def _looked_at(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, _Found | Exception]]:
+        """The tasks, each with what is there of it; who makes them ahead hears of those to come."""
+        ahead: deque[tuple[Task, _Found | Exception]] = deque()
+        for task in tasks:
+            found = self._look(task)
+            if self.expect and isinstance(found, _Found) and not found.foreign and len(found.current) < len(task.outputs):
+                self.expect(task)
+            ahead.append((task, found))
+            if self.expect is None or len(ahead) > AHEAD:
+                yield ahead.popleft()
+        yield from ahead
+
+    def _look(self, task: Task) -> _Found | Exception:
         recorded = any(manifest.kept for manifest in self.manifests.values())
-        sources = {role: source.sha256 for role, source in task.inputs.items()} if recorded else {}
-        for output in task.outputs:
-            verdict, sha256 = self._verdict(output, sources)
-            if verdict == "foreign":
-                raise OutputError(f"{output.path} {NOT_OURS}")
-            if verdict == "current":
-                left.remove(output)
-                yield _record(task, output, "skipped", sha256=sha256)
+        try:
+            found = _Found({role: source.sha256 for role, source in task.inputs.items()} if recorded else {})
+            for i, output in enumerate(task.outputs):
+                verdict, sha256 = self._verdict(output, found.sources)
+                if verdict == "foreign":
+                    return replace(found, foreign=output.path)
+                if verdict == "current":
+                    found.current[i] = sha256
+        except Exception as error:
+            return error
+        return found
+
+    def _records(self, task: Task, found: _Found, left: list[Output]) -> Iterator[dict[str, Any]]:
+        """Do one task; yields the record of each output, which is then no longer in `left`."""
+        for i, sha256 in found.current.items():
+            left.remove(task.outputs[i])
+            yield _record(task, task.outputs[i], "skipped", sha256=sha256)
+        if found.foreign:
+            raise OutputError(f"{found.foreign} {NOT_OURS}")
         if not left:
             return
         device = self._device()
         clock = time.monotonic()
         for output, made in self.make(task, tuple(left), device, self.report.progress):
-            facts = (self._write_film if output.video else self._write)(output, made, sources)
+            facts = (self._write_film if output.video else self._write)(output, made, found.sources)
             left.remove(output)
             clock, ms = time.monotonic(), round((time.monotonic() - clock) * 1000)
             yield _record(task, output, "written", ms=ms, device=device, **facts)

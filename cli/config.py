@@ -11,6 +11,7 @@ import os
 import tomllib
 from collections.abc import Iterable
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -43,6 +44,11 @@ def prefix(ctx: typer.Context) -> str:
     return "_".join(["structkit", *words(ctx), ""]).upper()
 
 
+def spelled(parameter: Any) -> str:
+    """The name of an option, as it is said; that of a parameter ends in _ where it would be a word of Python: from_, with_."""
+    return str(parameter.name).rstrip("_")
+
+
 def _options(ctx: typer.Context, path: str, tables: dict[str, Any]) -> dict[str, Any]:
     """Those of a file that are meant for a command: at the top, in the table of its group, and in its own."""
     group, found = ctx.find_root().command, {}
@@ -58,21 +64,28 @@ def _options(ctx: typer.Context, path: str, tables: dict[str, Any]) -> dict[str,
 
 
 def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str, Any]:
-    parameters = {p.name: p for p in ctx.command.params if p.param_type_name == "option" and p.name not in NOT_IN_A_FILE}
+    parameters = {spelled(p): p for p in ctx.command.params if p.param_type_name == "option" and p.name not in NOT_IN_A_FILE}
     checked = {}
     for key, value in options.items():
         name = key.replace("-", "_")
         if name not in parameters:
             raise typer.BadParameter(f"{path} sets {key!r}, which {' '.join(words(ctx))} does not have{_nearest(name, parameters)}")
-        if not isinstance(value, str | int | float) or (isinstance(value, bool) != parameters[name].is_flag and not isinstance(value, str)):
+        parameter = parameters[name]
+        values = value if isinstance(value, list) and parameter.multiple else [value]
+        if not all(_fits(one, parameter) for one in values):
             raise typer.BadParameter(f"{path} sets {key!r} to {json.dumps(value, default=str)}, of the wrong type")
-        checked[name] = value
+        checked[parameter.name] = values if parameter.multiple else value
     return checked
+
+
+def _fits(value: Any, parameter: Any) -> bool:
+    """Whether a value of a file can be one of an option: a text is read as on the command line."""
+    return isinstance(value, str) or (isinstance(value, int | float) and isinstance(value, bool) == parameter.is_flag)
 
 
 def refuse_unknown_environment(ctx: typer.Context) -> None:
     """A misspelt STRUCTKIT_<VERB>_<OPTION> is refused: every setting changes something or is refused."""
-    names = [p.name for p in ctx.command.params if p.param_type_name == "option"]
+    names = [spelled(p) for p in ctx.command.params if p.param_type_name == "option"]
     for variable in sorted(os.environ):
         name = variable.removeprefix(prefix(ctx)).lower()
         if variable.startswith(prefix(ctx)) and name not in names:
@@ -98,8 +111,8 @@ def render(ctx: typer.Context) -> str:
     for parameter in ctx.command.params:
         if parameter.param_type_name != "option" or parameter.name in NOT_IN_A_FILE:
             continue
-        value = ctx.params[parameter.name]
-        setting = f"# {parameter.name} =" if value is None else f"{parameter.name} = {_toml(value)}"
+        value, name = ctx.params[parameter.name], spelled(parameter)
+        setting = f"# {name} =" if value is None or value == () else f"{name} = {_toml(value)}"
         lines.append(f"{setting}  # {parameter.help}")
     return "\n".join(lines) + "\n"
 
@@ -107,6 +120,10 @@ def render(ctx: typer.Context) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, Path):
+        value = str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):  # a JSON string is a TOML string, but for DEL

@@ -68,6 +68,9 @@ class Verb(TyperCommand):
     """A command whose arguments are not asked for when it is only to print its configuration."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        for parameter in self.params:
+            if parameter.name != config.spelled(parameter):
+                parameter.envvar = config.prefix(ctx) + config.spelled(parameter).upper()
         if "--print-config" in args:
             for parameter in self.params:
                 parameter.required = False
@@ -123,7 +126,7 @@ def _unfold(kind: type) -> list[inspect.Parameter]:
 
 
 def _parameter(field: dataclasses.Field, annotation: Any, panel: str) -> inspect.Parameter:
-    meta, flag = field.metadata, "--" + field.name.replace("_", "-")
+    meta, flag = field.metadata, "--" + config.spelled(field).replace("_", "-")
     bare = [t for t in get_args(annotation) if t is not type(None)] or [annotation]
     settings = {"help": meta["help"] + _span(meta["low"], meta["high"]), "rich_help_panel": panel, "show_envvar": False}
     if bare[0] is bool and field.name != "print_config":

@@ -40,9 +40,12 @@ __all__ = [
     "load",
     "read_picture",
     "refine",
+    "remove",
     "retarget",
     "sample",
+    "segment",
     "train_analogy",
+    "transfer",
     "write_picture",
 ]
 
@@ -234,3 +237,61 @@ def refine(
     from structkit import pictures
 
     return pictures.refine(picture, patches_of, pictures.Running(seed, device, dtype, progress), options)
+
+
+def transfer(
+    picture: PictureLike | list[PictureLike],
+    donor: PictureLike | tuple[PictureLike, PictureLike] | None,
+    model: Model | str | Path,
+    *,
+    donor_b: PictureLike | tuple[PictureLike, PictureLike] | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> Any:
+    """`picture` with the content of `donor` put on, such as its glasses: what the model has learned to tell apart.
+
+    model: of content transfer or of domain difference; or its checkpoint, or the name of one that ships with structkit.  It moves to
+    `device`.  options: fields of `configs.ContentConfig`, how much of the content.
+    Content transfer pastes what it paints at the picture's own resolution, through a mask: outside it the picture stays as it is, bit for
+    bit.  Size, bits, alpha and metadata are kept.  A donor without the content is named in the notes of the result.
+    A domain difference has two contents and no mask, the whole picture is made anew: donor, or None, gives what is special to its domain a,
+    donor_b what is special to b.
+    steps: returns a list of so many results, from nothing to the whole content, or from that of the first to that of the second donor of a
+    tuple.
+    A list of pictures gives a list of results; they pass through the model many at a time.
+    Method: Mask-based unsupervised content transfer (Mokady et al., ICLR 2020), see `structkit.engines.transfer`; Domain intersection and
+    domain difference (Benaim et al., ICCV 2019), see `structkit.engines.difference`.
+    Raises InputError, OptionError, DeviceError, CheckpointError; StructkitError for a model whose results are not finite.
+    """
+    from structkit import contents
+    from structkit.configs import ContentConfig
+    from structkit.pictures import _config
+
+    config, ready = _config(ContentConfig, options), contents.usable(model, device, "transfer")
+    return contents.each(picture, lambda pictures: contents.transfer(pictures, ready, donor, donor_b, config))
+
+
+def remove(picture: PictureLike | list[PictureLike], model: Model | str | Path, *, device: str = "auto") -> Any:
+    """`picture` without the content that the model knows: painted over at the picture's own resolution, else as it is, bit for bit.
+
+    A domain difference, which has no mask, makes the whole picture anew, without what is special to either domain.
+    Lists of pictures, models, what is kept, methods and errors: as `transfer`.
+    """
+    from structkit import contents
+
+    ready = contents.usable(model, device, "remove")
+    return contents.each(picture, lambda pictures: contents.remove(pictures, ready))
+
+
+def segment(picture: PictureLike | list[PictureLike], model: Model | str | Path, *, device: str = "auto", **options: Any) -> Any:
+    """Where the content is that the model knows: a mask as large as `picture`, 255 and 0 in three equal channels of 8 bits.
+
+    options: fields of `configs.MaskConfig`: threshold, soft, overlay.  Where a picture is fully transparent there is no content.
+    Lists of pictures, models, methods and errors: as `transfer`; only content transfer finds masks.
+    """
+    from structkit import contents
+    from structkit.configs import MaskConfig
+    from structkit.pictures import _config
+
+    config, ready = _config(MaskConfig, options), contents.usable(model, device, "segment")
+    return contents.each(picture, lambda pictures: contents.segment(pictures, ready, config))

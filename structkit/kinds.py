@@ -26,9 +26,25 @@ class Kind:
     name: str  # of the class in the module
 
 
+DIFFERENCE = "domain-difference"  # the kind of which a verb must know that it has two sides
+
 KINDS = {
     "pair-analogy": Kind(
         "structural analogy between two pictures", ("analogy",), "structkit train analogy", "structkit.engines.pair", "PairAnalogy"
+    ),
+    "content-transfer": Kind(
+        "transfer of a content, such as glasses, by masks",
+        ("transfer", "remove", "segment"),
+        "structkit train transfer",
+        "structkit.engines.transfer",
+        "ContentTransfer",
+    ),
+    DIFFERENCE: Kind(
+        "the difference of two domains, and what they have in common",
+        ("transfer", "remove"),
+        "structkit train difference",
+        "structkit.engines.difference",
+        "DomainDifference",
     ),
 }
 

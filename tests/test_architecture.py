@@ -20,7 +20,14 @@ TOP = {
 }
 FLOORS = (  # from the roof down; what stands on one line may import each other
     ("structkit_cli",),
-    ("structkit", "structkit.pictures", "structkit.clips", "structkit.pairs", "structkit.kinds"),  # the public interface
+    (
+        "structkit",
+        "structkit.pictures",
+        "structkit.clips",
+        "structkit.pairs",
+        "structkit.contents",
+        "structkit.kinds",
+    ),  # the public interface
     ("structkit.engines",),
     ("structkit.training", "structkit.nets", "structkit.data", "structkit.metrics"),
     ("structkit.kernels", "structkit.media", "structkit.checkpoint"),

@@ -141,7 +141,8 @@ def split(folder: Folder, share: float = HELD) -> tuple[Folder, Folder]:
     if not 0 < share <= 0.5:
         raise OptionError(f"the share that is held out is {share:g}: it must be above 0 and at most 0.5")
     order = sorted(set(folder.digests))
-    held = set([digest for digest in order if int(digest, 16) < share * 2**256][:MOST] or order[:1]) if len(order) >= LEAST else set()
+    low = [digest for digest in order if int(digest, 16) < share * 2**256] or order[:1]
+    held = set(low[:MOST]) if len(order) >= LEAST else set()
     sides: tuple[list[int], list[int]] = [], []
     for i, digest in enumerate(folder.digests):
         sides[digest in held].append(i)

@@ -6,7 +6,6 @@ picture always gives the same bytes.  What is kept besides the pixels: see `stru
 """
 
 import hashlib
-import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -19,6 +18,7 @@ from structkit.media import formats, raster, sixteen
 from structkit.media.exif import Metadata, into_png, into_tiff
 from structkit.media.files import Source, one_line, open_source, write_atomically
 from structkit.media.formats import Format
+from structkit.media.warned import warnings_of_this_thread
 
 MAX_PIXELS = 89_000_000
 MAX_BYTES = 2**31  # of a file; an endless stream must end somewhere
@@ -93,8 +93,7 @@ def read_picture(source: Source, *, name: str | None = None, max_pixels: int = M
         raise InputError(f"{name}: not a picture of a known format; pictures read: {formats.NAMES}; convert it to one of them")
     if len(data) > MAX_BYTES:
         raise InputError(f"{name}: over the limit of {MAX_BYTES >> 30} GiB for one picture file; save it compressed")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings_of_this_thread() as warned:
         try:
             found = raster.decode(data, format, name, max_pixels)
         except StructkitError:
@@ -104,7 +103,7 @@ def read_picture(source: Source, *, name: str | None = None, max_pixels: int = M
         except Exception as error:  # a decoder's reaction to foreign bytes is not foreseeable
             fact = one_line(error) or type(error).__name__
             raise InputError(f"{name}: damaged or truncated {format.label} ({fact}); copy or export it again from the original") from error
-    notes = (*found.notes, *(f"the {format.label} reader says: {one_line(w.message)}" for w in caught))
+    notes = (*found.notes, *(f"the {format.label} reader says: {one_line(w)}" for w in warned))
     return Picture(found.pixels, found.alpha, name, tuple(dict.fromkeys(notes)), found.metadata)
 
 

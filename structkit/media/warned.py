@@ -1,0 +1,52 @@
+"""What a decoder warns of, told apart by threads.
+
+`warnings.catch_warnings` changes the whole process: of two threads inside it at once one would hear the other's warnings, and whoever
+leaves last would put back what the other had changed.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+_lock = threading.Lock()
+_changed = ExitStack()  # what the last thread that leaves puts back
+_inside = 0  # how many are there
+_heard = threading.local()
+
+
+@contextmanager
+def warnings_of_this_thread() -> Iterator[list[str]]:
+    """A list that every warning raised by this thread inside is added to, and printed nowhere; those of other threads go their way."""
+    global _inside
+    with _lock:
+        if not _inside:
+            _changed.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("always")
+            warnings.showwarning = _sorted(warnings.showwarning)
+        _inside += 1
+    outer, _heard.messages = getattr(_heard, "messages", None), []
+    try:
+        yield _heard.messages
+    finally:
+        _heard.messages = outer
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                _changed.close()
+
+
+def _sorted(show: Any) -> Any:
+    """In place of `warnings.showwarning`: the list of a thread that has one, else as before."""
+
+    def hear(message: Warning | str, *where: Any) -> None:
+        messages = getattr(_heard, "messages", None)
+        if messages is None:
+            show(message, *where)
+        else:
+            messages.append(str(message))
+
+    return hear

@@ -11,7 +11,8 @@ import typer
 
 from structkit_cli.report import emit, printable
 
-Checkpoint = Annotated[Path, typer.Argument(help="a .safetensors file that structkit train has written", metavar="CHECKPOINT")]
+HELP = "a .safetensors file that structkit train has written, or the name of a model that ships with structkit"
+Checkpoint = Annotated[Path, typer.Argument(help=HELP, metavar="CHECKPOINT")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record.")]
 
 
@@ -23,14 +24,15 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
     Example: structkit info pair.safetensors
     """
     from structkit.checkpoint import read_card
-    from structkit.kinds import kind_of
+    from structkit.kinds import kind_of, resolve_model
     from structkit.media.files import sha256_file
 
-    card = read_card(checkpoint)
+    path = resolve_model(checkpoint)
+    card = read_card(path)
     kind = kind_of(checkpoint, card)
-    facts = {"words": kind.words, "verbs": list(kind.verbs), "bytes": checkpoint.stat().st_size, "sha256": sha256_file(checkpoint)}
+    facts = {"words": kind.words, "verbs": list(kind.verbs), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
     if json:
-        emit(encoder.dumps({"record": "checkpoint", "path": str(checkpoint), **facts, "card": card}).encode() + b"\n")
+        emit(encoder.dumps({"record": "checkpoint", "path": str(path), **facts, "card": card}).encode() + b"\n")
         return
     state = "" if card.get("complete", True) else "; its training is not finished: the same command goes on"
     verbs = ", ".join(f"structkit {verb} --model {checkpoint}" for verb in kind.verbs)

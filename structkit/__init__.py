@@ -182,7 +182,10 @@ def train_analogy(
 
 
 def load(path: str | Path, device: str = "auto") -> Model:
-    """The model of a checkpoint, whatever its kind (`structkit info` says it), on `device`.  Raises CheckpointError, DeviceError."""
+    """The model of a checkpoint, whatever its kind (`structkit info` says it), on `device`.
+
+    path: a file, or the bare name of a model that ships, such as "glasses".  Raises CheckpointError, DeviceError.
+    """
     from structkit import kinds
 
     return kinds.load(path, device)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structkit_weights
 from structkit._version import __version__
 from structkit.errors import CheckpointError
 from structkit.training import RESUME
@@ -69,10 +70,27 @@ def kind_of(path: str | Path, card: dict[str, Any], verb: str | None = None) -> 
     return kind
 
 
+def resolve_model(name: str | Path) -> Path:
+    """The file of a model that is named: a file, else a model that ships, by its bare name, such as glasses.
+
+    A path that is neither is returned as it is: who reads it says what is wrong.  Raises CheckpointError for a bare name that is neither.
+    """
+    path = Path(name)
+    if path.is_file() or path.suffix or path.name != str(name):
+        return path
+    if shipped := structkit_weights.find(str(name)):
+        return shipped
+    if path.exists():
+        return path
+    ships = ", ".join(structkit_weights.names()) or "none"
+    raise CheckpointError(f"{name}: no such file, and no model of that name ships with structkit ({ships}); name a checkpoint")
+
+
 def load(path: str | Path, device: str = "auto", verb: str | None = None) -> Model:
     """See `structkit.load`."""
     from structkit import checkpoint
     from structkit.device import resolve
 
+    path = resolve_model(path)
     kind = kind_of(path, checkpoint.read_card(path), verb)
     return getattr(importlib.import_module(kind.module), kind.name).load(path, resolve(device))

@@ -8,6 +8,7 @@ import json
 import pytest
 import torch
 
+import structkit_weights
 from structkit import checkpoint
 from structkit.configs import PairConfig
 from structkit.engines.pair import PairAnalogy
@@ -67,3 +68,16 @@ def test_what_is_no_checkpoint_is_refused(run, pair, tmp_path):
 def test_names_cannot_move_the_cursor(run, pair):
     pair.rename("a\x1b[2J.safetensors")
     assert b"\x1b" not in run("info", "a\x1b[2J.safetensors").out
+
+
+def test_a_model_that_ships_is_known_by_its_name(run, pair, tmp_path, monkeypatch):
+    (tmp_path / "weights").mkdir()
+    shipped = pair.rename(tmp_path / "weights" / "glasses.safetensors")
+    monkeypatch.setattr(structkit_weights, "FOLDER", shipped.parent)
+    ran = run("info", "glasses")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.paths[:2] == ["glasses: structural analogy between two pictures", "use: structkit analogy --model glasses"]
+    [record] = map(json.loads, run("info", "glasses", "--json").out.splitlines())
+    assert record["path"] == str(shipped)
+    unknown = run("info", "beard")
+    assert unknown.code == 3 and "no model of that name ships with structkit (glasses)" in unknown.err

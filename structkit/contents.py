@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from structkit import kinds
@@ -93,7 +92,7 @@ def taken(model: Model, donor: Picture, *, b: bool = False) -> Content:
     """The content of a donor.  b: that of the second domain, of which only a domain difference knows."""
     notes = tuple(f"{donor.name}: {note}" for note in (*donor.notes, *_seen(donor, model)))
     with _working(model) as device:
-        square = _squares([donor], model).to(device)
+        square = _square(donor, model).to(device)
         if is_difference(model):
             return Content((model.separate_b if b else model.separate_a)(square), notes)
         if (share := float(model.segment(square).mean())) < LEAST_CONTENT:
@@ -122,8 +121,8 @@ def amounts(config: ContentConfig, a: Sequence[Content], b: Sequence[Content]) -
 def put(pictures: Sequence[Picture], model: Model, a: Side, b: Side = ()) -> list[Picture]:
     """The pictures with contents put on.  a, b: of each picture; a side that gives nothing is empty.  b: of a domain difference only."""
 
-    def layer(squares: Tensor, part: slice) -> Layer:
-        codes = [torch.cat([content.code for content in side[part]]) if side else None for side in (a, b)]
+    def layer(squares: Tensor, which: Sequence[int]) -> Layer:
+        codes = [torch.cat([side[i].code for i in which]) if side else None for side in (a, b)]
         if is_difference(model):
             return _whole(model.combine(model.common(squares), *codes))
         return model.put(squares, codes[0])
@@ -135,7 +134,7 @@ def put(pictures: Sequence[Picture], model: Model, a: Side, b: Side = ()) -> lis
 def remove(pictures: Sequence[Picture], model: Model) -> list[Picture]:
     """The pictures without the content, or without both contents of a domain difference."""
 
-    def layer(squares: Tensor, part: slice) -> Layer:
+    def layer(squares: Tensor, which: Sequence[int]) -> Layer:
         if is_difference(model):
             return _whole(model.combine(model.common(squares)))
         found = model.remove(squares)
@@ -156,15 +155,15 @@ def segment(pictures: Sequence[Picture], model: Model, config: MaskConfig) -> li
         grey = (mask[0, 0] * 255).round().byte().numpy()
         return Picture(np.repeat(grey[..., None], 3, 2), name=f"mask of {picture.name}", notes=picture.notes)
 
-    found = _fields(pictures, model, lambda squares, part: model.segment(squares))
+    found = _fields(pictures, model, lambda squares, which: model.segment(squares))
     return [_with_notes(shown(picture, mask), *_seen(picture, model)) for picture, mask in zip(pictures, found, strict=True)]
 
 
-def _painted(pictures: Sequence[Picture], model: Model, layer: Callable[[Tensor, slice], Layer]) -> Iterator[Picture]:
+def _painted(pictures: Sequence[Picture], model: Model, layer: Callable[[Tensor, Sequence[int]], Layer]) -> Iterator[Picture]:
     """Each picture with the layer that was found for it, at its own resolution.  Where the mask is 0 it stays as it is, bit for bit."""
 
-    def fields(squares: Tensor, part: slice) -> Tensor:
-        found = layer(squares, part)
+    def fields(squares: Tensor, which: Sequence[int]) -> Tensor:
+        found = layer(squares, which)
         return torch.cat([found.mask, found.colours], 1)
 
     for picture, field in zip(pictures, _fields(pictures, model, fields), strict=True):
@@ -174,29 +173,33 @@ def _painted(pictures: Sequence[Picture], model: Model, layer: Callable[[Tensor,
         yield _with_notes(replace(picture, pixels=pixels), *_seen(picture, model))
 
 
-def _fields(pictures: Sequence[Picture], model: Model, find: Callable[[Tensor, slice], Tensor]) -> Iterator[Tensor]:
+def _fields(pictures: Sequence[Picture], model: Model, find: Callable[[Tensor, Sequence[int]], Tensor]) -> Iterator[Tensor]:
     """(1, C, H, W) on the CPU for each picture, at its own resolution: what is found for its square.
 
-    find: gets (B, 3, S, S) in [-1, 1] on the model's device and which of the pictures they are; returns (B, C, S, S).
+    find: gets (B, 3, S, S) in [-1, 1] on the model's device, and which of the pictures each of them is; returns (B, C, S, S).
     """
-    at, together = 0, TOGETHER
-    while at < len(pictures):
-        part = slice(at, min(at + together, len(pictures)))
+    done, together = 0, TOGETHER
+    while done < len(pictures):
+        which = list(range(done, min(done + together, len(pictures))))
         try:
             with _working(model) as device:
-                found = find(_squares(pictures[part], model).to(device), part).cpu()
+                squares = torch.cat([_square(pictures[i], model) for i in which])
+                # One alone goes twice: for a single square PyTorch's convolutions round otherwise, and bytes would depend on the batch.
+                twice = [*which, *which] if len(which) == 1 else which
+                found = find(squares.expand(len(twice), -1, -1, -1).to(device), twice)[: len(which)].cpu()
         except DeviceError:
-            if part.stop - part.start == 1:
+            if len(which) == 1:
                 raise
-            together = (part.stop - part.start) // 2  # less at once needs less memory
+            together = len(which) // 2  # fewer at once need less memory
             continue
-        for picture, field in zip(pictures[part], found, strict=True):
-            if not field.isfinite().all():
-                raise StructkitError(f"{picture.name}: the model gives values that are not finite for it; train it again, or use another")
+        for i, field in zip(which, found, strict=True):
+            if not field.sum().isfinite():
+                fact = "the model gives values that are not finite for it; train it again, or use another"
+                raise StructkitError(f"{pictures[i].name}: {fact}")
             with enough_memory("cpu", MEMORY):
-                whole = from_square(field[None], (picture.height, picture.width), model.fit)
+                whole = from_square(field[None], (pictures[i].height, pictures[i].width), model.fit)
             yield whole
-        at = part.stop
+        done += len(which)
 
 
 @contextmanager
@@ -207,18 +210,14 @@ def _working(model: Model) -> Iterator[torch.device]:
         yield device
 
 
-def _squares(pictures: Sequence[Picture], model: Model) -> Tensor:
-    """(B, 3, S, S) in [-1, 1]: what the model sees.  Where a picture is transparent that is the mean of what shows of it."""
-    return torch.cat([to_square(_shown(picture), model.size, model.fit) for picture in pictures])
-
-
-def _shown(picture: Picture) -> Tensor:
+def _square(picture: Picture, model: Model) -> Tensor:
+    """(1, 3, S, S) in [-1, 1]: what the model sees.  Where a picture is transparent that is the mean of what shows of it."""
     colours = to_tensor(picture)
-    if picture.alpha is None or picture.alpha.min() == np.iinfo(picture.alpha.dtype).max:
-        return colours
-    alpha = alpha_to_tensor(picture)
-    mean = (colours * alpha).sum((2, 3), keepdim=True) / alpha.sum().clamp(min=1e-6)
-    return mean + alpha * (colours - mean)
+    if picture.alpha is not None and picture.alpha.min() < np.iinfo(picture.alpha.dtype).max:
+        alpha = alpha_to_tensor(picture)
+        mean = (colours * alpha).sum((2, 3), keepdim=True) / alpha.sum().clamp(min=1e-6)
+        colours = mean + alpha * (colours - mean)
+    return to_square(colours, model.size, model.fit)
 
 
 def _whole(colours: Tensor) -> Layer:
@@ -230,8 +229,20 @@ def _widened(mask: Tensor) -> Tensor:
 
     The authors paste where the mask is 0.1 or more.  That leaves thin outlines: the edges of things are antialiased.
     """
-    wide = F.max_pool2d((mask >= REMOVED_FROM).float(), 3, 1, padding=1)
-    return F.avg_pool2d(F.pad(wide, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    wide = _of_three(mask >= REMOVED_FROM, lambda before, here, after: before | here | after)
+    return _of_three(wide.float(), lambda before, here, after: (before + here + after) / 3)
+
+
+def _of_three(field: Tensor, of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+    """of(before, here, after) along rows, then along columns; at the edges here stands for what is beyond.
+
+    (PyTorch's pooling takes ten times as long for a few planes.)
+    """
+    for dim in (-2, -1):
+        n = field.shape[dim]
+        wide = torch.cat([field.narrow(dim, 0, 1), field, field.narrow(dim, n - 1, 1)], dim)
+        field = of(*(wide.narrow(dim, i, n) for i in range(3)))
+    return field
 
 
 def _seen(picture: Picture, model: Model) -> Iterator[str]:

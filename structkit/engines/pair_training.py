@@ -13,13 +13,12 @@ generators and 0.96 for the critics.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from structkit.configs import PairConfig
 from structkit.data.levels import level_shapes, levels
@@ -28,6 +27,7 @@ from structkit.errors import InputError
 from structkit.kernels.penalty import gradient_penalty
 from structkit.nets.patch import PatchNet
 from structkit.training.draw import Draw
+from structkit.training.frozen import frozen
 from structkit.training.graph import Graphed
 from structkit.training.stages import Stage, Training
 from structkit.training.state import pack, unpack
@@ -97,16 +97,6 @@ def generator_losses(critic: Critic, made: Made, real: Tensor, weights: Tensor, 
         "reconstruction": c.reconstruction * 2 * (made.again - real).square().mean(),
         "cycle": c.cycle * 2 * (made.back - made.own).square().mean(),
     }
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Without gradients of its weights, which would only be thrown away."""
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        network.requires_grad_(True)
 
 
 class PairTraining(Training):

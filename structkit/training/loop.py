@@ -225,7 +225,8 @@ class _Loop:
         model = self.training.model()
         if self.processes.first:
             if complete or self.files.may_show(self.run):
-                model.save(self.files.output, run=self.run, complete=complete)
+                scores = {"scores": dict(self.training.scores())} if complete else {}
+                model.save(self.files.output, run=self.run, complete=complete, **scores)
             if complete:
                 self.files.clear(self.run)
         self.processes.wait()

@@ -120,7 +120,7 @@ class Planned(Training):
         if stage == 0:
             plan = self._planned(draw)
             self._become(plan.size)
-            self.stages = plan.stages
+            self.stages = self.inner.stages = plan.stages
             self.tell(plan)
             draw.seed_networks()  # measuring has drawn too
         self.inner.begin(stage, draw)
@@ -137,11 +137,14 @@ class Planned(Training):
         own = dict(state)
         size, steps, seconds = (own.pop(f"plan.{name}").tolist() for name in ("size", "steps", "seconds"))
         self._become(size)
-        self.stages = [Stage(s.name, n, t) for s, n, t in zip(self.inner.stages, steps, seconds, strict=True)]
+        self.stages = self.inner.stages = [Stage(s.name, n, t) for s, n, t in zip(self.inner.stages, steps, seconds, strict=True)]
         self.inner.restore(stage, own)
 
     def model(self) -> Model:
         return self.inner.model()
+
+    def scores(self) -> Mapping[str, float]:
+        return self.inner.scores()
 
     def preview(self, draw: Draw) -> Tensor | None:
         return self.inner.preview(draw)

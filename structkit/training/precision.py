@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from structkit.errors import OptionError
 
@@ -22,6 +23,11 @@ def precision(name: str, device: str) -> torch.dtype:
         native = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else any(_has(test) for test in NATIVE)
         name = "bfloat16" if native else "float32"
     return getattr(torch, name)
+
+
+def arithmetic(tensor: Tensor, dtype: torch.dtype) -> torch.autocast:
+    """A context in which networks compute in `dtype`, float32 or bfloat16, on the tensor's device."""
+    return torch.autocast(tensor.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
 def _has(test: str) -> bool:

@@ -59,6 +59,10 @@ class Training(ABC):
     def model(self) -> Model:
         """As far as trained; asked for at the end, and when the training is interrupted."""
 
+    def scores(self) -> Mapping[str, float]:
+        """How good the model is, by name, for its card: measured once, when the training is complete, in the first process only."""
+        return {}
+
     def preview(self, draw: Draw) -> Tensor | None:
         """(1, 3, H, W) in [-1, 1]: what to show of the training now, or None.  Called in the first process only, at times of the clock:
         it must change nothing."""

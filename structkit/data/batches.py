@@ -1,0 +1,36 @@
+"""Batches of a folder's squares, drawn at random, wherever the squares are."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def signed(pictures: Tensor) -> Tensor:
+    """uint8 levels -> float32 in [-1, 1]."""
+    return pictures.float().div(127.5).sub(1)
+
+
+def levels(images: Tensor) -> Tensor:
+    """[-1, 1] -> uint8 levels, the nearest: the way back of `signed`."""
+    return images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+
+
+def drawn(count: int, of: int, generator: torch.Generator) -> Tensor:
+    """(count,) indices below `of`, with replacement: two folders need not be of one size, nor larger than a batch."""
+    return torch.randint(of, (count,), generator=generator, device=generator.device)
+
+
+def mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, C, H, W): each of them mirrored, or not, by a coin."""
+    coins = torch.rand(len(images), 1, 1, 1, generator=generator, device=generator.device) < 0.5
+    return torch.where(coins.to(images.device), images.flip(3), images)
+
+
+def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """(B, C, H, W): each of them moved by up to `most` px up or down, left or right; zeros come in."""
+    height, width = images.shape[-2:]
+    wide = F.pad(images, (most,) * 4)
+    places = torch.randint(2 * most + 1, (len(images), 2), generator=generator, device=generator.device).tolist()
+    return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in zip(wide, places, strict=True)])

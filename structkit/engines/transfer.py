@@ -1,0 +1,116 @@
+"""Mask-based unsupervised content transfer (MBU: Mokady, Benaim, Wolf, Bermano; ICLR 2020), after Press et al. (ICLR 2019).
+
+Learns from pictures with some content (glasses, a beard) and pictures without, unpaired, what that content is: it puts it on, takes it off
+and says where it is.  A common code tells what both kinds of pictures have, made the same for both by a critic that may not tell them
+apart; a small separate code tells the rest.  Two decoders: the plain one paints a picture without the content, from the common code alone;
+the masked one paints the content and a mask, which are pasted onto a canvas.  Here is the trained model; `transfer_training.py` trains it.
+
+Differs from the paper and its code:
+* `with` and `without` are named (paper: B and A; code: A and B).
+* Taking the content off decodes with a zero code (the authors' code feeds a code into channels that were never trained).
+* Layers are pasted at the picture's own resolution, not at that of the networks.
+* `fast` normalises by the statistics of both domains at once (per-domain ones leave a gap between training and use: 0.140 of the pixels
+  of pictures without content masked, against 0.056), lets the critic be confused to one half, and keeps masks small (`sparsity`).
+* The painter, which is ours, see `transfer_training.py`: a U-Net that learns from pictures that the first networks' masks cut and paste.
+  It sees every pixel, where the published networks see through 2 x 2 of them; it then takes the content off and says where it is.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from structkit.configs import TransferConfig
+from structkit.engines.layer import Layer
+from structkit.nets.codes import LATENT, Decoder, Encoder, stage_widths
+from structkit.nets.unet import UNet
+from structkit.training.model import Model
+from structkit.training.precision import arithmetic
+
+
+class ContentTransfer(Model):
+    """Squares are (B, 3, S, S) in [-1, 1], S = `size`; codes and the layers to `put` are found at `config.size`, which may be less."""
+
+    kind = "content-transfer"
+    config_class = TransferConfig
+
+    def __init__(self, config: TransferConfig) -> None:
+        """config: filled."""
+        super().__init__(config)
+        c = config
+        widths = stage_widths(c.size, c.width, c.widest)
+        self.common_channels = widths[-1] - c.separate
+        self.common_encoder = Encoder([min(width, self.common_channels) for width in widths])
+        self.separate_encoder = Encoder([*(min(width, c.narrow) for width in widths[:-1]), c.separate])
+        self.plain_decoder = Decoder(widths, 3, upsampling=c.upsampling)
+        self.masked_decoder = Decoder(widths, 4, upsampling=c.upsampling)
+        self.painter = UNet(c.painter, 4) if c.painter else None
+        self.dtype = torch.float32  # of the networks' arithmetic
+
+    @property
+    def size(self) -> int:
+        """Side of the squares, px."""
+        return self.config.painter_size if self.painter else self.config.size
+
+    @property
+    def fit(self) -> str:
+        """How pictures become squares."""
+        return self.config.fit
+
+    def segment(self, squares: Tensor) -> Tensor:
+        """(B, 1, S, S) in [0, 1]: where the content is."""
+        if self.painter:
+            return self.painted(squares).mask
+        return self.masked(self.common(squares), self.separate(squares)).mask
+
+    def remove(self, squares: Tensor) -> Layer:
+        """What to paste onto the squares to take the content off; its mask is that of `segment`."""
+        if self.painter:
+            return self.painted(squares)
+        common = self.common(squares)
+        return Layer(self.masked(common, self.separate(squares)).mask, self.plain(common))
+
+    def put(self, squares: Tensor, separate: Tensor) -> Layer:
+        """The content of others, to be pasted onto these squares.  separate: of each, or one for all."""
+        return self.masked(self.common(squares), separate.expand(len(squares), -1, -1, -1))
+
+    def common(self, squares: Tensor) -> Tensor:
+        """What pictures with and without the content have in common, (B, C, 2, 2)."""
+        return self._through(self.common_encoder, self.reduced(squares))
+
+    def separate(self, squares: Tensor) -> Tensor:
+        """The content of pictures that have it, (B, C', 2, 2).  Zeros are none."""
+        return self._through(self.separate_encoder, self.reduced(squares))
+
+    def plain(self, common: Tensor) -> Tensor:
+        """P(c, 0): the pictures without the content, (B, 3, s, s), s = `config.size`."""
+        nothing = common.new_zeros(len(common), self.config.separate, LATENT, LATENT)
+        return torch.tanh(self._through(self.plain_decoder, torch.cat([common, nothing], 1)))
+
+    def masked(self, common: Tensor, separate: Tensor) -> Layer:
+        """m and z of (c, s): the content, to be pasted onto the pictures that the common code is of."""
+        return layer_of(self.content(torch.cat([common, separate], 1)))
+
+    def content(self, codes: Tensor) -> Tensor:
+        """Common and separate codes beside each other -> (B, 4, s, s): see `layer_of`."""
+        return self._through(self.masked_decoder, codes)
+
+    def painted(self, squares: Tensor) -> Layer:
+        """What the painter sees: where the content is, and what is beneath it."""
+        return layer_of(self._through(self.painter, squares))
+
+    def reduced(self, squares: Tensor) -> Tensor:
+        """At the size that codes are made of; squares may have it already."""
+        factor = squares.shape[-1] // self.config.size
+        return F.avg_pool2d(squares, factor) if factor > 1 else squares
+
+    def _through(self, network: nn.Module, tensor: Tensor) -> Tensor:
+        """float32 in, float32 out, in the arithmetic of `dtype`."""
+        with arithmetic(tensor, self.dtype):
+            return network(tensor.contiguous(memory_format=torch.channels_last)).to(tensor.dtype)
+
+
+def layer_of(made: Tensor) -> Layer:
+    """Of 4 channels: the mask's logits, then the colours."""
+    return Layer(torch.sigmoid(made[:, :1]), torch.tanh(made[:, 1:]))

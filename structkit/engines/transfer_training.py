@@ -1,0 +1,237 @@
+"""How content transfer is trained: the codes and their decoders, as published; then the painter, see `painter_training.py`.
+
+The losses are the paper's; a test holds that they equal its formulas written out, in values and gradients.  What is saved is work: the
+masked decoder paints once for both canvases that it is judged on, the critic learns from the codes that the encoder's step has made (the
+authors encode again), and what networks see goes through them in one batch where the domains share their statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from structkit.configs import TransferConfig
+from structkit.data.batches import drawn, levels, mirrored, signed
+from structkit.engines.layer import Layer
+from structkit.engines.painter_training import Painting
+from structkit.engines.transfer import ContentTransfer, layer_of
+from structkit.kernels.composite import composite
+from structkit.nets.codes import CodeCritic, confusion, discrimination
+from structkit.training.draw import Draw
+from structkit.training.frozen import frozen
+from structkit.training.parallel import Processes
+from structkit.training.schedule import falling
+from structkit.training.stages import Stage, Training
+from structkit.training.state import Part, pack, unpack
+
+BETAS = (0.5, 0.999)
+LONGEST = 5.0  # norm of the gradient
+LOOK_EVERY = 200  # steps between two looks at the masks
+EMPTY, FULL = 0.001, 0.6  # means of masks that have collapsed
+PREVIEWED = 6  # pictures
+LOOKED_AT = 64  # pictures at a time, for the scores
+
+
+class Seen(NamedTuple):
+    """What the networks make of B pictures with the content and B without."""
+
+    common: Tensor  # (2 B, C, 2, 2): of those with, then of those without
+    separate: Tensor  # (B, C', 2, 2)
+    plain: Tensor  # (2 B, 3, S, S)
+    own: Layer  # the content of each on itself
+    put: Layer  # on a picture without
+    none: Layer  # no content on a picture without
+    separate_again: Tensor  # of the pictures that have got the content
+    common_again: Tensor | None
+
+
+def see(net: ContentTransfer, with_: Tensor, without: Tensor) -> Seen:
+    """with_ and without (B, 3, S, S)."""
+    count, joint = len(with_), net.config.norm == "joint"
+
+    def together(call: Callable[[Tensor], Tensor], *batches: Tensor) -> Tensor:
+        """In one batch, with its statistics; as published, each with its own."""
+        return call(torch.cat(batches)) if joint else torch.cat([call(batch) for batch in batches])
+
+    common, separate = together(net.common, with_, without), net.separate(with_)
+    of_with, of_without = common.split(count)
+    codes = (of_with, separate), (of_without, separate), (of_without, torch.zeros_like(separate))
+    made = together(net.content, *(torch.cat(code, 1) for code in codes))
+    own, put, none = (layer_of(part) for part in made.split(count))
+    moved = composite(without, put.colours, put.mask)
+    common_again = net.common(moved) if net.config.common_cycle else None
+    return Seen(common, separate, together(net.plain, of_with, of_without), own, put, none, net.separate(moved), common_again)
+
+
+def losses(seen: Seen, with_: Tensor, without: Tensor, logits: Tensor, c: TransferConfig) -> dict[str, Tensor]:
+    """Of the encoders and decoders.  logits (2 B,): the critic's, of `seen.common`.  Nothing is detached.
+
+    What is pasted onto the picture itself differs from it by m (z - x): Recon2 is the mean of m |z - x|.
+    """
+    plain_with, plain_without = seen.plain.split(len(with_))
+    own, none = seen.own, seen.none
+    terms = {
+        "rebuilt_with": c.rebuilt_with * (composite(plain_with, own.colours, own.mask) - with_).abs().mean(),  # Recon1 (B)
+        "rebuilt_without": c.rebuilt_without * (plain_without - without).abs().mean(),  # Recon1 (A)
+        "paste_with": c.paste_with * (own.mask * (own.colours - with_).abs()).mean(),  # Recon2 (B)
+        "paste_without": c.paste_without * (none.mask * (none.colours - without).abs()).mean(),  # Recon2 (A)
+        "separate_cycle": c.separate_cycle * (seen.separate_again - seen.separate).float().square().mean(),  # Cycle, its 2nd term
+        "confusion": c.confusion * confusion(logits, len(with_), c.form),
+        "sparsity": c.sparsity * sum(layer.mask.mean() for layer in (own, seen.put, none)),  # ours
+    }
+    if seen.common_again is not None:
+        again = (seen.common_again - seen.common[len(with_) :]).float()
+        terms["common_cycle"] = c.common_cycle * again.square().mean()  # Cycle, its 1st term
+    return terms
+
+
+class TransferTraining(Training):
+    """The codes in one stage; then the painter, in rounds."""
+
+    model_class = ContentTransfer
+
+    def __init__(
+        self,
+        with_: Tensor,
+        without: Tensor,
+        config: TransferConfig,
+        *,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        held: Sequence[Tensor] = (),
+        tell: Callable[[str], None] = lambda note: None,
+    ) -> None:
+        """with_ and without (N, 3, S, S) uint8, S as the model's `size`.  dtype: of the networks' arithmetic, float32 or bfloat16.
+
+        held: as many more of each as there are, that the training does not see: its scores come from them.
+        tell: called when the masks are found to have collapsed.
+        """
+        self.config, self.device, self.dtype, self.tell = config.filled(), device, dtype, tell
+        c = self.config
+        self.squares, self.held = (with_.to(device), without.to(device)), tuple(held) or (with_[:0], without[:0])
+        self.stages = [Stage("codes", c.steps), *(Stage(f"painter, round {i + 1}", c.painter_steps) for i in range(c.rounds))]
+        self.stage, self.warned = 0, False
+
+    def begin(self, stage: int, draw: Draw) -> None:
+        self._enter(stage)
+        if stage:
+            self.painting.label()
+
+    def restore(self, stage: int, state: Mapping[str, Tensor]) -> None:
+        self._enter(stage)
+        unpack(state, **self._parts())
+
+    def state(self) -> dict[str, Tensor]:
+        return pack(**self._parts())
+
+    def model(self) -> ContentTransfer:
+        return self.net.eval()
+
+    def step(self, draw: Draw) -> dict[str, Tensor]:
+        done = (draw.step - 1) / self.stages[self.stage].steps
+        if self.stage:
+            return self.painting.step(draw, (self.stage - 1 + done) / (len(self.stages) - 1), self.processes)
+        c, generator = self.config, draw.generator("batch")
+        for adam in (self.adam, self.critic_adam):
+            adam.param_groups[0]["lr"] = c.rate * falling(done, c.decay)
+        with_, without = (batch(pictures, c.batch, generator, self.processes) for pictures in self.reduced)
+        rising = done / c.ramp if c.ramp else 2.0
+        weights = replace(c, confusion=c.confusion * min(rising, 1.0), sparsity=c.sparsity * min(max(rising - 1, 0.0), 1.0))
+        terms = self.update(with_, without, weights)
+        if draw.step % LOOK_EVERY == 0 and rising >= 2:
+            self._look(terms["mask"].item(), draw.step)
+        return terms
+
+    def update(self, with_: Tensor, without: Tensor, weights: TransferConfig) -> dict[str, Tensor]:
+        """One step of the encoders and decoders, then one of the critic; returns the losses, and the mean of the masks of `with_`."""
+        self.net.train()
+        with frozen(self.critic):
+            seen = see(self.net, with_, without)
+            terms = losses(seen, with_, without, self.critic(seen.common), weights)
+        self._descend(self.adam, sum(terms.values()))
+        terms["critic"] = discrimination(self.critic(seen.common.detach()), len(with_))
+        self._descend(self.critic_adam, terms["critic"])
+        return {name: value.detach() for name, value in (terms | {"mask": seen.own.mask.mean()}).items()}
+
+    @torch.no_grad()
+    def preview(self, draw: Draw) -> Tensor:
+        """In rows: pictures with the content, their masks, without it; then pictures without it, and with that of the first."""
+        count = min(PREVIEWED, *(len(pictures) for pictures in self.squares))
+        net, (with_, without) = self.net.eval(), (signed(pictures[:count]) for pictures in self.squares)
+        mask, bare = _pasted(with_, net.remove(with_))
+        rows = with_, mask.expand_as(with_) * 2 - 1, bare, without, _pasted(without, net.put(without, net.separate(with_)))[1]
+        return torch.cat([torch.cat([*row[:, None]], 3) for row in rows], 2).clamp(-1, 1)
+
+    @torch.no_grad()
+    def scores(self) -> dict[str, float]:
+        """On pictures that were held out: mean masks, of pictures with and without the content, and the error of giving them back."""
+        net, found = self.net.eval(), {}
+        for name, pictures in zip(("with", "without"), self.held, strict=True):
+            masks, errors = [], []
+            for part in pictures.split(LOOKED_AT):
+                squares = signed(part.to(self.device))
+                reduced, common = net.reduced(squares), net.common(squares)
+                again = net.plain(common)
+                if name == "with":
+                    layer = net.masked(common, net.separate(squares))
+                    again = composite(again, layer.colours, layer.mask)
+                masks.append(net.segment(squares).mean((1, 2, 3)))
+                errors.append((again - reduced).abs().mean((1, 2, 3)))
+            if masks:
+                found |= {f"mask_{name}": float(torch.cat(masks).mean()), f"error_{name}": float(torch.cat(errors).mean())}
+        return {name: round(value, 5) for name, value in found.items()}
+
+    def _enter(self, stage: int) -> None:
+        """The networks and optimisers of a stage.  Networks stay what they have become, if they are there already."""
+        self.stage, c = stage, self.config
+        if not hasattr(self, "net"):
+            self.net = ContentTransfer(c).to(self.device, memory_format=torch.channels_last)
+            self.net.dtype = self.dtype
+        if stage == 0:
+            self.reduced = [levels(self.net.reduced(signed(pictures))) for pictures in self.squares]
+            self.critic = CodeCritic(self.net.common_channels).to(self.device)
+            learners = [p for name, p in self.net.named_parameters() if not name.startswith("painter.")]
+            self.adam, self.critic_adam = (torch.optim.Adam(of, c.rate, BETAS, fused=True) for of in (learners, self.critic.parameters()))
+        elif not hasattr(self, "painting"):
+            self.painting = Painting(self.net, *self.squares)
+
+    def _parts(self) -> dict[str, Part]:
+        if self.stage:
+            return {"net": self.net, "painting": self.painting}
+        return {"net": self.net, "critic": self.critic, "adam": self.adam, "critic_adam": self.critic_adam}
+
+    def _descend(self, adam: torch.optim.Optimizer, loss: Tensor) -> None:
+        """The gradient is held as the authors mean to: their critic's never was."""
+        adam.zero_grad()
+        loss.backward()
+        parameters = adam.param_groups[0]["params"]
+        self.processes.mean_gradients(parameters)
+        nn.utils.clip_grad_norm_(parameters, LONGEST)
+        adam.step()
+
+    def _look(self, mean: float, step: int) -> None:
+        """Say it, once, when the masks cover nothing or all."""
+        if EMPTY <= mean <= FULL or self.warned:
+            return
+        self.warned = True
+        fact = "cover nothing" if mean < EMPTY else "cover nearly all"
+        way_out = "a lower --sparsity or a higher --confusion" if mean < EMPTY else "a higher --sparsity or more --steps"
+        self.tell(f"step {step}: the masks {fact} of the pictures with the content (mean {mean:.2g}); if that stays so, try {way_out}")
+
+
+def batch(pictures: Tensor, count: int, generator: torch.Generator, processes: Processes) -> Tensor:
+    """(count, 3, S, S) in [-1, 1], or this process's share of them: drawn from (N, 3, S, S) uint8, and mirrored at random."""
+    chosen = mirrored(pictures[drawn(count, len(pictures), generator)], generator)
+    return signed(processes.share(chosen))
+
+
+def _pasted(canvas: Tensor, layer: Layer) -> tuple[Tensor, Tensor]:
+    """The mask, and the layer pasted, at the size of the canvas."""
+    size = canvas.shape[-2:]
+    mask, colours = (F.interpolate(field, size, mode="bilinear") for field in (layer.mask, layer.colours))
+    return mask, composite(canvas, colours, mask)

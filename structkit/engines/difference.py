@@ -1,0 +1,82 @@
+"""Domain intersection and domain difference (DID: Benaim, Khaitov, Galanti, Wolf; ICCV 2019).
+
+Two domains, unpaired: a, say faces with glasses, and b, faces with a beard.  A common code tells what both have, the face, made the same
+for both by a critic that may not tell them apart.  Two separate codes tell what only one has; each is 0 for the other domain.  One decoder
+paints from all three, and so also what no picture showed: the face with neither (intersection), and with both (union).  Here is the
+trained model; `difference_training.py` trains it.
+
+Differs from the paper and its code:
+* Every layer of an encoder has its norm; the authors' second layer of the common encoder lost its by a slip.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from structkit.configs import DifferenceConfig
+from structkit.nets.codes import LATENT, Decoder, Encoder, stage_widths
+from structkit.training.model import Model
+from structkit.training.precision import arithmetic
+
+
+class DomainDifference(Model):
+    """Squares are (B, 3, S, S) in [-1, 1], S = `size`; codes (B, C, 2, 2)."""
+
+    kind = "domain-difference"
+    config_class = DifferenceConfig
+
+    def __init__(self, config: DifferenceConfig) -> None:
+        """config: filled."""
+        super().__init__(config)
+        c = config
+        widths = stage_widths(c.size, c.width, c.widest)
+        # The codes beside each other have the last width: 462 + 25 + 25 = 512 channels; the layer before leaves one code's out, too.
+        commons = [*widths[:-2], min(widths[-2], widths[-1] - c.separate), widths[-1] - 2 * c.separate]
+        self.channels = commons[-1]  # of the common code
+        separates = [*widths[:-1], c.separate]
+        spectral = c.norm == "instance"  # as published; behind a norm without weights it changes no value, only the size of steps
+        self.common_encoder, self.a_encoder, self.b_encoder = (
+            Encoder(own, norm=c.norm, spectral=spectral) for own in (commons, separates, separates)
+        )
+        self.decoder = Decoder(widths, 3, norm=c.norm, slope=0.0, spectral=spectral)
+        self.to(memory_format=torch.channels_last)  # in which convolutions are fastest
+        self.dtype = torch.float32  # of the networks' arithmetic
+
+    @property
+    def size(self) -> int:
+        """Side of the squares, px."""
+        return self.config.size
+
+    @property
+    def fit(self) -> str:
+        """How pictures become squares."""
+        return self.config.fit
+
+    def common(self, squares: Tensor) -> Tensor:
+        """What pictures of both domains have in common."""
+        return self._encoded(self.common_encoder, squares)
+
+    def separate_a(self, squares: Tensor) -> Tensor:
+        """What only pictures of a have; near 0 for those of b."""
+        return self._encoded(self.a_encoder, squares)
+
+    def separate_b(self, squares: Tensor) -> Tensor:
+        """What only pictures of b have; near 0 for those of a."""
+        return self._encoded(self.b_encoder, squares)
+
+    def combine(self, common: Tensor, a: Tensor | None = None, b: Tensor | None = None) -> Tensor:
+        """Paint the face of one picture with what is a's of a second and what is b's of a third: (B, 3, S, S).
+
+        common, a, b: the codes of B pictures each; a code that is left out is 0: without that content.
+        """
+        nothing = common.new_zeros(len(common), self.config.separate, LATENT, LATENT)
+        codes = torch.cat([common, nothing if a is None else a, nothing if b is None else b], 1)
+        with arithmetic(codes, self.dtype):
+            painted = self.decoder(codes.contiguous(memory_format=torch.channels_last))
+        return torch.tanh(painted.to(codes.dtype))
+
+    def _encoded(self, encoder: nn.Module, squares: Tensor) -> Tensor:
+        with arithmetic(squares, self.dtype):
+            code = encoder(squares.contiguous(memory_format=torch.channels_last))
+        return code.to(squares.dtype)

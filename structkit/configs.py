@@ -246,7 +246,7 @@ class TransferConfig(Config):
     size: int | None = _transfer("side of the squares that codes are made of, px, a power of two", "size", low=16, high=512)
     width: int | None = _transfer("channels after the first halving; doubled at each", "width", low=4, high=512)
     widest: int | None = _transfer("channels of the code that pictures are decoded from, and at most", "widest", low=8, high=2048)
-    separate: int | None = _transfer("channels of the separate code, out of these; few, or it holds the face too", "separate", low=1, high=512)
+    separate: int | None = _transfer("channels of the separate code, out of these; few, lest it hold all", "separate", low=1, high=512)
     narrow: int | None = _transfer("channels of the separate encoder, at most", "narrow", low=4, high=2048)
     upsampling: str | None = _transfer("how decoders double the size", "upsampling", choices=("transposed", "nearest"))
     norm: str | None = _transfer("batch norm over both domains, or over each", "norm", choices=("joint", "domain"))
@@ -268,7 +268,7 @@ class TransferConfig(Config):
     sparsity: float | None = _transfer("weight of the mean of the masks, which keeps them small", "sparsity", low=0, high=1000)
     ramp: float | None = _transfer("part of the steps over which confusion comes to its weight; sparsity follows", "ramp", low=0, high=0.5)
     decay: float | None = _transfer("part of the steps, the last, over which the rate falls to a tenth", "decay", low=0, high=1)
-    painter: int | None = _transfer("channels of the painter, which sharpens masks and removals; 0 leaves it out", "painter", low=0, high=256)
+    painter: int | None = _transfer("channels of the painter, which sharpens masks and removals; 0: none", "painter", low=0, high=256)
     rounds: int | None = _transfer("rounds in which the painter learns from what it found", "rounds", low=0, high=100)
     painter_steps: int | None = _transfer("steps of training of the painter in each round", "painter_steps", low=1, high=10_000_000)
     painter_size: int = option(128, "side of the squares that the painter sees, px", low=32, high=1024)
@@ -292,12 +292,12 @@ DIFFERENCE_PRESETS: dict[str, dict[str, Any]] = {
     # As published: days on a GPU.
     "paper": {
         "size": 128, "width": 32, "widest": 512, "separate": 25, "steps": 1_250_000, "batch": 32, "rate": 2e-4, "norm": "instance",
-        "confusion": 0.001, "form": "one-sided", "critic_steps": 1, "moments": 0.0, "ramp": 0.0, "decay": 0.0,
+        "confusion": 0.001, "form": "one-sided", "critic_steps": 1, "linear": 0.0, "ramp": 0.0, "decay": 0.0,
     },
     # For two CPU cores: minutes.
     "fast": {
         "size": 64, "width": 24, "widest": 128, "separate": 16, "steps": 6000, "batch": 32, "rate": 1e-3, "norm": "batch",
-        "confusion": 0.3, "form": "even", "critic_steps": 4, "moments": 0.1, "ramp": 0.2, "decay": 0.3,
+        "confusion": 0.3, "form": "even", "critic_steps": 4, "linear": 0.1, "ramp": 0.2, "decay": 0.3,
     },
 }  # fmt: skip
 
@@ -314,12 +314,8 @@ class DifferenceConfig(Config):
     preset: str = option(
         "fast", "how much effort: paper as published, for a GPU; fast for two CPU cores", choices=tuple(DIFFERENCE_PRESETS)
     )
+    fit: str = option("crop", "how a picture becomes a square: squash all of it, or crop its middle", choices=("squash", "crop"))
     size: int | None = _difference("side of the square that the networks see, px, a power of two", "size", low=8, high=512)
-    fit: str = option(
-        "crop",
-        "how pictures become squares: crop, the square in their middle (as published); squash, all of them",
-        choices=("crop", "squash"),
-    )
     width: int | None = _difference("channels after the first halving; doubled at each", "width", low=4, high=512)
     widest: int | None = _difference("channels of the code that pictures are decoded from, and at most", "widest", low=8, high=2048)
     separate: int | None = _difference(
@@ -336,7 +332,7 @@ class DifferenceConfig(Config):
         choices=("one-sided", "even", "flipped"),
     )
     critic_steps: int | None = _difference("steps of the critic for each of the networks", "critic_steps", low=1, high=100)
-    moments: float | None = _difference("weight of the linear critic, which is always at its optimum", "moments", low=0, high=1000)
+    linear: float | None = _difference("weight of the linear critic, which is always at its optimum", "linear", low=0, high=1000)
     norm: str | None = _difference(
         "norm of the networks: batch, over both domains; instance, with a spectral norm", "norm", choices=("batch", "instance")
     )

@@ -1,7 +1,7 @@
 """A domain: the pictures below a folder, as one tensor of squares.
 
-Files are decoded by a few threads, while one picture at a time is brought to its square: in memory are the squares, 0.05 MB each at
-128 px, and a few decoded pictures.  What could not be read is left out, counted and said.
+A few threads decode and make the squares, so that in memory are these, 0.05 MB each at 128 px, and a few decoded pictures.  What could
+not be read is left out, counted and said.
 """
 
 from __future__ import annotations
@@ -13,28 +13,30 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from structkit.data.squares import to_square, window
+from structkit.data.squares import window
 from structkit.device import enough_memory
 from structkit.errors import InputError, OptionError
+from structkit.kernels.pyramid import resize
 from structkit.media.files import files_below, natural, open_source
 from structkit.media.formats import NAMES, SUFFIXES
 from structkit.media.pictures import MAX_BYTES, MAX_PIXELS, Picture, read_picture
 from structkit.media.tensors import filled, from_tensor
 
 THREADS = min(4, os.cpu_count() or 1)  # that decode
-AHEAD = 2 * THREADS  # pictures that may be decoded before they are needed
+AHEAD = 4 * THREADS  # pictures that may be read before they are needed
 TOLD = 10.0  # seconds between two words on how far the reading is
 MOST_REMARKS = 5  # that are said
 HELD, LEAST, MOST = 1 / 20, 20, 256  # share of a folder that is held out; of fewer pictures none; of any number no more
 
 PictureLike = Picture | str | Path
 Source = tuple[str, Picture | Path]  # a name, and what it is the name of
+Square = tuple[Tensor, str, tuple[str, ...]]  # (3, size, size) uint8, the digest of what it was made of, and remarks
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,17 +93,16 @@ def read_folder(
     remarks: dict[str, list[str]] = defaultdict(list)  # to the names of the pictures that each is true of
     with enough_memory("cpu", f"{label}: use a smaller --size, or fewer pictures"):
         pictures = torch.empty(len(sources), 3, size, size, dtype=torch.uint8)
-        for number, ((name, _), reading) in enumerate(_ahead(sources, max_pixels), start=1):
+        for number, ((name, _), reading) in enumerate(_ahead(sources, partial(_read, size=size, fit=fit, max_pixels=max_pixels)), start=1):
             try:
-                picture, digest = reading.result()
-                pictures[len(names)] = _square(picture, size, fit)
+                pictures[len(names)], digest, said = reading.result()
             except InputError as error:
                 bad.append(str(error))
-                continue
-            names.append(name)
-            digests.append(digest)
-            for remark in _remarks(picture, size):
-                remarks[remark].append(name)
+            else:
+                names.append(name)
+                digests.append(digest)
+                for remark in said:
+                    remarks[remark].append(name)
             if time.monotonic() - began > TOLD:
                 began = time.monotonic()
                 tell(f"{label}: {number:,} of {_counted(len(sources))} read")
@@ -184,36 +185,50 @@ def _lines(name: str) -> list[str]:
     return [line for line in (line.rstrip("\r") for line in text.split("\n")) if line.strip()]
 
 
-def _ahead(sources: list[Source], max_pixels: int) -> Iterator[tuple[Source, Future[tuple[Picture, str]]]]:
+def _ahead(sources: list[Source], read: Callable[[Picture | Path], Square]) -> Iterator[tuple[Source, Future[Square]]]:
     """Each source and its reading, in order, while the next few are being read."""
-    waiting: deque[tuple[Source, Future[tuple[Picture, str]]]] = deque()
+    waiting: deque[tuple[Source, Future[Square]]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
         for source in sources:
-            waiting.append((source, pool.submit(_read, source[1], max_pixels)))
+            waiting.append((source, pool.submit(read, source[1])))
             if len(waiting) > AHEAD:
                 yield waiting.popleft()
         yield from waiting
 
 
-def _read(source: Picture | Path, max_pixels: int) -> tuple[Picture, str]:
-    """A picture and its digest.  A file is read once, so that the digest is that of what is decoded."""
+def _read(source: Picture | Path, *, size: int, fit: str, max_pixels: int) -> Square:
+    """A file is read once, so that the digest is that of what is decoded."""
     if isinstance(source, Picture):
-        return source, source.sha256
-    with open_source(source) as (name, stream):
-        data = stream.read(MAX_BYTES + 1)
-    return read_picture(data, name=name, max_pixels=max_pixels), hashlib.sha256(data).hexdigest()
+        picture, digest = source, source.sha256
+    else:
+        with open_source(source) as (name, stream):
+            data = stream.read(MAX_BYTES + 1)
+        picture, digest = read_picture(data, name=name, max_pixels=max_pixels), hashlib.sha256(data).hexdigest()
+    return _square(picture, size, fit), digest, tuple(_remarks(picture, size))
 
 
 def _square(picture: Picture, size: int, fit: str) -> Tensor:
-    """(3, size, size) uint8."""
-    return torch.from_numpy(from_tensor(to_square(filled(picture), size, fit), name=picture.name).pixels).permute(2, 0, 1)
+    """(3, size, size) uint8: `to_square` on levels of 8 bits.
+
+    Beside `to_square` in float32 it takes a fortieth of the CPU seconds for 24 megapixels, and a fifth for 128 x 128 px; its levels are the
+    same to within one, and beside the hardest edges, where ringing is cut off between rows and columns, to within a few.
+    """
+    if _is_seen_through(picture):
+        picture = from_tensor(filled(picture), name=picture.name)
+    top, left, height, width = window((picture.height, picture.width), fit)
+    seen = picture.at(8).pixels[top : top + height, left : left + width].copy()  # PyTorch takes no array that must not be written to
+    return resize(torch.from_numpy(seen).permute(2, 0, 1)[None], (size, size))[0]
+
+
+def _is_seen_through(picture: Picture) -> bool:
+    return picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1
 
 
 def _remarks(picture: Picture, size: int) -> Iterator[str]:
     """What must be said of a picture."""
     if min(picture.width, picture.height) < size:
         yield f"smaller than {size} px: enlarged, and no sharper for it"
-    if picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1:
+    if _is_seen_through(picture):
         yield "what is transparent is taken as its mean colour"
     yield from picture.notes
 

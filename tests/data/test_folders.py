@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from structkit.data.folders import Folder, read_folder, shared, split
 from structkit.data.squares import to_square
 from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.pictures import Picture, read_picture, write_picture
-from structkit.media.tensors import filled, from_tensor
+from structkit.media.tensors import from_tensor, to_tensor
 
 
 def picture(seed: int, height: int = 8, width: int = 8, name: str = "picture", alpha: np.ndarray | None = None) -> Picture:
@@ -59,10 +58,20 @@ def test_a_picture_of_the_squares_size_keeps_every_level(tmp_path):
 
 
 @pytest.mark.parametrize("fit", ["squash", "crop"])
-def test_others_are_their_squares_to_the_nearest_level(tmp_path, fit):
-    write(tmp_path, "0.png", height=21, width=30)
-    square = to_square(filled(picture(0, 21, 30)), 8, fit)
-    assert (read_folder(tmp_path, 8, fit).pictures[0].permute(1, 2, 0).numpy() == from_tensor(square).pixels).all()
+@pytest.mark.parametrize("bits", [8, 16])
+def test_others_are_their_squares_to_within_a_level(tmp_path, fit, bits):
+    y, x = np.mgrid[:41, :60] / 60
+    wave = np.stack([y, x, 0.5 + 0.4 * np.sin(9 * x + 5 * y)], -1)
+    write_picture(Picture((wave * (2**bits - 1)).astype(f"uint{bits}")), tmp_path / "wave.png")
+    square = from_tensor(to_square(to_tensor(read_picture(tmp_path / "wave.png")), 16, fit)).pixels.astype(int)
+    assert np.abs(read_folder(tmp_path, 16, fit).pictures[0].permute(1, 2, 0).numpy() - square).max() <= 1
+
+
+def test_noise_is_its_square_but_for_ringing(tmp_path):
+    write(tmp_path, "0.png", height=61, width=90)
+    square = from_tensor(to_square(to_tensor(picture(0, 61, 90)), 16, "squash")).pixels.astype(int)
+    error = read_folder(tmp_path, 16, "squash").pictures[0].permute(1, 2, 0).numpy() - square
+    assert np.abs(error).mean() < 0.3 and np.abs(error.mean()) < 0.1
 
 
 def test_hidden_colours_never_show(tmp_path):
@@ -162,26 +171,19 @@ def test_the_same_folder_gives_the_same_bytes_however_many_threads_read_it(tmp_p
     assert torch.equal(whole.pictures, alone.pictures) and whole.sha256 == alone.sha256
 
 
-def test_no_more_than_a_few_pictures_wait_to_be_squares(tmp_path, monkeypatch):
+def test_no_more_than_a_few_pictures_are_read_before_they_are_needed(tmp_path, monkeypatch):
     write(tmp_path, *(f"{i}.png" for i in range(60)))
-    read, taken, most, lock = folders._read, [0], [0], threading.Lock()
+    begun, ahead = [], folders._ahead
+    read = folders._read
+    monkeypatch.setattr(folders, "_read", lambda *given, **how: (begun.append(given), read(*given, **how))[1])
 
-    def counted(*given):
-        with lock:
-            taken[0] += 1
-            most[0] = max(most[0], taken[0])
-        return read(*given)
+    def watched(*given):
+        for taken, each in enumerate(ahead(*given)):
+            assert len(begun) <= taken + folders.AHEAD + 1
+            yield each
 
-    def squared(*given):
-        with lock:
-            taken[0] -= 1
-        return square(*given)
-
-    square = folders._square
-    monkeypatch.setattr(folders, "_read", counted)
-    monkeypatch.setattr(folders, "_square", squared)
-    assert len(read_folder(tmp_path, 8, "squash")) == 60
-    assert taken == [0] and most[0] <= folders.AHEAD + 1
+    monkeypatch.setattr(folders, "_ahead", watched)
+    assert len(read_folder(tmp_path, 8, "squash")) == len(begun) == 60
 
 
 def test_long_readings_say_how_far_they_are(tmp_path, monkeypatch):

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from structkit.configs import PairConfig
+from structkit.configs import Config, DifferenceConfig, PairConfig, TransferConfig
 from structkit.errors import OptionError
 from structkit_cli import trainer
 from structkit_cli.inputs import Input, gather
+from structkit_cli.options import named
 from structkit_cli.trainer import Running
 
 if TYPE_CHECKING:
     from structkit.engines.pair import PairAnalogy
+    from structkit.training.model import Model
     from structkit.training.stages import Event
 
 Source = Annotated[
     str, typer.Argument(help="one of the two pictures, usually the one that gives the structure; or a video", metavar="SOURCE")
 ]
 Target = Annotated[str, typer.Argument(help="the other one", metavar="TARGET")]
+FolderA = Annotated[str, typer.Argument(help="folder of pictures, such as faces with glasses; or @list.txt", metavar="A")]
+FolderB = Annotated[str, typer.Argument(help="folder of other pictures, such as faces with a beard", metavar="B")]
+
+
+@dataclass(frozen=True)
+class Folders(Config):
+    """What a content is learnt from."""
+
+    with_: str | None = named(None, "folder of pictures with the content, or @list.txt (must be given)", "FOLDER")
+    without: str | None = named(None, "folder of pictures without it (must be given)", "FOLDER")
 
 
 def analogy(source: Source, target: Target, *, engine: PairConfig, running: Running) -> None:
@@ -60,6 +72,56 @@ def analogy(source: Source, target: Target, *, engine: PairConfig, running: Runn
     trainer.run("train analogy", train, running)
 
 
+def transfer(*, folders: Folders, engine: TransferConfig, running: Running) -> None:
+    """Learn a content, such as glasses or beards, from pictures with it and pictures without it: no pairs and no labels are needed.
+
+    In: two folders (with their subfolders), or lists as @list.txt.  The pictures should show their subject at about the same place, and
+    differ in the content alone.  Out: a checkpoint, at --output; its path is printed on stdout.  Beside it stand the log of the losses and,
+    while it trains, a preview and the state.  About one picture in twenty is held out: the scores in the card come from these.
+
+    Use it with: structkit transfer, structkit remove and structkit segment, --model glasses.safetensors
+
+    A training that was stopped, in whatever way, goes on with the same command.  With --minutes it ends in time.  Several processes share
+    the work with: torchrun --nproc-per-node 2 -m structkit_cli train transfer ...
+
+    Example: structkit train transfer --with glasses/ --without plain/ -o glasses.safetensors
+    """
+    for flag, folder in {"--with": folders.with_, "--without": folders.without}.items():
+        if folder is None:
+            raise OptionError(f"{flag} is missing: name the folder of pictures {flag[2:]} the content")
+    _two("TRANSFER", str(folders.with_), str(folders.without), engine, running)
+
+
+def difference(a: FolderA, b: FolderB, *, engine: DifferenceConfig, running: Running) -> None:
+    """Learn what the pictures of two folders have in common, and what only those of A and only those of B have.
+
+    In: two folders (with their subfolders), or lists as @list.txt, such as faces with glasses and faces with a beard.  Out: a checkpoint,
+    at --output; its path is printed on stdout.  Beside it stand the log of the losses and, while it trains, a preview and the state.
+
+    Use it with: structkit transfer face.png --from glasses.png --from-b beard.png --model faces.safetensors, and structkit remove
+
+    A training that was stopped, in whatever way, goes on with the same command.  With --minutes it ends in time.  Several processes share
+    the work with: torchrun --nproc-per-node 2 -m structkit_cli train difference ...
+
+    Example: structkit train difference glasses/ beards/ -o faces.safetensors
+    """
+    _two("DIFFERENCE", a, b, engine, running)
+
+
+def _two(system: str, one: str, other: str, engine: TransferConfig | DifferenceConfig, running: Running) -> None:
+    """Train on two folders.  system: its name in `structkit.domains`."""
+
+    def train(output: Path, report: Callable[[Event], None], tell: Callable[[str], None]) -> Model:
+        from structkit import domains
+        from structkit.media.pictures import MAX_PIXELS
+
+        how = {"minutes": running.minutes, "seed": running.seed, "device": running.device, "dtype": running.dtype}
+        how |= {"overwrite": running.exists == "overwrite", "report": report, "tell": tell, "max_pixels": running.max_pixels or MAX_PIXELS}
+        return domains.train(getattr(domains, system), one, other, output, options=asdict(engine), **how)
+
+    trainer.run(f"train {system.lower()}", train, running)
+
+
 def _one(argument: str, name: str) -> Input:
     found = gather([argument])
     if found.many:
@@ -67,4 +129,4 @@ def _one(argument: str, name: str) -> Input:
     return found.inputs[0]
 
 
-PAGES = (analogy,)
+PAGES = (analogy, transfer, difference)

@@ -15,7 +15,7 @@ What is trained is a checkpoint: a `train_` function writes it, `load` reads it,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,13 +23,16 @@ from structkit._version import __version__
 
 if TYPE_CHECKING:
     from structkit.clips import Made
+    from structkit.engines.difference import DomainDifference
     from structkit.engines.pair import PairAnalogy
+    from structkit.engines.transfer import ContentTransfer
     from structkit.media.pictures import Picture
     from structkit.media.video import VideoReader
     from structkit.training.model import Model
     from structkit.training.stages import Event
 
     PictureLike = Picture | str | Path
+    Pictures = str | Path | Sequence[PictureLike]
     Size = tuple[int, int]
     Progress = Callable[[float, str], None]
 
@@ -45,6 +48,8 @@ __all__ = [
     "sample",
     "segment",
     "train_analogy",
+    "train_difference",
+    "train_transfer",
     "transfer",
     "write_picture",
 ]
@@ -179,6 +184,59 @@ def train_analogy(
 
     how = {"seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite, "report": report, "tell": tell}
     return pairs.train(pairs.given(source, video=True), pairs.given(target), output, minutes=minutes, options=options, **how)
+
+
+def train_transfer(
+    with_: Pictures,
+    without: Pictures,
+    output: str | Path,
+    *,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    overwrite: bool = False,
+    report: Callable[[Event], None] = lambda event: None,
+    tell: Callable[[str], None] = lambda note: None,
+    **options: Any,
+) -> ContentTransfer:
+    """Learn a content (glasses, a beard) from pictures with it and pictures without: for `transfer`, `remove` and `segment`.
+
+    with_, without: a folder, "@list.txt", or a sequence of pictures and paths.  The pictures need no pairs and no labels, but should show
+    their subject at about the same place.  options: fields of `configs.TransferConfig`.  All else as in `train_analogy`.
+    About one picture in twenty is held out, if there are enough: the card's scores come from these.
+    Method: Mask-based unsupervised content transfer (Mokady et al., ICLR 2020), see `structkit.engines.transfer`.
+    Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not finite.
+    """
+    from structkit import domains
+
+    how = {"seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite, "report": report, "tell": tell}
+    return domains.train(domains.TRANSFER, with_, without, output, minutes=minutes, options=options, **how)  # type: ignore[return-value]
+
+
+def train_difference(
+    a: Pictures,
+    b: Pictures,
+    output: str | Path,
+    *,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    overwrite: bool = False,
+    report: Callable[[Event], None] = lambda event: None,
+    tell: Callable[[str], None] = lambda note: None,
+    **options: Any,
+) -> DomainDifference:
+    """Learn what two kinds of pictures have in common, and what only one of them has: for `transfer` and `remove`.
+
+    options: fields of `configs.DifferenceConfig`.  All else as in `train_transfer`.
+    Method: Domain intersection and domain difference (Benaim et al., ICCV 2019), see `structkit.engines.difference`.
+    """
+    from structkit import domains
+
+    how = {"seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite, "report": report, "tell": tell}
+    return domains.train(domains.DIFFERENCE, a, b, output, minutes=minutes, options=options, **how)  # type: ignore[return-value]
 
 
 def load(path: str | Path, device: str = "auto") -> Model:

@@ -273,6 +273,11 @@ class TransferConfig(Config):
     painter_steps: int | None = _transfer("steps of training of the painter in each round", "painter_steps", low=1, high=10_000_000)
     painter_size: int = option(128, "side of the squares that the painter sees, px", low=32, high=1024)
 
+    @property
+    def seen(self) -> int:
+        """Side of the squares that the model is given, px."""
+        return self.painter_size if self.painter else self.size
+
     def filled(self) -> TransferConfig:
         """Without None: what is said here, else what the preset sets.  Raises OptionError where values do not go together."""
         missing = {name: value for name, value in TRANSFER_PRESETS[self.preset].items() if getattr(self, name) is None}
@@ -338,6 +343,11 @@ class DifferenceConfig(Config):
     )
     ramp: float | None = _difference("part of the steps over which confusion comes to its weight", "ramp", low=0, high=1)
     decay: float | None = _difference("part of the steps, the last, over which the rate falls to a tenth", "decay", low=0, high=1)
+
+    @property
+    def seen(self) -> int:
+        """Side of the squares that the model is given, px."""
+        return self.size
 
     def filled(self) -> DifferenceConfig:
         """Without None: what is said here, else what the preset sets.  Raises OptionError where the separate codes leave no common one."""

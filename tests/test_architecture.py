@@ -25,6 +25,7 @@ FLOORS = (  # from the roof down; what stands on one line may import each other
         "structkit.pictures",
         "structkit.clips",
         "structkit.pairs",
+        "structkit.domains",
         "structkit.contents",
         "structkit.kinds",
     ),  # the public interface

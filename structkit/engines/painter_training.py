@@ -27,10 +27,10 @@ from structkit.training.state import pack, unpack
 BATCH = 24
 RATE, BETAS = 1e-3, (0.9, 0.99)
 WARM, DECAY = 0.03, 0.4  # shares of all rounds: the first, over which the rate rises, and the last, over which it falls
-FIRST, LATER = 0.3, 0.5  # thresholds of the masks that are cut along: the masked decoder's are soft
+THRESHOLD = 0.3  # of the masks that are cut along: low, since it is easier to lose a thin part than to keep what is wrong
 SHIFT = 4  # px, at most, that what is pasted has moved
 BARE = 0.15  # share of the pictures onto which nothing is pasted
-COLOURS = 4.0  # weight of the colours beneath the mask, against that of the mask
+COLOURS = 8.0  # weight of the colours beneath the mask, against that of the mask
 MARGIN, ELSEWHERE = 3, 0.02  # px around the mask where colours count as well; what they count elsewhere
 LABELLED = 50  # pictures at a time
 
@@ -43,24 +43,11 @@ class Painting:
         self.net, self.with_, self.without = net, with_, without
         self.adam = torch.optim.Adam(net.painter.parameters(), RATE, BETAS, fused=True)
         self.labels = torch.zeros_like(with_[:, :1], dtype=torch.bool)
-        self.rounds = 0  # that have begun
-
-    @torch.no_grad()
-    def label(self) -> None:
-        """Begin a round: find the masks, with the best that there is."""
-        net = self.net.eval()
-        for i, part in enumerate(self.with_.split(LABELLED)):
-            squares = signed(part)
-            if self.rounds:
-                found = net.painted(squares).mask > LATER
-            else:
-                mask = net.masked(net.common(squares), net.separate(squares)).mask
-                found = F.interpolate(mask, squares.shape[-2:], mode="bilinear") > FIRST
-            self.labels[i * LABELLED : (i + 1) * LABELLED] = found
-        self.rounds += 1
 
     def step(self, draw: Draw, done: float, processes: Processes) -> dict[str, Tensor]:
-        """done: the share of all rounds."""
+        """A stage is a round.  done: the share of all rounds."""
+        if draw.step == 1:
+            self._label(first=draw.stage == 1)
         self.adam.param_groups[0]["lr"] = RATE * min(1.0, (done + 1e-3) / WARM) * falling(done, DECAY)
         generator = draw.generator("batch")
         pasted, labels, beneath = (processes.share(part) for part in self._cut_and_pasted(generator))
@@ -73,6 +60,19 @@ class Painting:
         self.adam.step()
         return {name: value.detach() for name, value in terms.items()}
 
+    @torch.no_grad()
+    def _label(self, *, first: bool) -> None:
+        """Find the masks that a round learns from: the first from the masked decoder, the others from the painter."""
+        net = self.net.eval()
+        for i, part in enumerate(self.with_.split(LABELLED)):
+            squares = signed(part)
+            if first:
+                small = net.masked(net.common(squares), net.separate(squares)).mask
+                mask = F.interpolate(small, squares.shape[-2:], mode="bilinear")
+            else:
+                mask = net.painted(squares).mask
+            self.labels[i * LABELLED : (i + 1) * LABELLED] = mask > THRESHOLD
+
     def losses(self, pasted: Tensor, labels: Tensor, beneath: Tensor) -> dict[str, Tensor]:
         """What was pasted is to be found, and what is beneath it to be painted, a little way around it, too.
 
@@ -80,7 +80,7 @@ class Painting:
         """
         layer = self.net.painted(pasted)
         around = F.max_pool2d(labels, 2 * MARGIN + 1, 1, MARGIN)
-        wrong = ((layer.colours - beneath).abs() * (around + ELSEWHERE)).mean()
+        wrong = ((layer.colours - beneath).square() * (around + ELSEWHERE)).mean()
         return {"mask": F.binary_cross_entropy(layer.mask, labels), "beneath": COLOURS * wrong}
 
     def _cut_and_pasted(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -94,9 +94,8 @@ class Painting:
         return composite(beneath, moved[:, :3], labels), labels, beneath
 
     def state(self) -> dict[str, Tensor]:
-        return pack(adam=self.adam) | {"labels": self.labels, "rounds": torch.tensor(self.rounds)}
+        return pack(adam=self.adam) | {"labels": self.labels}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         unpack(state, adam=self.adam)
         self.labels.copy_(state["labels"])
-        self.rounds = int(state["rounds"])

@@ -51,7 +51,7 @@ class ContentTransfer(Model):
     @property
     def size(self) -> int:
         """Side of the squares, px."""
-        return self.config.painter_size if self.painter else self.config.size
+        return self.config.seen
 
     @property
     def fit(self) -> str:

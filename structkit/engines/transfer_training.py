@@ -119,8 +119,6 @@ class TransferTraining(Training):
 
     def begin(self, stage: int, draw: Draw) -> None:
         self._enter(stage)
-        if stage:
-            self.painting.label()
 
     def restore(self, stage: int, state: Mapping[str, Tensor]) -> None:
         self._enter(stage)

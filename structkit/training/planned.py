@@ -8,6 +8,7 @@ smaller.  The plan is part of the state: a training that goes on, on a faster or
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from bisect import bisect_left
@@ -62,6 +63,24 @@ def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least:
     return steps(low)
 
 
+def scaled_steps(seconds: float, costs: Sequence[float], most: Sequence[int], least: int = LEAST) -> list[int] | None:
+    """Steps of each stage: the same share of `most` in all, and no fewer than `least` where `most` is more.  Else as `steps_in`."""
+    fewest = [min(least, limit) for limit in most]
+    if _total(fewest, costs) > seconds:
+        return None
+    low, high = 0.0, 1.0
+
+    def steps(share: float) -> list[int]:
+        return [max(math.floor(share * limit), few) for limit, few in zip(most, fewest, strict=True)]
+
+    if _total(steps(high), costs) <= seconds:
+        return steps(high)
+    for _ in range(40):  # halvings, to less than a step
+        middle = (low + high) / 2
+        low, high = (middle, high) if _total(steps(middle), costs) <= seconds else (low, middle)
+    return steps(low)
+
+
 def costs_by_work(work: Sequence[float], measured: Sequence[tuple[float, float]]) -> list[float]:
     """What a step costs, s, for each amount of work (any unit).
 
@@ -91,19 +110,21 @@ class Planned(Training):
         work: Callable[[Training], Sequence[float]],
         *,
         seconds: float,
+        steps: Callable[[float, Sequence[float], Sequence[int]], list[int] | None] = steps_in,
         chunk: int = 1,
         tell: Callable[[Plan], None] = lambda plan: None,
         clock: Callable[[], float] = time.monotonic,
         began: float | None = None,
     ) -> None:
         """make: the training of a size; its stages have the most steps that they can use.  sizes: the one that is asked for, then smaller
-        ones.  work: of a step in each stage, in any unit.  seconds: from `began` on the clock, or else from now.  chunk: each chunk-th
-        step, from the first on, makes ready what the others use.  tell: called once, with the plan.
+        ones.  work: of a step in each stage, in any unit.  seconds: from `began` on the clock, or else from now.  steps: `steps_in` or
+        `scaled_steps`, how the time is shared out.  chunk: each chunk-th step, from the first on, makes ready what the others use.
+        tell: called once, with the plan.
 
         Raises what `make` raises.  `begin` raises OptionError where the smallest training takes too long.
         """
         self.make, self.sizes, self.work = make, sizes, work
-        self.seconds, self.chunk, self.tell, self.clock = seconds, chunk, tell, clock
+        self.seconds, self.steps_in, self.chunk, self.tell, self.clock = seconds, steps, chunk, tell, clock
         self.started = clock() if began is None else began
         self._become(sizes[0])
 
@@ -158,7 +179,7 @@ class Planned(Training):
             training = self._made(size)
             costs, most = costs_by_work(self.work(training), measured), [stage.steps for stage in training.stages]
             needed.append(_total([min(LEAST, limit) for limit in most], costs))
-            if steps := steps_in((1 - SPARE) * left, costs, most):
+            if steps := self.steps_in((1 - SPARE) * left, costs, most):
                 total = _total(steps, costs)
                 named = zip(training.stages, steps, costs, strict=True)
                 stages = [Stage(stage.name, n, left * n * cost / total) for stage, n, cost in named]
@@ -171,8 +192,9 @@ class Planned(Training):
     def _measured(self, draw: Draw) -> list[tuple[float, float]]:
         """Work and cost of a step in the first stages, with networks that are thrown away."""
         began, training, measured = self.clock(), self._made(self.sizes[0]), []
-        work = self.work(training)
-        for stage, w in enumerate(work):
+        for stage, w in enumerate(self.work(training)):
+            if any(w == known for known, _ in measured):
+                continue
             foreseen = MEASURED * costs_by_work([w], measured)[0] if measured else 0.0
             over = bool(measured) and self.clock() - began + 2 * foreseen > MEASURING * self.seconds
             if self.processes.most(int(over)):
@@ -183,8 +205,9 @@ class Planned(Training):
             _, ready, *others = (self._timed(training, replace(draw, stage=stage, step=step)) for step in steps)
             usual = sum(others) / len(others)
             cost = self._slowest(usual + max(ready - usual, 0.0) / self.chunk)
-            measured.append((w, max(cost, measured[-1][1] if measured else 1e-6)))
-        return measured
+            measured = sorted([*measured, (w, max(cost, 1e-6))])
+        works, found = zip(*measured, strict=True)
+        return list(zip(works, itertools.accumulate(found, max), strict=True))  # more work never costs less: that would be noise
 
     def _timed(self, training: Training, draw: Draw) -> float:
         began = self.clock()

@@ -1,0 +1,118 @@
+"""Two folders in, a model of what tells them apart out: the trainings of `engines.transfer` and `engines.difference`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from structkit.configs import DifferenceConfig, TransferConfig
+from structkit.data.folders import Folder, read_folder, shared, split
+from structkit.device import enough_memory, resolve
+from structkit.engines.difference_training import DifferenceTraining
+from structkit.engines.transfer_training import TransferTraining
+from structkit.errors import OptionError
+from structkit.media.pictures import MAX_PIXELS, Picture
+from structkit.pictures import Running, _config
+from structkit.training import loop
+from structkit.training.model import Model
+from structkit.training.parallel import joined
+from structkit.training.planned import Plan, Planned, scaled_steps
+from structkit.training.planned import minutes as in_minutes
+from structkit.training.precision import precision
+from structkit.training.stages import Event, Training
+
+Pictures = str | Path | Sequence[Picture | str | Path]
+
+
+@dataclass(frozen=True)
+class System:
+    """What learns from two folders.  size, of a configuration: side of the squares that it is given, px."""
+
+    config: type[TransferConfig] | type[DifferenceConfig]
+    training: Callable[..., Training]
+    roles: tuple[str, str]  # of the folders
+    work: Callable[[Training], Sequence[float]]  # of a step in each stage, in any unit
+
+
+# The painter's steps cost about two thirds of the codes'; both are measured before the work is planned.
+TRANSFER = System(TransferConfig, TransferTraining, ("with", "without"), lambda t: [3.0] + [2.0] * (len(t.stages) - 1))
+DIFFERENCE = System(DifferenceConfig, DifferenceTraining, ("a", "b"), lambda t: [1.0])
+
+
+def train(
+    system: System,
+    one: Pictures,
+    other: Pictures,
+    output: str | Path,
+    *,
+    minutes: float | None,
+    seed: int,
+    device: str,
+    dtype: str,
+    overwrite: bool,
+    report: Callable[[Event], None],
+    tell: Callable[[str], None],
+    options: dict[str, Any],
+    max_pixels: int = MAX_PIXELS,
+) -> Model:
+    """See `structkit.train_transfer` and `structkit.train_difference`."""
+    began = time.monotonic()
+    Running(seed, device, "auto", None)  # refuses a seed that cannot be
+    config = _config(system.config, options).filled()
+    if minutes is not None and not 0 < minutes < math.inf:
+        raise OptionError(f"--minutes is {minutes}: it must be above 0, or left out")
+    with joined(resolve(device)) as (processes, own), enough_memory(own, "use a smaller --size or --batch, or another --device"):
+        arithmetic = precision(dtype, own)
+
+        def say(*notes: str) -> None:
+            for note in notes if processes.first else ():
+                tell(note)
+
+        folders = [read_folder(pictures, config.seen, config.fit, max_pixels=max_pixels, tell=say) for pictures in (one, other)]
+        say(*(note for folder in folders for note in folder.notes), *shared(*folders))
+        (one_seen, one_held), (other_seen, other_held) = (split(folder) for folder in folders)
+        say(_counts(folders, (one_held, other_held)))
+
+        def make(size: int) -> Training:
+            held = one_held.pictures, other_held.pictures
+            return system.training(one_seen.pictures, other_seen.pictures, config, device=own, dtype=arithmetic, held=held, tell=say)
+
+        training = make(config.size)
+        if minutes is not None:
+            told = lambda plan: say(_words(plan, minutes))  # noqa: E731
+            training = Planned(make, [config.size], system.work, seconds=60 * minutes, steps=scaled_steps, tell=told, began=began)
+        run = {
+            "config": asdict(config),
+            "inputs": {role: folder.sha256 for role, folder in zip(system.roles, folders, strict=True)},
+            "minutes": minutes,
+            "dtype": str(arithmetic).removeprefix("torch."),
+            "processes": processes.size,
+        }
+        inputs = [path for pictures, folder in zip((one, other), folders, strict=True) for path in _files(pictures, folder)]
+        loop.train(training, output, seed=seed, run=run, report=report, processes=processes, overwrite=overwrite, inputs=inputs)
+        return training.model_class.load(output, own)  # in float32, as it will be used
+
+
+def _files(pictures: Pictures, folder: Folder) -> list[Path]:
+    """What was read, which no training may write over."""
+    if isinstance(pictures, str | Path) and not str(pictures).startswith("@"):
+        return [Path(pictures) / name for name in folder.names]
+    return [Path(name) for name in folder.names]
+
+
+def _counts(folders: Sequence[Folder], held: Sequence[Folder]) -> str:
+    """How many pictures there are, in one line."""
+    counts = [f"{folder.label}: {len(folder):,} pictures" for folder in folders]
+    out = sum(len(folder) for folder in held)
+    return ", ".join(counts) + (f"; {out:,} of them are held out, for the scores" if out else "; too few to hold any out for scores")
+
+
+def _words(plan: Plan, minutes: float) -> str:
+    """What the plan is, in one line."""
+    if plan.whole:
+        return f"--minutes {minutes:g}: all steps, in about {in_minutes(plan.seconds)}"
+    return f"--minutes {minutes:g}: {' + '.join(str(stage.steps) for stage in plan.stages)} steps"

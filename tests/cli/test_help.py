@@ -6,13 +6,17 @@ import shlex
 
 import pytest
 
+import structkit.contents  # noqa: F401  (before a stand-in takes the place of the device)
 from structkit_cli.app import VERBS
 
+from ..content_models import FakeConfig, FakeTransfer, install
 from .conftest import paint
 
 
 @pytest.mark.parametrize("page", VERBS, ids=lambda page: page.__name__)
-def test_the_example_runs_and_writes_what_it_names(run, page, tmp_path):
+def test_the_example_runs_and_writes_what_it_names(run, page, tmp_path, monkeypatch):
+    install(monkeypatch)
+    FakeTransfer(FakeConfig()).save(tmp_path / "glasses")
     _, _, example = page.__doc__.rpartition("Example: structkit ")
     arguments = shlex.split(example)
     output = arguments[arguments.index("-o") + 1]

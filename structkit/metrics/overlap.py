@@ -1,0 +1,94 @@
+"""How far a mask that was predicted covers the true one.
+
+Masks are (..., H, W): bool where they are cut, uint8 levels 0 .. 255 where they are soft.  There is a figure for each picture, (...)
+float64; a mean over pictures is the caller's, so that large pictures do not outweigh small ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from structkit.errors import InputError
+
+LEVELS = 256
+TOLERANCE = 8  # of 255: what differs by no more is noise, such as that of a lossy file
+
+
+def difference(one: Tensor, other: Tensor, tolerance: int = TOLERANCE) -> Tensor:
+    """(..., H, W) bool: where two pictures (..., 3, H, W) uint8 differ by more than the tolerance in any channel.
+
+    Of a picture with some content and the same one without it, this is the content's true mask.
+    """
+    same_size(one, other)
+    return ((one.short() - other.short()).abs() > tolerance).any(-3)
+
+
+def cut(levels: Tensor, threshold: float = 0.5) -> Tensor:
+    """Levels -> bool: set where level / 255 is the threshold or more; at 0.5 that is from 128."""
+    return levels.double() >= threshold * (LEVELS - 1) - 1e-9  # 0.2 * 255 is not quite 51
+
+
+def iou(mask: Tensor, truth: Tensor) -> Tensor:
+    """Intersection over union of two bool masks, 0 .. 1; 1 where both are empty."""
+    same_size(mask, truth)
+    return _ratio((mask & truth).sum((-2, -1)), (mask | truth).sum((-2, -1)))
+
+
+def soft_iou(levels: Tensor, truth: Tensor) -> Tensor:
+    """Sum of the minima over the sum of the maxima of levels / 255 and a bool mask, 0 .. 1; 1 where both are empty."""
+    same_size(levels, truth)
+    soft, hard = levels.double() / (LEVELS - 1), truth.double()
+    return _ratio(soft.minimum(hard).sum((-2, -1)), soft.maximum(hard).sum((-2, -1)))
+
+
+def iou_by_level(levels: Tensor, truth: Tensor) -> Tensor:
+    """(256,): the IoU of one picture's levels (H, W), cut so that the mask is set from level 0, 1, ..., 255, with a bool mask.
+
+    Two histograms hold all that is asked: a picture is passed through once, not once a level.
+    """
+    same_size(levels, truth)
+    inside, outside = (torch.bincount(levels[part].flatten().long(), minlength=LEVELS) for part in (truth, ~truth))
+    hit, false = (counts.flip(0).cumsum(0).flip(0) for counts in (inside, outside))  # pixels from each level on
+    return _ratio(hit, inside.sum() + false)
+
+
+def best_threshold(curves: Tensor) -> tuple[float, float]:
+    """The one threshold for all pictures that gives the best mean IoU, and that mean.  curves: (N, 256), one of `iou_by_level` a picture.
+
+    It lies midway between two levels, as 0.5 does between 127 and 128, so that it may be rounded a little; of several that are as good, the
+    one nearest 0.5 is taken.
+    """
+    means = curves.double().mean(0)[1:]  # from level 0 on every pixel would be set
+    thresholds = (torch.arange(1, LEVELS, dtype=torch.float64) - 0.5) / (LEVELS - 1)
+    good = means >= means.max() - 1e-12
+    best = int(torch.where(good, (thresholds - 0.5).abs(), torch.inf).argmin())
+    return float(thresholds[best]), float(means[best])
+
+
+def otsu(levels: Tensor) -> float:
+    """The threshold that parts a picture's levels (H, W) best in two: the largest variance between both parts (Otsu 1979).
+
+    Needs no truth.  Where many cuts are as good, as between the two levels of a hard mask, the middle one; 0.5 for a flat picture.
+    """
+    counts = torch.bincount(levels.flatten().long(), minlength=LEVELS).double()
+    moments = counts * torch.arange(LEVELS)
+    below, moment = counts.cumsum(0)[:-1], moments.cumsum(0)[:-1]
+    above = counts.sum() - below
+    gap = moment / below.clamp_min(1) - (moments.sum() - moment) / above.clamp_min(1)
+    between = below * above * gap.square()  # entry i: parted between level i and i + 1
+    if between.max() == 0:
+        return 0.5
+    good = (between >= between.max() * (1 - 1e-12)).nonzero()
+    return (float(good.double().mean()) + 0.5) / (LEVELS - 1)
+
+
+def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+    return torch.where(whole > 0, part.double() / whole.double().clamp_min(1e-12), 1.0)
+
+
+def same_size(one: Tensor, other: Tensor) -> None:
+    """Raises InputError where pictures (..., H, W) cannot be laid upon each other."""
+    if one.shape[-2:] != other.shape[-2:]:
+        sizes = " and ".join(f"{width} x {height}" for height, width in (one.shape[-2:], other.shape[-2:]))
+        raise InputError(f"pictures of {sizes} px; they must be of one size to be compared: resize one of them")

@@ -227,7 +227,7 @@ TRANSFER_PRESETS: dict[str, dict[str, Any]] = {
     "fast": {
         "size": 64, "width": 24, "widest": 128, "separate": 8, "narrow": 64, "upsampling": "transposed", "norm": "joint",
         "steps": 1500, "batch": 32, "rate": 1e-3, "paste_with": 1.0, "paste_without": 1.0, "confusion": 0.05, "form": "even",
-        "sparsity": 0.1, "ramp": 0.2, "decay": 0.3, "painter": 16, "rounds": 4, "painter_steps": 600,
+        "sparsity": 0.1, "ramp": 0.2, "decay": 0.3, "painter": 16, "rounds": 5, "painter_steps": 500,
     },
 }  # fmt: skip
 

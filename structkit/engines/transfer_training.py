@@ -80,12 +80,12 @@ def losses(seen: Seen, with_: Tensor, without: Tensor, logits: Tensor, c: Transf
         "rebuilt_without": c.rebuilt_without * (plain_without - without).abs().mean(),  # Recon1 (A)
         "paste_with": c.paste_with * (own.mask * (own.colours - with_).abs()).mean(),  # Recon2 (B)
         "paste_without": c.paste_without * (none.mask * (none.colours - without).abs()).mean(),  # Recon2 (A)
-        "separate_cycle": c.separate_cycle * (seen.separate_again - seen.separate).float().square().mean(),  # Cycle, its 2nd term
+        "separate_cycle": c.separate_cycle * (seen.separate_again - seen.separate).square().mean(),  # Cycle, its 2nd term
         "confusion": c.confusion * confusion(logits, len(with_), c.form),
         "sparsity": c.sparsity * sum(layer.mask.mean() for layer in (own, seen.put, none)),  # ours
     }
     if seen.common_again is not None:
-        again = (seen.common_again - seen.common[len(with_) :]).float()
+        again = seen.common_again - seen.common[len(with_) :]
         terms["common_cycle"] = c.common_cycle * again.square().mean()  # Cycle, its 1st term
     return terms
 
@@ -171,7 +171,7 @@ class TransferTraining(Training):
         net, found = self.net.eval(), {}
         for name, pictures in zip(("with", "without"), self.held, strict=True):
             masks, errors = [], []
-            for part in pictures.split(LOOKED_AT):
+            for part in pictures.split(LOOKED_AT) if len(pictures) else ():
                 squares = signed(part.to(self.device))
                 reduced, common = net.reduced(squares), net.common(squares)
                 again = net.plain(common)

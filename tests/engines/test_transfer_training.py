@@ -1,0 +1,250 @@
+"""Content transfer's training: its step is the paper's, the painter learns from what it pastes, and it resumes and shares."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from structkit.configs import TransferConfig
+from structkit.data.batches import signed
+from structkit.engines.painter_training import MARGIN
+from structkit.engines.transfer_training import TransferTraining, losses, see
+from structkit.errors import OptionError
+from structkit.training.draw import Draw
+from structkit.training.loop import train
+from structkit.training.parallel import Processes
+
+from .plain_transfer import Plain
+
+SMALL = TransferConfig(
+    size=16, width=8, widest=16, separate=4, narrow=8, steps=12, batch=6, painter=4, rounds=2, painter_steps=5, painter_size=32
+)
+PAPER = replace(SMALL, preset="paper", painter=0, rounds=0, steps=12)
+ALL = replace(SMALL, painter=0, rounds=0, common_cycle=0.3, separate_cycle=0.2, sparsity=0.7)
+
+
+def pictures(count: int, seed: int, size: int) -> Tensor:
+    return torch.randint(0, 256, (count, 3, size, size), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
+
+
+def untrained(config: TransferConfig = SMALL, kind: type[TransferTraining] = TransferTraining) -> TransferTraining:
+    side = config.filled().seen
+    return kind(pictures(20, 1, side), pictures(15, 2, side), config)
+
+
+def begun(config: TransferConfig = SMALL) -> TransferTraining:
+    training = untrained(config)
+    torch.manual_seed(0)
+    training.begin(0, Draw(7, 0, 0))
+    return training
+
+
+class Still:
+    """An optimiser that leaves everything where it is, so that gradients can be looked at."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        self.param_groups = [{"params": list(network.parameters())}]
+
+    def zero_grad(self) -> None: ...
+    def step(self) -> None: ...
+
+
+def in_float64(config: TransferConfig) -> tuple[TransferTraining, Tensor, Tensor]:
+    training = begun(config)
+    training.net.double()
+    training.critic.double()
+    training.adam, training.critic_adam = Still(training.net), Still(training.critic)
+    return training, *(signed(part[:6]).double() for part in training.reduced)
+
+
+@pytest.mark.parametrize("config", [PAPER, ALL, replace(ALL, form="flipped"), replace(PAPER, common_cycle=1.0, confusion=50.0)])
+def test_a_step_is_the_papers_in_values_and_gradients(config):
+    training, a, b = in_float64(config)
+    plain = Plain(copy.deepcopy(training.net).train(), copy.deepcopy(training.critic), a, b)
+    got = training.update(a, b, training.config)
+    wanted = plain.terms()
+    parameters = list(plain.net.parameters())
+    gradients = torch.autograd.grad(sum(wanted.values()), parameters)
+    length = torch.stack([g.square().sum() for g in gradients]).sum().sqrt()
+    held = 5 / length if length > 5 else 1.0
+    wanted["critic"] = plain.critic_term()
+    for name, value in wanted.items():
+        if name in got or value:
+            torch.testing.assert_close(got[name], value.detach(), rtol=1e-9, atol=1e-9, msg=name)
+    for parameter, gradient in zip(training.net.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad, held * gradient, rtol=1e-5, atol=1e-8)
+    plain.critic.zero_grad()
+    wanted["critic"].backward()
+    for parameter, one in zip(training.critic.parameters(), plain.critic.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, one.grad, rtol=1e-6, atol=1e-9)
+
+
+def terms_of(training: TransferTraining) -> dict[str, Tensor]:
+    a, b = (signed(part[:6]) for part in training.reduced)
+    seen = see(training.net.train(), a, b)
+    return losses(seen, a, b, training.critic(seen.common), training.config)
+
+
+def moved(loss: Tensor, net: torch.nn.Module) -> set[str]:
+    """The networks that a loss moves."""
+    net.zero_grad()
+    loss.backward(retain_graph=True)
+    return {name for name, part in net.named_children() if any(p.grad is not None and p.grad.abs().sum() > 0 for p in part.parameters())}
+
+
+def test_each_loss_moves_its_own_networks():
+    training = begun(ALL)
+    terms, net = terms_of(training), training.net
+    everything = {"common_encoder", "separate_encoder", "plain_decoder", "masked_decoder"}
+    assert moved(terms["rebuilt_with"], net) == everything
+    assert moved(terms["rebuilt_without"], net) == {"common_encoder", "plain_decoder"}
+    assert moved(terms["paste_with"], net) == everything - {"plain_decoder"}
+    assert moved(terms["confusion"], net) == {"common_encoder"}
+
+
+def test_what_is_pasted_on_itself_costs_the_mask_times_the_difference():
+    training, a, b = in_float64(ALL)
+    seen = see(training.net, a, b)
+    terms = losses(seen, a, b, training.critic(seen.common), training.config)
+    by_pasting = (seen.own.mask * seen.own.colours + (1 - seen.own.mask) * a - a).abs().mean()
+    torch.testing.assert_close(terms["paste_with"], training.config.paste_with * by_pasting)
+
+
+def test_networks_learn_with_the_critic_standing_still_and_the_other_way_round():
+    for moving, still in (("adam", "critic"), ("critic_adam", "net")):
+        training = begun(ALL)
+        setattr(training, {"adam": "critic_adam", "critic_adam": "adam"}[moving], Still(getattr(training, still)))
+        before = copy.deepcopy((list(training.net.parameters()), list(training.critic.parameters())))
+        training.step(Draw(7, 0, 1))
+        changed = [
+            not all(map(torch.equal, old, network.parameters()))
+            for old, network in zip(before, (training.net, training.critic), strict=True)
+        ]
+        assert changed == [still == "critic", still == "net"]
+
+
+def painting(training: TransferTraining):
+    """Its painter at the beginning of the first round, with a mask in the middle of each picture."""
+    training.begin(1, Draw(7, 1, 0))
+    training.painting.labels[:, :, 8:24, 8:24] = True
+    return training.painting
+
+
+def test_the_painter_learns_from_exact_pairs():
+    """Before and after differ where the label is, and nowhere else; what is pasted comes from the pictures with the content."""
+    painter = painting(begun())
+    painter.with_ = torch.full_like(painter.with_, 255)
+    painter.without = torch.zeros_like(painter.without)
+    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"))
+    assert torch.equal((pasted != beneath).any(1, keepdim=True), labels > 0)
+    assert set(pasted.unique().tolist()) == {-1.0, 1.0} and (beneath == -1).all()
+    bare = (labels.flatten(1).sum(1) == 0).float().mean()
+    assert 0 < bare < 0.5
+
+
+def test_the_painters_loss_is_least_for_the_truth_and_blind_to_colours_far_away():
+    painter = painting(begun())
+    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"))
+
+    class Layer:
+        mask, colours = labels, beneath
+
+    painter.net.painted = lambda squares: Layer
+    right = painter.losses(pasted, labels, beneath)
+    assert right["mask"] == 0 and right["beneath"] == 0
+    near, far = torch.nn.functional.max_pool2d(labels, 2 * MARGIN + 1, 1, MARGIN), 1 - labels
+    wrong = []
+    for where in (labels, near, far - (near - labels)):
+        Layer.colours = beneath + where
+        wrong.append(float(painter.losses(pasted, labels, beneath)["beneath"]))
+    assert 0 < wrong[2] < wrong[0] < wrong[1]
+
+
+def test_a_round_begins_with_labels_from_the_best_that_there_is():
+    training = begun()
+    for stage in (1, 2):
+        training.begin(stage, Draw(7, stage, 0))
+        training.painting.labels.fill_(True)
+        training.step(Draw(7, stage, 1))
+        if stage == 1:
+            small = training.net.masked(*(part(signed(training.squares[0])) for part in (training.net.common, training.net.separate))).mask
+            mask = torch.nn.functional.interpolate(small, (32, 32), mode="bilinear")
+            assert torch.equal(training.painting.labels, mask > 0.3)
+            painted = copy.deepcopy(training.net).eval().painted(signed(training.squares[0])).mask > 0.3
+    assert torch.equal(training.painting.labels, painted)
+
+
+class Stop(BaseException):
+    """Stands for a death."""
+
+
+@pytest.mark.parametrize(("stage", "number"), [(0, 7), (1, 1), (1, 4), (2, 2)])
+def test_killed_and_started_again_it_ends_in_the_same_bytes(stage, number, tmp_path):
+    def run(name: str, mortal: bool = False) -> None:
+        class Mortal(TransferTraining):
+            def step(self, draw: Draw) -> dict[str, Tensor]:
+                if mortal and (draw.stage, draw.step) == (stage, number):
+                    raise Stop
+                return super().step(draw)
+
+        train(untrained(SMALL, Mortal), tmp_path / name, seed=7, run={}, save_every=0)
+
+    run("one.safetensors")
+    with pytest.raises(Stop):
+        run("two.safetensors", mortal=True)
+    run("two.safetensors")
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+
+
+def test_processes_share_the_batch():
+    training = begun(PAPER)
+    training.processes = Processes(0, 4)
+    with pytest.raises(OptionError, match="a batch of 6 cannot be shared evenly by 4 processes"):
+        training.step(Draw(7, 0, 1))
+
+
+def test_rates_fall_and_weights_rise():
+    training = begun(replace(ALL, ramp=0.25, decay=0.5, rate=1e-3, sparsity=1.0))
+    rates, confusions, sparsities = [], [], []
+    for number in (1, 3, 7, 12):
+        terms = training.step(Draw(7, 0, number))
+        rates.append(training.adam.param_groups[0]["lr"])
+        confusions.append(float(terms["confusion"]))
+        sparsities.append(float(terms["sparsity"]))
+    assert rates[:3] == [1e-3] * 3 and 1e-4 < rates[3] < 3e-4
+    assert confusions[0] == 0 < confusions[1] < confusions[2] and sparsities[:2] == [0, 0] and min(sparsities[2:]) > 0
+
+
+@pytest.mark.parametrize(("mean", "word"), [(0.0, "cover nothing"), (0.9, "cover nearly all"), (0.05, None)])
+def test_masks_that_collapse_are_told_once(mean, word):
+    training, told = begun(), []
+    training.tell = told.append
+    for step in (200, 400):
+        training._look(mean, step)
+    assert [word in note for note in told] == ([True] if word else [])
+
+
+def test_looking_changes_nothing():
+    training = begun()
+    for stage in range(2):
+        training.begin(stage, Draw(7, stage, 0)) if stage else None
+        training.step(Draw(7, stage, 1))
+        before = {name: value.clone() for name, value in training.state().items()}
+        assert training.preview(Draw(7, stage, 1)).shape == (1, 3, 5 * 32, 6 * 32)
+        training.model()
+        assert all(torch.equal(value, before[name]) for name, value in training.state().items())
+
+
+def test_scores_are_of_pictures_that_were_held_out():
+    training = begun()
+    assert training.scores() == {}
+    training.held = pictures(9, 3, 32), pictures(70, 4, 32)
+    scores = training.scores()
+    assert scores.keys() == {"mask_with", "error_with", "mask_without", "error_without"}
+    with torch.no_grad():
+        mask = training.net.eval().segment(signed(training.held[1])).mean()
+    assert scores["mask_without"] == pytest.approx(float(mask), abs=1e-5) and scores == training.scores()

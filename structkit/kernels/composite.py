@@ -23,6 +23,7 @@ def composite(canvas: Tensor, colours: Tensor, mask: Tensor) -> Tensor:
 
     Sizes of 1 are broadcast: one layer on several canvases, or several layers on one.
     """
+    # Measured on CPU: a quarter to a half of the sum's seconds, with gradients two thirds.  On CUDA, not measured, one kernel for four.
     return torch.lerp(canvas, colours, mask)
 
 
@@ -35,7 +36,7 @@ def paste(levels: np.ndarray, colours: Tensor, mask: Tensor) -> np.ndarray:
     """Lay colours over the levels of a picture; where the mask is 0 they stay as they are, bit for bit.
 
     levels (H, W, 3) uint8 or uint16, colours (1, 3, H, W), clamped to [-1, 1], mask (1, 1, H, W), clamped to [0, 1] -> a new array like
-    levels, to the nearest.  Memory besides: a few float64 bands of ROWS rows.
+    levels, to the nearest.  Only what lies between the ends of the mask is worked on; memory besides: a few float64 bands of ROWS rows.
     Raises OptionError for shapes that do not fit, StructkitError for NaN or infinity under the mask.
     """
     height, width = levels.shape[:2]
@@ -43,16 +44,23 @@ def paste(levels: np.ndarray, colours: Tensor, mask: Tensor) -> np.ndarray:
         shapes = f"colours {tuple(colours.shape)} and a mask {tuple(mask.shape)}"
         raise OptionError(f"{shapes} cannot be pasted on {width} x {height} px: each must have (H, W) = ({height}, {width})")
     top, result = np.iinfo(levels.dtype).max, levels.copy()
-    for start in range(0, height, ROWS):
-        rows = slice(start, start + ROWS)
-        band = mask[..., rows, :].detach().cpu().double().clamp(0, 1)
-        if not (band != 0).any():  # NaN counts
-            continue
-        canvas = torch.from_numpy(levels[rows].astype(np.float64)).permute(2, 0, 1)[None]
-        paint = (from_range(colours[..., rows, :].detach().cpu().double()) * top).clamp(0, top)
-        painted = torch.where(band == 0, canvas, composite(canvas, paint, band))
+    seen = mask[0, 0] != 0  # of NaN too
+    first, last = _ends(seen.any(1))
+    columns = slice(*_ends(seen.any(0)))
+    for start in range(first, last, ROWS):
+        where = slice(start, min(start + ROWS, last)), columns
+        canvas = torch.from_numpy(levels[where].astype(np.float64)).permute(2, 0, 1)[None]
+        paint = (from_range(colours[(..., *where)].detach().cpu().double()) * top).clamp(0, top)
+        band = mask[(..., *where)].detach().cpu().double().clamp(0, 1)
+        painted = torch.where(band == 0, canvas, composite(canvas, paint, band))  # whatever the colours are there
         bad = int((~painted.isfinite()).sum())
         if bad:
             raise StructkitError(f"{bad} of {painted.numel()} values to paste are not finite; check the model's weights")
-        result[rows] = painted[0].permute(1, 2, 0).add(0.5).floor().numpy().astype(levels.dtype)
+        result[where] = painted[0].permute(1, 2, 0).add(0.5).floor().numpy().astype(levels.dtype)
     return result
+
+
+def _ends(line: Tensor) -> tuple[int, int]:
+    """(L,) bool -> where the first is true, and one behind the last."""
+    true = line.nonzero()
+    return (int(true[0]), int(true[-1]) + 1) if len(true) else (0, 0)

@@ -116,6 +116,15 @@ def test_half_a_mask_is_the_nearest_level_to_the_middle():
     assert paste(levels, -torch.ones(1, 3, 1, 1), torch.full((1, 1, 1, 1), 0.5)).tolist() == [[[5, 6, 128]]]
 
 
+@pytest.mark.parametrize("ends", [(0, 1, 0, 1), (3, 9, 2, 11), (8, 9, 10, 11), (0, 9, 0, 11), (4, 4, 4, 4)])
+def test_only_what_lies_between_the_ends_of_a_mask_matters(ends):
+    top, bottom, left, right = ends
+    levels, colours, mask = np.full((9, 11, 3), 7, np.uint8), torch.full((1, 3, 9, 11), torch.nan), torch.zeros(1, 1, 9, 11)
+    expected, inside = levels.copy(), (slice(top, bottom), slice(left, right))
+    expected[inside], colours[(..., *inside)], mask[(..., *inside)] = 255, 1, 1
+    assert (paste(levels, colours, mask) == expected).all()
+
+
 def test_bands_change_nothing_and_need_little_memory(monkeypatch):
     levels = np.random.default_rng(0).integers(0, 2**16, (1000, 300, 3), dtype=np.uint16)
     colours, mask = noise(1, 3, 1000, 300), noise(1, 1, 1000, 300, seed=1)
@@ -135,5 +144,5 @@ def test_a_layer_that_does_not_fit_or_is_not_finite_is_an_error():
     colours[0, :, 2, 3] = torch.nan
     assert (paste(levels, colours, mask) == levels).all()
     for broken in (mask.index_put((*torch.tensor([[0], [0], [2], [3]]),), torch.tensor(0.5)), mask + torch.nan):
-        with pytest.raises(StructkitError, match="of 120 values to paste are not finite; check the model's weights"):
+        with pytest.raises(StructkitError, match="values to paste are not finite; check the model's weights"):
             paste(levels, colours, broken)

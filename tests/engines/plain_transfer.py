@@ -80,11 +80,45 @@ class Plain:
         return self.judged(self.a, 1.0) + self.judged(self.b, 0.0)
 
 
-def step(plain: Plain, adam: torch.optim.Optimizer, critic_adam: torch.optim.Optimizer) -> None:
-    """The networks' update, then the critic's, from codes of the new encoder."""
-    networks, critic = (adam_.param_groups[0]["params"] for adam_ in (adam, critic_adam))
-    for parameters, loss, own in ((networks, lambda: sum(plain.terms().values()), adam), (critic, plain.critic_term, critic_adam)):
-        own.zero_grad()
-        loss().backward()
-        nn.utils.clip_grad_norm_(parameters, CLIP)
-        own.step()
+def published_step(
+    net: ContentTransfer, critic: nn.Module, a: Tensor, b: Tensor, adam: torch.optim.Optimizer, critic_adam: torch.optim.Optimizer
+) -> dict[str, Tensor]:
+    """The step as the authors' code runs it, with the statistics of each domain for itself; returns the losses.
+
+    Passes: common encoder 5, separate encoder 2, plain decoder 2, masked decoder 4.
+    """
+    c, zero = net.config, torch.zeros(len(a), net.config.separate, 2, 2).to(a)
+
+    def plain(common: Tensor) -> Tensor:
+        return torch.tanh(net.plain_decoder(torch.cat([common, zero], 1)))
+
+    def pasted(common: Tensor, separate: Tensor, canvas: Tensor) -> Tensor:
+        made = net.masked_decoder(torch.cat([common, separate], 1))
+        m, z = torch.sigmoid(made[:, :1]), torch.tanh(made[:, 1:])
+        return m * z + (1 - m) * canvas
+
+    def judged(common: Tensor, label: float) -> Tensor:
+        said = torch.sigmoid(critic(common))
+        return F.binary_cross_entropy(said, torch.full_like(said, label))
+
+    common_a, common_b, separate_a = net.common_encoder(a), net.common_encoder(b), net.separate_encoder(a)
+    y = pasted(common_b, separate_a, b)
+    first, second = LABELS[c.form]
+    terms = {
+        "rebuilt_with": c.rebuilt_with * F.l1_loss(pasted(common_a, separate_a, plain(common_a)), a),
+        "rebuilt_without": c.rebuilt_without * F.l1_loss(plain(common_b), b),
+        "paste_with": c.paste_with * F.l1_loss(pasted(common_a, separate_a, a), a),
+        "paste_without": c.paste_without * F.l1_loss(pasted(common_b, zero, b), b),
+        "common_cycle": c.common_cycle * F.mse_loss(net.common_encoder(y), common_b),
+        "separate_cycle": c.separate_cycle * F.mse_loss(net.separate_encoder(y), separate_a),
+        "confusion": c.confusion * (judged(common_a, first) + judged(common_b, second)),
+    }
+    adam.zero_grad()
+    sum(terms.values()).backward()
+    nn.utils.clip_grad_norm_(adam.param_groups[0]["params"], CLIP)
+    adam.step()
+    terms["critic"] = judged(net.common_encoder(a), 1.0) + judged(net.common_encoder(b), 0.0)
+    critic_adam.zero_grad()
+    terms["critic"].backward()
+    critic_adam.step()
+    return {name: value.detach() for name, value in terms.items()}

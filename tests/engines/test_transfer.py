@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 
 import pytest
@@ -133,5 +132,3 @@ def test_a_size_that_halving_does_not_bring_down_is_refused(size):
     config = replace(BARE, size=size)
     with pytest.raises(OptionError, match=f"--size is {size}: it must be a power of two"):
         ContentTransfer(config)
-
-

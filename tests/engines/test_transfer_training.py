@@ -18,7 +18,7 @@ from structkit.training.draw import Draw
 from structkit.training.loop import train
 from structkit.training.parallel import Processes
 
-from .plain_transfer import Plain
+from .plain_transfer import Plain, published_step
 
 SMALL = TransferConfig(
     size=16, width=8, widest=16, separate=4, narrow=8, steps=12, batch=6, painter=4, rounds=2, painter_steps=5, painter_size=32
@@ -81,6 +81,15 @@ def test_a_step_is_the_papers_in_values_and_gradients(config):
     wanted["critic"].backward()
     for parameter, one in zip(training.critic.parameters(), plain.critic.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, one.grad, rtol=1e-6, atol=1e-9)
+
+
+def test_the_step_that_benchmarks_measure_against_is_the_papers_too():
+    training, a, b = in_float64(replace(PAPER, common_cycle=1.0))
+    net, critic = copy.deepcopy(training.net), copy.deepcopy(training.critic)
+    got = published_step(net.train(), critic, a, b, Still(net), Still(critic))
+    for name, value in training.update(a, b, training.config).items():
+        if name in got:
+            torch.testing.assert_close(value, got[name], rtol=1e-9, atol=1e-9, msg=name)
 
 
 def terms_of(training: TransferTraining) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ import typer.main
 
 from structkit._version import __version__
 from structkit.errors import StructkitError
-from structkit_cli import config, train
+from structkit_cli import config, score, train
 from structkit_cli.analogy import analogy
 from structkit_cli.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
 from structkit_cli.info import info
@@ -45,12 +45,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 trainings = typer.Typer(help="Train a model on your own pictures; what was stopped goes on with the same command.", epilog=EXIT_CODES)
+scorings = typer.Typer(help="Measure how good results are, beside the truth, and what a model has learnt.", epilog=EXIT_CODES)
 VERBS = (analogy, sample, retarget, refine, transfer, remove, segment)
-for group, pages, words in ((app, VERBS, "STRUCTKIT"), (trainings, train.PAGES, "STRUCTKIT_TRAIN")):
+GROUPS = ((app, VERBS, "STRUCTKIT"), (trainings, train.PAGES, "STRUCTKIT_TRAIN"), (scorings, score.PAGES, "STRUCTKIT_SCORE"))
+for group, pages, words in GROUPS:
     for page in pages:
         settings = {"auto_envvar_prefix": f"{words}_{page.__name__.upper()}"}
         group.command(cls=Verb, epilog=EXIT_CODES, context_settings=settings)(verb(page))
 app.add_typer(trainings, name="train")
+app.add_typer(scorings, name="score")
 app.command(epilog=EXIT_CODES)(info)
 
 
@@ -69,6 +72,7 @@ def _root(
 
 
 @trainings.callback(invoke_without_command=True)
+@scorings.callback(invoke_without_command=True)
 def _need_a_verb(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
         with contextlib.redirect_stdout(sys.stderr):

@@ -120,7 +120,7 @@ def _fold(ctx: typer.Context, kind: type[Config], values: dict[str, Any]) -> Con
 def _unfold(kind: type) -> list[inspect.Parameter]:
     """One keyword parameter, annotated for Typer, for each field of a configuration."""
     hints, fields, panel = get_type_hints(kind), list(dataclasses.fields(kind)), "What to make"
-    if issubclass(kind, Common):  # where to write comes first, then what all verbs have
+    if "print_config" in kind.__dataclass_fields__:  # how to run: where to write comes first, then what all verbs have
         fields, panel = sorted(fields, key=lambda field: field.name in Common.__dataclass_fields__), "How to run"
     return [_parameter(field, hints[field.name], panel) for field in fields]
 

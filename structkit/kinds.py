@@ -35,14 +35,14 @@ KINDS = {
     ),
     "content-transfer": Kind(
         "transfer of a content, such as glasses, by masks",
-        ("transfer", "remove", "segment"),
+        ("transfer", "remove", "segment", "score independence"),
         "structkit train transfer",
         "structkit.engines.transfer",
         "ContentTransfer",
     ),
     DIFFERENCE: Kind(
         "the difference of two domains, and what they have in common",
-        ("transfer", "remove"),
+        ("transfer", "remove", "score independence"),
         "structkit train difference",
         "structkit.engines.difference",
         "DomainDifference",

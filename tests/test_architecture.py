@@ -28,6 +28,7 @@ FLOORS = (  # from the roof down; what stands on one line may import each other
         "structkit.domains",
         "structkit.contents",
         "structkit.kinds",
+        "structkit.scores",
     ),  # the public interface
     ("structkit.engines",),
     ("structkit.training", "structkit.nets", "structkit.data", "structkit.metrics"),

@@ -144,9 +144,8 @@ def _chosen(candidates: Iterable[Tensor], kinds: Tensor, weights: Tensor) -> Ten
     kept = least = None
     waited = 0
     for logits in candidates:
-        values = F.binary_cross_entropy_with_logits(logits, kinds.expand_as(logits), weight=weights, reduction="none").sum(1) / weights.sum(
-            1
-        )
+        entropies = F.binary_cross_entropy_with_logits(logits, kinds.expand_as(logits), reduction="none")
+        values = (entropies * weights).sum(1) / weights.sum(1)
         if kept is None:
             kept, least = logits, values
             continue
@@ -166,9 +165,7 @@ def _parts(count: int, parts: int, generator: torch.Generator) -> Tensor:
 def _standardised(codes: Tensor) -> Tensor:
     if not codes.isfinite().all():
         bad = int((~codes.isfinite()).sum())
-        raise StructkitError(
-            f"{bad} of {codes.numel()} values of a code are not finite; check the model's weights; nothing is told of them"
-        )
+        raise StructkitError(f"{bad} of {codes.numel()} values of a code are not finite; check the model's weights")
     return (codes - codes.mean(0)) / codes.std(0).clamp_min(1e-6)
 
 

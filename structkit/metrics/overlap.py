@@ -53,13 +53,13 @@ def iou_by_level(levels: Tensor, truth: Tensor) -> Tensor:
     return _ratio(hit, inside.sum() + false)
 
 
-def best_threshold(curves: Tensor) -> tuple[float, float]:
-    """The one threshold for all pictures that gives the best mean IoU, and that mean.  curves: (N, 256), one of `iou_by_level` a picture.
+def best_threshold(curve: Tensor) -> tuple[float, float]:
+    """The one threshold for all pictures that gives the best mean IoU, and that mean.  curve: (256,), the mean of their `iou_by_level`.
 
     It lies midway between two levels, as 0.5 does between 127 and 128, so that it may be rounded a little; of several that are as good, the
     one nearest 0.5 is taken.
     """
-    means = curves.double().mean(0)[1:]  # from level 0 on every pixel would be set
+    means = curve[1:]  # from level 0 on every pixel would be set
     thresholds = (torch.arange(1, LEVELS, dtype=torch.float64) - 0.5) / (LEVELS - 1)
     good = means >= means.max() - 1e-12
     best = int(torch.where(good, (thresholds - 0.5).abs(), torch.inf).argmin())

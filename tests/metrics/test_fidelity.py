@@ -18,8 +18,9 @@ def picture(height: int = 20, width: int = 17, seed: int = 0) -> Tensor:
 
 def ssim_at(x: Tensor, y: Tensor) -> float:
     """One window of one channel, 11 x 11: eq. 13 of Wang et al. 2004, sums as they stand there."""
-    weight = torch.tensor([[math.exp(-((i - 5) ** 2 + (j - 5) ** 2) / (2 * 1.5**2)) for j in range(11)] for i in range(11)])
-    w, x, y = (weight / weight.sum()).double(), x.double(), y.double()
+    square = torch.arange(-5, 6, dtype=torch.float64) ** 2
+    weight = torch.exp(-(square[:, None] + square[None, :]) / (2 * 1.5**2))
+    w, x, y = weight / weight.sum(), x.double(), y.double()
     mu_x, mu_y = (w * x).sum(), (w * y).sum()
     var_x, var_y, cov = (w * (x - mu_x) ** 2).sum(), (w * (y - mu_y) ** 2).sum(), (w * (x - mu_x) * (y - mu_y)).sum()
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2

@@ -95,7 +95,7 @@ def test_independent_codes_are_found_so_and_any_dependence_is_seen():
     one = noise(150, 3)
     apart, square = dependence(one, noise(150, 5, seed=1), generator=seeded()), dependence(one, one[:, :1].square(), generator=seeded())
     assert abs(apart.correlation) < 0.05 and apart.p > 0.05
-    assert square.correlation > 0.1 and square.p == pytest.approx(1 / 200)
+    assert square.correlation > 0.08 and square.p == pytest.approx(1 / 200)
     assert dependence(one, 3 * one - 1, generator=seeded()).correlation == pytest.approx(1)
 
 

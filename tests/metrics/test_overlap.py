@@ -59,13 +59,13 @@ def test_the_curve_is_the_iou_at_every_level():
 def test_the_best_threshold_is_one_for_all_and_can_be_rounded():
     truths = mask(4, 12, 12)
     soft = torch.where(truths, levels(4, 12, 12) // 4 + 60, levels(4, 12, 12, seed=1) // 5)  # 60 .. 123 inside, 0 .. 51 outside
-    threshold, best = best_threshold(torch.stack([iou_by_level(s, t) for s, t in zip(soft, truths, strict=True)]))
+    threshold, best = best_threshold(torch.stack([iou_by_level(s, t) for s, t in zip(soft, truths, strict=True)]).mean(0))
     assert best == 1 and iou(cut(soft, round(threshold, 3)), truths).tolist() == [1] * 4
 
 
 def test_of_thresholds_that_are_as_good_the_nearest_to_one_half_is_best():
     truth = mask(8, 8)
-    assert best_threshold(iou_by_level(255 * truth.byte(), truth)[None]) == (0.5, 1)
+    assert best_threshold(iou_by_level(255 * truth.byte(), truth)) == (0.5, 1)
 
 
 def test_otsu_parts_two_heaps_and_leaves_a_hard_mask_as_it_is():

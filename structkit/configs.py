@@ -221,13 +221,13 @@ TRANSFER_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "size": 128, "width": 32, "widest": 512, "separate": 25, "narrow": 128, "upsampling": "transposed", "norm": "domain",
         "steps": 150_000, "batch": 32, "rate": 2e-4, "paste_with": 0.7, "paste_without": 0.7, "confusion": 0.005, "form": "one-sided",
-        "sparsity": 0.0, "ramp": 0.0, "decay": 0.0, "painter": 0, "rounds": 0, "painter_steps": 1,
+        "critic_steps": 1, "sparsity": 0.0, "ramp": 0.0, "decay": 0.0, "painter": 0, "rounds": 0, "painter_steps": 1,
     },
     # For two CPU cores: minutes.
     "fast": {
-        "size": 64, "width": 24, "widest": 128, "separate": 8, "narrow": 64, "upsampling": "transposed", "norm": "joint",
-        "steps": 1500, "batch": 32, "rate": 1e-3, "paste_with": 1.0, "paste_without": 1.0, "confusion": 0.05, "form": "even",
-        "sparsity": 0.1, "ramp": 0.2, "decay": 0.3, "painter": 16, "rounds": 5, "painter_steps": 500,
+        "size": 64, "width": 16, "widest": 256, "separate": 8, "narrow": 128, "upsampling": "transposed", "norm": "joint",
+        "steps": 1200, "batch": 32, "rate": 1e-3, "paste_with": 1.0, "paste_without": 1.0, "confusion": 0.3, "form": "even",
+        "critic_steps": 2, "sparsity": 0.05, "ramp": 0.2, "decay": 0.3, "painter": 16, "rounds": 16, "painter_steps": 300,
     },
 }  # fmt: skip
 
@@ -265,6 +265,7 @@ class TransferConfig(Config):
         "form",
         choices=("one-sided", "even", "flipped"),
     )
+    critic_steps: int | None = _transfer("steps of the critic for each of the networks", "critic_steps", low=1, high=100)
     sparsity: float | None = _transfer("weight of the mean of the masks, which keeps them small", "sparsity", low=0, high=1000)
     ramp: float | None = _transfer("part of the steps over which confusion comes to its weight; sparsity follows", "ramp", low=0, high=0.5)
     decay: float | None = _transfer("part of the steps, the last, over which the rate falls to a tenth", "decay", low=0, high=1)
@@ -301,8 +302,8 @@ DIFFERENCE_PRESETS: dict[str, dict[str, Any]] = {
     },
     # For two CPU cores: minutes.
     "fast": {
-        "size": 64, "width": 24, "widest": 128, "separate": 16, "steps": 6000, "batch": 32, "rate": 1e-3, "norm": "batch",
-        "confusion": 0.3, "form": "even", "critic_steps": 4, "linear": 0.1, "ramp": 0.2, "decay": 0.3,
+        "size": 64, "width": 16, "widest": 128, "separate": 16, "steps": 9000, "batch": 32, "rate": 1e-3, "norm": "batch",
+        "confusion": 0.2, "form": "even", "critic_steps": 4, "linear": 0.2, "ramp": 0.2, "decay": 0.3,
     },
 }  # fmt: skip
 

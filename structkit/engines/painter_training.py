@@ -19,17 +19,21 @@ from torch import Tensor
 from structkit.data.batches import drawn, mirrored, shifted, signed
 from structkit.engines.transfer import ContentTransfer
 from structkit.kernels.composite import composite
+from structkit.media.tensors import from_range, to_range
 from structkit.training.draw import Draw
 from structkit.training.parallel import Processes
 from structkit.training.schedule import falling
 from structkit.training.state import pack, unpack
 
-BATCH = 24
+BATCH = 16
 RATE, BETAS = 1e-3, (0.9, 0.99)
 WARM, DECAY = 0.03, 0.4  # shares of all rounds: the first, over which the rate rises, and the last, over which it falls
 THRESHOLD = 0.3  # of the masks that are cut along: low, since it is easier to lose a thin part than to keep what is wrong
+NEAR, CHANGED = 2, 48 / 255  # px around a mask where what the painter would change by more than this, in [-1, 1], is cut out as well
 SHIFT = 4  # px, at most, that what is pasted has moved
-BARE = 0.15  # share of the pictures onto which nothing is pasted
+PASTED, CLEAR = 0.85, 0.5  # shares of the pictures onto which something is pasted, and of those which show through it
+SEE_THROUGH = 0.5  # share of all rounds from which on things do: before, the painter does not know what is beneath
+SHOWS, DARK = 8 / 255, 8 / 255  # differences that are seen, and light that can be divided by, in [0, 1]
 COLOURS = 8.0  # weight of the colours beneath the mask, against that of the mask
 MARGIN, ELSEWHERE = 3, 0.02  # px around the mask where colours count as well; what they count elsewhere
 LABELLED = 50  # pictures at a time
@@ -50,10 +54,10 @@ class Painting:
             self._label(first=draw.stage == 1)
         self.adam.param_groups[0]["lr"] = RATE * min(1.0, (done + 1e-3) / WARM) * falling(done, DECAY)
         generator = draw.generator("batch")
-        pasted, labels, beneath = (processes.share(part) for part in self._cut_and_pasted(generator))
+        batch = self._cut_and_pasted(generator, see_through=done >= SEE_THROUGH)
         self.net.eval()
         self.net.painter.train()
-        terms = self.losses(pasted, labels, beneath)
+        terms = self.losses(*(processes.share(part) for part in batch))
         self.adam.zero_grad()
         sum(terms.values()).backward()
         processes.mean_gradients(self.adam.param_groups[0]["params"])
@@ -68,10 +72,13 @@ class Painting:
             squares = signed(part)
             if first:
                 small = net.masked(net.common(squares), net.separate(squares)).mask
-                mask = F.interpolate(small, squares.shape[-2:], mode="bilinear")
+                found = F.interpolate(small, squares.shape[-2:], mode="bilinear") > THRESHOLD
             else:
-                mask = net.painted(squares).mask
-            self.labels[i * LABELLED : (i + 1) * LABELLED] = mask > THRESHOLD
+                one, other = net.painted(squares), net.painted(squares.flip(3))  # two views: their mean is better than each
+                near = F.max_pool2d((one.mask + other.mask.flip(3)) / 2, 2 * NEAR + 1, 1, NEAR) > THRESHOLD
+                bare = (one.colours + other.colours.flip(3)) / 2
+                found = near & ((bare - squares).abs().amax(1, keepdim=True) > CHANGED)
+            self.labels[i * LABELLED : (i + 1) * LABELLED] = found
 
     def losses(self, pasted: Tensor, labels: Tensor, beneath: Tensor) -> dict[str, Tensor]:
         """What was pasted is to be found, and what is beneath it to be painted, a little way around it, too.
@@ -83,15 +90,26 @@ class Painting:
         wrong = ((layer.colours - beneath).square() * (around + ELSEWHERE)).mean()
         return {"mask": F.binary_cross_entropy(layer.mask, labels), "beneath": COLOURS * wrong}
 
-    def _cut_and_pasted(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures without the content onto which that of others is pasted, (B, 3, S, S); where; and without it again."""
+    @torch.no_grad()
+    def _cut_and_pasted(self, generator: torch.Generator, *, see_through: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Pictures without the content onto which that of others is pasted, (B, 3, S, S); where that shows, (B, 1, S, S); and without it.
+
+        see_through: half of what is pasted lets through what it is pasted onto, see `transmission`.
+        """
         chosen = drawn(BATCH, len(self.with_), generator)
-        both = torch.cat([signed(self.with_[chosen]), self.labels[chosen].float()], 1)
-        moved = shifted(mirrored(both, generator), SHIFT, generator)
-        something = torch.rand(BATCH, 1, 1, 1, generator=generator, device=generator.device) >= BARE
-        labels = moved[:, 3:] * something.to(moved)
-        beneath = mirrored(signed(self.without[drawn(BATCH, len(self.without), generator)]), generator)
-        return composite(beneath, moved[:, :3], labels), labels, beneath
+        pasted, clear = (torch.rand(BATCH, 1, 1, 1, generator=generator, device=generator.device) < share for share in (PASTED, CLEAR))
+        own = from_range(signed(self.with_[chosen]))  # in [0, 1], as light adds up
+        through = torch.zeros_like(own[:, :1])
+        if see_through:
+            bare = from_range(self.net.eval().painted(to_range(own)).colours)
+            through = transmission(own, bare) * clear
+            own = own - through * bare
+        parts = mirrored(torch.cat([own, through, self.labels[chosen] * pasted], 1), generator)
+        own, through, labels = shifted(parts, SHIFT, generator).split([3, 1, 1], 1)
+        beneath = mirrored(from_range(signed(self.without[drawn(BATCH, len(self.without), generator)])), generator)
+        after = composite(beneath, (own + through * beneath).clamp(0, 1), labels)
+        shows = (after - beneath).abs().amax(1, keepdim=True) > SHOWS
+        return to_range(after), labels * shows, to_range(beneath)
 
     def state(self) -> dict[str, Tensor]:
         return pack(adam=self.adam) | {"labels": self.labels}
@@ -99,3 +117,10 @@ class Painting:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         unpack(state, adam=self.adam)
         self.labels.copy_(state["labels"])
+
+
+def transmission(seen: Tensor, bare: Tensor) -> Tensor:
+    """(B, 1, H, W): the most that a content can let through of what is beneath it, as tinted glass does, which adds no negative light:
+    the largest T with seen = T bare + own, own >= 0.  seen, bare (B, 3, H, W) in [0, 1].
+    """
+    return (seen / bare.clamp_min(DARK)).amin(1, keepdim=True).clamp(0, 1)

@@ -146,14 +146,15 @@ class TransferTraining(Training):
         return terms
 
     def update(self, with_: Tensor, without: Tensor, weights: TransferConfig) -> dict[str, Tensor]:
-        """One step of the encoders and decoders, then one of the critic; returns the losses, and the mean of the masks of `with_`."""
+        """One step of the encoders and decoders, then those of the critic; returns the losses, and the mean of the masks of `with_`."""
         self.net.train()
         with frozen(self.critic):
             seen = see(self.net, with_, without)
             terms = losses(seen, with_, without, self.critic(seen.common), weights)
         self._descend(self.adam, sum(terms.values()))
-        terms["critic"] = discrimination(self.critic(seen.common.detach()), len(with_))
-        self._descend(self.critic_adam, terms["critic"])
+        for _ in range(weights.critic_steps):
+            terms["critic"] = discrimination(self.critic(seen.common.detach()), len(with_))
+            self._descend(self.critic_adam, terms["critic"])
         return {name: value.detach() for name, value in (terms | {"mask": seen.own.mask.mean()}).items()}
 
     @torch.no_grad()

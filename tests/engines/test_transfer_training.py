@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.configs import TransferConfig
 from structkit.data.batches import signed
-from structkit.engines.painter_training import MARGIN
+from structkit.engines.painter_training import MARGIN, transmission
 from structkit.engines.transfer_training import TransferTraining, losses, see
 from structkit.errors import OptionError
 from structkit.training.draw import Draw
@@ -21,7 +22,8 @@ from structkit.training.parallel import Processes
 from .plain_transfer import Plain, published_step
 
 SMALL = TransferConfig(
-    size=16, width=8, widest=16, separate=4, narrow=8, steps=12, batch=6, painter=4, rounds=2, painter_steps=5, painter_size=32
+    size=16, width=8, widest=16, separate=4, narrow=8, steps=12, batch=6, painter=4, rounds=2, painter_steps=5, painter_size=32,
+    critic_steps=1,
 )
 PAPER = replace(SMALL, preset="paper", painter=0, rounds=0, steps=12)
 ALL = replace(SMALL, painter=0, rounds=0, common_cycle=0.3, separate_cycle=0.2, sparsity=0.7)
@@ -148,7 +150,7 @@ def test_the_painter_learns_from_exact_pairs():
     painter = painting(begun())
     painter.with_ = torch.full_like(painter.with_, 255)
     painter.without = torch.zeros_like(painter.without)
-    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"))
+    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"), see_through=False)
     assert torch.equal((pasted != beneath).any(1, keepdim=True), labels > 0)
     assert set(pasted.unique().tolist()) == {-1.0, 1.0} and (beneath == -1).all()
     bare = (labels.flatten(1).sum(1) == 0).float().mean()
@@ -157,7 +159,7 @@ def test_the_painter_learns_from_exact_pairs():
 
 def test_the_painters_loss_is_least_for_the_truth_and_blind_to_colours_far_away():
     painter = painting(begun())
-    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"))
+    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"), see_through=False)
 
     class Layer:
         mask, colours = labels, beneath
@@ -165,7 +167,7 @@ def test_the_painters_loss_is_least_for_the_truth_and_blind_to_colours_far_away(
     painter.net.painted = lambda squares: Layer
     right = painter.losses(pasted, labels, beneath)
     assert right["mask"] == 0 and right["beneath"] == 0
-    near, far = torch.nn.functional.max_pool2d(labels, 2 * MARGIN + 1, 1, MARGIN), 1 - labels
+    near, far = F.max_pool2d(labels, 2 * MARGIN + 1, 1, MARGIN), 1 - labels
     wrong = []
     for where in (labels, near, far - (near - labels)):
         Layer.colours = beneath + where
@@ -174,17 +176,53 @@ def test_the_painters_loss_is_least_for_the_truth_and_blind_to_colours_far_away(
 
 
 def test_a_round_begins_with_labels_from_the_best_that_there_is():
+    """The masked decoder's masks; then what the painter would change, in or near its masks."""
     training = begun()
+    squares = signed(training.squares[0])
     for stage in (1, 2):
         training.begin(stage, Draw(7, stage, 0))
         training.painting.labels.fill_(True)
+        net = copy.deepcopy(training.net).eval()
         training.step(Draw(7, stage, 1))
         if stage == 1:
-            small = training.net.masked(*(part(signed(training.squares[0])) for part in (training.net.common, training.net.separate))).mask
-            mask = torch.nn.functional.interpolate(small, (32, 32), mode="bilinear")
+            mask = F.interpolate(net.masked(net.common(squares), net.separate(squares)).mask, (32, 32), mode="bilinear")
             assert torch.equal(training.painting.labels, mask > 0.3)
-            painted = copy.deepcopy(training.net).eval().painted(signed(training.squares[0])).mask > 0.3
-    assert torch.equal(training.painting.labels, painted)
+    here, mirrored = (net.painted(x) for x in (squares, squares.flip(3)))
+    mask, colours = ((one + other.flip(3)) / 2 for one, other in ((here.mask, mirrored.mask), (here.colours, mirrored.colours)))
+    changed = ((colours - squares).abs() > 48 / 255).any(1, keepdim=True)
+    assert torch.equal(training.painting.labels, (F.max_pool2d(mask, 5, 1, 2) > 0.3) & changed)
+
+
+def test_what_a_content_lets_through_is_the_most_that_its_light_allows():
+    generator = torch.Generator().manual_seed(0)
+    bare, tint, own = torch.rand(50, 3, 4, 4, generator=generator), torch.rand(50, 1, 4, 4, generator=generator), torch.zeros(50, 3, 4, 4)
+    torch.testing.assert_close(transmission(tint * bare.clamp_min(0.1), bare.clamp_min(0.1)), tint)
+    own[:, 0] = torch.rand(50, 4, 4, generator=generator)  # light of one colour hides nothing of the others
+    torch.testing.assert_close(transmission(tint * bare.clamp_min(0.1) + own, bare.clamp_min(0.1)), tint)
+    seen = torch.rand(50, 3, 4, 4, generator=generator)
+    through = transmission(seen, bare)
+    assert (seen - through * bare).min() > -1e-6 and 0 <= through.min() and through.max() <= 1
+
+
+def test_what_shows_through_is_pasted_with_what_it_is_pasted_onto():
+    """A painter that knows: its content is glass that takes half of the light.  Pasted, it takes half of the light there, or hides it."""
+    painter = painting(begun())
+    painter.with_, painter.without = torch.full_like(painter.with_, 100), torch.full_like(painter.without, 50)
+
+    class Knows:
+        def eval(self):
+            return self
+
+        def painted(self, squares):
+            return type("Layer", (), {"colours": signed(torch.full_like(squares, 200))})
+
+    painter.net = Knows()
+    found = set()
+    for step in range(1, 6):
+        pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, step).generator("batch"), see_through=True)
+        assert torch.equal(beneath, signed(torch.full_like(beneath, 50)))
+        found |= {round(value) for value in ((pasted + 1) * 127.5)[labels.expand_as(pasted) > 0].unique().tolist()}
+    assert found == {100, 25}
 
 
 class Stop(BaseException):

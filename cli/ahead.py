@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ from structkit_cli.options import Running
 from structkit_cli.plan import Output, Task, check_alpha
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from structkit.media.pictures import Picture
 
     Paint = Callable[[Sequence[Task], Sequence[Picture], str], list[list[Picture]]]
@@ -36,6 +37,8 @@ class Ahead:
     def __init__(self, paint: Paint, running: Running, *, opaque: bool = False) -> None:
         """opaque: whether results have no alpha, whatever the pictures have."""
         self.paint, self.running, self.opaque = paint, running, opaque
+        from concurrent.futures import ThreadPoolExecutor
+
         self._threads = ThreadPoolExecutor(WORKERS, "paint")
         self._expected: deque[Task] = deque()
         self._jobs: deque[Future[list[Outcome]]] = deque()

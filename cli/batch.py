@@ -20,8 +20,9 @@ import typer
 
 from structkit._version import __version__
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
-from structkit.media.files import TEMP_PREFIX, atomic_path, sha256_file, write_atomically
+from structkit.media.files import TEMP_PREFIX, Unnamed, atomic_path, sha256_file
 from structkit_cli import plan
+from structkit_cli.commit import AT_LEAST_EVERY, TOGETHER, DiskError, Waiting, as_disk_error, commit
 from structkit_cli.manifest import Manifest, made_from
 from structkit_cli.options import Running
 from structkit_cli.plan import Output, Task
@@ -43,10 +44,6 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 class Terminated(BaseException):
     """SIGTERM came."""
-
-
-class DiskError(OutputError):
-    """The disk would not take an output; other output errors are about one picture."""
 
 
 def exit_code(error: BaseException) -> int:
@@ -111,6 +108,15 @@ class _Found:
     foreign: Path | None = None
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What is to be said in its turn: a record of an output, which may still wait for its name; without one, that the task is over."""
+
+    task: Task
+    record: Mapping[str, Any] | None = None
+    waiting: Waiting | None = None
+
+
 class _Batch:
     """One run: what it makes with what, and what it remembers."""
 
@@ -126,42 +132,91 @@ class _Batch:
     ):
         self.make, self.expect, self.running, self.exists = make, expect, running, exists
         self.options, self.report, self.manifests = options, report, manifests
+        self.failed: list[int] = []  # an exit code for each failure
+        self.stop: int | None = None  # the exit code of one that concerns all
+        self._told: list[_Told] = []
+        self._settled = time.monotonic()
 
     @contextmanager
     def manifests_open(self, outputs: Sequence[Output]) -> Iterator[None]:
         with ExitStack() as opened:  # of several, those that were opened are closed
             for root, manifest in self.manifests.items():
-                with _as_disk_error(root):
+                with as_disk_error(root):
                     manifest.open({root, *(o.path.parent for o in outputs if o.path and o.root == root)})
-                opened.callback(_as_disk_error(root)(manifest.close))
+                opened.callback(as_disk_error(root)(manifest.close))
             yield
 
     def work(self, tasks: Sequence[Task]) -> int:
         """Do the tasks one after another; returns the exit code."""
         if not tasks:
             return NOTHING_TO_DO
-        failed: list[int] = []
-        for task, found in self._looked_at(tasks):
-            left = list(task.outputs)
-            try:
-                if isinstance(found, Exception):
-                    raise found
-                for record in self._records(task, found, left):
-                    self.report.record(record)
-            except PipeClosed:
-                raise
-            except Exception as error:
-                if os.environ.get("STRUCTKIT_DEBUG"):
-                    traceback.print_exc()
-                failed.append(exit_code(error) if isinstance(error, DiskError) or not isinstance(error, OutputError) else 1)
-                stop = self._concerns_all(error)
-                fact = str(error) if stop else _fact(task, error)
-                self.report.record(_record(task, [*left, *task.outputs][0], "failed", device=self.report.device, error=fact))
-                if stop:
-                    return exit_code(error)
-            self.report.finished()
-        came_to_nothing = failed and not (self.report.counts["written"] or self.report.counts["skipped"])
-        return failed[0] if came_to_nothing and len(set(failed)) == 1 else 1 if failed else 0
+        try:
+            for task, found in self._looked_at(tasks):
+                self._do(task, found)
+                if self.stop is not None:
+                    break
+            self._settle()
+        finally:
+            for told in self._told:
+                if told.waiting:
+                    told.waiting.file.discard()
+        if self.stop is not None:
+            return self.stop
+        came_to_nothing = self.failed and not (self.report.counts["written"] or self.report.counts["skipped"])
+        return self.failed[0] if came_to_nothing and len(set(self.failed)) == 1 else 1 if self.failed else 0
+
+    def _do(self, task: Task, found: _Found | Exception) -> None:
+        left = list(task.outputs)
+        try:
+            if isinstance(found, Exception):
+                raise found
+            for told in self._records(task, found, left):
+                self._told.append(told)
+                if self._is_time() and task in self._settle():
+                    break
+        except PipeClosed:
+            raise
+        except Exception as error:
+            self._told.append(_Told(task, self._failure(task, [*left, *task.outputs][0], error)))
+        self._told.append(_Told(task))
+        if self._is_time():
+            self._settle()
+
+    def _is_time(self) -> bool:
+        """Whether to give names to what waits: at once, but where outputs come fast."""
+        return self.expect is None or len(self._told) >= 2 * TOGETHER or time.monotonic() - self._settled >= AT_LEAST_EVERY
+
+    def _settle(self) -> list[Task]:
+        """Outputs that wait take their names, and what there is to say is said; returns the tasks that fail in this."""
+        told, self._told = self._told, []
+        waiting = [one for one in told if one.waiting]
+        try:
+            errors = commit([one.waiting for one in waiting], self.manifests, lambda one: self._check(one.output, one.made_from))
+        except BaseException:
+            self._told = waiting  # to be discarded
+            raise
+        unnamed = {id(waiting[i]): error for i, error in errors.items()}
+        broken: list[Task] = []
+        for one in told:
+            error = unnamed.get(id(one))
+            if one.record is None:
+                self.report.finished()
+            elif error is None:
+                self.report.record(one.record)
+            elif all(one.task is not task for task in broken):
+                broken.append(one.task)
+                self.report.record(self._failure(one.task, one.waiting.output, error))
+        self._settled = time.monotonic()
+        return broken
+
+    def _failure(self, task: Task, output: Output, error: Exception) -> dict[str, Any]:
+        """The record of a failure."""
+        if os.environ.get("STRUCTKIT_DEBUG"):
+            traceback.print_exception(error)
+        self.failed.append(exit_code(error) if isinstance(error, DiskError) or not isinstance(error, OutputError) else 1)
+        if stop := self._concerns_all(error):
+            self.stop = exit_code(error)
+        return _record(task, output, "failed", device=self.report.device, error=str(error) if stop else _fact(task, error))
 
     def _concerns_all(self, error: Exception) -> bool:
         """Whether every other task would meet it too: there is no such device, or no room on the disk."""
@@ -194,11 +249,11 @@ class _Batch:
             return error
         return found
 
-    def _records(self, task: Task, found: _Found, left: list[Output]) -> Iterator[dict[str, Any]]:
-        """Do one task; yields the record of each output, which is then no longer in `left`."""
+    def _records(self, task: Task, found: _Found, left: list[Output]) -> Iterator[_Told]:
+        """Do one task; yields what is to be said of each output, which is then no longer in `left`."""
         for i, sha256 in found.current.items():
             left.remove(task.outputs[i])
-            yield _record(task, task.outputs[i], "skipped", sha256=sha256)
+            yield _Told(task, _record(task, task.outputs[i], "skipped", sha256=sha256))
         if found.foreign:
             raise OutputError(f"{found.foreign} {NOT_OURS}")
         if not left:
@@ -206,10 +261,10 @@ class _Batch:
         device = self._device()
         clock = time.monotonic()
         for output, made in self.make(task, tuple(left), device, self.report.progress):
-            facts = (self._write_film if output.video else self._write)(output, made, found.sources)
+            facts, waiting = (self._write_film if output.video else self._write)(output, made, found.sources)
             left.remove(output)
             clock, ms = time.monotonic(), round((time.monotonic() - clock) * 1000)
-            yield _record(task, output, "written", ms=ms, device=device, **facts)
+            yield _Told(task, _record(task, output, "written", ms=ms, device=device, **facts), waiting)
 
     def _verdict(self, output: Output, sources: Mapping[str, str]) -> tuple[str, str | None]:
         if self.exists != "skip" or output.path is None:
@@ -227,22 +282,21 @@ class _Batch:
             self.report.device = resolve(self.running.device)
         return self.report.device
 
-    def _write(self, output: Output, picture: Picture, sources: Mapping[str, str]) -> dict[str, Any]:
-        """Returns what the record says of it."""
+    def _write(self, output: Output, picture: Picture, sources: Mapping[str, str]) -> tuple[dict[str, Any], Waiting | None]:
+        """Returns what the record says of it, and what then waits for its name."""
         from structkit.media.pictures import encode_picture
 
         quality = None if output.strip else self.running.quality
         data = encode_picture(replace(picture, name=str(output.path or "standard output")), output.format, quality=quality)
-        sha256 = hashlib.sha256(data).hexdigest()
+        facts = {"sha256": hashlib.sha256(data).hexdigest(), "warnings": list(picture.notes)}
         if output.path is None:
             emit(data)
-        else:
-            self._claim(output, sha256, sources)
-            with _as_disk_error(output.path):
-                write_atomically(output.path, data)
-        return {"sha256": sha256, "warnings": list(picture.notes)}
+            return facts, None
+        with as_disk_error(output.path):
+            output.path.parent.mkdir(parents=True, exist_ok=True)
+            return facts, Waiting(output, Unnamed(output.path, data), self._made_from(output, sources), facts["sha256"])
 
-    def _write_film(self, output: Output, film: Film, sources: Mapping[str, str]) -> dict[str, Any]:
+    def _write_film(self, output: Output, film: Film, sources: Mapping[str, str]) -> tuple[dict[str, Any], None]:
         """The same for a video: written under a hidden name, since its hash must be noted before it takes its own."""
         if output.path is None:
             made = film(stream := BytesIO())
@@ -255,21 +309,21 @@ class _Batch:
                 except StructkitError as error:
                     kind = DiskError if isinstance(error, OutputError) else type(error)
                     raise kind(str(error).replace(str(hidden), str(output.path))) from error.__cause__
-                sha256 = sha256_file(hidden)
-                self._claim(output, sha256, sources)
-                with _as_disk_error(output.path), atomic_path(output.path) as last:
-                    os.replace(hidden, last)
-        return {"sha256": sha256, "warnings": list(made.notes), "frames": made.frames, "flicker": made.flicker}
+                sha256, made_from = sha256_file(hidden), self._made_from(output, sources)
+                self._check(output, made_from)
+                with as_disk_error(output.path):
+                    if self.manifests[output.root].kept:
+                        self.manifests[output.root].note((output.path, made_from, sha256))
+                    with atomic_path(output.path) as last:
+                        os.replace(hidden, last)
+        return {"sha256": sha256, "warnings": list(made.notes), "frames": made.frames, "flicker": made.flicker}, None
 
-    def _claim(self, output: Output, sha256: str, sources: Mapping[str, str]) -> None:
-        """Right before an output takes its name: make its folder and note its hash, if what is there now may be replaced."""
+    def _check(self, output: Output, made_from: str) -> None:
+        """Right before an output takes its name: whether what is there now may be replaced."""
         appeared = self.exists == "error" and os.path.lexists(output.path)
-        if appeared or self._verdict(output, sources)[0] == "foreign":  # while we were at work
+        skips = self.exists == "skip"
+        if appeared or (skips and self.manifests[output.root].verdict(output.path, made_from)[0] == "foreign"):  # while we were at work
             raise OutputError(f"{output.path} {NOT_OURS}")
-        with _as_disk_error(output.path):
-            output.path.parent.mkdir(parents=True, exist_ok=True)
-            if self.manifests[output.root].kept:
-                self.manifests[output.root].note(output.path, self._made_from(output, sources), sha256)
 
 
 def _record(task: Task, output: Output, status: str, **facts: Any) -> dict[str, Any]:
@@ -290,19 +344,9 @@ def _fact(task: Task, error: Exception) -> str:
 
 
 @contextmanager
-def _as_disk_error(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OutputError as error:
-        raise DiskError(str(error)) from error.__cause__
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be written ({error.strerror or error}); name another place with --output") from error
-
-
-@contextmanager
 def _hidden_beside(path: Path) -> Iterator[Path]:
     """A name for a file that is not to be seen, on the disk where a link may lead; whatever is there at the end goes."""
-    with _as_disk_error(path):
+    with as_disk_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     hidden = Path(os.path.realpath(path)).with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}{path.suffix}")
     try:

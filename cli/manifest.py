@@ -94,17 +94,20 @@ class Manifest:
             return "foreign", found
         return "current" if any(r["made_from"] == made_from for r in held) else "stale", found
 
-    def note(self, output: Path, made_from: str, sha256: str) -> None:
-        """Put a record on disk, to be called right before the output takes its name."""
-        record = {"output": self._key(output), "made_from": made_from, "sha256": sha256}
-        self.known.setdefault(record["output"], []).append(record)
-        line, new = _line(record), not self.path.exists()
+    def note(self, *records: tuple[Path, str, str]) -> None:
+        """Put records on disk, right before the outputs take their names: of each the path, what it is made from, and its hash."""
+        lines = b""
+        for output, made_from, sha256 in records:
+            record = {"output": self._key(output), "made_from": made_from, "sha256": sha256}
+            self.known.setdefault(record["output"], []).append(record)
+            lines += _line(record)
+        new = not self.path.exists()
         with open(self.path, "a+b") as journal:
             if journal.seek(0, os.SEEK_END):
                 journal.seek(-1, os.SEEK_END)
                 if journal.read(1) != b"\n":  # a torn line of a run that was killed
-                    line = b"\n" + line
-            journal.write(line)
+                    lines = b"\n" + lines
+            journal.write(lines)
             journal.flush()
             os.fsync(journal.fileno())
         if new and self._lock is not None:

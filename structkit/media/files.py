@@ -69,12 +69,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Raises OutputError (missing folder, permission, full disk, a folder or device at `path`).
     """
     with _output_errors(path):
-        target = Path(os.path.realpath(path))
-        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            raise OutputError(f"{path}: exists and is not a regular file; choose another name")
-        temp = target.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}{target.suffix[:16]}")
+        target, temp = _beside(path)
         try:
-            os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
             yield temp
             _sync(temp)
             os.replace(temp, target)
@@ -89,6 +85,55 @@ def write_atomically(path: str | Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader, or a crash at any moment, sees the old file or the new one.  See `atomic_path`."""
     with atomic_path(path) as temp:
         temp.write_bytes(data)
+
+
+class Unnamed:
+    """A file that is written and has not its name yet: `atomic_path` in its parts, for many files together.
+
+    For each: the constructor, `settle`; then `take_name`; then, once for each folder, `sync_folder`.  Raises OutputError as `atomic_path`.
+    """
+
+    def __init__(self, path: str | Path, data: bytes) -> None:
+        self.path = path
+        with _output_errors(path):
+            self._target, self._hidden = _beside(path)
+            try:
+                self._hidden.write_bytes(data)
+            except BaseException:
+                self.discard()
+                raise
+
+    def settle(self) -> None:
+        """Wait until its bytes are on the disk."""
+        with _output_errors(self.path):
+            _sync(self._hidden)
+
+    def take_name(self) -> Path:
+        """From now on it is what the path holds; returns the folder."""
+        with _output_errors(self.path):
+            os.replace(self._hidden, self._target)
+        return self._target.parent
+
+    def discard(self) -> None:
+        """What has no name yet never was."""
+        with suppress(OSError):
+            self._hidden.unlink()
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk.  Raises OutputError."""
+    with _output_errors(folder):
+        _sync(folder)
+
+
+def _beside(path: str | Path) -> tuple[Path, Path]:
+    """The file that a path stands for, through links, and a new hidden file beside it."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+        raise OutputError(f"{path}: exists and is not a regular file; choose another name")
+    hidden = target.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}{target.suffix[:16]}")
+    os.close(os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    return target, hidden
 
 
 def _sync(path: Path) -> None:

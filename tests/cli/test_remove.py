@@ -175,7 +175,7 @@ from tests import content_models
 from structkit_cli.__main__ import main
 content_models.install(pytest.MonkeyPatch())
 remove = content_models.FakeTransfer.remove
-content_models.FakeTransfer.remove = lambda self, squares: time.sleep(0.1) or remove(self, squares)
+content_models.FakeTransfer.remove = lambda self, squares: time.sleep(0.6) or remove(self, squares)
 from structkit_cli import ahead
 ahead.TOGETHER = 3
 sys.exit(main(sys.argv[1:]))

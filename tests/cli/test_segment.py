@@ -67,7 +67,7 @@ def test_a_folder(run, folder):
         (
             ("segment", "face.png", "--model", "d.safetensors"),
             3,
-            "d.safetensors: the difference of two domains, and what they have in common, which serves transfer, remove and not segment",
+            "d.safetensors: the difference of two domains, and what they have in common, which serves transfer, remove",
         ),
     ],
 )

@@ -32,9 +32,9 @@ THRESHOLD = 0.3  # of the masks that are cut along: low, since it is easier to l
 NEAR, CHANGED = 2, 48 / 255  # px around a mask where what the painter would change by more than this, in [-1, 1], is cut out as well
 SHIFT = 4  # px, at most, that what is pasted has moved
 PASTED, CLEAR = 0.85, 0.5  # shares of the pictures onto which something is pasted, and of those which show through it
-SEE_THROUGH = 0.5  # share of all rounds from which on things do: before, the painter does not know what is beneath
+SEE_THROUGH = 0.3  # share of all rounds from which on things do: before, the painter does not know what is beneath
 SHOWS, DARK = 8 / 255, 8 / 255  # differences that are seen, and light that can be divided by, in [0, 1]
-COLOURS = 8.0  # weight of the colours beneath the mask, against that of the mask
+COLOURS = 16.0  # weight of the colours beneath the mask, against that of the mask
 MARGIN, ELSEWHERE = 3, 0.02  # px around the mask where colours count as well; what they count elsewhere
 LABELLED = 50  # pictures at a time
 

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 import structkit
 from structkit import contents
+from structkit.configs import DifferenceConfig, TransferConfig
+from structkit.engines.difference import DomainDifference
 from structkit.engines.layer import Layer
+from structkit.engines.transfer import ContentTransfer
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, StructkitError
 from structkit.media.exif import Metadata
 from structkit.media.pictures import Picture, write_picture
@@ -261,3 +264,16 @@ def test_results_that_are_not_finite_are_an_error_and_no_picture():
     with pytest.raises(StructkitError, match="flat: the model gives values that are not finite for it; train it again"):
         structkit.remove(flat(0), network, device="cpu")
     assert contents.LEAST_SEEN * 255 == 0.5
+
+
+def test_untrained_engines_serve_the_verbs_and_leave_what_is_outside_alone():
+    config = TransferConfig(size=32, width=8, widest=16, separate=4, narrow=8, painter=4, rounds=1, painter_size=32).filled()
+    network, picture = ContentTransfer(config), noise(40, 50)
+    for made in (structkit.remove(picture, network, device="cpu"), structkit.transfer(picture, picture, network, device="cpu")):
+        assert made.pixels.shape == picture.pixels.shape
+    assert structkit.segment(picture, network, device="cpu").pixels.shape == picture.pixels.shape
+    together = structkit.remove([picture] * 3, network, device="cpu")
+    assert len({made.pixels.tobytes() for made in [*together, structkit.remove(picture, network, device="cpu")]}) == 1
+    difference = DomainDifference(DifferenceConfig(size=32, width=8, widest=32, separate=4).filled())
+    ends = structkit.transfer(picture, (picture, noise(40, 50, seed=1)), difference, donor_b=picture, steps=2, device="cpu")
+    assert [made.pixels.shape for made in (*ends, structkit.remove(picture, difference, device="cpu"))] == [picture.pixels.shape] * 3

@@ -182,7 +182,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_that_is_stopped_goes_on_with_the_same_command(run, many, number, request):
     run(*REMOVE, "in", "-o", "whole")
     script = KILLED.format(root=str(request.config.rootpath))

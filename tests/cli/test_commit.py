@@ -1,0 +1,88 @@
+"""Outputs that take their names together: the order on the disk, and what goes wrong with one of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from structkit.errors import OutputError
+from structkit.media.files import Unnamed
+from structkit_cli.commit import DiskError, Waiting, commit
+from structkit_cli.manifest import NAME, Manifest
+from structkit_cli.plan import Output
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    found = Manifest(tmp_path, wanted=True)
+    found.open([tmp_path])
+    return found
+
+
+@pytest.fixture
+def waiting(tmp_path, manifest):
+    """Five outputs."""
+    names = [tmp_path / f"{i}.png" for i in range(5)]
+    return [Waiting(Output(path, tmp_path, "png", 0), Unnamed(path, path.name.encode()), "made", "hash") for path in names]
+
+
+def all_well(one: Waiting) -> None:
+    assert not one.output.path.exists()
+
+
+def visible(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != NAME)
+
+
+def test_files_come_first_then_records_then_names_then_folders(waiting, manifest, tmp_path, monkeypatch):
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def synced(descriptor):
+        name = os.readlink(f"/proc/self/fd/{descriptor}")
+        events.append("record" if name.endswith(NAME) else "folder" if os.path.isdir(name) else "file")
+        fsync(descriptor)
+
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("needs the names of open files")
+    monkeypatch.setattr("os.fsync", synced)
+    monkeypatch.setattr("os.replace", lambda *names: events.append("name") or replace(*names))
+    assert commit(waiting, {tmp_path: manifest}, all_well) == {}
+    assert events == ["file"] * 5 + ["record", "folder"] + ["name"] * 5 + ["folder"]  # the first folder: the manifest is new
+    assert [(tmp_path / f"{i}.png").read_bytes() for i in range(5)] == [f"{i}.png".encode() for i in range(5)]
+    assert len((tmp_path / NAME).read_bytes().splitlines()) == 5
+
+
+def test_one_whose_name_was_taken_meanwhile_is_left_out_and_the_others_are_not(waiting, manifest, tmp_path):
+    def check(one):
+        if one.output.path.name == "2.png":
+            raise OutputError("2.png exists")
+
+    errors = commit(waiting, {tmp_path: manifest}, check)
+    assert {i: type(error) for i, error in errors.items()} == {2: OutputError}
+    assert visible(tmp_path) == ["0.png", "1.png", "3.png", "4.png"] and b"2.png" not in (tmp_path / NAME).read_bytes()
+
+
+def test_one_that_the_disk_does_not_take_is_left_out_and_the_others_are_not(waiting, manifest, tmp_path, monkeypatch):
+    settle = Unnamed.settle
+
+    def full(self):
+        if Path(self.path).name == "3.png":
+            raise OutputError("3.png: the disk is full; free some space") from OSError(28, "No space left on device")
+        settle(self)
+
+    monkeypatch.setattr(Unnamed, "settle", full)
+    errors = commit(waiting, {tmp_path: manifest}, all_well)
+    assert isinstance(errors[3], DiskError) and errors[3].__cause__.errno == 28 and len(errors) == 1
+    assert visible(tmp_path) == ["0.png", "1.png", "2.png", "4.png"]
+
+
+def test_without_records_nothing_takes_its_name(waiting, manifest, tmp_path, monkeypatch):
+    def refuse(*records):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(manifest, "note", refuse)
+    errors = commit(waiting, {tmp_path: manifest}, all_well)
+    assert len(errors) == 5 and all("cannot be written (Permission denied)" in str(error) for error in errors.values())
+    assert visible(tmp_path) == []

@@ -317,16 +317,12 @@ def _difference(help: str, name: str, **limits: Any) -> Any:
 class DifferenceConfig(Config):
     """`structkit train difference`.  `filled()` puts the preset's values in."""
 
-    preset: str = option(
-        "fast", "how much effort: paper as published, for a GPU; fast for two CPU cores", choices=tuple(DIFFERENCE_PRESETS)
-    )
+    preset: str = option("fast", "effort: paper as published, for a GPU; fast for two CPU cores", choices=tuple(DIFFERENCE_PRESETS))
     fit: str = option("crop", "how a picture becomes a square: squash all of it, or crop its middle", choices=("squash", "crop"))
     size: int | None = _difference("side of the square that the networks see, px, a power of two", "size", low=8, high=512)
     width: int | None = _difference("channels after the first halving; doubled at each", "width", low=4, high=512)
     widest: int | None = _difference("channels of the code that pictures are decoded from, and at most", "widest", low=8, high=2048)
-    separate: int | None = _difference(
-        "channels of each separate code, out of these; few, or it holds the face too", "separate", low=1, high=512
-    )
+    separate: int | None = _difference("channels of each separate code, out of these; few, lest it hold all", "separate", low=1, high=512)
     steps: int | None = _difference("steps of training", "steps", low=1, high=10_000_000)
     batch: int | None = _difference("pictures of each domain in a step", "batch", low=1, high=4096)
     rate: float | None = _difference("learning rate, of the networks and of the critic", "rate", low=1e-7, high=1)
@@ -339,9 +335,7 @@ class DifferenceConfig(Config):
     )
     critic_steps: int | None = _difference("steps of the critic for each of the networks", "critic_steps", low=1, high=100)
     linear: float | None = _difference("weight of the linear critic, which is always at its optimum", "linear", low=0, high=1000)
-    norm: str | None = _difference(
-        "norm of the networks: batch, over both domains; instance, with a spectral norm", "norm", choices=("batch", "instance")
-    )
+    norm: str | None = _difference("batch norm, over both domains; or instance norm, as published", "norm", choices=("batch", "instance"))
     ramp: float | None = _difference("part of the steps over which confusion comes to its weight", "ramp", low=0, high=1)
     decay: float | None = _difference("part of the steps, the last, over which the rate falls to a tenth", "decay", low=0, high=1)
 

@@ -56,7 +56,7 @@ def paint(net: DomainDifference, codes: Codes) -> Tensor:
 
 
 def own_losses(codes: Codes, painted: Tensor, squares: Tensor, zero: float) -> dict[str, Tensor]:
-    """What the networks owe to pictures: both terms are sums over the domains of mean absolute differences (section 3.2).
+    """What the networks owe to pictures: both terms are sums over the domains of mean absolute differences.
 
     |G(E_c(a), E_A(a), 0) - a| + |G(E_c(b), 0, E_B(b)) - b|   and   zero * (|E_B(a)| + |E_A(b)|)
     """
@@ -75,7 +75,7 @@ class LinearCritic:
     """
 
     DECAY = 0.99
-    RIDGE = 0.1  # in units of the mean variance: hundreds of channels, and as many codes in sight as there are steps
+    RIDGE = 0.1  # in units of the mean variance: axes along which codes hardly vary are not to rule
 
     def __init__(self, channels: int, device: str = "cpu") -> None:
         self.gap = torch.zeros(channels, device=device)  # between the domains' means
@@ -92,7 +92,8 @@ class LinearCritic:
     def direction(self) -> Tensor:
         """(D,): the difference of logits between two codes is their difference along it."""
         ridge = self.RIDGE * self.spread.diagonal().mean() + 1e-12
-        return torch.linalg.solve(self.spread + ridge * torch.eye(len(self.gap)).to(self.spread), self.gap)
+        factor = torch.linalg.cholesky_ex(self.spread + ridge * torch.eye(len(self.gap)).to(self.spread)).L  # _ex: no wait for the device
+        return torch.cholesky_solve(self.gap[:, None], factor)[:, 0]
 
     def state(self) -> dict[str, Tensor]:
         return {"gap": self.gap, "spread": self.spread, "seen": torch.tensor(self.seen)}

@@ -1,0 +1,68 @@
+"""What every configuration is made of: fields with their help and limits, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Any, Self
+
+from structkit.errors import OptionError
+
+MAX_SIDE = 512  # px, where nothing else says how large a result is to be
+LEAST_SIDE, MOST_SIDE = 16, 8192  # px, of a result
+
+
+Presets = Mapping[str, Mapping[str, Any]]  # values of options, by the name of the preset
+
+
+def option(default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+    """A dataclass field with what a user must know of it: one line of help, its range (inclusive) or its choices."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+
+
+def of_preset(presets: Presets, help: str, name: str, **limits: Any) -> Any:
+    """A field whose default is the preset's; the help says what that is."""
+    values = ", ".join(f"{values[name]} for {preset}" for preset, values in presets.items())
+    return option(None, f"{help}; else {values}", **limits)
+
+
+class Config:
+    """Base of the configurations: checks each value against its field's range or choices."""
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check_type(f, getattr(self, f.name))
+            _check(f.name, getattr(self, f.name), **{k: f.metadata[k] for k in ("low", "high", "choices")})
+
+    def _with(self, values: Mapping[str, Any]) -> Self:
+        """The same, and these values where it has None."""
+        return dataclasses.replace(self, **{name: value for name, value in values.items() if getattr(self, name) is None})  # type: ignore[type-var]
+
+
+def _check_type(f: dataclasses.Field, value: Any) -> None:
+    """Whole numbers for int, any number for float, and None where it is the default."""
+    kinds = {"bool": bool, "int": int, "float": (int, float), "str": str}
+    names = [name.strip() for name in str(f.type).split("|")]
+    if value is None and "None" in names:
+        return
+    wanted = [name for name in names if name in kinds]
+    if not any(isinstance(value, kinds[name]) and (name == "bool" or not isinstance(value, bool)) for name in wanted):
+        raise OptionError(f"--{f.name.replace('_', '-')} is {value!r}: it must be of type {f.type}")
+
+
+def _check(name: str, value: Any, low: float | None, high: float | None, choices: tuple[str, ...]) -> None:
+    flag = "--" + name.replace("_", "-")
+    if value is None:
+        return
+    if choices and value not in choices:
+        raise OptionError(f"{flag} is {value!r}: choose one of {', '.join(choices)}")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise OptionError(f"{flag} is {value}: it must be a finite number")
+        if (low is not None and value < low) or (high is not None and value > high):
+            span = (
+                f"at least {low:.15g}" if high is None else f"at most {high:.15g}" if low is None else f"between {low:.15g} and {high:.15g}"
+            )
+            raise OptionError(f"{flag} is {value:.15g}: it must be {span}")

@@ -1,0 +1,49 @@
+"""The verbs of content: `structkit transfer` and `segment`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from structkit.configs.base import Config, option
+from structkit.errors import OptionError
+
+NO_DONOR = "--from is missing: name the picture whose content is to be put on"
+
+
+@dataclass(frozen=True)
+class ContentConfig(Config):
+    """`structkit transfer`: how much of a content is put on."""
+
+    strength: float = option(1.0, "how much of the content: 0 none, 1 as the donor has it, above 1 more than that", low=0, high=1.3)
+    steps: int | None = option(
+        None, "so many results, from none of the content to all of it; with two donors from the first's to the second's", low=2, high=99
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps is not None and self.strength != 1:
+            raise OptionError("--strength and --steps both say how much of the content there is: give one of them")
+
+    def check_donors(self, a: int, b: int, *, two_sided: bool) -> None:
+        """Refuse numbers of donors of which a model has no use.  two_sided: whether it is a domain difference."""
+        if b and not two_sided:
+            raise OptionError("--from-b is for a domain difference, and this model knows one content: name the donor with --from")
+        if not a + b:
+            raise OptionError(NO_DONOR + ("; or with --from-b that of the second folder" if two_sided else ""))
+        if self.steps is not None and max(a, b) > 2:
+            raise OptionError("--steps goes from nothing to one donor, or from one donor to another: name one or two")
+
+
+@dataclass(frozen=True)
+class MaskConfig(Config):
+    """`structkit segment`: how a mask is shown."""
+
+    threshold: float = option(0.5, "of the soft mask: where it is at least this, the content is", low=0.01, high=1)
+    soft: bool = option(False, "the soft mask, in grey: how much of each pixel is content")
+    overlay: bool = option(False, "the picture with the mask in colour, to look at")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for flag, is_set in {"--overlay": self.overlay, "--threshold": self.threshold != 0.5}.items():
+            if self.soft and is_set:
+                raise OptionError(f"--soft writes the mask as it was found: leave out --soft or {flag}")

@@ -1,0 +1,73 @@
+"""The training-free verbs: `structkit.engines.patch`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from structkit.configs.base import LEAST_SIDE, MAX_SIDE, MOST_SIDE, Config, option
+from structkit.errors import OptionError
+
+
+@dataclass(frozen=True)
+class PatchConfig(Config):
+    """What all training-free patch synthesis has (`structkit.engines.patch`)."""
+
+    patch: int = option(7, "side of a patch, px", low=3, high=15)
+    rounds: int | None = option(None, "rounds of matching and voting at each level; else what the verb and its mode take", low=1, high=100)
+    completeness: float | None = option(
+        None,
+        "how much every patch that is offered must be used, 0 not at all, 1 as GPNN; else what the verb and its mode take",
+        low=0,
+        high=1,
+    )
+    coarsest: int | None = option(None, "short side of the coarsest level, px; else from the other options", low=8, high=4096)
+
+
+@dataclass(frozen=True)
+class AnalogyConfig(PatchConfig):
+    """`structkit analogy`."""
+
+    mode: str = option("analogy", "what to make of the pair", choices=("analogy", "style", "texture", "paint"))
+    strength: float = option(0.5, "how much of the source's structure is kept: 0 little, 1 most; not with --match colour", low=0, high=1)
+    match: str = option(
+        "structure", "compare patches by structure (aligned statistics) or by raw colour (as published)", choices=("structure", "colour")
+    )
+    max_side: int | None = option(
+        None,
+        f"longest side of the result, px, if no --size is given; else {MAX_SIDE}, never more than the source's",
+        low=LEAST_SIDE,
+        high=MOST_SIDE,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.match == "colour" and self.mode != "analogy":
+            raise OptionError(f"--match colour is the published analogy and has no --mode {self.mode}: leave one of them out")
+
+
+@dataclass(frozen=True)
+class SampleConfig(PatchConfig):
+    """`structkit sample`."""
+
+    variety: float = option(0.5, "how far from the arrangement of the picture: 0 near, 1 far", low=0, high=1)
+    max_side: int | None = option(
+        None,
+        f"longest side of a sample, px, if no --size is given; else {MAX_SIDE}, never more than the picture's",
+        low=LEAST_SIDE,
+        high=MOST_SIDE,
+    )
+
+
+@dataclass(frozen=True)
+class RetargetConfig(PatchConfig):
+    """`structkit retarget`."""
+
+
+@dataclass(frozen=True)
+class RefineConfig(PatchConfig):
+    """`structkit refine`."""
+
+    strength: float = option(0.5, "how much of the picture is kept: 0 its layout alone, 1 all but the finest detail", low=0, high=1)
+    max_side: int | None = option(
+        None, f"longest side of the result, px; else {MAX_SIDE}, never more than the picture's", low=LEAST_SIDE, high=MOST_SIDE
+    )

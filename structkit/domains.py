@@ -36,10 +36,11 @@ class System:
     training: Callable[..., Training]
     roles: tuple[str, str]  # of the folders
     work: Callable[[Training], Sequence[float]]  # of a step in each stage, in any unit
+    tells: bool = False  # whether the training says what it finds on the way
 
 
 # The painter's steps cost about two thirds of the codes'; both are measured before the work is planned.
-TRANSFER = System(TransferConfig, TransferTraining, ("with", "without"), lambda t: [3.0] + [2.0] * (len(t.stages) - 1))
+TRANSFER = System(TransferConfig, TransferTraining, ("with", "without"), lambda t: [3.0] + [2.0] * (len(t.stages) - 1), tells=True)
 DIFFERENCE = System(DifferenceConfig, DifferenceTraining, ("a", "b"), lambda t: [1.0])
 
 
@@ -59,7 +60,10 @@ def train(
     options: dict[str, Any],
     max_pixels: int = MAX_PIXELS,
 ) -> Model:
-    """See `structkit.train_transfer` and `structkit.train_difference`."""
+    """See `structkit.train_transfer` and `structkit.train_difference`.
+
+    Processes share each batch, and batch norms see only what is theirs: two processes with a batch of 32 are not one with 32, bit for bit.
+    """
     began = time.monotonic()
     Running(seed, device, "auto", None)  # refuses a seed that cannot be
     config = _config(system.config, options).filled()
@@ -67,6 +71,7 @@ def train(
         raise OptionError(f"--minutes is {minutes}: it must be above 0, or left out")
     with joined(resolve(device)) as (processes, own), enough_memory(own, "use a smaller --size or --batch, or another --device"):
         arithmetic = precision(dtype, own)
+        _check_folders(one, other, Path(output))
 
         def say(*notes: str) -> None:
             for note in notes if processes.first else ():
@@ -78,8 +83,8 @@ def train(
         say(_counts(folders, (one_held, other_held)))
 
         def make(size: int) -> Training:
-            held = one_held.pictures, other_held.pictures
-            return system.training(one_seen.pictures, other_seen.pictures, config, device=own, dtype=arithmetic, held=held, tell=say)
+            how = {"device": own, "dtype": arithmetic, "held": (one_held.pictures, other_held.pictures)}
+            return system.training(one_seen.pictures, other_seen.pictures, config, **how, **({"tell": say} if system.tells else {}))
 
         training = make(config.size)
         if minutes is not None:
@@ -95,6 +100,24 @@ def train(
         inputs = [path for pictures, folder in zip((one, other), folders, strict=True) for path in _files(pictures, folder)]
         loop.train(training, output, seed=seed, run=run, report=report, processes=processes, overwrite=overwrite, inputs=inputs)
         return training.model_class.load(output, own)  # in float32, as it will be used
+
+
+def _check_folders(one: Pictures, other: Pictures, output: Path) -> None:
+    """Refuse, before anything is read, what would teach nothing, or teach the training its own previews."""
+    first, second = (_folders(pictures) for pictures in (one, other))
+    for folder in first:
+        if any(folder.samefile(there) for there in second):
+            raise OptionError(f"{folder}: the folder of both kinds of pictures; name two that differ in what is to be learnt")
+    for folder in (*first, *second):
+        if output.resolve().is_relative_to(folder.resolve()):
+            fact = f"in {folder}, a folder that is learnt from, and so would be the preview: name a place outside it"
+            raise OptionError(f"--output is {output}: {fact}")
+
+
+def _folders(pictures: Pictures) -> list[Path]:
+    """Those of the given paths that are folders; lists are not looked into."""
+    given = [pictures] if isinstance(pictures, str | Path) else pictures
+    return [Path(path) for path in given if not isinstance(path, Picture) and Path(path).is_dir()]
 
 
 def _files(pictures: Pictures, folder: Folder) -> list[Path]:

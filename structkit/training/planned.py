@@ -45,17 +45,15 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 60:.2g}" if seconds < 60 * 99.5 else f"{seconds / 60:.0f}"
 
 
-def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least: int = LEAST) -> list[int] | None:
+def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least: int = LEAST) -> list[int]:
     """Steps of each stage: those of the same time for all, but no more than `most`, and no fewer than `least` where `most` is more.
 
-    costs: of a step of each stage, s, above 0.  None where the fewest do not fit.
+    costs: of a step of each stage, s, above 0.  Where even the fewest do not fit into the time, these.
     """
 
     def steps(each: float) -> list[int]:
         return [min(max(math.floor(each / cost), least), limit) for cost, limit in zip(costs, most, strict=True)]
 
-    if _total(steps(0), costs) > seconds:
-        return None
     low, high = 0.0, (max(most) + 1) * max(costs)
     for _ in range(60):  # halvings, to far less than a step
         middle = (low + high) / 2
@@ -63,16 +61,13 @@ def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least:
     return steps(low)
 
 
-def scaled_steps(seconds: float, costs: Sequence[float], most: Sequence[int], least: int = LEAST) -> list[int] | None:
-    """Steps of each stage: the same share of `most` in all, and no fewer than `least` where `most` is more.  Else as `steps_in`."""
-    fewest = [min(least, limit) for limit in most]
-    if _total(fewest, costs) > seconds:
-        return None
-    low, high = 0.0, 1.0
+def scaled_steps(seconds: float, costs: Sequence[float], most: Sequence[int], least: int = LEAST) -> list[int]:
+    """Steps of each stage: the same share of `most` for all, of which the longest stage has `least`, or all.  Else as `steps_in`."""
 
     def steps(share: float) -> list[int]:
-        return [max(math.floor(share * limit), few) for limit, few in zip(most, fewest, strict=True)]
+        return [max(round(share * limit), 1) for limit in most]
 
+    low, high = min(least / max(most), 1.0), 1.0
     if _total(steps(high), costs) <= seconds:
         return steps(high)
     for _ in range(40):  # halvings, to less than a step
@@ -110,7 +105,7 @@ class Planned(Training):
         work: Callable[[Training], Sequence[float]],
         *,
         seconds: float,
-        steps: Callable[[float, Sequence[float], Sequence[int]], list[int] | None] = steps_in,
+        steps: Callable[[float, Sequence[float], Sequence[int]], list[int]] = steps_in,
         chunk: int = 1,
         tell: Callable[[Plan], None] = lambda plan: None,
         clock: Callable[[], float] = time.monotonic,
@@ -178,15 +173,16 @@ class Planned(Training):
         for size in self.sizes:
             training = self._made(size)
             costs, most = costs_by_work(self.work(training), measured), [stage.steps for stage in training.stages]
-            needed.append(_total([min(LEAST, limit) for limit in most], costs))
-            if steps := self.steps_in((1 - SPARE) * left, costs, most):
-                total = _total(steps, costs)
+            fewest, steps = (self.steps_in(seconds, costs, most) for seconds in (0.0, (1 - SPARE) * left))
+            needed.append(_total(fewest, costs))
+            if (total := _total(steps, costs)) <= (1 - SPARE) * left:
                 named = zip(training.stages, steps, costs, strict=True)
                 stages = [Stage(stage.name, n, left * n * cost / total) for stage, n, cost in named]
                 return Plan(size, stages, total, len(needed) == 1 and steps == most, needed[0])
+        smaller = f", even for {size} px" if len(self.sizes) > 1 else ""
         raise OptionError(
-            f"--minutes is {self.seconds / 60:g}: {min(LEAST, most[0])} steps at each level take {minutes(needed[-1])} minutes here, "
-            f"even for {size} px: give more, or fewer --steps"
+            f"--minutes is {self.seconds / 60:g}: the fewest steps that make sense, {sum(fewest)}, take {minutes(needed[-1])} minutes here"
+            f"{smaller}: give more, or fewer --steps"
         )
 
     def _measured(self, draw: Draw) -> list[tuple[float, float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,7 +13,7 @@ from structkit.errors import OptionError
 from structkit.training.draw import Draw
 from structkit.training.loop import train
 from structkit.training.parallel import Processes
-from structkit.training.planned import LEAST, MEASURED, Planned, costs_by_work, minutes, steps_in
+from structkit.training.planned import LEAST, MEASURED, Planned, costs_by_work, minutes, scaled_steps, steps_in
 from structkit.training.stages import Stage
 
 from .toy import RUN, Toy, ToyTraining
@@ -23,9 +25,8 @@ COSTS = some.lists(some.floats(1e-4, 10), min_size=1, max_size=12)
 def test_the_steps_fit_into_the_time_and_keep_their_bounds(costs, seconds, most, least, more):
     limits = [most] * len(costs)
     steps = steps_in(seconds, costs, limits, least)
-    fewest = sum(min(least, most) * cost for cost in costs)
-    assert (steps is None) == (fewest > seconds)
-    if steps is None:
+    if sum(min(least, most) * cost for cost in costs) > seconds:
+        assert steps == [min(least, most)] * len(costs)
         return
     assert sum(n * cost for n, cost in zip(steps, costs, strict=True)) <= seconds
     assert all(min(least, most) <= n <= most for n in steps)
@@ -38,7 +39,7 @@ def test_the_steps_fit_into_the_time_and_keep_their_bounds(costs, seconds, most,
 def test_no_time_is_left_for_a_step_more_of_every_stage_that_could_use_it(costs, seconds):
     limits = [1000] * len(costs)
     steps = steps_in(seconds, costs, limits, 1)
-    if steps is not None and steps != limits:
+    if steps != limits and sum(costs) <= seconds:
         spent = sum(n * cost for n, cost in zip(steps, costs, strict=True))
         assert spent + sum(cost for n, cost in zip(steps, costs, strict=True) if n < 1000) + 1e-6 > seconds
 
@@ -46,6 +47,30 @@ def test_no_time_is_left_for_a_step_more_of_every_stage_that_could_use_it(costs,
 def test_what_the_coarse_stages_leave_goes_to_the_fine_ones():
     assert steps_in(100, [0.01, 1, 1], [500, 500, 500], 1) == [500, 47, 47]
     assert steps_in(100, [0.01, 1, 1], [500, 20, 500], 1) == [500, 20, 75]
+
+
+MOST = some.lists(some.integers(1, 20_000), min_size=1, max_size=6)
+
+
+@given(MOST, some.floats(1e-4, 10), some.floats(0, 1e5), some.integers(1, 500), some.floats(1, 10))
+def test_scaled_stages_have_the_same_share_of_their_steps(most, cost, seconds, least, more):
+    costs = [cost * (k + 1) for k in range(len(most))]
+    steps = scaled_steps(seconds, costs, most, least)
+    share = max(n / limit for n, limit in zip(steps, most, strict=True) if limit == max(most))
+    assert all(n == 1 or abs(n - share * limit) <= 1 for n, limit in zip(steps, most, strict=True))
+    assert all(1 <= n <= limit for n, limit in zip(steps, most, strict=True)) and max(steps) >= min(least, max(most))
+    spent = sum(n * c for n, c in zip(steps, costs, strict=True))
+    assert spent <= seconds or max(steps) == min(least, max(most))
+    assert steps == most or spent + 2 * sum(costs) > seconds * (1 - 1e-9)  # no time is left for a step more of each
+    assert all(n >= m for n, m in zip(scaled_steps(more * seconds, costs, most, least), steps, strict=True))
+
+
+def test_scaled_stages_keep_their_proportions_down_to_the_fewest():
+    most = [1500, 500, 500]
+    assert scaled_steps(2500, [1, 1, 1], most) == most
+    assert scaled_steps(1250, [1, 1, 1], most) == [750, 250, 250]
+    assert scaled_steps(0, [1, 1, 1], most) == [LEAST, round(LEAST / 3), round(LEAST / 3)]
+    assert scaled_steps(0, [1, 1], [LEAST // 2, 5]) == [LEAST // 2, 5]
 
 
 def test_costs_follow_the_work():
@@ -103,7 +128,7 @@ def test_a_training_ends_in_time_in_the_largest_size_that_fits(tmp_path, seconds
 def test_a_time_that_is_too_short_for_the_smallest_is_refused_with_what_it_takes(tmp_path):
     with pytest.raises(OptionError) as caught:
         train(planned(60, []), tmp_path / "m.safetensors", seed=5, run=RUN)
-    message = "--minutes is 1: 200 steps at each level take 18 minutes here, even for 2 px: give more, or fewer --steps"
+    message = "--minutes is 1: the fewest steps that make sense, 400, take 18 minutes here, even for 2 px: give more, or fewer --steps"
     assert str(caught.value) == message
     assert list(tmp_path.iterdir()) == []
 
@@ -192,3 +217,33 @@ def test_what_measuring_draws_changes_nothing_of_the_training():
         one.begin(0, draw)
     for name, value in plain.state().items():
         assert torch.equal(training.state()[name], value)
+
+
+class Repeated(Sized):
+    """Its stages after the first are alike, as rounds are."""
+
+    def step(self, draw):
+        begun.append(draw.stage)
+        return super().step(replace(draw, stage=min(draw.stage, 1)))
+
+
+begun: list[int] = []
+
+
+def test_stages_of_the_same_work_are_measured_once_and_all_are_scaled_alike():
+    begun.clear()
+    plans, clock, works = [], Clock(), [cost(0), *[cost(1)] * 5]
+    how = {"seconds": 6000, "steps": scaled_steps, "chunk": 4, "tell": plans.append, "clock": clock}
+    Planned(lambda size: Repeated(size, clock), (6,), lambda training: works, **how).begin(0, Draw(1, 0, 0))
+    [plan] = plans
+    assert set(begun) == {0, 1}
+    assert len({stage.steps for stage in plan.stages}) == 1 and LEAST < plan.stages[0].steps < 400
+    assert sum(stage.steps * work for stage, work in zip(plan.stages, works, strict=True)) == pytest.approx(plan.seconds, rel=0.1)
+    assert 0.85 * 6000 < plan.seconds <= 6000
+
+
+def test_where_there_is_one_size_the_refusal_names_none():
+    clock = Clock()
+    training = Planned(lambda size: Sized(size, clock), (2,), lambda t: [cost(0), cost(1)], seconds=60, clock=clock, steps=scaled_steps)
+    with pytest.raises(OptionError, match=r"the fewest steps that make sense, 400, take \S+ minutes here: give more, or fewer --steps$"):
+        training.begin(0, Draw(1, 0, 0))

@@ -43,8 +43,8 @@ def transfer(
     --output names; in a batch the tree is mirrored there.  The path is printed on stdout.  Of several donors each is used with each
     picture, as INPUT-DONOR.
 
-    The content is painted at the model's size, and pasted at the picture's own.  Outside it the picture stays as it is, bit for bit; size,
-    alpha and metadata are kept.
+    The donor's own pixels are brought to where they belong, or with --by codes painted anew, at the model's size, and pasted at the
+    picture's own.  Outside them the picture stays as it is, bit for bit; size, alpha and metadata are kept.
 
     --steps N draws N results, from nothing to the whole content; with --from given twice, from the first donor's content to the second's.
     With --model given several times, and --from as often in the same order, one content is put on after another.
@@ -132,5 +132,5 @@ class _Painter:
             for donor in donors:
                 if (id(model), donor, b) not in self._taken:
                     picture = donor.picture(self.running.max_pixels)
-                    self._taken[id(model), donor, b] = contents.taken(model, picture, b=b)
+                    self._taken[id(model), donor, b] = contents.taken(model, picture, b=b, whole=contents.cuts(model, self.config))
             return [self._taken[id(model), donor, b] for donor in donors]

@@ -22,6 +22,7 @@ from structkit.configs import ContentConfig, MaskConfig
 from structkit.data.squares import from_square, to_square
 from structkit.device import enough_memory, resolve
 from structkit.engines.layer import Layer
+from structkit.engines.transfer import Cut
 from structkit.errors import DeviceError, OptionError, StructkitError
 from structkit.kernels.composite import paste
 from structkit.media.pictures import Picture, read_picture
@@ -40,14 +41,15 @@ TINT, COVER = (1.0, -1.0, 0.2), 0.6  # of what an overlay shows: a colour in [-1
 
 @dataclass(frozen=True)
 class Content:
-    """What a donor gives: its separate code, (1, C, h, w) on the model's device, and what is to be said of it."""
+    """What a donor gives: its separate code, (1, C, h, w) on the model's device, or its own pixels; and what is to be said of it."""
 
     code: Tensor
     notes: tuple[str, ...] = ()
+    cut: Cut | None = None
 
     def at(self, strength: float) -> Content:
         """The same content, weaker or stronger; 0 is none."""
-        return replace(self, code=strength * self.code)
+        return self if strength == 1 else Content(strength * self.code, self.notes)
 
     def towards(self, other: Content, share: float) -> Content:
         """Between two contents, linearly: share 0 is this one, 1 the other."""
@@ -83,13 +85,24 @@ def transfer(pictures: Sequence[Picture], model: Model, a: Any, b: Any, config: 
     config.check_donors(*map(len, donors), two_sided=is_difference(model))
     if config.steps is None and max(map(len, donors)) > 1:
         raise OptionError("two donors are the ends of steps: say how many, or give one donor")
-    sides = [[taken(model, _picture(donor), b=i == 1) for donor in side] for i, side in enumerate(donors)]
+    whole = cuts(model, config)
+    sides = [[taken(model, _picture(donor), b=i == 1, whole=whole) for donor in side] for i, side in enumerate(donors)]
     made = [put(pictures, model, *(list(side) * len(pictures) for side in contents)) for contents in amounts(config, *sides)]
     return made[0] if config.steps is None else [list(results) for results in zip(*made, strict=True)]
 
 
-def taken(model: Model, donor: Picture, *, b: bool = False) -> Content:
-    """The content of a donor.  b: that of the second domain, of which only a domain difference knows."""
+def cuts(model: Model, config: ContentConfig) -> bool:
+    """Whether donors' own pixels are put on.  Raises OptionError where that is asked of a model that cannot do it."""
+    if config.by is not None and is_difference(model):
+        raise OptionError(f"--by {config.by} is for a model of one content, and this is a domain difference: leave it out")
+    able = not is_difference(model) and model.painter is not None
+    if config.by == "donor" and not able:
+        raise OptionError("--by donor needs a painter, and this model was trained without: leave it out")
+    return able and config.by != "codes" and not config.graded
+
+
+def taken(model: Model, donor: Picture, *, b: bool = False, whole: bool = False) -> Content:
+    """The content of a donor.  b: that of the second domain, of which only a domain difference knows.  whole: with its own pixels."""
     notes = tuple(f"{donor.name}: {note}" for note in (*donor.notes, *_seen(donor, model)))
     with _working(model) as device:
         square = _square(donor, model).to(device)
@@ -97,7 +110,7 @@ def taken(model: Model, donor: Picture, *, b: bool = False) -> Content:
             return Content((model.separate_b if b else model.separate_a)(square), notes)
         if (share := float(model.segment(square).mean())) < LEAST_CONTENT:
             notes += (f"{donor.name}: the model finds next to none of its content there ({share:.2%} of the picture)",)
-        return Content(model.separate(square), notes)
+        return Content(model.separate(square), notes, model.cut(square) if whole else None)
 
 
 def amounts(config: ContentConfig, a: Sequence[Content], b: Sequence[Content]) -> list[tuple[Sequence[Content], Sequence[Content]]]:
@@ -125,7 +138,11 @@ def put(pictures: Sequence[Picture], model: Model, a: Side, b: Side = ()) -> lis
         codes = [torch.cat([side[i].code for i in which]) if side else None for side in (a, b)]
         if is_difference(model):
             return _whole(model.combine(model.common(squares), *codes))
-        return model.put(squares, codes[0])
+        if a[0].cut is None:
+            return model.put(squares, codes[0])
+        cuts = [a[i].cut for i in which]
+        masks, colours = (torch.cat([getattr(cut.layer, field) for cut in cuts]) for field in ("mask", "colours"))
+        return model.place(squares, Cut(Layer(masks, colours), torch.cat([cut.frame for cut in cuts])))
 
     said = [[note for content in contents for note in content.notes] for contents in zip(*filter(None, (a, b)), strict=True)]
     return [_with_notes(made, *notes) for made, notes in zip(_painted(pictures, model, layer), said, strict=True)]

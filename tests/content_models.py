@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from structkit import kinds
 from structkit.configs import Config, option
 from structkit.engines.layer import Layer
+from structkit.engines.transfer import Cut
 from structkit.training.model import Model
 
 
@@ -43,6 +44,7 @@ class FakeTransfer(Fake):
     """Puts a square of the donor's mean red colour into the middle; takes red off by painting it grey."""
 
     kind = "content-transfer"
+    painter: str | None = None
 
     def segment(self, squares: Tensor) -> Tensor:
         squares = self.seen(squares)
@@ -60,6 +62,19 @@ class FakeTransfer(Fake):
         quarter = self.size // 4
         mask[:, :, quarter:-quarter, quarter:-quarter] = 1
         return Layer(mask * separate[:, :1].clamp(0, 1), separate.expand_as(squares))
+
+
+class FakePainter(FakeTransfer):
+    """Puts on what is red of a donor, where it is there."""
+
+    painter = "some"
+
+    def cut(self, donors: Tensor) -> Cut:
+        return Cut(Layer(self.segment(donors), donors), donors.new_zeros(len(donors), 5))
+
+    def place(self, squares: Tensor, cut: Cut) -> Layer:
+        assert len(self.seen(squares)) == len(cut.frame)
+        return cut.layer
 
 
 class FakeDifference(Fake):

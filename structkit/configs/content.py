@@ -19,10 +19,24 @@ class ContentConfig(Config):
         None, "so many results, from none of the content to all of it; with two donors from the first's to the second's", low=2, high=99
     )
 
+    by: str | None = option(
+        None,
+        "how: donor, its own pixels, brought to where they belong; codes, painted from its code (as published), which --strength and "
+        "--steps need; else donor, where the model can",
+        choices=("donor", "codes"),
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.steps is not None and self.strength != 1:
             raise OptionError("--strength and --steps both say how much of the content there is: give one of them")
+        if self.by == "donor" and self.graded:
+            raise OptionError(f"--by donor puts on all that the donor has: leave out {'--strength' if self.steps is None else '--steps'}")
+
+    @property
+    def graded(self) -> bool:
+        """Whether other amounts than the whole are asked for."""
+        return self.steps is not None or self.strength != 1
 
     def check_donors(self, a: int, b: int, *, two_sided: bool) -> None:
         """Refuse numbers of donors of which a model has no use.  two_sided: whether it is a domain difference."""

@@ -62,6 +62,9 @@ class TransferConfig(Config):
     painter: int | None = _preset("channels of the painter, which sharpens masks and removals; 0: none", "painter", low=0, high=256)
     rounds: int | None = _preset("rounds in which the painter learns from what it found", "rounds", low=0, high=100)
     painter_steps: int | None = _preset("steps of training of the painter in each round", "painter_steps", low=1, high=10_000_000)
+    placer_steps: int = option(
+        600, "steps of training of the placer, which puts on a donor's own pixels; with a painter", low=1, high=10_000_000
+    )
     painter_size: int = option(128, "side of the squares that the painter sees, px", low=32, high=1024)
 
     @property

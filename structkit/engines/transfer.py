@@ -13,9 +13,12 @@ Differs from the paper and its code:
   of pictures without content masked, against 0.056), lets the critic be confused to one half, and keeps masks small (`sparsity`).
 * The painter, which is ours, see `transfer_training.py`: a U-Net that learns from pictures that the first networks' masks cut and paste.
   It sees every pixel, where the published networks see through 2 x 2 of them; it then takes the content off and says where it is.
+* The placer, ours too, see `placer_training.py`: with it the donor's own pixels are put on, where the published networks paint from a code.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -23,10 +26,22 @@ from torch import Tensor, nn
 
 from structkit.configs import TransferConfig
 from structkit.engines.layer import Layer
+from structkit.kernels.composite import composite
 from structkit.nets.codes import LATENT, Decoder, Encoder, stage_widths
+from structkit.nets.placer import Placer, between, warped
 from structkit.nets.unet import UNet
 from structkit.training.model import Model
 from structkit.training.precision import arithmetic
+
+PLACER = 16  # channels of the placer after the first halving
+EDGE = 0.1  # of a mask that is cut along: below, nothing is pasted, and above 1 - EDGE all
+
+
+class Cut(NamedTuple):
+    """The content of donors, cut out along its mask."""
+
+    layer: Layer  # with the donors' own colours
+    frame: Tensor  # (B, 5): where it is to be expected on them
 
 
 class ContentTransfer(Model):
@@ -46,6 +61,7 @@ class ContentTransfer(Model):
         self.plain_decoder = Decoder(widths, 3, upsampling=c.upsampling)
         self.masked_decoder = Decoder(widths, 4, upsampling=c.upsampling)
         self.painter = UNet(c.painter, 4) if c.painter else None
+        self.placer = Placer(stage_widths(c.size, PLACER, 4 * PLACER)) if c.painter else None
         self.dtype = torch.float32  # of the networks' arithmetic
 
     @property
@@ -75,6 +91,20 @@ class ContentTransfer(Model):
         """The content of others, to be pasted onto these squares.  separate: of each, or one for all."""
         return self.masked(self.common(squares), separate.expand(len(squares), -1, -1, -1))
 
+    def cut(self, donors: Tensor) -> Cut:
+        """The content of donors, to be put onto others as it is; the model has a painter."""
+        layer = self.painted(donors)
+        mask = ((layer.mask - EDGE) / (1 - 2 * EDGE)).clamp(0, 1)  # without traces of the donor where the painter has little doubt
+        return Cut(Layer(mask, donors), self.placed(self.bare(donors, layer)))
+
+    def place(self, squares: Tensor, cut: Cut) -> Layer:
+        """Donors' own pixels, brought to where they belong on these squares.  cut: of each, or one for all."""
+        count = len(squares)
+        target = self.placed(self.bare(squares, self.painted(squares)))
+        fields = torch.cat([cut.layer.mask, cut.layer.colours], 1).expand(count, -1, -1, -1)
+        moved = warped(fields, between(cut.frame.expand(count, -1), target))
+        return Layer(moved[:, :1], moved[:, 1:])
+
     def common(self, squares: Tensor) -> Tensor:
         """What pictures with and without the content have in common, (B, C, 2, 2)."""
         return self._through(self.common_encoder, self.reduced(squares))
@@ -99,6 +129,14 @@ class ContentTransfer(Model):
     def painted(self, squares: Tensor) -> Layer:
         """What the painter sees: where the content is, and what is beneath it."""
         return layer_of(self._through(self.painter, squares))
+
+    def bare(self, squares: Tensor, layer: Layer) -> Tensor:
+        """The squares without what the painter has seen in them."""
+        return composite(squares, layer.colours, layer.mask)
+
+    def placed(self, bare: Tensor) -> Tensor:
+        """(B, 5): the frame in which the content is to be expected on bare pictures; see `nets.placer`."""
+        return self._through(self.placer, self.reduced(bare))
 
     def reduced(self, squares: Tensor) -> Tensor:
         """At the size that codes are made of; squares may have it already."""

@@ -1,4 +1,5 @@
-"""How content transfer is trained: the codes and their decoders, as published; then the painter, see `painter_training.py`.
+"""How content transfer is trained: the codes and their decoders, as published; then the painter
+and the placer, see `painter_training.py` and `placer_training.py`.
 
 The losses are the paper's; a test holds that they equal its formulas written out, in values and gradients.  What is saved is work: the
 masked decoder paints once for both canvases that it is judged on, the critic learns from the codes that the encoder's step has made (the
@@ -19,6 +20,7 @@ from structkit.configs import TransferConfig
 from structkit.data.batches import drawn, levels, mirrored, signed
 from structkit.engines.layer import Layer
 from structkit.engines.painter_training import Painting
+from structkit.engines.placer_training import Placing
 from structkit.engines.transfer import ContentTransfer, layer_of
 from structkit.kernels.composite import composite
 from structkit.nets.codes import CodeCritic, confusion, discrimination
@@ -91,7 +93,7 @@ def losses(seen: Seen, with_: Tensor, without: Tensor, logits: Tensor, c: Transf
 
 
 class TransferTraining(Training):
-    """The codes in one stage; then the painter, in rounds."""
+    """The codes in one stage; then the painter, in rounds; then the placer."""
 
     model_class = ContentTransfer
 
@@ -115,6 +117,8 @@ class TransferTraining(Training):
         c = self.config
         self.squares, self.held = (with_.to(device), without.to(device)), tuple(held) or (with_[:0], without[:0])
         self.stages = [Stage("codes", c.steps), *(Stage(f"painter, round {i + 1}", c.painter_steps) for i in range(c.rounds))]
+        if c.painter:
+            self.stages.append(Stage("placer", c.placer_steps))
         self.stage, self.warned = 0, False
 
     def begin(self, stage: int, draw: Draw) -> None:
@@ -132,8 +136,10 @@ class TransferTraining(Training):
 
     def step(self, draw: Draw) -> dict[str, Tensor]:
         done = (draw.step - 1) / self.stages[self.stage].steps
+        if self.stage > self.config.rounds:
+            return self.placing.step(draw, done, self.processes)
         if self.stage:
-            return self.painting.step(draw, (self.stage - 1 + done) / (len(self.stages) - 1), self.processes)
+            return self.painting.step(draw, (self.stage - 1 + done) / self.config.rounds, self.processes)
         c, generator = self.config, draw.generator("batch")
         for adam in (self.adam, self.critic_adam):
             adam.param_groups[0]["lr"] = c.rate * falling(done, c.decay)
@@ -163,7 +169,8 @@ class TransferTraining(Training):
         count = min(PREVIEWED, *(len(pictures) for pictures in self.squares))
         net, (with_, without) = self.net.eval(), (signed(pictures[:count]) for pictures in self.squares)
         mask, bare = _pasted(with_, net.remove(with_))
-        rows = with_, mask.expand_as(with_) * 2 - 1, bare, without, _pasted(without, net.put(without, net.separate(with_)))[1]
+        on = net.place(without, net.cut(with_)) if self.stage > self.config.rounds else net.put(without, net.separate(with_))
+        rows = with_, mask.expand_as(with_) * 2 - 1, bare, without, _pasted(without, on)[1]
         return torch.cat([torch.cat([*row[:, None]], 3) for row in rows], 2).clamp(-1, 1)
 
     @torch.no_grad()
@@ -194,12 +201,16 @@ class TransferTraining(Training):
         if stage == 0:
             self.reduced = [levels(self.net.reduced(signed(pictures))) for pictures in self.squares]
             self.critic = CodeCritic(self.net.common_channels).to(self.device)
-            learners = [p for name, p in self.net.named_parameters() if not name.startswith("painter.")]
+            learners = [p for name, p in self.net.named_parameters() if not name.startswith(("painter.", "placer."))]
             self.adam, self.critic_adam = (torch.optim.Adam(of, c.rate, BETAS, fused=True) for of in (learners, self.critic.parameters()))
+        elif stage > c.rounds:
+            self.placing = Placing(self.net, self.squares[0])
         elif not hasattr(self, "painting"):
             self.painting = Painting(self.net, *self.squares)
 
     def _parts(self) -> dict[str, Part]:
+        if self.stage > self.config.rounds:
+            return {"net": self.net, "placing": self.placing}
         if self.stage:
             return {"net": self.net, "painting": self.painting}
         return {"net": self.net, "critic": self.critic, "adam": self.adam, "critic_adam": self.critic_adam}

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from structkit.configs import TransferConfig
+from structkit.engines.layer import Layer
 from structkit.engines.transfer import ContentTransfer, layer_of
 from structkit.errors import OptionError
 from structkit.kernels.composite import composite
@@ -89,6 +90,15 @@ def test_one_donor_serves_many_pictures():
     code = net.separate(squares(1))
     one, each = net.put(squares(), code), net.put(squares(), code.repeat(3, 1, 1, 1))
     assert torch.equal(one.mask, each.mask) and torch.equal(one.colours, each.colours)
+
+
+def test_what_is_cut_is_put_back_where_it_was_on_its_own_picture():
+    net = model()
+    donors = squares()
+    net.painted = lambda x: Layer((x[:, :1] > 0).float(), torch.zeros_like(x))
+    layer = net.place(donors, net.cut(donors))
+    torch.testing.assert_close(layer.colours, donors, atol=1e-4, rtol=0)
+    assert torch.equal(layer.mask > 0.5, donors[:, :1] > 0)
 
 
 def test_codes_are_made_of_reduced_squares_or_of_squares_as_small_as_they():

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from structkit.configs import TransferConfig
 from structkit.data.batches import signed
+from structkit.engines.layer import Layer
 from structkit.engines.painter_training import MARGIN, transmission
 from structkit.engines.transfer_training import TransferTraining, losses, see
 from structkit.errors import OptionError
@@ -22,8 +23,19 @@ from structkit.training.parallel import Processes
 from .plain_transfer import Plain, published_step
 
 SMALL = TransferConfig(
-    size=16, width=8, widest=16, separate=4, narrow=8, steps=12, batch=6, painter=4, rounds=2, painter_steps=5, painter_size=32,
+    size=16,
+    width=8,
+    widest=16,
+    separate=4,
+    narrow=8,
+    steps=12,
+    batch=6,
+    painter=4,
+    rounds=2,
+    painter_steps=5,
+    painter_size=32,
     critic_steps=1,
+    placer_steps=3,
 )
 PAPER = replace(SMALL, preset="paper", painter=0, rounds=0, steps=12)
 ALL = replace(SMALL, painter=0, rounds=0, common_cycle=0.3, separate_cycle=0.2, sparsity=0.7)
@@ -201,7 +213,7 @@ def test_what_a_content_lets_through_is_the_most_that_its_light_allows():
     torch.testing.assert_close(transmission(tint * bare.clamp_min(0.1) + own, bare.clamp_min(0.1)), tint)
     seen = torch.rand(50, 3, 4, 4, generator=generator)
     through = transmission(seen, bare)
-    assert (seen - through * bare).min() > -1e-6 and 0 <= through.min() and through.max() <= 1
+    assert (seen - through * bare).min() > -1e-6 and through.min() >= 0 and through.max() <= 1
 
 
 def test_what_shows_through_is_pasted_with_what_it_is_pasted_onto():
@@ -225,11 +237,25 @@ def test_what_shows_through_is_pasted_with_what_it_is_pasted_onto():
     assert found == {100, 25}
 
 
+def test_the_placer_learns_where_masks_lie_on_bare_pictures():
+    """Of contents that lie at the same place of every picture: it tells where that has gone when pictures are moved."""
+    training = begun()
+    training.begin(3, Draw(7, 3, 0))
+    placing, mask = training.placing, torch.zeros(1, 1, 32, 32)
+    mask[..., 8:14, 10:22] = 1
+    blank = torch.zeros(1, 3, 32, 32)
+    blank[..., 4:28, 6:26] = 0.8  # a face, say
+    training.net.painted = lambda squares: Layer(mask.expand(len(squares), -1, -1, -1), blank.expand(len(squares), -1, -1, -1))
+    training.net.bare = lambda squares, layer: layer.colours
+    losses = [float(placing.step(Draw(7, 3, i), 0.0, training.processes)["place"]) for i in range(1, 61)]
+    assert sum(losses[-10:]) < 0.3 * sum(losses[:10])
+
+
 class Stop(BaseException):
     """Stands for a death."""
 
 
-@pytest.mark.parametrize(("stage", "number"), [(0, 7), (1, 1), (1, 4), (2, 2)])
+@pytest.mark.parametrize(("stage", "number"), [(0, 7), (1, 1), (1, 4), (2, 2), (3, 1), (3, 2)])
 def test_killed_and_started_again_it_ends_in_the_same_bytes(stage, number, tmp_path):
     def run(name: str, mortal: bool = False) -> None:
         class Mortal(TransferTraining):
@@ -277,7 +303,7 @@ def test_masks_that_collapse_are_told_once(mean, word):
 
 def test_looking_changes_nothing():
     training = begun()
-    for stage in range(2):
+    for stage in (0, 1, 3):
         training.begin(stage, Draw(7, stage, 0)) if stage else None
         training.step(Draw(7, stage, 1))
         before = {name: value.clone() for name, value in training.state().items()}

@@ -127,7 +127,7 @@ def test_a_critic_that_knows_nothing_costs_two_bits_whatever_it_is_to_believe(fo
     ("options", "message"),
     [
         ({"separate": 256}, "--separate is 256: it must be below --widest, which is 256"),
-        ({"painter": 0}, "--painter is 0 and --rounds 16: both are 0, or neither is"),
+        ({"painter": 0}, "--painter is 0 and --rounds 18: both are 0, or neither is"),
         ({"painter_size": 100}, "--painter-size is 100: it must be a multiple of 32"),
         ({"painter_size": 96}, "--painter-size is 96: it must be a multiple of --size, which is 64"),
     ],

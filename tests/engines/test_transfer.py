@@ -92,10 +92,17 @@ def test_one_donor_serves_many_pictures():
     assert torch.equal(one.mask, each.mask) and torch.equal(one.colours, each.colours)
 
 
+def test_content_is_only_what_shows():
+    net, x = model(), squares()
+    mask = torch.ones_like(x[:, :1])
+    net.painted = lambda x: Layer(mask, x + (torch.arange(32) % 3) * 0.06)  # 0, 0.06 and 0.12 of [-1, 1]
+    assert torch.equal(net.segment(x), mask * (torch.arange(32) % 3 == 2))
+
+
 def test_what_is_cut_is_put_back_where_it_was_on_its_own_picture():
     net = model()
     donors = squares()
-    net.painted = lambda x: Layer((x[:, :1] > 0).float(), torch.zeros_like(x))
+    net.painted = net.found = lambda x: Layer((x[:, :1] > 0).float(), torch.zeros_like(x))
     layer = net.place(donors, net.cut(donors))
     torch.testing.assert_close(layer.colours, donors, atol=1e-4, rtol=0)
     assert torch.equal(layer.mask > 0.5, donors[:, :1] > 0)

@@ -14,15 +14,18 @@ TRANSFER_PRESETS: Presets = {
         "size": 128, "width": 32, "widest": 512, "separate": 25, "narrow": 128, "upsampling": "transposed", "norm": "domain",
         "steps": 150_000, "batch": 32, "rate": 2e-4, "paste_with": 0.7, "paste_without": 0.7, "confusion": 0.005, "form": "one-sided",
         "critic_steps": 1, "sparsity": 0.0, "ramp": 0.0, "decay": 0.0, "painter": 0, "rounds": 0, "painter_steps": 1,
+        "placer_steps": 600, "painter_size": 128,
     },
     # For two CPU cores: minutes.
     "fast": {
         "size": 64, "width": 16, "widest": 256, "separate": 8, "narrow": 128, "upsampling": "transposed", "norm": "joint",
         "steps": 1200, "batch": 32, "rate": 1e-3, "paste_with": 1.0, "paste_without": 1.0, "confusion": 0.3, "form": "even",
         "critic_steps": 2, "sparsity": 0.05, "ramp": 0.2, "decay": 0.3, "painter": 16, "rounds": 18, "painter_steps": 300,
+        "placer_steps": 600, "painter_size": 128,
     },
 }  # fmt: skip
 
+OF_THE_PAINTER = ("painter_steps", "placer_steps", "painter_size")  # options that mean nothing without one
 
 _preset = partial(of_preset, TRANSFER_PRESETS)
 
@@ -62,10 +65,10 @@ class TransferConfig(Config):
     painter: int | None = _preset("channels of the painter, which sharpens masks and removals; 0: none", "painter", low=0, high=256)
     rounds: int | None = _preset("rounds in which the painter learns from what it found", "rounds", low=0, high=100)
     painter_steps: int | None = _preset("steps of training of the painter in each round", "painter_steps", low=1, high=10_000_000)
-    placer_steps: int = option(
-        600, "steps of training of the placer, which puts on a donor's own pixels; with a painter", low=1, high=10_000_000
+    placer_steps: int | None = _preset(
+        "steps of training of the placer, which puts on a donor's own pixels; with a painter", "placer_steps", low=1, high=10_000_000
     )
-    painter_size: int = option(128, "side of the squares that the painter sees, px", low=32, high=1024)
+    painter_size: int | None = _preset("side of the squares that the painter sees, px", "painter_size", low=32, high=1024)
 
     @property
     def seen(self) -> int:
@@ -74,11 +77,16 @@ class TransferConfig(Config):
 
     def filled(self) -> TransferConfig:
         """Without None: what is said here, else what the preset sets.  Raises OptionError where values do not go together."""
-        filled = self._with(TRANSFER_PRESETS[self.preset])
+        preset = TRANSFER_PRESETS[self.preset]
+        filled = self._with(preset)
         if filled.widest <= filled.separate:
             raise OptionError(f"--separate is {filled.separate}: it must be below --widest, which is {filled.widest}")
         if bool(filled.painter) != bool(filled.rounds):
             raise OptionError(f"--painter is {filled.painter} and --rounds {filled.rounds}: both are 0, or neither is")
+        idle = [name for name in OF_THE_PAINTER if getattr(filled, name) != preset[name]]
+        if idle and not filled.painter:
+            flags = " and ".join(f"--{name.replace('_', '-')}" for name in idle)
+            raise OptionError(f"{flags}: of the painter, and there is none (--painter is 0): leave out what is said of it")
         if filled.painter and filled.painter_size % 32:
             raise OptionError(f"--painter-size is {filled.painter_size}: it must be a multiple of 32")
         if filled.painter and filled.painter_size % filled.size:

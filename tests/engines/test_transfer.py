@@ -135,6 +135,14 @@ def test_a_critic_that_knows_nothing_costs_two_bits_whatever_it_is_to_believe(fo
     [
         ({"separate": 256}, "--separate is 256: it must be below --widest, which is 256"),
         ({"painter": 0}, "--painter is 0 and --rounds 18: both are 0, or neither is"),
+        (
+            {"preset": "paper", "painter_steps": 7, "placer_steps": 5},
+            "--painter-steps and --placer-steps: of the painter, and there is none",
+        ),
+        (
+            {"painter": 0, "rounds": 0, "painter_size": 256},
+            r"--painter-size: of the painter, and there is none \(--painter is 0\): leave out",
+        ),
         ({"painter_size": 100}, "--painter-size is 100: it must be a multiple of 32"),
         ({"painter_size": 96}, "--painter-size is 96: it must be a multiple of --size, which is 64"),
     ],
@@ -142,6 +150,11 @@ def test_a_critic_that_knows_nothing_costs_two_bits_whatever_it_is_to_believe(fo
 def test_options_that_do_not_go_together_are_refused(options, message):
     with pytest.raises(OptionError, match=message):
         TransferConfig(**options).filled()
+
+
+@pytest.mark.parametrize("config", [TransferConfig(), TransferConfig(preset="paper"), TransferConfig(painter=0, rounds=0), SMALL])
+def test_a_configuration_that_is_filled_stays_as_it_is(config):
+    assert config.filled().filled() == config.filled() and None not in vars(config.filled()).values()
 
 
 @pytest.mark.parametrize("size", [48, 100])

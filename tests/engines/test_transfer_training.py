@@ -37,8 +37,9 @@ SMALL = TransferConfig(
     critic_steps=1,
     placer_steps=3,
 )
-PAPER = replace(SMALL, preset="paper", painter=0, rounds=0, steps=12)
-ALL = replace(SMALL, painter=0, rounds=0, common_cycle=0.3, separate_cycle=0.2, sparsity=0.7)
+BARE = replace(SMALL, painter=0, rounds=0, painter_steps=None, painter_size=None, placer_steps=None)
+PAPER = replace(BARE, preset="paper", steps=12)
+ALL = replace(BARE, common_cycle=0.3, separate_cycle=0.2, sparsity=0.7)
 
 
 def pictures(count: int, seed: int, size: int) -> Tensor:

@@ -11,7 +11,7 @@ ZOOM = 1.3
 BACKGROUND, SHIRT, COLLAR = (104, 170, 196), (226, 92, 78), (205, 74, 62)
 SKIN, SHADE, HAIR = (219, 164, 124), (198, 140, 100), (74, 49, 39)
 WHITE, PUPIL, BROW, MOUTH, TONGUE = (255, 255, 255), (72, 66, 66), (92, 62, 44), (110, 44, 40), (255, 79, 109)
-FRAME, LENS = (42, 48, 52), (26, 30, 34)
+FRAME = (37, 85, 124)
 
 
 def avatar(glasses: bool = True) -> Image.Image:
@@ -41,20 +41,19 @@ def avatar(glasses: bool = True) -> Image.Image:
     draw.pieslice(box(64, 46, 46, 44), 180, 360, HAIR)
     draw.pieslice(box(57, 44, 26, 9), 0, 180, HAIR)
     for x in (55.5, 72.5):
-        oval(x, 58, 8.4, 8.4, WHITE)
-        oval(x, 58.4, 3.9, 3.9, PUPIL)
-        draw.arc(box(x, 53.5, 10, 6), 200, 340, BROW, width=round(scale * 1.3))
+        oval(x, 58.6, 8, 8, WHITE)
+        oval(x, 59, 3.8, 3.8, PUPIL)
+        draw.arc(box(x, 50.5, 10, 5), 200, 340, BROW, width=round(scale * 1.3))
     oval(64, 67.5, 6.5, 3.6, SHADE)
     draw.pieslice(box(64, 74, 14, 13), 0, 180, MOUTH)
     draw.pieslice(box(64, 77.5, 9, 6), 0, 180, TONGUE)
     slab(64, 75, 10, 2.2, 1, WHITE)
     if glasses:
-        for x in (54.2, 73.8):
-            slab(x, 59.5, 18, 13, 5, FRAME)
-            slab(x, 59.8, 13.6, 8.8, 3.6, LENS)
-        slab(64, 57.5, 4, 2.4, 1, FRAME)
-        for x, way in ((44.8, 1), (83.2, -1)):
-            slab(x - way * 0.5, 56.3, 4, 2.4, 1, FRAME)
+        for x in (54, 74):
+            draw.ellipse(box(x, 58.6, 15.5, 15.5), outline=FRAME, width=round(scale * 2.2))
+        draw.arc(box(64, 59.5, 7, 5), 200, 340, FRAME, width=round(scale * 2.2))
+        for x in (45, 83):
+            slab(x, 56.8, 4.5, 2, 1, FRAME)
     return sheet.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 

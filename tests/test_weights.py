@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from structkit.errors import CheckpointError
 from structkit.media.files import sha256_file
 
 SHIPPED = structkit_weights.names()
+EXAMPLE = Path(__file__).parents[1] / "examples" / "avatar.png"
 MOST_BYTES = 20_000_000
 FIELDS = ("Data", "Licence", "Command", "Hardware", "Minutes", "Scores", "Date", "SHA-256")  # each begins a line of a card
 
@@ -23,6 +26,21 @@ def field(card: str, name: str) -> str:
     found = re.findall(rf"^(?:[-*] )?{name}: *(.+)$", card, re.MULTILINE)
     assert len(found) == 1, f"{name}: {len(found)} times"
     return found[0]
+
+
+def test_what_the_readme_says_ships():
+    assert {"glasses", "beard"} <= set(SHIPPED)
+
+
+def test_the_glasses_of_the_example_come_off_and_nothing_else_changes():
+    """What the README's line does: `structkit remove examples/avatar.png --model glasses`."""
+    avatar = structkit.read_picture(EXAMPLE)
+    bare, mask = structkit.remove(avatar, "glasses", device="cpu"), structkit.segment(avatar, "glasses", device="cpu")
+    frame = (avatar.pixels == (37, 85, 124)).all(2)  # the colour that it is drawn in
+    assert frame.sum() > 2000 and (mask.pixels[frame] == 255).mean() > 0.95
+    assert np.abs(bare.pixels[frame].astype(int) - (37, 85, 124)).max(1).mean() > 60
+    changed = (bare.pixels != avatar.pixels).any(2)
+    assert changed[230:].sum() == changed[:60].sum() == 0 and 0.02 < changed.mean() < 0.15
 
 
 @pytest.mark.parametrize("name", SHIPPED)

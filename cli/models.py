@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MODEL_HELP = "a checkpoint, or the name of a model that ships with structkit, such as glasses (must be given)"
 Models = Annotated[
-    list[Path] | None, typer.Option("--model", help=MODEL_HELP, metavar="MODEL", rich_help_panel="What to make", show_envvar=False)
+    list[str] | None, typer.Option("--model", help=MODEL_HELP, metavar="MODEL", rich_help_panel="What to make", show_envvar=False)
 ]
 
 
@@ -55,15 +55,17 @@ class Loaded:
             return self._networks
 
 
-def models(names: Sequence[str | Path] | None, verb: str) -> list[Named]:
+def models(names: Sequence[str] | None, verb: str) -> list[Named]:
     """Those that are named, each fit for the verb: their headers are read, and no weights.  Raises OptionError, CheckpointError."""
     if not names:
         raise OptionError("--model is missing: name a checkpoint, or a model that ships with structkit, such as glasses")
+    if "" in names:
+        raise OptionError("a --model is the empty text: name a checkpoint, or a model that ships with structkit, such as glasses")
     from structkit.checkpoint import read_card
     from structkit.kinds import DIFFERENCE, kind_of, resolve_model
 
     found = []
-    for path in map(resolve_model, map(str, names)):
+    for path in map(resolve_model, names):
         card = read_card(path)
         kind_of(path, card, verb)
         found.append(Named(Input(path, PurePath(path.name)), card["kind"] == DIFFERENCE))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import os
 import re
 from collections.abc import Callable
 from enum import Enum
@@ -71,10 +72,18 @@ class Verb(TyperCommand):
         for parameter in self.params:
             if parameter.name != config.spelled(parameter):
                 parameter.envvar = config.prefix(ctx) + config.spelled(parameter).upper()
+            if getattr(parameter, "multiple", False):
+                parameter.value_from_envvar = functools.partial(_several, parameter)
         if "--print-config" in args:
             for parameter in self.params:
                 parameter.required = False
         return super().parse_args(ctx, args)
+
+
+def _several(parameter: Any, ctx: typer.Context) -> list[str] | None:
+    """The values of an option in the environment, separated as those of PATH: texts would be split at spaces, which names may have."""
+    text = parameter.resolve_envvar_value(ctx)
+    return text.split(os.pathsep) if text else None
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:

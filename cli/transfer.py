@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, product
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 def _donors(flag: str, help: str) -> Any:
     option = typer.Option(flag, help=help, metavar="DONOR", rich_help_panel="What to make", show_envvar=False)
-    return Annotated[list[Path] | None, option]
+    return Annotated[list[str] | None, option]  # as it was said: a Path would make ./@x the list @x
 
 
 From = _donors("--from", "gives the content: a picture, a folder, a 'pattern*.png', @list.txt or - (must be given)")
@@ -57,7 +56,7 @@ def transfer(
     if not (from_ or from_b):
         raise OptionError(NO_DONOR)
     named = models(model, "transfer")
-    given = [[str(donor) for donor in donors or ()] for donors in (from_, from_b)]
+    given = [from_ or [], from_b or []]
     sides = [[gather([donor], leave_out=(running.output,)) for donor in donors] for donors in given]
     found, donors = gather(inputs, leave_out=(running.output,)), [one for side in sides for one in side]
     single = len(named) > 1 or content.steps is not None  # each donor has its part in each result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -48,6 +49,11 @@ def test_each_picture_gets_the_content_of_each_of_several_donors(run, folder, do
     run(*PUT, "faces/deep/b.png", "--from", "donors/dark.png", "-o", "alone.png")
     assert (folder / "alone.png").read_bytes() == (folder / "out/deep/b-dark.png").read_bytes()
     assert run(*PUT, "faces/a.png", "--from", "donors", "-o", "of-one/").paths == ["of-one/a-dark.png", "of-one/a-red.png"]
+
+
+def test_a_donor_whose_name_begins_like_a_list_is_named_by_its_folder(run, folder):
+    band(folder / "@red.png")
+    assert run(*PUT, "faces/a.png", "--from", "./@red.png").paths == ["a-@red.png"]
 
 
 def test_steps_are_numbered_and_go_from_nothing_or_from_donor_to_donor(run, folder):
@@ -134,6 +140,8 @@ def test_a_donor_that_cannot_be_read_fails_only_what_it_was_for(run, folder):
         ((*PUT, "faces", "--from", "donors", "-o", "donors"), "donors is a folder of inputs too: write elsewhere with --output"),
         ((*PUT, "faces/a.png", "--from", "donors/red.png", "-o", "donors/red.png"), "donors/red.png is an input too"),
         ((*PUT, "faces/a.png", "--from", "donors/red.png", "--seed", "3"), "--seed means nothing for transfer"),
+        ((*PUT, "faces/a.png", "--from", ""), "an input is the empty text: name a file"),
+        (("transfer", "faces/a.png", "--model", "", "--from", "donors/red.png"), "a --model is the empty text: name a checkpoint"),
         ((*PUT, "-", "--from", "-"), "standard input (-) is named twice: it can be read only once"),
     ],
 )
@@ -154,5 +162,9 @@ def test_donors_can_be_named_in_a_file_and_in_the_environment(run, folder, monke
     assert run("transfer", "faces/a.png", "--config", "c.toml", "--device", "cpu").paths == ["a-red.png"]
     monkeypatch.setenv("STRUCTKIT_TRANSFER_FROM", "donors/dark.png")
     assert run("transfer", "faces/a.png", "--model", "m.safetensors", "--device", "cpu").paths == ["a-dark.png"]
+    band(folder / "my red.png")
+    monkeypatch.setenv("STRUCTKIT_TRANSFER_FROM", os.pathsep.join(["donors/dark.png", "my red.png"]))
+    ran = run("transfer", "faces/a.png", "--model", "m.safetensors", "--device", "cpu", "-o", "of-two/")
+    assert ran.paths == ["of-two/a-dark.png", "of-two/a-my red.png"]
     monkeypatch.setenv("STRUCTKIT_TRANSFER_FROM_", "donors/dark.png")
     assert run("transfer", "faces/a.png", "--model", "m.safetensors", "--device", "cpu").code == 2

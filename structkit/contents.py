@@ -94,12 +94,9 @@ def transfer(pictures: Sequence[Picture], model: Model, a: Any, b: Any, config: 
 
 def cuts(model: Model, config: ContentConfig) -> bool:
     """Whether donors' own pixels are put on.  Raises OptionError where that is asked of a model that cannot do it."""
-    if config.by is not None and is_difference(model):
-        raise OptionError(f"--by {config.by} is for a model of one content, and this is a domain difference: leave it out")
-    able = not is_difference(model) and model.painter is not None
-    if config.by == "donor" and not able:
-        raise OptionError("--by donor needs a painter, and this model was trained without: leave it out")
-    return able and config.by != "codes" and not config.graded
+    painter = not is_difference(model) and model.painter is not None
+    config.check_by(two_sided=is_difference(model), painter=painter)
+    return painter and config.by != "codes" and not config.graded
 
 
 def taken(model: Model, donor: Picture, *, b: bool = False, whole: bool = False) -> Content:
@@ -140,7 +137,9 @@ def put(pictures: Sequence[Picture], model: Model, a: Side, b: Side = ()) -> lis
         if is_difference(model):
             return _whole(model.combine(model.common(squares), *codes))
         if a[0].cut is None:
-            return model.put(squares, codes[0])
+            found = model.put(squares, codes[0])
+            some = codes[0].flatten(1).any(1)[:, None, None, None]  # a code of zeros is no content, of which decoders leave traces
+            return replace(found, mask=found.mask * some)
         cuts = [a[i].cut for i in which]
         masks, colours = (torch.cat([getattr(cut.layer, field) for cut in cuts]) for field in ("mask", "colours"))
         return model.place(squares, Cut(Layer(masks, colours), torch.cat([cut.frame for cut in cuts])))

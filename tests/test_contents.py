@@ -22,6 +22,7 @@ from structkit.media.pictures import Picture, write_picture
 
 from .content_models import FakeConfig, FakeDifference, FakePainter, FakeTransfer, install
 
+UNTRAINED = TransferConfig(size=32, width=8, widest=16, separate=4, narrow=8, painter=4, rounds=1, painter_size=32).filled()
 RED, GREY = (255, 0, 0), (128, 128, 128)
 
 
@@ -283,9 +284,35 @@ def test_results_that_are_not_finite_are_an_error_and_no_picture():
     assert contents.LEAST_SEEN * 255 == 0.5
 
 
-def test_untrained_engines_serve_the_verbs_and_leave_what_is_outside_alone():
-    config = TransferConfig(size=32, width=8, widest=16, separate=4, narrow=8, painter=4, rounds=1, painter_size=32).filled()
-    network, picture = ContentTransfer(config), noise(40, 50)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_nothing_of_a_content_leaves_the_picture_as_it_is_bit_for_bit(bits):
+    network, picture, donor = ContentTransfer(UNTRAINED).eval(), noise(40, 50, bits=bits), with_glasses(40, 50)
+    none = structkit.transfer(picture, donor, network, device="cpu", strength=0)
+    first, last = structkit.transfer(picture, donor, network, device="cpu", steps=2)
+    assert np.array_equal(none.pixels, picture.pixels) and np.array_equal(first.pixels, picture.pixels)
+    assert not np.array_equal(last.pixels, picture.pixels)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("by", ["donor", "codes"])
+def test_what_an_engine_puts_on_ends_with_its_mask_bit_for_bit(monkeypatch, bits, by):
+    """Its layer, which here has half a square, is pasted and nothing else is touched."""
+    network, picture = ContentTransfer(UNTRAINED).eval(), noise(40, 50, bits=bits)
+    verb = "place" if by == "donor" else "put"
+    find = getattr(network, verb)
+
+    def left(*given):
+        layer = find(*given)
+        return Layer(torch.where(torch.arange(32) < 16, 0.5 + layer.mask / 2, 0.0), layer.colours)
+
+    monkeypatch.setattr(network, verb, left)
+    made = structkit.transfer(picture, with_glasses(40, 50), network, device="cpu", by=by)
+    assert made.pixels.dtype == picture.pixels.dtype and np.array_equal(made.pixels[:, 28:], picture.pixels[:, 28:])
+    assert (made.pixels[:, :22] != picture.pixels[:, :22]).any(2).mean() > 0.9
+
+
+def test_untrained_engines_serve_the_verbs():
+    network, picture = ContentTransfer(UNTRAINED).eval(), noise(40, 50)
     for made in (structkit.remove(picture, network, device="cpu"), structkit.transfer(picture, picture, network, device="cpu")):
         assert made.pixels.shape == picture.pixels.shape
     assert structkit.segment(picture, network, device="cpu").pixels.shape == picture.pixels.shape

@@ -33,10 +33,12 @@ class Named:
     """A model that was named.
 
     input: its file, for records and the manifest.  two_sided: whether it is a domain difference, which knows of two contents.
+    painter: whether it has one, and so can put on a donor's own pixels.
     """
 
     input: Input
     two_sided: bool
+    painter: bool
 
 
 class Loaded:
@@ -68,7 +70,9 @@ def models(names: Sequence[str] | None, verb: str) -> list[Named]:
     for path in map(resolve_model, names):
         card = read_card(path)
         kind_of(path, card, verb)
-        found.append(Named(Input(path, PurePath(path.name)), card["kind"] == DIFFERENCE))
+        config = card.get("config")
+        painter = isinstance(config, dict) and bool(config.get("painter"))
+        found.append(Named(Input(path, PurePath(path.name)), two_sided=card["kind"] == DIFFERENCE, painter=painter))
     return found
 
 

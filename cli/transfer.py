@@ -93,7 +93,8 @@ class PutTask(Task):
 def _check(named: Sequence[Named], a: Sequence[str], b: Sequence[str], content: ContentConfig) -> None:
     """Refuse what the models have no use for."""
     if len(named) == 1:
-        return content.check_donors(len(a), len(b), two_sided=named[0].two_sided)
+        content.check_donors(len(a), len(b), two_sided=named[0].two_sided)
+        return content.check_by(two_sided=named[0].two_sided, painter=named[0].painter)
     for one in named:
         if one.two_sided:
             raise OptionError(f"--model is given {len(named)} times, and {one.input.name} is a domain difference: it is used alone")
@@ -102,6 +103,8 @@ def _check(named: Sequence[Named], a: Sequence[str], b: Sequence[str], content: 
     content.check_donors(len(a), len(b), two_sided=False)
     if len(a) != len(named):
         raise OptionError(f"--model is given {len(named)} times, and --from {len(a)}: give each model its donor, in the same order")
+    for one in named:
+        content.check_by(two_sided=False, painter=one.painter)
 
 
 class _Painter:

@@ -142,6 +142,16 @@ def test_a_donor_that_cannot_be_read_fails_only_what_it_was_for(run, folder):
         ((*PUT, "faces/a.png", "--from", "donors/red.png", "--seed", "3"), "--seed means nothing for transfer"),
         ((*PUT, "faces/a.png", "--from", ""), "an input is the empty text: name a file"),
         (("transfer", "faces/a.png", "--model", "", "--from", "donors/red.png"), "a --model is the empty text: name a checkpoint"),
+        (
+            (*PUT, "faces/a.png", "--from", "donors/red.png", "--by", "donor"),
+            "--by donor needs a painter, and this model was trained without",
+        ),
+        ((*BOTH, "faces/a.png", "--from", "donors/red.png", "--by", "codes"), "--by codes is for a model of one content"),
+        ((*BOTH, "faces/a.png", "--from", "donors/red.png", "--by", "donor"), "--by donor is for a model of one content"),
+        (
+            (*PUT, "--model", "other.safetensors", "faces/a.png", *("--from", "donors/red.png") * 2, "--by", "donor"),
+            "--by donor needs a painter",
+        ),
         ((*PUT, "-", "--from", "-"), "standard input (-) is named twice: it can be read only once"),
     ],
 )

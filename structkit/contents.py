@@ -26,7 +26,7 @@ from structkit.engines.transfer import Cut
 from structkit.errors import DeviceError, OptionError, StructkitError
 from structkit.kernels.composite import paste
 from structkit.media.pictures import Picture, read_picture
-from structkit.media.tensors import alpha_to_tensor, to_tensor
+from structkit.media.tensors import alpha_to_tensor, filled, to_tensor
 
 if TYPE_CHECKING:
     from structkit.training.model import Model
@@ -200,7 +200,7 @@ def _fields(pictures: Sequence[Picture], model: Model, find: Callable[[Tensor, S
         which = list(range(done, min(done + together, len(pictures))))
         try:
             with _working(model) as device:
-                squares = torch.cat([_square(pictures[i], model) for i in which])
+                squares = torch.cat([_square(_colours(pictures[i]), model) for i in which])
                 # One alone goes twice: for a single square PyTorch's convolutions round otherwise, and bytes would depend on the batch.
                 twice = [*which, *which] if len(which) == 1 else which
                 found = find(squares.expand(len(twice), -1, -1, -1).to(device), twice)[: len(which)].cpu()
@@ -228,13 +228,17 @@ def _working(model: Model) -> Iterator[torch.device]:
 
 
 def _square(picture: Picture, model: Model) -> Tensor:
-    """(1, 3, S, S) in [-1, 1]: what the model sees.  Where a picture is transparent that is the mean of what shows of it."""
-    colours = to_tensor(picture)
-    if picture.alpha is not None and picture.alpha.min() < np.iinfo(picture.alpha.dtype).max:
-        alpha = alpha_to_tensor(picture)
-        mean = (colours * alpha).sum((2, 3), keepdim=True) / alpha.sum().clamp(min=1e-6)
-        colours = mean + alpha * (colours - mean)
-    return to_square(colours, model.size, model.fit)
+    """(1, 3, S, S) in [-1, 1]: what the model sees.  Where a picture is transparent that is the mean of what shows of it.
+
+    Raises InputError where nothing shows.
+    """
+    opaque = picture.alpha is None or picture.alpha.min() == np.iinfo(picture.alpha.dtype).max
+    return to_square(to_tensor(picture) if opaque else filled(picture), model.size, model.fit)
+
+
+def _colours(picture: Picture) -> Picture:
+    """One that is to be painted may show nothing, and is then looked at as if it were opaque."""
+    return picture if (alpha_to_tensor(picture) > 0.5).any() else replace(picture, alpha=None)
 
 
 def _whole(colours: Tensor) -> Layer:
@@ -265,7 +269,8 @@ def _of_three(field: Tensor, of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> 
 def _seen(picture: Picture, model: Model) -> Iterator[str]:
     """What is to be said of how the model sees a picture."""
     if min(picture.width, picture.height) < model.size:
-        yield f"{picture.width} x {picture.height} px: enlarged to the {model.size} px that the model sees"
+        what = "" if max(picture.width, picture.height) <= model.size else "its shorter side is "
+        yield f"{picture.width} x {picture.height} px: {what}enlarged to the {model.size} px that the model sees"
     if model.fit == "crop" and picture.width != picture.height:
         yield "the model sees only the square in the middle"
 

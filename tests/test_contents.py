@@ -123,6 +123,13 @@ def test_hidden_colours_are_not_seen():
     assert np.array_equal(nothing.pixels, hidden.pixels)
 
 
+@pytest.mark.parametrize("kind", [FakeTransfer, FakePainter, FakeDifference])
+def test_a_donor_that_shows_nothing_is_refused(kind):
+    donor = replace(flat(RED, name="clear.png"), alpha=np.zeros((16, 16), np.uint8))
+    with pytest.raises(InputError, match=r"clear\.png: every pixel is transparent, there is nothing to see: use another picture"):
+        structkit.transfer(flat(0), donor, model(kind), device="cpu")
+
+
 def test_masks_are_binary_or_soft_or_laid_over_the_picture():
     network, ramp = model(), torch.linspace(0, 1, 16).expand(2, 1, 16, 16)
     network.segment = lambda squares: ramp[: len(squares)]
@@ -155,13 +162,15 @@ def test_a_donor_without_content_is_named():
 
 
 def test_what_the_model_does_not_see_well_is_said_once():
-    small = replace(noise(8, 30), notes=("animated: first of 3 frames",))
+    small = replace(noise(8, 14), notes=("animated: first of 3 frames",))
     made = structkit.remove(structkit.remove(small, model(fit="crop"), device="cpu"), model(fit="crop"), device="cpu")
-    enlarged = "30 x 8 px: enlarged to the 16 px that the model sees"
+    enlarged = "14 x 8 px: enlarged to the 16 px that the model sees"
     assert made.notes == ("animated: first of 3 frames", enlarged, "the model sees only the square in the middle")
     assert structkit.segment(small, model(), device="cpu").notes == ("animated: first of 3 frames", enlarged)
     made = structkit.transfer(noise(20, 20), replace(small, name="donor"), model(), device="cpu")
     assert made.notes[:2] == ("donor: animated: first of 3 frames", f"donor: {enlarged}")
+    line = structkit.remove(noise(1, 300), model(), device="cpu")
+    assert line.notes == ("300 x 1 px: its shorter side is enlarged to the 16 px that the model sees",)
 
 
 def test_a_difference_makes_the_whole_picture_of_three_codes():

@@ -23,6 +23,7 @@ from structkit.errors import CheckpointError, DeviceError, InputError, OptionErr
 from structkit.media.files import TEMP_PREFIX, Unnamed, atomic_path, sha256_file
 from structkit_cli import plan
 from structkit_cli.commit import AT_LEAST_EVERY, TOGETHER, DiskError, Waiting, as_disk_error, commit
+from structkit_cli.inputs import Input
 from structkit_cli.manifest import Manifest, made_from
 from structkit_cli.options import Running
 from structkit_cli.plan import Output, Task
@@ -132,6 +133,7 @@ class _Batch:
     ):
         self.make, self.expect, self.running, self.exists = make, expect, running, exists
         self.options, self.report, self.manifests = options, report, manifests
+        self.common: Mapping[str, Input] = {}  # what all tasks share
         self.failed: list[int] = []  # an exit code for each failure
         self.stop: int | None = None  # the exit code of one that concerns all
         self._told: list[_Told] = []
@@ -150,6 +152,7 @@ class _Batch:
         """Do the tasks one after another; returns the exit code."""
         if not tasks:
             return NOTHING_TO_DO
+        self.common = plan.shared(tasks)
         try:
             for task, found in self._looked_at(tasks):
                 self._do(task, found)
@@ -216,7 +219,8 @@ class _Batch:
         self.failed.append(exit_code(error) if isinstance(error, DiskError) or not isinstance(error, OutputError) else 1)
         if stop := self._concerns_all(error):
             self.stop = exit_code(error)
-        return _record(task, output, "failed", device=self.report.device, error=str(error) if stop else _fact(task, error))
+        fact = str(error) if stop else _fact(plan.names(task, self.common), error)
+        return _record(task, output, "failed", device=self.report.device, error=fact)
 
     def _concerns_all(self, error: Exception) -> bool:
         """Whether every other task would meet it too: there is no such device, or no room on the disk."""
@@ -334,8 +338,7 @@ def _record(task: Task, output: Output, status: str, **facts: Any) -> dict[str, 
     return record | {"seed": output.seed, "warnings": [], "sha256": None} | facts
 
 
-def _fact(task: Task, error: Exception) -> str:
-    names = " + ".join(source.name for source in task.inputs.values())
+def _fact(names: str, error: Exception) -> str:
     if isinstance(error, InputError | OutputError | CheckpointError):  # these name the file themselves
         return str(error)
     if isinstance(error, StructkitError):

@@ -42,6 +42,19 @@ class Task:
     outputs: tuple[Output, ...]
 
 
+def shared(tasks: Sequence[Task]) -> dict[str, Input]:
+    """What all of several tasks have in the same role, by role: a model, the one donor.  A single task shares nothing."""
+    if len(tasks) < 2:
+        return {}
+    first, *others = (task.inputs for task in tasks)
+    return {role: source for role, source in first.items() if all(other.get(role) == source for other in others)}
+
+
+def names(task: Task, common: Mapping[str, Input]) -> str:
+    """A task in a message: by what tells it from the others.  common: see `shared`."""
+    return " + ".join(source.name for role, source in task.inputs.items() if role not in common or len(common) == len(task.inputs))
+
+
 VIDEO = "mp4"  # where nothing else is said
 
 
@@ -121,7 +134,7 @@ def check(tasks: Sequence[Task], running: Running, exists: str) -> None:
     if to_stdout := sum(output.path is None for output, _ in outputs):
         _check_stdout(to_stdout, running, alone=to_stdout == len(outputs))
     files = [(output.path, task) for output, task in outputs if output.path]
-    _check_names(files)
+    _check_names(files, shared(tasks))
     _check_in_place(files, tasks, exists)
     for path, _ in files:
         _check_writable(path)
@@ -151,17 +164,17 @@ def _check_stdout(count: int, running: Running, *, alone: bool) -> None:
         raise OptionError("--output - would write the result's bytes to the terminal: send stdout to a file or a pipe")
 
 
-def _check_names(files: Sequence[tuple[Path, Task]]) -> None:
+def _check_names(files: Sequence[tuple[Path, Task]], common: Mapping[str, Input]) -> None:
     fold = str.casefold if sys.platform in ("darwin", "win32") else str  # where A.png and a.png are one file
     seen: dict[str, Task] = {}
     for path, task in files:
         name = fold(os.path.realpath(path))
         if name in seen:
-            raise OptionError(f"{_names(seen[name])} and {_names(task)} would both be written to {path}: rename one")
+            raise OptionError(f"{names(seen[name], common)} and {names(task, common)} would both be written to {path}: rename one")
         seen[name] = task
     for folder in {parent for name in seen for parent in Path(name).parents}:
         if str(folder) in seen:
-            raise OptionError(f"{_names(seen[str(folder)])} would be written to {folder}, which others need as a folder: rename it")
+            raise OptionError(f"{names(seen[str(folder)], common)} would be written to {folder}, which others need as a folder: rename it")
 
 
 def _check_in_place(files: Sequence[tuple[Path, Task]], tasks: Sequence[Task], exists: str) -> None:
@@ -197,7 +210,3 @@ def _check_writable(path: Path) -> None:
         raise OutputError(f"{folder} is not a folder: {path.name} cannot be written below it; name another place with --output")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder} cannot be written to: change its rights, or name another place with --output")
-
-
-def _names(task: Task) -> str:
-    return " + ".join(source.name for source in task.inputs.values())

@@ -122,7 +122,7 @@ def test_one_picture_that_the_model_fails_on_never_stops_the_others(run, many, m
     )
     ran = run(*REMOVE, "in", "-o", "out")
     assert (ran.code, len(ran.paths)) == (1, 13)
-    assert "structkit: error: in/red.png + m.safetensors: all is red" in ran.err
+    assert "structkit: error: in/red.png: all is red" in ran.err
 
 
 @pytest.mark.parametrize(

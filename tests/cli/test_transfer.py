@@ -56,6 +56,12 @@ def test_a_donor_whose_name_begins_like_a_list_is_named_by_its_folder(run, folde
     assert run(*PUT, "faces/a.png", "--from", "./@red.png").paths == ["a-@red.png"]
 
 
+def test_names_that_clash_are_told_by_what_is_not_the_same_for_all(run, folder):
+    (folder / "faces/a.jpg").write_bytes((folder / "faces/a.png").read_bytes())
+    ran = run(*PUT, "faces", "--from", "donors/red.png", "-o", "out")
+    assert (ran.code, ran.err) == (2, "structkit: error: faces/a.jpg and faces/a.png would both be written to out/a.png: rename one\n")
+
+
 def test_steps_are_numbered_and_go_from_nothing_or_from_donor_to_donor(run, folder):
     ran = run(*PUT, "faces/a.png", "--from", "donors/red.png", "--steps", "3")
     assert ran.paths == ["a-red-1.png", "a-red-2.png", "a-red-3.png"]

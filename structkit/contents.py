@@ -36,6 +36,7 @@ REMOVED_FROM = 0.1  # of the mask: what is above is painted over altogether (the
 PAINTED_FROM = 0.3  # of a painter's mask, which is sharper: in-mask error as with 0.1, and a third less is changed outside
 LEAST_SEEN = 0.5 / 255  # below, a mask cannot change an 8-bit level, and is exactly 0
 LEAST_CONTENT = 0.002  # mean of the mask on a donor: below, it has next to none of the content
+LEAST_CODE = 0.1  # mean size of a donor's code, in units of what is usual on its side: below, the same
 MEMORY = "use smaller pictures, or another --device"
 TINT, COVER = (1.0, -1.0, 0.2), 0.6  # of what an overlay shows: a colour in [-1, 1], and how much of it is laid over the picture
 
@@ -100,12 +101,19 @@ def cuts(model: Model, config: ContentConfig) -> bool:
 
 
 def taken(model: Model, donor: Picture, *, b: bool = False, whole: bool = False) -> Content:
-    """The content of a donor.  b: that of the second domain, of which only a domain difference knows.  whole: with its own pixels."""
+    """The content of a donor.  b: that of the second domain, of which only a domain difference knows.  whole: with its own pixels.
+
+    Raises InputError for a donor of which nothing shows.
+    """
     notes = tuple(f"{donor.name}: {note}" for note in (*donor.notes, *_seen(donor, model)))
     with _working(model) as device:
         square = _square(donor, model).to(device)
         if is_difference(model):
-            return Content((model.separate_b if b else model.separate_a)(square), notes)
+            code, side = (model.separate_b if b else model.separate_a)(square), "b" if b else "a"
+            usual = model.card.get("scores", {}).get(f"size_{side}", 0.0)  # on pictures of its folder; older cards do not tell
+            if (share := float(code.abs().mean()) / usual if usual else 1.0) < LEAST_CODE:
+                notes += (f"{donor.name}: the model finds next to nothing there that is special to {side.upper()} ({share:.1%} of the usual)",)
+            return Content(code, notes)
         if (share := float(model.segment(square).mean())) < LEAST_CONTENT:
             notes += (f"{donor.name}: the model finds next to none of its content there ({share:.2%} of the picture)",)
         return Content(model.separate(square), notes, model.cut(square) if whole else None)

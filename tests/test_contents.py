@@ -191,6 +191,16 @@ def test_a_difference_makes_the_whole_picture_of_three_codes():
         assert np.abs(step.pixels.astype(int) - expected).max() <= 1
 
 
+def test_a_donor_without_what_is_special_to_its_folder_is_named_where_the_card_tells_what_is_usual():
+    network, face, bare = model(FakeDifference), flat((9, 200, 9)), flat((130, 0, 130), name="bare.png")  # 130 is 0.02 of [-1, 1]
+    assert structkit.transfer(face, bare, network, donor_b=bare, device="cpu").notes == ()
+    network.card = {"scores": {"size_a": 0.3, "size_b": 0.1}}
+    said = "bare.png: the model finds next to nothing there that is special to A (6.5% of the usual)"
+    assert structkit.transfer(face, bare, network, donor_b=bare, device="cpu").notes == (said,)
+    network.card = {"scores": {"size_a": 0.1, "size_b": 0.3}}
+    assert structkit.transfer(face, bare, network, donor_b=bare, device="cpu").notes == (said.replace("to A", "to B"),)
+
+
 def test_a_difference_that_crops_makes_the_middle_anew():
     face = noise(16, 32)
     made = structkit.remove(face, model(FakeDifference, fit="crop"), device="cpu")

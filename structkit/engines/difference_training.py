@@ -209,7 +209,7 @@ class DifferenceTraining(Training):
         """How good the model is.  On pictures that were held out:
 
         error_a, error_b: the mean absolute error of giving them back, in [-1, 1].  zero_a: the mean absolute a-code of pictures of b, in
-        units of that of pictures of a; zero_b the other way round.
+        units of that of pictures of a, which is size_a; zero_b and size_b the other way round.
 
         And on a thousand pictures of each domain, or all, the held ones among them, since few would fool a probe: told_from_common: how
         often a fresh linear probe tells the domain from the common code, where 0.5 is a guess; told_from_a, told_from_b: from the others.
@@ -219,7 +219,7 @@ class DifferenceTraining(Training):
         net = self.model()
         held, looked_at = ([_looked_at(net, pictures.to(self.device)) for pictures in part] for part in (self.held, self._probed()))
         (own_a, none_b), (none_a, own_b) = ((codes.a.abs().mean(), codes.b.abs().mean()) for codes in held)
-        found = {"zero_a": none_a / own_a, "zero_b": none_b / own_b}
+        found = {"zero_a": none_a / own_a, "zero_b": none_b / own_b, "size_a": own_a, "size_b": own_b}
         for name, pictures, codes in zip("ab", self.held, held, strict=True):
             found[f"error_{name}"] = _error(net, pictures.to(self.device), codes, name)
         for name in Codes._fields:

@@ -247,9 +247,10 @@ def test_the_scores_are_of_pictures_that_were_held_out():
     training.step(Draw(7, 0, 1))
     training.held = pictures(40, 3), pictures(30, 4)
     scores, net = training.scores(), training.model()
-    assert scores.keys() == {"error_a", "error_b", "zero_a", "zero_b", "told_from_common", "told_from_a", "told_from_b"}
+    assert scores.keys() == {f"{of}_{one}" for of in ("error", "zero", "size", "told_from") for one in "ab"} | {"told_from_common"}
     assert scores == training.scores() and all(0 <= value <= 2 for value in scores.values())
     with torch.no_grad():
         a, b = (signed(held) for held in training.held)
         assert scores["error_b"] == pytest.approx((net.combine(net.common(b), b=net.separate_b(b)) - b).abs().mean().item(), abs=1e-4)
+        assert scores["size_b"] == pytest.approx(net.separate_b(b).abs().mean().item(), abs=1e-4)
         assert scores["zero_a"] == pytest.approx(float(net.separate_a(b).abs().mean() / net.separate_a(a).abs().mean()), abs=1e-4)

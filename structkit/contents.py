@@ -112,7 +112,8 @@ def taken(model: Model, donor: Picture, *, b: bool = False, whole: bool = False)
             code, side = (model.separate_b if b else model.separate_a)(square), "b" if b else "a"
             usual = model.card.get("scores", {}).get(f"size_{side}", 0.0)  # on pictures of its folder; older cards do not tell
             if (share := float(code.abs().mean()) / usual if usual else 1.0) < LEAST_CODE:
-                notes += (f"{donor.name}: the model finds next to nothing there that is special to {side.upper()} ({share:.1%} of the usual)",)
+                fact = f"the model finds next to nothing there that is special to {side.upper()} ({share:.1%} of the usual)"
+                notes += (f"{donor.name}: {fact}",)
             return Content(code, notes)
         if (share := float(model.segment(square).mean())) < LEAST_CONTENT:
             notes += (f"{donor.name}: the model finds next to none of its content there ({share:.2%} of the picture)",)

@@ -223,9 +223,12 @@ class _Batch:
         return _record(task, output, "failed", device=self.report.device, error=fact)
 
     def _concerns_all(self, error: Exception) -> bool:
-        """Whether every other task would meet it too: there is no such device, or no room on the disk."""
+        """Whether every other task would meet it too: there is no such device, no room on the disk, or what they share cannot be read."""
         no_device = isinstance(error, DeviceError) and self.report.device is None
-        return no_device or getattr(error.__cause__, "errno", None) in NO_ROOM
+        unread = isinstance(error, InputError | CheckpointError)  # these name their file first
+        if no_device or (unread and any(str(error).startswith(f"{source.label}: ") for source in self.common.values())):
+            return True
+        return getattr(error.__cause__, "errno", None) in NO_ROOM
 
     def _looked_at(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, _Found | Exception]]:
         """The tasks, each with what is there of it; who makes them ahead hears of those to come."""

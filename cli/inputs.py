@@ -75,16 +75,17 @@ class Input:
         """Open it; as `picture`, max_pixels of a frame."""
         from structkit.media.video import MAX_PIXELS, VideoReader
 
-        return VideoReader(self._once if self._once is not None else self.path, name=self._label, max_pixels=max_pixels or MAX_PIXELS)
+        return VideoReader(self._once if self._once is not None else self.path, name=self.label, max_pixels=max_pixels or MAX_PIXELS)
 
     def picture(self, max_pixels: int | None = None) -> Picture:
         """Read it; an `InputError` names the file.  max_pixels: the largest that is read, or None for the usual limit."""
         from structkit.media.pictures import MAX_PIXELS, read_picture
 
-        return read_picture(self._once if self._once is not None else self.path, name=self._label, max_pixels=max_pixels or MAX_PIXELS)
+        return read_picture(self._once if self._once is not None else self.path, name=self.label, max_pixels=max_pixels or MAX_PIXELS)
 
     @property
-    def _label(self) -> str:
+    def label(self) -> str:
+        """What messages of who reads it begin with."""
         return "standard input" if self.path is None else self.name
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from structkit.errors import OptionError
+from structkit.errors import CheckpointError, OptionError
 from structkit_cli import batch
 from structkit_cli.ahead import Ahead
 from structkit_cli.inputs import Gathered, Input, gather
@@ -46,14 +46,21 @@ class Loaded:
 
     def __init__(self, named: Sequence[Named], verb: str) -> None:
         self.named, self.verb = named, verb
-        self._lock, self._networks = Lock(), None
+        self._lock, self._networks, self._refused = Lock(), None, None
 
     def on(self, device: str) -> list[Networks]:
+        """Raises CheckpointError where one cannot be used, at once when asked again."""
         from structkit import contents
 
         with self._lock:
+            if self._refused is not None:
+                raise self._refused.with_traceback(None)
             if self._networks is None:
-                self._networks = [contents.usable(one.input.path, device, self.verb) for one in self.named]
+                try:
+                    self._networks = [contents.usable(one.input.path, device, self.verb) for one in self.named]
+                except CheckpointError as error:
+                    self._refused = error
+                    raise
             return self._networks
 
 

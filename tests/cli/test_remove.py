@@ -11,8 +11,10 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 import structkit
+from structkit import checkpoint
 from structkit.errors import StructkitError
 from structkit_cli import ahead
 
@@ -107,6 +109,13 @@ def test_one_bad_picture_never_stops_the_others(run, many):
     assert failed["input"] == failed["error"].split(":")[0] == "in/deep/4.png"
 
 
+def test_a_model_that_does_not_load_ends_the_run_at_once(run, many):
+    checkpoint.save(many / "m.safetensors", {"other": torch.zeros(1)}, checkpoint.read_card(many / "m.safetensors"))
+    ran = run(*REMOVE, "in", "-o", "out")
+    assert (ran.code, ran.out, ran.err.count("error: ")) == (3, b"", 1)
+    assert ran.err.startswith("structkit: error: m.safetensors: ")
+
+
 def test_one_picture_that_the_model_fails_on_never_stops_the_others(run, many, monkeypatch):
     remove = FakeTransfer.remove
 
@@ -170,6 +179,7 @@ def test_models_can_be_named_in_a_file_and_in_the_environment(run, folder, monke
 KILLED = """
 import sys, time
 import pytest
+import torch
 sys.path.insert(0, {root!r})
 from tests import content_models
 from structkit_cli.__main__ import main

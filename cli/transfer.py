@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from itertools import chain, product
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from structkit.configs import NO_DONOR, ContentConfig
-from structkit.errors import OptionError
+from structkit.errors import InputError, OptionError
 from structkit_cli.ahead import Ahead
 from structkit_cli.inputs import Gathered, Input, gather
 from structkit_cli.models import Loaded, Models, Named, models, roles, run
@@ -28,6 +29,8 @@ def _donors(flag: str, help: str) -> Any:
     option = typer.Option(flag, help=help, metavar="DONOR", rich_help_panel="What to make", show_envvar=False)
     return Annotated[list[str] | None, option]  # as it was said: a Path would make ./@x the list @x
 
+
+DONORS = 200  # whose contents are kept: a painter's is a quarter of a megabyte
 
 From = _donors("--from", "gives the content: a picture, a folder, a 'pattern*.png', @list.txt or - (must be given)")
 FromB = _donors("--from-b", "with a model of two folders: gives what is special to the second one, likewise")
@@ -108,11 +111,11 @@ def _check(named: Sequence[Named], a: Sequence[str], b: Sequence[str], content: 
 
 
 class _Painter:
-    """Puts contents on pictures.  Those of a donor are taken once."""
+    """Puts contents on pictures.  Those of the donors that were used last are kept, and so is why one could not be read."""
 
     def __init__(self, named: Sequence[Named], config: ContentConfig, running: Running) -> None:
         self.networks, self.config, self.running = Loaded(named, "transfer"), config, running
-        self._lock, self._taken = Lock(), {}
+        self._lock, self._taken = Lock(), lru_cache(DONORS)(self._take)
 
     def __call__(self, tasks: Sequence[PutTask], pictures: Sequence[Picture], device: str) -> list[list[Picture]]:
         from structkit import contents
@@ -128,11 +131,17 @@ class _Painter:
         return [list(results) for results in zip(*made, strict=True)]
 
     def _contents(self, model: Model, donors: Sequence[Input], *, b: bool) -> list[Content]:
+        with self._lock:  # so that none is taken twice
+            found = [self._taken(model, donor, b) for donor in donors]
+        for one in found:
+            if isinstance(one, InputError):
+                raise one.with_traceback(None)
+        return found
+
+    def _take(self, model: Model, donor: Input, b: bool) -> Content | InputError:
         from structkit import contents
 
-        with self._lock:
-            for donor in donors:
-                if (id(model), donor, b) not in self._taken:
-                    picture = donor.picture(self.running.max_pixels)
-                    self._taken[id(model), donor, b] = contents.taken(model, picture, b=b, whole=contents.cuts(model, self.config))
-            return [self._taken[id(model), donor, b] for donor in donors]
+        try:
+            return contents.taken(model, donor.picture(self.running.max_pixels), b=b, whole=contents.cuts(model, self.config))
+        except InputError as error:
+            return error

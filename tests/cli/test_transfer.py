@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import structkit
+import structkit_cli.transfer
+from structkit_cli.inputs import Input
 
 from ..content_models import install
 from .content import band, pixels, save_models
@@ -104,10 +106,36 @@ def test_a_donor_without_the_content_is_a_warning_that_names_it(run, folder):
     assert f"structkit: warning: out/a.png: {warning}" in ran.err
 
 
-def test_a_donor_that_cannot_be_read_fails_only_what_it_was_for(run, folder):
+@pytest.fixture
+def read(monkeypatch):
+    """Names of the files that are read, in their order."""
+    names, picture = [], Input.picture
+    monkeypatch.setattr(Input, "picture", lambda given, *most: names.append(given.name) or picture(given, *most))
+    return names
+
+
+def test_a_donor_that_cannot_be_read_is_read_once_and_fails_only_what_it_was_for(run, folder, read):
     (folder / "donors/bad.png").write_bytes(b"no picture")
     ran = run(*PUT, "faces", "--from", "donors", "-o", "out")
-    assert (ran.code, len(ran.paths)) == (1, 4) and "structkit: error: donors/bad.png: not a picture" in ran.err
+    assert (ran.code, len(ran.paths)) == (1, 4) and ran.err.count("structkit: error: donors/bad.png: not a picture") == 2
+    assert read.count("donors/bad.png") == 1
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_the_only_donor_cannot_be_read_the_run_ends_at_once(run, folder, there):
+    if there:
+        (folder / "bad.png").write_bytes(b"no picture")
+    ran = run(*PUT, "faces", "--from", "bad.png", "-o", "out", "--json")
+    *records, summary = map(json.loads, ran.out.splitlines())
+    assert (ran.code, summary["failed"], summary["exit"]) == (1, 1, 1)
+    assert [r["error"].split(";")[0] for r in records] == ["bad.png: not a picture of a known format" if there else "bad.png: no such file"]
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_of_many_donors_the_contents_of_those_used_last_are_kept(run, monkeypatch, read, kept):
+    monkeypatch.setattr(structkit_cli.transfer, "DONORS", kept)
+    assert len(run(*PUT, "faces", "--from", "donors", "-o", "out").paths) == 4
+    assert read.count("donors/red.png") == (1 if kept == 2 else 2)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ HELP = "a .safetensors file that structkit train has written, or the name of a m
 Checkpoint = Annotated[Path, typer.Argument(help=HELP, metavar="CHECKPOINT")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record.")]
 
+ALONE = ("analogy",)  # verbs that need no more than a model: it draws; others need inputs
+
 
 def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
     """Say what a checkpoint is, how it was made, and which verbs it serves.  Its header is read, and no weights.
@@ -35,7 +37,7 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
         emit(encoder.dumps({"record": "checkpoint", "path": str(path), **facts, "card": card}).encode() + b"\n")
         return
     state = "" if card.get("complete", True) else "; its training is not finished: the same command goes on"
-    verbs = ", ".join(f"structkit {verb} --model {checkpoint}" for verb in kind.verbs)
+    verbs = ", ".join(f"structkit {verb}{'' if verb in ALONE else ' ...'} --model {checkpoint}" for verb in kind.verbs)
     asked = card.pop("run", {})  # what was asked for; most of it is what was done
     shown = card | {"bytes": facts["bytes"], "sha256": facts["sha256"], "run": _other(asked, card)}
     lines = [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *_lines(shown)]

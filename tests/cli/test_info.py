@@ -13,6 +13,7 @@ from structkit import checkpoint
 from structkit.configs import PairConfig
 from structkit.engines.pair import PairAnalogy
 
+from .content import save_models
 from .test_train_analogy import engine, faults  # noqa: F401
 
 
@@ -35,6 +36,12 @@ def test_it_says_what_it_is_what_it_serves_and_how_it_was_made(run, pair):
     facts = dict(line.split(": ", 1) for line in ran.paths[2:])
     assert facts["kind"] == "pair-analogy" and facts["config.size"] == "30" and facts["facts.trained_levels"] == "1"
     assert facts["sha256"] == hashlib.sha256(pair.read_bytes()).hexdigest() and facts["bytes"] == str(pair.stat().st_size)
+
+
+def test_what_a_verb_needs_beside_the_model_is_left_open(run, tmp_path):
+    save_models(tmp_path)
+    use = ", ".join(f"structkit {verb} ... --model d.safetensors" for verb in ("transfer", "remove", "score independence"))
+    assert run("info", "d.safetensors").paths[1] == f"use: {use}"
 
 
 def test_of_what_was_asked_for_only_what_came_otherwise_is_told(run, pair):

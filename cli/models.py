@@ -92,6 +92,8 @@ def run(verb: str, tasks: Sequence[Task], painter: Ahead, running: Running, foun
     """As `batch.run`, many tasks at once."""
     if running.seed:
         raise OptionError(f"--seed means nothing for {verb}, which draws no random numbers: leave it out")
+    if running.dtype != "auto":
+        raise OptionError(f"--dtype means nothing for {verb}, which computes in float32: leave it out")
     once = {id(given) for task in tasks for given in task.inputs.values() if given.path is None}
     if len(once) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")

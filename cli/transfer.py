@@ -43,7 +43,7 @@ def transfer(
 
     In: a picture of any size; several, a folder, a pattern or a list are a batch.  Out: INPUT-DONOR.png in the current folder, or what
     --output names; in a batch the tree is mirrored there.  The path is printed on stdout.  Of several donors each is used with each
-    picture, as INPUT-DONOR.
+    picture, as INPUT-DONOR; one that is in a folder below has that in its name.
 
     The donor's own pixels are brought to where they belong, or with --by codes painted anew, at the model's size, and pasted at the
     picture's own.  Outside them the picture stays as it is, bit for bit; size, alpha and metadata are kept.
@@ -77,7 +77,7 @@ def transfer(
     place.set_apart((found, *donors), running.exists)
     tasks: list[Task] = []
     for picture, (a, b) in product(found.inputs, sets):
-        words = (picture.relative.stem, *(donor.relative.stem for donor in (*a, *b)))
+        words = (picture.relative.stem, *("-".join(donor.stem.parts) for donor in (*a, *b)))
         name = picture.stem.with_name("-".join(words)) if each or not many else picture.stem
         outputs = tuple(place.output(name, word=word, seed=0) for word in numbered(content.steps or 1))
         used = {"picture": picture, **roles("from", a), **roles("from_b", b), **roles("model", [one.input for one in named])}

@@ -58,6 +58,13 @@ def test_a_donor_whose_name_begins_like_a_list_is_named_by_its_folder(run, folde
     assert run(*PUT, "faces/a.png", "--from", "./@red.png").paths == ["a-@red.png"]
 
 
+def test_donors_of_one_name_are_told_apart_by_their_folders(run, folder):
+    band(folder / "donors/deep/red.png", DARK)
+    ran = run(*PUT, "faces/a.png", "--from", "donors", "-o", "out/")
+    assert sorted(ran.paths) == ["out/a-dark.png", "out/a-deep-red.png", "out/a-red.png"]
+    assert (folder / "out/a-dark.png").read_bytes() == (folder / "out/a-deep-red.png").read_bytes()
+
+
 def test_names_that_clash_are_told_by_what_is_not_the_same_for_all(run, folder):
     (folder / "faces/a.jpg").write_bytes((folder / "faces/a.png").read_bytes())
     ran = run(*PUT, "faces", "--from", "donors/red.png", "-o", "out")
@@ -174,6 +181,7 @@ def test_of_many_donors_the_contents_of_those_used_last_are_kept(run, monkeypatc
         ((*PUT, "faces", "--from", "donors", "-o", "donors"), "donors is a folder of inputs too: write elsewhere with --output"),
         ((*PUT, "faces/a.png", "--from", "donors/red.png", "-o", "donors/red.png"), "donors/red.png is an input too"),
         ((*PUT, "faces/a.png", "--from", "donors/red.png", "--seed", "3"), "--seed means nothing for transfer"),
+        ((*PUT, "faces/a.png", "--from", "donors/red.png", "--dtype", "float32"), "--dtype means nothing for transfer, which computes in"),
         ((*PUT, "faces/a.png", "--from", ""), "an input is the empty text: name a file"),
         (("transfer", "faces/a.png", "--model", "", "--from", "donors/red.png"), "a --model is the empty text: name a checkpoint"),
         (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     Outcome = list[Picture] | Exception
 
 TOGETHER = 32  # tasks that are painted together, at most
-MOST_BYTES = 2**23  # of their files: large photographs are painted a few at a time
+MOST_PIXELS = 2**24  # of their results: large photographs are painted a few at a time, or one
 WORKERS = 2  # on two cores: one reads or pastes while the networks of the other work
 
 
 class Ahead:
-    """What paints the tasks of a verb; a context, which ends its threads.
+    """What paints the tasks of a verb; a context, at whose end its threads take up no other picture.
 
     paint: gets tasks, the picture of each, and the device; returns the pictures of each task's outputs, in their order.
     """
@@ -42,12 +43,14 @@ class Ahead:
         self._threads = ThreadPoolExecutor(WORKERS, "paint")
         self._expected: deque[Task] = deque()
         self._jobs: deque[Future[list[Outcome]]] = deque()
-        self._outcomes: Iterator[Outcome] = iter(())  # of the job that is being handed out
+        self._outcomes: deque[Outcome] = deque()  # of the job that is being handed out
+        self._stopped = False
 
     def __enter__(self) -> Ahead:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stopped = True  # the end of the program waits for its threads
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def expect(self, task: Task) -> None:
@@ -59,10 +62,9 @@ class Ahead:
         while len(self._jobs) <= WORKERS and self._expected:
             together = self._next()
             self._jobs.append(self._threads.submit(self._paint, together, device))
-        outcome = next(self._outcomes, None)
-        if outcome is None:
-            self._outcomes = iter(self._jobs.popleft().result())
-            outcome = next(self._outcomes)
+        if not self._outcomes:
+            self._outcomes.extend(self._jobs.popleft().result())
+        outcome = self._outcomes.popleft()
         if isinstance(outcome, Exception):
             raise outcome
         for output, picture in zip(task.outputs, outcome, strict=True):
@@ -71,8 +73,11 @@ class Ahead:
 
     def _next(self) -> list[Task]:
         """The tasks that are painted together next."""
-        together, size = [self._expected.popleft()], 0
-        while self._expected and len(together) < TOGETHER and (size := size + _bytes(together[-1])) < MOST_BYTES:
+        together, pixels = [], 0
+        while self._expected and len(together) < TOGETHER:
+            pixels += _pixels(self._expected[0])
+            if together and pixels > MOST_PIXELS:
+                break
             together.append(self._expected.popleft())
         return together
 
@@ -80,6 +85,8 @@ class Ahead:
         """What becomes of each.  One that fails does not concern the others."""
         outcomes: list[Outcome] = []
         for task in tasks:
+            if self._stopped:
+                return []
             try:
                 picture = next(iter(task.inputs.values())).picture(self.running.max_pixels)
                 if not self.opaque:
@@ -99,15 +106,22 @@ class Ahead:
 
     def _alone(self, task: Task, picture: Picture, device: str) -> Outcome:
         try:
-            return self.paint([task], [picture], device)[0]
+            return [] if self._stopped else self.paint([task], [picture], device)[0]
         except Exception as error:
             return error
 
 
-def _bytes(task: Task) -> int:
-    """Of the file of its picture.  One that cannot be read says so when it is."""
+def _pixels(task: Task) -> int:
+    """Of all its results, as the header of its picture says.  A file that has none says so when it is read."""
+    from structkit.media.formats import HEAD, recognise
+    from structkit.media.warned import warnings_of_this_thread
+
     path = next(iter(task.inputs.values())).path
-    try:
-        return path.stat().st_size if path else 0
-    except OSError:
+    if path is None or not path.is_file():  # what can be read only once
         return 0
+    with suppress(Exception), path.open("rb") as stream, warnings_of_this_thread():
+        format = recognise(stream.read(HEAD))
+        stream.seek(0)
+        width, height = format.open(stream).size
+        return width * height * len(task.outputs)
+    return 0

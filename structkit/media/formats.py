@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, ImageFile
 
@@ -38,10 +39,10 @@ class Format:
         """The name as messages write it."""
         return self.name.replace("WEBP", "WebP")
 
-    def open(self, data: bytes) -> ImageFile.ImageFile:
+    def open(self, data: bytes | BinaryIO) -> ImageFile.ImageFile:
         """Parse the header.  Raises whatever Pillow raises."""
         plugin = self.reader.removesuffix("File").removesuffix("Image") + "ImagePlugin"
-        return getattr(import_module(f"PIL.{plugin}"), self.reader)(BytesIO(data))
+        return getattr(import_module(f"PIL.{plugin}"), self.reader)(BytesIO(data) if isinstance(data, bytes) else data)
 
     def is_whole(self, data: bytes) -> bool:
         """Whether the file's last block is there, for the formats where Pillow reads on without it.

@@ -80,7 +80,7 @@ def test_pictures_are_painted_many_at_once(run, many, monkeypatch):
     monkeypatch.setattr(FakeTransfer, "remove", lambda self, squares: batches.append(len(squares)) or remove(self, squares))
     assert run(*REMOVE, "in", "-o", "out").code == 0
     assert sorted(batches) == [2, 5, 5]
-    monkeypatch.setattr(ahead, "MOST_BYTES", 1)
+    monkeypatch.setattr(ahead, "MOST_PIXELS", 1)
     assert run(*REMOVE, "in", "-o", "out", "--exists", "overwrite").code == 0
     assert batches[3:] == [2] * 12  # one at a time, each twice
 

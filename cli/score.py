@@ -87,10 +87,10 @@ class Asked(Config):
 def iou(prediction: Prediction, truth: Truth, *, masks: Masks, running: Telling) -> None:
     """How well predicted masks cover the true ones: intersection over union.
 
-    In: two folders, whose files are matched by name without suffix (and by folder, below them); or two files.  A prediction of another
-    size is resized.  Out: one line with the mean over the files and its standard deviation (iou, iou_sd); the mean for masks taken as
-    soft (soft_iou), and for masks each cut at its own threshold by Otsu's rule (otsu_iou); and the one threshold that would have been best
-    for all, with its mean.  Two empty masks agree: 1.
+    In: two folders, whose files are matched by name without suffix (and by folder, below them); or two files.  A prediction of another size
+    is resized, and transparency is left out.  Out: one line with the mean over the files and its standard deviation (iou, iou_sd); the mean
+    for masks taken as soft (soft_iou), and for masks each cut at its own threshold by Otsu's rule (otsu_iou); and the one threshold that
+    would have been best for all, with its mean.  Two empty masks agree: 1.
 
     With --changed-from no true masks are needed: TRUTH has pictures without the content, WITH the same ones with it, and the true mask is
     where they differ.
@@ -109,8 +109,8 @@ def psnr(result: Result, truth: Truth, *, pixels: Pixels, running: Telling) -> N
     """How near results are to the true pictures: peak signal to noise ratio, in dB.
 
     In: two folders, whose files are matched by name without suffix (and by folder, below them); or two files.  A result of another size is
-    resized.  Out: one line with the figure over the pixels of all files (psnr), and over the files its mean and standard deviation.  Equal
-    pictures have 138.13 dB.
+    resized, and transparency is left out: colours count wherever they are.  Out: one line with the figure over the pixels of all files
+    (psnr), and over the files its mean and standard deviation.  Equal pictures have 138.13 dB.
 
     With --changed-from only what should change counts: TRUTH has pictures without the content, WITH the same ones with it, which were
     changed to RESULT.  Then two more figures are told: noop is what doing nothing would have got, and outside the share of the other pixels
@@ -127,8 +127,9 @@ def ssim(result: Result, truth: Truth, *, pixels: Pixels, running: Telling) -> N
     """How near results are to the true pictures: structural similarity (Wang et al. 2004), 1 for equal ones.
 
     In: two folders, whose files are matched by name without suffix (and by folder, below them); or two files.  A result of another size is
-    resized.  Out: one line with the figure over the pixels of all files (ssim), and over the files its mean and standard deviation.  It is
-    the mean over the three channels, and over the pixels around which a window of 11 x 11 px fits.
+    resized, and transparency is left out: colours count wherever they are.  Out: one line with the figure over the pixels of all files
+    (ssim), and over the files its mean and standard deviation.  It is the mean over the three channels, and over the pixels around which a
+    window of 11 x 11 px fits.
 
     With --changed-from only what should change counts, and noop and outside are told, as structkit score psnr does it.
 
@@ -161,6 +162,9 @@ def independence(a: FolderA, b: FolderB, *, asked: Asked, running: Common) -> No
     notes = [note for folder in folders.values() for note in folder.notes]
     if (fewest := min(map(len, folders.values()))) < scores.STEADY:
         notes.append(f"only {fewest} pictures of a domain: from {scores.STEADY:,} on the figures are steady")
+    learnt = model.card.get("run", {}).get("inputs", {}).values()
+    said = "the model was trained on this folder: name pictures that it has not seen"
+    notes += [f"{folder.label}: {said}" for folder in folders.values() if folder.sha256 in learnt]
     codes = scores.independence(model, folders["a"].pictures, folders["b"].pictures, seed=running.seed)
     if running.json:
         inputs = {name: {"path": f.label, "pictures": len(f), "sha256": f.sha256} for name, f in folders.items()}

@@ -185,6 +185,17 @@ def test_the_codes_of_a_model(run, records, tmp_path):
     ran = run("score", *arguments, "--quiet")
     assert ran.err == "" and ran.paths[0].startswith("common  linear_accuracy ")
     assert [line.split()[0] for line in ran.paths] == list(record["codes"])
+    inputs = {"a": "0" * 64, "b": record["inputs"]["b"]["sha256"]}
+    DomainDifference.load(tmp_path / "m.safetensors").save(tmp_path / "m.safetensors", complete=True, run={"inputs": inputs})
+    said = "b: the model was trained on this folder: name pictures that it has not seen"
+    assert records(*arguments)[1][0]["notes"][1:] == [said]
+
+
+def test_transparency_is_left_out(records, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    write_picture(Picture(pixels), tmp_path / "opaque.png")
+    write_picture(Picture(pixels, np.zeros((16, 16), np.uint8)), tmp_path / "clear.png")
+    assert records("psnr", "clear.png", "opaque.png")[1][0]["scores"]["psnr"] == pytest.approx(138.13, abs=0.01)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.__name__)

@@ -19,8 +19,8 @@ TRANSFER_PRESETS: Presets = {
     # For two CPU cores: minutes.
     "fast": {
         "size": 64, "width": 16, "widest": 256, "separate": 8, "narrow": 128, "upsampling": "transposed", "norm": "joint",
-        "steps": 1200, "batch": 32, "rate": 1e-3, "paste_with": 1.0, "paste_without": 1.0, "confusion": 0.3, "form": "even",
-        "critic_steps": 2, "sparsity": 0.05, "ramp": 0.2, "decay": 0.3, "painter": 16, "rounds": 18, "painter_steps": 300,
+        "steps": 1600, "batch": 32, "rate": 1e-3, "paste_with": 1.0, "paste_without": 1.0, "confusion": 0.3, "form": "even",
+        "critic_steps": 2, "sparsity": 0.05, "ramp": 0.2, "decay": 0.3, "painter": 16, "rounds": 24, "painter_steps": 300,
         "placer_steps": 600, "painter_size": 128,
     },
 }  # fmt: skip

@@ -95,7 +95,7 @@ class Ahead:
             except Exception as error:
                 outcomes.append(error)
         good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
-        pictures = [outcomes[i][0] for i in good]  # type: ignore[index]
+        pictures = _Pictures([outcomes[i][0] for i in good], lambda: self._stopped)  # type: ignore[index]
         try:
             painted: list[Outcome] = list(self.paint([tasks[i] for i in good], pictures, device)) if good else []
         except Exception:  # of one of them: which?
@@ -109,6 +109,21 @@ class Ahead:
             return [] if self._stopped else self.paint([task], [picture], device)[0]
         except Exception as error:
             return error
+
+
+class _Pictures(Sequence):
+    """Pictures that are given out one by one, until the run has stopped: large ones take seconds each to paint."""
+
+    def __init__(self, pictures: Sequence[Picture], stopped: Callable[[], bool]) -> None:
+        self._pictures, self._stopped = pictures, stopped
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, i: int) -> Picture:
+        if self._stopped():
+            raise InterruptedError("the run has stopped")
+        return self._pictures[i]
 
 
 def _pixels(task: Task) -> int:

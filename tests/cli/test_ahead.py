@@ -22,6 +22,12 @@ from structkit_cli.plan import Output, Task
 OUTPUT = Output(None, Path(), "png", seed=0)
 
 
+@dataclass(frozen=True)
+class Black(Input):
+    def picture(self, max_pixels: int | None = None) -> Picture:
+        return Picture(np.zeros((4, 4, 3), np.uint8))
+
+
 def task(path: Path, count: int = 1) -> Task:
     return Task({"picture": Input(path, PurePath(path.name))}, (OUTPUT,) * count)
 
@@ -52,17 +58,38 @@ def test_small_pictures_go_together_and_what_cannot_be_read_has_no_size(tmp_path
     assert jobs([task(tmp_path / name) for name in ("bad.png", "none.png", "pipe.png")] * 11) == [32, 1]
 
 
+def test_a_run_that_is_stopped_paints_no_other_picture():
+    painted, main_has_stopped = [], Event()
+
+    def paint(tasks, pictures, device):
+        for picture in pictures:
+            painted.append(picture)
+            if len(painted) == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+                main_has_stopped.wait(10)
+        return [[picture] for picture in pictures]
+
+    painter = Ahead(paint, Running())
+    with pytest.raises(KeyboardInterrupt), painter:
+        for _ in range(32):
+            painter.expect(Task({"picture": Black(None, PurePath("x"))}, (OUTPUT,)))
+        next(painter.make(painter._expected[0], (), "cpu", lambda share, note="": None))
+    main_has_stopped.set()
+    painter._threads.shutdown(wait=True)
+    assert len(painted) == 3
+
+
 def test_a_run_that_is_stopped_takes_up_no_other_picture():
     read, painted = [], []
 
     @dataclass(frozen=True)
-    class Given(Input):
+    class Given(Black):
         def picture(self, max_pixels: int | None = None) -> Picture:
             read.append(self.name)
             if len(read) == 3:
                 os.kill(os.getpid(), signal.SIGINT)
                 main_has_stopped.wait(10)
-            return Picture(np.zeros((4, 4, 3), np.uint8))
+            return super().picture(max_pixels)
 
     main_has_stopped = Event()
     painter = Ahead(lambda tasks, pictures, device: painted.append(len(tasks)) or [[p] for p in pictures], Running())

@@ -39,8 +39,14 @@ class System:
     tells: bool = False  # whether the training says what it finds on the way
 
 
-# The painter's steps cost about two thirds of the codes'; both are measured before the work is planned.
-TRANSFER = System(TransferConfig, TransferTraining, ("with", "without"), lambda t: [3.0] + [2.0] * (len(t.stages) - 1), tells=True)
+# The painter's steps cost about two thirds of the codes'; all kinds are measured before the work is planned.
+TRANSFER = System(
+    TransferConfig,
+    TransferTraining,
+    ("with", "without"),
+    lambda t: [3.0, *[2.0] * t.config.rounds, 1.0][: len(t.stages)],
+    tells=True,
+)
 DIFFERENCE = System(DifferenceConfig, DifferenceTraining, ("a", "b"), lambda t: [1.0])
 
 
@@ -131,7 +137,8 @@ def _counts(folders: Sequence[Folder], held: Sequence[Folder]) -> str:
     """How many pictures there are, in one line."""
     counts = [f"{folder.label}: {len(folder):,} pictures" for folder in folders]
     out = sum(len(folder) for folder in held)
-    return ", ".join(counts) + (f"; {out:,} of them are held out, for the scores" if out else "; too few to hold any out for scores")
+    held_out = f"{out:,} of them {'is' if out == 1 else 'are'} held out, for the scores" if out else "too few to hold any out for scores"
+    return f"{', '.join(counts)}; {held_out}"
 
 
 def _words(plan: Plan, minutes: float) -> str:

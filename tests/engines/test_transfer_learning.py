@@ -122,6 +122,26 @@ def test_without_confusion_nothing_is_transferred():
     assert inside > 1.25 * transferred(learnt(CONFIG))[0]
 
 
+@pytest.mark.slow  # 45 s
+@torch.no_grad()
+def test_the_painter_finds_what_the_first_masks_did_and_leaves_bare_faces_alone():
+    painted = replace(CONFIG, painter=16, rounds=5, painter_steps=250, painter_size=32, placer_steps=1)
+    with torch.enable_grad():
+        net = learnt(painted)
+    true = truth(32)
+
+    def first(squares: Tensor) -> Tensor:
+        mask = net.masked(net.common(squares), net.separate(squares)).mask
+        return F.interpolate(mask, squares.shape[-2:], mode="bilinear")
+
+    assert iou(net.segment(true.with_), true.mask) > iou(first(true.with_), true.mask)  # 0.45, 0.40
+    bare = float(net.segment(true.others).mean())
+    assert bare < 0.03 and bare < 0.5 * float(first(true.others).mean())  # 0.017, 0.08
+    layer = net.remove(true.with_)
+    inside, outside = errors(composite(true.with_, layer.colours, layer.mask), true.bare, true.with_)
+    assert inside < 0.6 and outside < 0.03  # 0.47, 0.012
+
+
 @torch.no_grad()
 def test_taking_off_decodes_with_nothing_whatever_the_weights_of_the_separate_channels():
     """The authors decode with a code that goes into channels which were never trained (0 in, and so no gradient)."""

@@ -185,7 +185,7 @@ def test_of_few_pictures_none_is_held_out_and_there_are_no_scores(tmp_path):
         ({"size": 24, "painter_size": 96}, "--size is 24: it must be a power of two"),
         ({"painter_size": 48}, "--painter-size is 48: it must be a multiple of 32"),
         ({"painter": 0}, "--painter is 0 and --rounds 2: both are 0, or neither is"),
-        ({"separate": 8}, "--separate is 8: it must be below --widest, which is 8"),
+        ({"separate": 8}, "--separate is 8: it must be below"),
         ({"strength": 1}, "unexpected keyword argument 'strength': the options are preset"),
         ({"minutes": 1e-4, "steps": 900}, r"--minutes is 0.0001: the fewest steps that make sense, 203, take \S+ minutes here: give more"),
     ],

@@ -78,7 +78,7 @@ def models(names: Sequence[str] | None, verb: str) -> list[Named]:
         card = read_card(path)
         kind_of(path, card, verb)
         config = card.get("config")
-        painter = isinstance(config, dict) and bool(config.get("painter"))
+        painter = isinstance(config, dict) and bool(config.get("painter") and config.get("placer_steps"))
         found.append(Named(Input(path, PurePath(path.name)), two_sided=card["kind"] == DIFFERENCE, painter=painter))
     return found
 

@@ -95,7 +95,7 @@ def transfer(pictures: Sequence[Picture], model: Model, a: Any, b: Any, config: 
 
 def cuts(model: Model, config: ContentConfig) -> bool:
     """Whether donors' own pixels are put on.  Raises OptionError where that is asked of a model that cannot do it."""
-    painter = not is_difference(model) and model.painter is not None
+    painter = not is_difference(model) and model.placer is not None
     config.check_by(two_sided=is_difference(model), painter=painter)
     return painter and config.by != "codes" and not config.graded
 

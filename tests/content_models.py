@@ -45,6 +45,7 @@ class FakeTransfer(Fake):
 
     kind = "content-transfer"
     painter: str | None = None
+    placer: str | None = None
 
     def segment(self, squares: Tensor) -> Tensor:
         squares = self.seen(squares)
@@ -67,7 +68,7 @@ class FakeTransfer(Fake):
 class FakePainter(FakeTransfer):
     """Puts on what is red of a donor, where it is there."""
 
-    painter = "some"
+    painter = placer = "some"
 
     def cut(self, donors: Tensor) -> Cut:
         return Cut(Layer(self.segment(donors), donors), donors.new_zeros(len(donors), 5))

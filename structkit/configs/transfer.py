@@ -13,7 +13,7 @@ TRANSFER_PRESETS: Presets = {
     "paper": {
         "size": 128, "width": 32, "widest": 512, "separate": 25, "narrow": 128, "upsampling": "transposed", "norm": "domain",
         "steps": 150_000, "batch": 32, "rate": 2e-4, "paste_with": 0.7, "paste_without": 0.7, "confusion": 0.005, "form": "one-sided",
-        "critic_steps": 1, "sparsity": 0.0, "ramp": 0.0, "decay": 0.0, "painter": 0, "rounds": 0, "painter_steps": 1,
+        "critic_steps": 1, "sparsity": 0.0, "ramp": 0.0, "decay": 0.0, "painter": 0, "rounds": 0, "painter_steps": 300,
         "placer_steps": 600, "painter_size": 128,
     },
     # For two CPU cores: minutes.
@@ -60,7 +60,7 @@ class TransferConfig(Config):
     )
     critic_steps: int | None = _preset("steps of the critic for each of the networks", "critic_steps", low=1, high=100)
     sparsity: float | None = _preset("weight of the mean of the masks, which keeps them small", "sparsity", low=0, high=1000)
-    ramp: float | None = _preset("part of the steps over which confusion comes to its weight; sparsity follows", "ramp", low=0, high=0.5)
+    ramp: float | None = _preset("part of the steps over which confusion comes to its weight; sparsity follows", "ramp", low=0, high=0.45)
     decay: float | None = _preset("part of the steps, the last, over which the rate falls to a tenth", "decay", low=0, high=1)
     painter: int | None = _preset("channels of the painter, which sharpens masks and removals; 0: none", "painter", low=0, high=256)
     rounds: int | None = _preset("rounds in which the painter learns from what it found", "rounds", low=0, high=100)
@@ -79,8 +79,11 @@ class TransferConfig(Config):
         """Without None: what is said here, else what the preset sets.  Raises OptionError where values do not go together."""
         preset = TRANSFER_PRESETS[self.preset]
         filled = self._with(preset)
-        if filled.widest <= filled.separate:
-            raise OptionError(f"--separate is {filled.separate}: it must be below --widest, which is {filled.widest}")
+        channels = min(filled.widest, filled.width * filled.size // 4)  # of a code: doubled at each halving but the first
+        if filled.separate >= channels:
+            raise OptionError(
+                f"--separate is {filled.separate}: it must be below {channels}, the channels that --widest, --width and --size give a code"
+            )
         if bool(filled.painter) != bool(filled.rounds):
             raise OptionError(f"--painter is {filled.painter} and --rounds {filled.rounds}: both are 0, or neither is")
         idle = [name for name in OF_THE_PAINTER if getattr(filled, name) != preset[name]]

@@ -92,7 +92,8 @@ class LinearCritic:
     def direction(self) -> Tensor:
         """(D,): the difference of logits between two codes is their difference along it."""
         ridge = self.RIDGE * self.spread.diagonal().mean() + 1e-12
-        factor = torch.linalg.cholesky_ex(self.spread + ridge * torch.eye(len(self.gap)).to(self.spread)).L  # _ex: no wait for the device
+        one = torch.eye(len(self.gap), dtype=self.spread.dtype, device=self.spread.device)
+        factor = torch.linalg.cholesky_ex(self.spread + ridge * one).L  # _ex: no wait for the device
         return torch.cholesky_solve(self.gap[:, None], factor)[:, 0]
 
     def state(self) -> dict[str, Tensor]:
@@ -228,7 +229,7 @@ class DifferenceTraining(Training):
         return {name: round(float(value), 5) for name, value in found.items()}
 
     def _probed(self) -> list[Tensor]:
-        return [torch.cat([held.to(self.device), own])[:PROBED] for held, own in zip(self.held, self.squares, strict=True)]
+        return [torch.cat([held.to(self.device), own[:PROBED]])[:PROBED] for held, own in zip(self.held, self.squares, strict=True)]
 
     def _parts(self) -> dict[str, Part]:
         learners = {"net": self.net, "critic": self.critic, "adam": self.adam, "critic_adam": self.critic_adam}

@@ -38,6 +38,7 @@ SHOWS, DARK = 8 / 255, 8 / 255  # differences that are seen, and light that can 
 COLOURS = 16.0  # weight of the colours beneath the mask, against that of the mask
 MARGIN, ELSEWHERE = 3, 0.02  # px around the mask where colours count as well; what they count elsewhere
 LABELLED = 50  # pictures at a time
+MOST, USES = 4000, 0.5  # pictures that are labelled in a round, at most, and for each that is used in it
 
 
 class Painting:
@@ -47,15 +48,17 @@ class Painting:
         """with_ and without (N, 3, S, S) uint8."""
         self.net, self.with_, self.without = net, with_, without
         self.adam = torch.optim.Adam(net.painter.parameters(), RATE, BETAS, fused=True)
-        self.labels = torch.zeros_like(with_[:, :1], dtype=torch.bool)
+        self.chosen = torch.arange(min(len(with_), MOST), device=with_.device)  # pictures of the round, then -1
+        self.count = len(self.chosen)  # of them
+        self.labels = torch.zeros_like(with_[: len(self.chosen), :1], dtype=torch.bool)  # their masks
 
-    def step(self, draw: Draw, done: float, processes: Processes) -> dict[str, Tensor]:
-        """A stage is a round.  done: the share of all rounds."""
+    def step(self, draw: Draw, steps: int, done: float, processes: Processes) -> dict[str, Tensor]:
+        """A stage is a round.  steps: of the round.  done: the share of all rounds."""
         if draw.step == 1:
+            self._choose(USES * steps * BATCH, draw.generator("chosen"))
             self._label(first=draw.stage == 1)
         self.adam.param_groups[0]["lr"] = RATE * min(1.0, (done + 1e-3) / WARM) * falling(done, DECAY)
-        generator = draw.generator("batch")
-        batch = self._cut_and_pasted(generator, see_through=done >= SEE_THROUGH)
+        batch = self._cut_and_pasted(draw.generator("batch"), processes.evenly(BATCH), see_through=done >= SEE_THROUGH)
         self.net.eval()
         self.net.painter.train()
         terms = self.losses(*(processes.share(part) for part in batch))
@@ -65,12 +68,21 @@ class Painting:
         self.adam.step()
         return {name: value.detach() for name, value in terms.items()}
 
+    def _choose(self, count: float, generator: torch.Generator) -> None:
+        """The pictures of a round: no more than it has use for, since to label them takes time too."""
+        count = min(len(self.chosen), max(LABELLED, round(count)))
+        self.chosen.fill_(-1)
+        self.count = count
+        everything = torch.arange(len(self.with_), device=self.with_.device)
+        some = everything if count == len(self.with_) else torch.randperm(len(everything), generator=generator, device=generator.device)
+        self.chosen[:count] = some[:count].to(self.chosen)
+
     @torch.no_grad()
     def _label(self, *, first: bool) -> None:
         """Find the masks that a round learns from: the first from the masked decoder, the others from the painter."""
         net = self.net.eval()
-        for i, part in enumerate(self.with_.split(LABELLED)):
-            squares = signed(part)
+        for i, part in enumerate(self.chosen[: self.count].split(LABELLED)):
+            squares = signed(self.with_[part])
             if first:
                 small = net.masked(net.common(squares), net.separate(squares)).mask
                 found = F.interpolate(small, squares.shape[-2:], mode="bilinear") > THRESHOLD
@@ -92,32 +104,34 @@ class Painting:
         return {"mask": F.binary_cross_entropy(layer.mask, labels), "beneath": COLOURS * wrong}
 
     @torch.no_grad()
-    def _cut_and_pasted(self, generator: torch.Generator, *, see_through: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def _cut_and_pasted(self, generator: torch.Generator, count: int, *, see_through: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures without the content onto which that of others is pasted, (B, 3, S, S); where that shows, (B, 1, S, S); and without it.
 
         see_through: half of what is pasted lets through what it is pasted onto, see `transmission`.
         """
-        chosen = drawn(BATCH, len(self.with_), generator)
-        pasted, clear = (torch.rand(BATCH, 1, 1, 1, generator=generator, device=generator.device) < share for share in (PASTED, CLEAR))
-        own = from_range(signed(self.with_[chosen]))  # in [0, 1], as light adds up
+        which = drawn(count, self.count, generator)
+        pasted, clear = (torch.rand(count, 1, 1, 1, generator=generator, device=generator.device) < share for share in (PASTED, CLEAR))
+        own = from_range(signed(self.with_[self.chosen[which]]))  # in [0, 1], as light adds up
         through = torch.zeros_like(own[:, :1])
         if see_through:
             bare = from_range(self.net.eval().painted(to_range(own)).colours)
             through = transmission(own, bare) * clear
             own = own - through * bare
-        parts = mirrored(torch.cat([own, through, self.labels[chosen] * pasted], 1), generator)
+        parts = mirrored(torch.cat([own, through, self.labels[which] * pasted], 1), generator)
         own, through, labels = shifted(parts, SHIFT, generator).split([3, 1, 1], 1)
-        beneath = mirrored(from_range(signed(self.without[drawn(BATCH, len(self.without), generator)])), generator)
+        beneath = mirrored(from_range(signed(self.without[drawn(count, len(self.without), generator)])), generator)
         after = composite(beneath, (own + through * beneath).clamp(0, 1), labels)
         shows = (after - beneath).abs().amax(1, keepdim=True) > SHOWS
         return to_range(after), labels * shows, to_range(beneath)
 
     def state(self) -> dict[str, Tensor]:
-        return pack(adam=self.adam) | {"labels": self.labels}
+        return pack(adam=self.adam) | {"labels": self.labels, "chosen": self.chosen}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         unpack(state, adam=self.adam)
         self.labels.copy_(state["labels"])
+        self.chosen.copy_(state["chosen"])
+        self.count = int((self.chosen >= 0).sum())
 
 
 def transmission(seen: Tensor, bare: Tensor) -> Tensor:

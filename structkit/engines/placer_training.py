@@ -38,7 +38,7 @@ class Placing:
     def step(self, draw: Draw, done: float, processes: Processes) -> dict[str, Tensor]:
         """done: the share of all steps."""
         self.adam.param_groups[0]["lr"] = RATE * falling(done, DECAY)
-        pictures, wanted, counts = (processes.share(part) for part in self._turned(draw.generator("batch")))
+        pictures, wanted, counts = (processes.share(part) for part in self._turned(draw.generator("batch"), processes.evenly(BATCH)))
         self.net.placer.train()
         off = (self.net.placed(pictures) - wanted).square() * counts
         terms = {"place": PLACE * off[:, :2].mean(), "size": off[:, 2].mean(), "turn": off[:, 3:].mean()}
@@ -49,14 +49,14 @@ class Placing:
         return {name: value.detach() for name, value in terms.items()}
 
     @torch.no_grad()
-    def _turned(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _turned(self, generator: torch.Generator, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Bare pictures (B, 3, S, S), the frames of what they had (B, 5), and whether those count (B, 1)."""
         net = self.net.eval()
-        squares = signed(self.with_[drawn(BATCH, len(self.with_), generator)])
+        squares = signed(self.with_[drawn(count, len(self.with_), generator)])
         layer = net.painted(squares)
         both = mirrored(torch.cat([net.bare(squares, layer), layer.mask], 1), generator)
-        scale, turn, *move = (torch.rand(4, BATCH, generator=generator, device=generator.device) * 2 - 1).to(both)
-        ways = similarity(1 + SCALE * scale, TURN * turn, torch.zeros(BATCH, 2).to(both), MOVE * torch.stack(move, 1))
+        scale, turn, *move = (torch.rand(4, count, generator=generator, device=generator.device) * 2 - 1).to(both)
+        ways = similarity(1 + SCALE * scale, TURN * turn, both.new_zeros(count, 2), MOVE * torch.stack(move, 1))
         pictures, masks = warped(both[:, :3], ways, beyond="border"), warped(both[:, 3:], ways)
         return pictures, frames(masks), (masks.mean((2, 3)) > LEAST).float()
 

@@ -62,7 +62,7 @@ class ContentTransfer(Model):
         self.plain_decoder = Decoder(widths, 3, upsampling=c.upsampling)
         self.masked_decoder = Decoder(widths, 4, upsampling=c.upsampling)
         self.painter = UNet(c.painter, 4) if c.painter else None
-        self.placer = Placer(stage_widths(c.size, PLACER, 4 * PLACER)) if c.painter else None
+        self.placer = Placer(stage_widths(c.size, PLACER, 4 * PLACER)) if c.painter and c.placer_steps else None
         self.dtype = torch.float32  # of the networks' arithmetic
 
     @property

@@ -132,14 +132,21 @@ class TransferTraining(Training):
         return pack(**self._parts())
 
     def model(self) -> ContentTransfer:
-        return self.net.eval()
+        """Without the networks that are not trained yet."""
+        if self.stage > self.config.rounds or not self.config.painter:
+            return self.net.eval()
+        without = {"placer_steps": None} if self.stage else {"painter": 0, "rounds": 0, "placer_steps": None}
+        net = ContentTransfer(replace(self.config, **without)).to(self.device)
+        net.load_state_dict(self.net.state_dict(), strict=False)
+        net.dtype = self.dtype
+        return net.eval()
 
     def step(self, draw: Draw) -> dict[str, Tensor]:
         done = (draw.step - 1) / self.stages[self.stage].steps
         if self.stage > self.config.rounds:
             return self.placing.step(draw, done, self.processes)
         if self.stage:
-            return self.painting.step(draw, (self.stage - 1 + done) / self.config.rounds, self.processes)
+            return self.painting.step(draw, self.stages[self.stage].steps, (self.stage - 1 + done) / self.config.rounds, self.processes)
         c, generator = self.config, draw.generator("batch")
         for adam in (self.adam, self.critic_adam):
             adam.param_groups[0]["lr"] = c.rate * falling(done, c.decay)
@@ -167,9 +174,9 @@ class TransferTraining(Training):
     def preview(self, draw: Draw) -> Tensor:
         """In rows: pictures with the content, their masks, without it; then pictures without it, and with that of the first."""
         count = min(PREVIEWED, *(len(pictures) for pictures in self.squares))
-        net, (with_, without) = self.net.eval(), (signed(pictures[:count]) for pictures in self.squares)
+        net, (with_, without) = self.model(), (signed(pictures[:count]) for pictures in self.squares)
         mask, bare = _pasted(with_, net.remove(with_))
-        on = net.place(without, net.cut(with_)) if self.stage > self.config.rounds else net.put(without, net.separate(with_))
+        on = net.place(without, net.cut(with_)) if net.placer else net.put(without, net.separate(with_))
         rows = with_, mask.expand_as(with_) * 2 - 1, bare, without, _pasted(without, on)[1]
         return torch.cat([torch.cat([*row[:, None]], 3) for row in rows], 2).clamp(-1, 1)
 
@@ -199,7 +206,9 @@ class TransferTraining(Training):
             self.net = ContentTransfer(c).to(self.device, memory_format=torch.channels_last)
             self.net.dtype = self.dtype
         if stage == 0:
-            self.reduced = [levels(self.net.reduced(signed(pictures))) for pictures in self.squares]
+            self.reduced = [
+                torch.cat([levels(self.net.reduced(signed(part))) for part in pictures.split(LOOKED_AT)]) for pictures in self.squares
+            ]
             self.critic = CodeCritic(self.net.common_channels).to(self.device)
             learners = [p for name, p in self.net.named_parameters() if not name.startswith(("painter.", "placer."))]
             self.adam, self.critic_adam = (torch.optim.Adam(of, c.rate, BETAS, fused=True) for of in (learners, self.critic.parameters()))
@@ -226,7 +235,7 @@ class TransferTraining(Training):
 
     def _look(self, mean: float, step: int) -> None:
         """Say it, once, when the masks cover nothing or all."""
-        if EMPTY <= mean <= FULL or self.warned:
+        if EMPTY <= mean <= FULL or self.warned or mean != mean:  # what is not a number is told of elsewhere
             return
         self.warned = True
         fact = "cover nothing" if mean < EMPTY else "cover nearly all"

@@ -13,6 +13,7 @@ from structkit.nets.codes import LATENT, Encoder
 
 NUMBERS = 5  # of a frame: x, y, the logarithm of its spread, and its direction twice turned, (cos 2t, sin 2t) times how long it is
 LARGEST, WIDEST = 1.5, math.pi / 4  # scale, and turn, between two frames at most: more is a mistake of theirs
+CLEAR = 0.3  # how long a direction is from which on it is trusted
 LEAST = 1e-4  # spread, squared
 
 
@@ -48,7 +49,8 @@ def between(source: Tensor, target: Tensor) -> Tensor:
     """
     scale = (source[:, 2] - target[:, 2]).exp().clamp(1 / LARGEST, LARGEST)
     turns = [torch.atan2(frame[:, 4], frame[:, 3]) / 2 for frame in (source, target)]
-    turn = (turns[0] - turns[1] + math.pi / 2).remainder(math.pi) - math.pi / 2  # a direction has no front: the shorter way round
+    known = (source[:, 3:].norm(dim=1) * target[:, 3:].norm(dim=1) / CLEAR**2).clamp(max=1)  # what is round has no direction
+    turn = known * ((turns[0] - turns[1] + math.pi / 2).remainder(math.pi) - math.pi / 2)  # a direction has no front: the shorter way round
     return similarity(scale, turn.clamp(-WIDEST, WIDEST), target[:, :2], source[:, :2])
 
 

@@ -43,6 +43,10 @@ class Processes:
             raise OptionError(f"a batch of {len(batch)} cannot be shared evenly by {self.size} processes; choose a multiple of {self.size}")
         return batch.chunk(self.size)[self.rank]
 
+    def evenly(self, count: int) -> int:
+        """The size of a batch that all can share: `count`, or a little more."""
+        return -(-count // self.size) * self.size
+
     def mean_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace each gradient by its mean over the processes: one transfer for all.  All processes must have the same gradients."""
         if self.size == 1:

@@ -163,7 +163,7 @@ def test_the_painter_learns_from_exact_pairs():
     painter = painting(begun())
     painter.with_ = torch.full_like(painter.with_, 255)
     painter.without = torch.zeros_like(painter.without)
-    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"), see_through=False)
+    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"), 16, see_through=False)
     assert torch.equal((pasted != beneath).any(1, keepdim=True), labels > 0)
     assert set(pasted.unique().tolist()) == {-1.0, 1.0} and (beneath == -1).all()
     bare = (labels.flatten(1).sum(1) == 0).float().mean()
@@ -172,7 +172,7 @@ def test_the_painter_learns_from_exact_pairs():
 
 def test_the_painters_loss_is_least_for_the_truth_and_blind_to_colours_far_away():
     painter = painting(begun())
-    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"), see_through=False)
+    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"), 16, see_through=False)
 
     class Layer:
         mask, colours = labels, beneath
@@ -232,7 +232,7 @@ def test_what_shows_through_is_pasted_with_what_it_is_pasted_onto():
     painter.net = Knows()
     found = set()
     for step in range(1, 6):
-        pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, step).generator("batch"), see_through=True)
+        pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, step).generator("batch"), 16, see_through=True)
         assert torch.equal(beneath, signed(torch.full_like(beneath, 50)))
         found |= {round(value) for value in ((pasted + 1) * 127.5)[labels.expand_as(pasted) > 0].unique().tolist()}
     assert found == {100, 25}
@@ -250,6 +250,26 @@ def test_the_placer_learns_where_masks_lie_on_bare_pictures():
     training.net.bare = lambda squares, layer: layer.colours
     losses = [float(placing.step(Draw(7, 3, i), 0.0, training.processes)["place"]) for i in range(1, 61)]
     assert sum(losses[-10:]) < 0.3 * sum(losses[:10])
+
+
+def test_a_model_has_only_networks_that_have_begun_to_learn():
+    training = begun()
+    assert (training.model().painter, training.model().placer, training.model().size) == (None, None, 16)
+    training.begin(1, Draw(7, 1, 0))
+    assert training.model().painter is not None and training.model().placer is None
+    training.begin(3, Draw(7, 3, 0))
+    assert training.model() is training.net
+
+
+def test_a_round_labels_no_more_pictures_than_it_has_use_for():
+    painter = painting(begun())
+    painter._choose(1e9, Draw(7, 1, 1).generator("chosen"))
+    assert painter.chosen.tolist() == list(range(20))
+    painter.with_ = painter.with_.repeat(10, 1, 1, 1)
+    painter.chosen = torch.arange(100)
+    painter._choose(60, Draw(7, 1, 1).generator("chosen"))
+    assert painter.count == len(set(painter.chosen[:60].tolist())) == 60 and (painter.chosen[60:] == -1).all()
+    assert painter.chosen.max() < 200
 
 
 class Stop(BaseException):

@@ -55,6 +55,12 @@ def test_the_same_frame_moves_nothing_and_frames_far_apart_move_no_more_than_is_
     assert scale == pytest.approx(1.5)
 
 
+def test_what_is_round_is_not_turned():
+    source, target = frames(ellipse(0, 0, 0.3, 0.3, 0.0)), frames(ellipse(0.1, 0, 0.3, 0.3, 0.0))
+    target[:, 3:] = torch.tensor([-0.01, 0.015])  # a direction of nothing but noise
+    assert between(source, target)[0, 0, 1].abs() < 0.01
+
+
 def test_the_placer_reads_five_numbers():
     placer = Placer([4, 8, 8])
     assert placer(torch.zeros(2, 3, 16, 16)).shape == (2, 5)

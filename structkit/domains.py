@@ -30,7 +30,7 @@ Pictures = str | Path | Sequence[Picture | str | Path]
 
 @dataclass(frozen=True)
 class System:
-    """What learns from two folders.  size, of a configuration: side of the squares that it is given, px."""
+    """What learns from two folders."""
 
     config: type[TransferConfig] | type[DifferenceConfig]
     training: Callable[..., Training]

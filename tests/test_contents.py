@@ -268,7 +268,12 @@ def test_a_donors_own_pixels_are_put_on_where_the_model_can_and_no_other_amount_
 @pytest.mark.parametrize(
     ("kind", "donors", "options", "message"),
     [
-        (FakeTransfer, (flat(0), None), {"by": "donor"}, "--by donor needs a painter, and this model was trained without: leave it out"),
+        (
+            FakeTransfer,
+            (flat(0), None),
+            {"by": "donor"},
+            "--by donor needs a painter and a placer, and this model has not both: leave it out",
+        ),
         (FakeDifference, (flat(0), None), {"by": "codes"}, "--by codes is for a model of one content, and this is a domain difference"),
         (FakePainter, (flat(0), None), {"by": "donor", "steps": 3}, "--by donor puts on all that the donor has: leave out --steps"),
         (FakePainter, (flat(0), None), {"by": "donor", "strength": 0.5}, "--by donor puts on all that the donor has: leave out --strength"),

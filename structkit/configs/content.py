@@ -18,7 +18,6 @@ class ContentConfig(Config):
     steps: int | None = option(
         None, "so many results, from none of the content to all of it; with two donors from the first's to the second's", low=2, high=99
     )
-
     by: str | None = option(
         None,
         "how: donor, its own pixels, brought to where they belong; codes, painted from its code (as published), which --strength and "
@@ -52,7 +51,7 @@ class ContentConfig(Config):
         if self.by is not None and two_sided:
             raise OptionError(f"--by {self.by} is for a model of one content, and this is a domain difference: leave it out")
         if self.by == "donor" and not painter:
-            raise OptionError("--by donor needs a painter, and this model was trained without: leave it out")
+            raise OptionError("--by donor needs a painter and a placer, and this model has not both: leave it out")
 
 
 @dataclass(frozen=True)

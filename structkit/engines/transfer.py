@@ -9,9 +9,10 @@ Differs from the paper and its code:
 * `with` and `without` are named (paper: B and A; code: A and B).
 * Taking the content off decodes with a zero code (the authors' code feeds a code into channels that were never trained).
 * Layers are pasted at the picture's own resolution, not at that of the networks.
-* `fast` normalises by the statistics of both domains at once (per-domain ones leave a gap between training and use: 0.140 of the pixels
-  of pictures without content masked, against 0.056), lets the critic be confused to one half, and keeps masks small (`sparsity`).
-* The painter, which is ours, see `transfer_training.py`: a U-Net that learns from pictures that the first networks' masks cut and paste.
+* `fast` normalises by the statistics of both domains at once (per-domain ones leave a gap between training and use: in a toy of 32 px
+  0.140 of the pixels of pictures without content were masked, against 0.056), lets the critic be confused to one half, and keeps masks
+  small (`sparsity`).
+* The painter, which is ours, see `painter_training.py`: a U-Net that learns from pictures that the first networks' masks cut and paste.
   It sees every pixel, where the published networks see through 2 x 2 of them; it then takes the content off and says where it is.
 * The placer, ours too, see `placer_training.py`: with it the donor's own pixels are put on, where the published networks paint from a code.
 """
@@ -93,7 +94,7 @@ class ContentTransfer(Model):
         return self.masked(self.common(squares), separate.expand(len(squares), -1, -1, -1))
 
     def cut(self, donors: Tensor) -> Cut:
-        """The content of donors, to be put onto others as it is; the model has a painter."""
+        """The content of donors, to be put onto others as it is.  This and `place` need a model with painter and placer."""
         layer = self.found(donors)
         mask = ((layer.mask - EDGE) / (1 - 2 * EDGE)).clamp(0, 1)  # without traces of the donor where the painter has little doubt
         return Cut(Layer(mask, donors), self.placed(self.bare(donors, layer)))

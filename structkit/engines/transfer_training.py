@@ -1,5 +1,5 @@
-"""How content transfer is trained: the codes and their decoders, as published; then the painter
-and the placer, see `painter_training.py` and `placer_training.py`.
+"""How content transfer is trained: the codes and their decoders, as published; then the painter and the
+placer, see `painter_training.py` and `placer_training.py`.
 
 The losses are the paper's; a test holds that they equal its formulas written out, in values and gradients.  What is saved is work: the
 masked decoder paints once for both canvases that it is judged on, the critic learns from the codes that the encoder's step has made (the

@@ -186,7 +186,7 @@ def test_of_many_donors_the_contents_of_those_used_last_are_kept(run, monkeypatc
         (("transfer", "faces/a.png", "--model", "", "--from", "donors/red.png"), "a --model is the empty text: name a checkpoint"),
         (
             (*PUT, "faces/a.png", "--from", "donors/red.png", "--by", "donor"),
-            "--by donor needs a painter, and this model was trained without",
+            "--by donor needs a painter and a placer, and this model has not both",
         ),
         ((*BOTH, "faces/a.png", "--from", "donors/red.png", "--by", "codes"), "--by codes is for a model of one content"),
         ((*BOTH, "faces/a.png", "--from", "donors/red.png", "--by", "donor"), "--by donor is for a model of one content"),

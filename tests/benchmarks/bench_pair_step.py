@@ -10,30 +10,17 @@ networks; CPU milliseconds of one step, the inputs of a chunk counted with the s
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 
 import torch
-from measure import natural_picture, record, timed
+from measure import natural_picture, plain, record, timed
 
 from structkit.configs import PairConfig
 from structkit.device import keep_memory
 from structkit.engines.pair_training import CHUNK, PairTraining
 from structkit.nets.patch import PatchNet
 from structkit.training.draw import Draw
-
-
-def plain_pair() -> ModuleType:
-    """The written-out step, which the tests compare with."""
-    path = Path(__file__).parents[1] / "engines" / "plain_pair.py"
-    spec = importlib.util.spec_from_file_location("plain_pair", path)
-    module = sys.modules["plain_pair"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def at_level(level: int, dtype: torch.dtype) -> PairTraining:
@@ -55,13 +42,13 @@ def ours(training: PairTraining, repeat: int) -> dict[str, str]:
 
 
 def published(training: PairTraining) -> Callable[[], object]:
-    plain, net, level = plain_pair(), training.net, training.level
+    pair, net, level = plain("pair"), training.net, training.level
     domains = [
-        plain.Domain(
-            frozen=[plain.of_domain(g, i).requires_grad_(False) for g in net.generators[:level]],
+        pair.Domain(
+            frozen=[pair.of_domain(g, i).requires_grad_(False) for g in net.generators[:level]],
             amplitudes=net.amplitudes[:, i].tolist(),
-            generator=plain.of_domain(net.generators[level], i),
-            critic=plain.of_domain(training.critic, i),
+            generator=pair.of_domain(net.generators[level], i),
+            critic=pair.of_domain(training.critic, i),
             real=training.real[i],
             shapes=net.shapes,
             residual=[net.is_residual(k) for k in range(len(net.shapes))],
@@ -81,7 +68,7 @@ def published(training: PairTraining) -> Callable[[], object]:
             }
             for _ in domains
         ]
-        plain.step(*domains, draws, training.config, adams)
+        pair.step(*domains, draws, training.config, adams)
 
     return step
 

@@ -10,29 +10,17 @@ networks at 128 px and the `fast` ones at 64, batches of 32 + 32 of noise; CPU m
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType
 
 import torch
-from measure import record, timed
+from measure import plain, record, timed
 
 from structkit.configs import TransferConfig
 from structkit.data.batches import signed
 from structkit.device import keep_memory
 from structkit.engines.transfer_training import TransferTraining
 from structkit.training.draw import Draw
-
-
-def plain_transfer() -> ModuleType:
-    """The written-out step, which the tests compare with."""
-    path = Path(__file__).parents[1] / "engines" / "plain_transfer.py"
-    spec = importlib.util.spec_from_file_location("plain_transfer", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def begun(config: TransferConfig, dtype: torch.dtype) -> TransferTraining:
@@ -47,7 +35,7 @@ def published(training: TransferTraining) -> Callable[[], object]:
     net = training.net.train().to(memory_format=torch.contiguous_format)
     parameters = [p for name, p in net.named_parameters() if not name.startswith("painter.")]
     adams = [torch.optim.Adam(of, training.config.rate, (0.5, 0.999)) for of in (parameters, training.critic.parameters())]
-    step = plain_transfer().published_step
+    step = plain("transfer").published_step
     return lambda: step(net, training.critic, a, b, *adams)
 
 

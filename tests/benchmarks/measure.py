@@ -9,11 +9,14 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import importlib.util
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import torch
 import torch.nn.functional as F
@@ -33,16 +36,35 @@ def options(description: str) -> argparse.Namespace:
 
 def timed(call: Callable[[], object], repeat: int) -> dict[str, str]:
     """Median wall and CPU milliseconds of a call, and the slowest wall time; where repeated, one more call first to warm up."""
+    return side_by_side({"": call}, repeat)[""]
+
+
+def side_by_side(calls: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, dict[str, str]]:
+    """What `timed` says of each call.  They take turns, so that all of them see the same of what else the machine does."""
     if repeat > 1:
-        call()
-    wall, cpu = [], []
+        for call in calls.values():
+            call()
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for _ in range(repeat):
-        started, spent = time.perf_counter(), time.process_time()
-        call()
-        wall.append(time.perf_counter() - started)
-        cpu.append(time.process_time() - spent)
-    numbers = {"wall_ms": statistics.median(wall), "cpu_ms": statistics.median(cpu), "wall_ms_max": max(wall)}
-    return {name: f"{1000 * seconds:.2f}" for name, seconds in numbers.items()}
+        for name, call in calls.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            call()
+            spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    found = {}
+    for name, times in spent.items():
+        wall, cpu = zip(*times, strict=True)
+        numbers = {"wall_ms": statistics.median(wall), "cpu_ms": statistics.median(cpu), "wall_ms_max": max(wall)}
+        found[name] = {unit: f"{1000 * seconds:.2f}" for unit, seconds in numbers.items()}
+    return found
+
+
+def plain(name: str) -> ModuleType:
+    """tests/engines/plain_NAME.py: a published step written out, which the tests compare with."""
+    path = Path(__file__).parents[1] / "engines" / f"plain_{name}.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def natural_picture(height: int, width: int, seed: int) -> Tensor:

@@ -1,7 +1,8 @@
 """DID's training step, written out as the paper and its code have it: slow, and obvious.
 
-The oracle of `structkit.engines.difference_training`: each term encodes its picture anew, one domain at a time, and the critic's pictures
-are encoded once more.  Where the norm is over both domains, the other one's pictures go along and are thrown away.
+The oracle of `structkit.engines.difference_training`, and what tests/benchmarks/bench_difference_step.py measures it against: each term
+encodes its picture anew, one domain at a time, and the critic's pictures are encoded once more.  Where the norm is over both domains, the
+other one's pictures go along and are thrown away.
 """
 
 from __future__ import annotations
@@ -79,14 +80,37 @@ def critic_term(net: DomainDifference, critic: nn.Module, squares: Tensor) -> Te
     return a.judged(critic, 1.0) + b.judged(critic, 0.0)
 
 
-def step(
-    net: DomainDifference, critic: nn.Module, squares: Tensor, adam: torch.optim.Optimizer, critic_adam: torch.optim.Optimizer
-) -> None:
-    """One step as the authors train: the networks, then the critic of what the networks have become."""
+def published_step(
+    net: DomainDifference, critic: nn.Module, a: Tensor, b: Tensor, adam: torch.optim.Optimizer, critic_adam: torch.optim.Optimizer
+) -> dict[str, Tensor]:
+    """The step as the authors' code runs it, one domain at a time; returns the losses.
+
+    Passes: common encoder 4, each separate encoder 2, decoder 2.
+    """
+    c = net.config
+
+    def painted(common: Tensor, of_a: Tensor, of_b: Tensor) -> Tensor:
+        return torch.tanh(net.decoder(torch.cat([common, of_a, of_b], 1)))
+
+    def judged(common: Tensor, label: float) -> Tensor:
+        said = torch.sigmoid(critic(common))
+        return F.binary_cross_entropy(said, torch.full_like(said, label))
+
+    common_a, common_b = net.common_encoder(a), net.common_encoder(b)
+    own_a, own_b = net.a_encoder(a), net.b_encoder(b)
+    zero = torch.zeros_like(own_a)
+    first, second = LABELS[c.form]
+    terms = {
+        "reconstruction": F.l1_loss(painted(common_a, own_a, zero), a) + F.l1_loss(painted(common_b, zero, own_b), b),
+        "zero": c.zero * (net.b_encoder(a).abs().mean() + net.a_encoder(b).abs().mean()),
+        "confusion": c.confusion * (judged(common_a, first) + judged(common_b, second)),
+    }
     adam.zero_grad()
-    sum(own_terms(net, critic, squares).values()).backward()
-    nn.utils.clip_grad_norm_(net.parameters(), CLIP)
+    sum(terms.values()).backward()
+    nn.utils.clip_grad_norm_(adam.param_groups[0]["params"], CLIP)
     adam.step()
+    terms["critic"] = judged(net.common_encoder(a), 1.0) + judged(net.common_encoder(b), 0.0)
     critic_adam.zero_grad()
-    critic_term(net, critic, squares).backward()
+    terms["critic"].backward()
     critic_adam.step()
+    return {name: value.detach() for name, value in terms.items()}

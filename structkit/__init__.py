@@ -326,9 +326,8 @@ def transfer(
     """
     from structkit import contents
     from structkit.configs import ContentConfig
-    from structkit.pictures import _config
 
-    config, ready = _config(ContentConfig, options), contents.usable(model, device, "transfer")
+    config, ready = ContentConfig.of(options), contents.usable(model, device, "transfer")
     return contents.each(picture, lambda pictures: contents.transfer(pictures, ready, donor, donor_b, config))
 
 
@@ -352,7 +351,6 @@ def segment(picture: PictureLike | list[PictureLike], model: Model | str | Path,
     """
     from structkit import contents
     from structkit.configs import MaskConfig
-    from structkit.pictures import _config
 
-    config, ready = _config(MaskConfig, options), contents.usable(model, device, "segment")
+    config, ready = MaskConfig.of(options), contents.usable(model, device, "segment")
     return contents.each(picture, lambda pictures: contents.segment(pictures, ready, config))

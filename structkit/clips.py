@@ -30,7 +30,7 @@ from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.metrics.flicker import flicker
 from structkit.pairs import _inject, _own, _ready, _reshaped, _result_size
-from structkit.pictures import Running, Size, _config, _enlarged, _notes, _picture, _size, _usable
+from structkit.pictures import Running, Size, _enlarged, _notes, _picture, _size, _usable
 
 BATCH = 8  # frames that a trained pair translates together
 
@@ -59,7 +59,7 @@ def analogy(
     options: dict[str, Any],
 ) -> Made:
     """See `structkit.analogy_video`."""
-    config, look, device = _config(AnalogyConfig, options), _picture(target), resolve(running.device)
+    config, look, device = AnalogyConfig.of(options), _picture(target), resolve(running.device)
     with _opened(source) as reader:
         width, height = _size(reader, size, config.max_side)
         if size is None:
@@ -89,7 +89,7 @@ def translation(
     options: dict[str, Any],
 ) -> Made:
     """See `structkit.analogy_video`, with a model."""
-    config, unfinished, domain = _config(PairResultConfig, options), _ready(model, running), B if swapped else A
+    config, unfinished, domain = PairResultConfig.of(options), _ready(model, running), B if swapped else A
     if config.draw == "partner":
         raise OptionError("--draw partner is for pictures: leave it out")
     if config.refine == "chain":

@@ -16,7 +16,7 @@ from structkit.engines.difference_training import DifferenceTraining
 from structkit.engines.transfer_training import TransferTraining
 from structkit.errors import OptionError
 from structkit.media.pictures import MAX_PIXELS, Picture
-from structkit.pictures import Running, _config
+from structkit.pictures import Running
 from structkit.training import loop
 from structkit.training.model import Model
 from structkit.training.parallel import joined
@@ -72,7 +72,7 @@ def train(
     """
     began = time.monotonic()
     Running(seed, device, "auto", None)  # refuses a seed that cannot be
-    config = _config(system.config, options).filled()
+    config = system.config.of(options).filled()
     if minutes is not None and not 0 < minutes < math.inf:
         raise OptionError(f"--minutes is {minutes}: it must be above 0, or left out")
     with joined(resolve(device)) as (processes, own), enough_memory(own, "use a smaller --size or --batch, or another --device"):

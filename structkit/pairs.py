@@ -26,7 +26,7 @@ from structkit.media.files import sha256_file
 from structkit.media.pictures import Picture, read_picture
 from structkit.media.tensors import filled, from_tensor, to_tensor
 from structkit.media.video import VideoReader
-from structkit.pictures import Running, Size, _alpha, _config, _count, _enlarged, _notes, _size, _usable
+from structkit.pictures import Running, Size, _alpha, _count, _enlarged, _notes, _size, _usable
 from structkit.training import loop
 from structkit.training.parallel import joined
 from structkit.training.planned import Plan, Planned
@@ -77,7 +77,7 @@ def train(
     """See `structkit.train_analogy`."""
     began = time.monotonic()
     Running(seed, device, "auto", None)  # refuses a seed that cannot be
-    config = of_its_mode(_config(PairConfig, options), source.picture).filled()
+    config = of_its_mode(PairConfig.of(options), source.picture).filled()
     if minutes is not None and not 0 < minutes < math.inf:
         raise OptionError(f"--minutes is {minutes}: it must be above 0, or left out")
     with joined(resolve(device)) as (processes, own), enough_memory(own, "use a smaller --size, fewer --frames or another --device"):
@@ -121,7 +121,7 @@ def analogy(
     options: dict[str, Any],
 ) -> list[Picture]:
     """See `structkit.analogy`, with a model."""
-    config = _config(PairResultConfig, options)
+    config = PairResultConfig.of(options)
     unfinished = _ready(model, running)
     (structure, domain), (look, other) = ((target, B), (source, A)) if swapped else ((source, A), (target, B))
     inject = _inject(model, config.inject, given=structure is not None)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from structkit.configs import LEAST_SIDE, MAX_SIDE, MOST_SIDE, AnalogyConfig, Config, RefineConfig, RetargetConfig, SampleConfig
+from structkit.configs import LEAST_SIDE, MAX_SIDE, MOST_SIDE, AnalogyConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.device import enough_memory, resolve
 from structkit.engines import patch
 from structkit.errors import InputError, OptionError
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 ENLARGED = 1.25  # from here on a target that had to be enlarged is worth a note
 
-C = TypeVar("C", bound=Config)
 Size = tuple[int, int]  # width, height
 
 
@@ -60,7 +59,7 @@ class Running:
 
 def analogy(source: Any, target: Any, size: Size | None, samples: int, running: Running, options: dict[str, Any]) -> list[Picture]:
     """See `structkit.analogy`."""
-    config = _config(AnalogyConfig, options)
+    config = AnalogyConfig.of(options)
     one, other = _picture(source), _picture(target)
     width, height = _size(one, size, config.max_side)
     usable = _usable(other)
@@ -77,7 +76,7 @@ def analogy(source: Any, target: Any, size: Size | None, samples: int, running: 
 
 def sample(picture: Any, size: Size | None, count: int, running: Running, options: dict[str, Any]) -> list[Picture]:
     """See `structkit.sample`."""
-    config = _config(SampleConfig, options)
+    config = SampleConfig.of(options)
     one = _picture(picture)
     width, height = _size(one, size, config.max_side)
 
@@ -90,7 +89,7 @@ def sample(picture: Any, size: Size | None, count: int, running: Running, option
 
 def retarget(picture: Any, size: Size, running: Running, options: dict[str, Any]) -> Picture:
     """See `structkit.retarget`."""
-    config = _config(RetargetConfig, options)
+    config = RetargetConfig.of(options)
     one = _picture(picture)
     width, height = _size(one, size, None)
 
@@ -102,7 +101,7 @@ def retarget(picture: Any, size: Size, running: Running, options: dict[str, Any]
 
 def refine(picture: Any, patches_of: Any, running: Running, options: dict[str, Any]) -> Picture:
     """See `structkit.refine`."""
-    config = _config(RefineConfig, options)
+    config = RefineConfig.of(options)
     one, other = _picture(picture), _picture(patches_of)
     width, height = _size(one, None, config.max_side)
 
@@ -116,14 +115,6 @@ def refine(picture: Any, patches_of: Any, running: Running, options: dict[str, A
 
 def _picture(given: Picture | str | Path) -> Picture:
     return given if isinstance(given, Picture) else read_picture(given)
-
-
-def _config(kind: type[C], options: dict[str, Any]) -> C:
-    try:
-        return kind(**options)
-    except TypeError as error:
-        known = ", ".join(kind.__dataclass_fields__)  # type: ignore[attr-defined]
-        raise OptionError(f"{str(error).split(') ')[-1]}: the options are {known}") from error
 
 
 def _count(name: str, value: int) -> int:

@@ -36,9 +36,24 @@ class Config:
             _check_type(f, getattr(self, f.name))
             _check(f.name, getattr(self, f.name), **{k: f.metadata[k] for k in ("low", "high", "choices")})
 
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """The configuration of options by name.  Raises OptionError for one that there is not, and for a value that cannot be."""
+        fields = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        for name in options:
+            if name not in fields:
+                raise OptionError(f"unexpected keyword argument {name!r}: the options are {', '.join(fields)}")
+        return cls(**options)
+
     def _with(self, values: Mapping[str, Any]) -> Self:
         """The same, and these values where it has None."""
         return dataclasses.replace(self, **{name: value for name, value in values.items() if getattr(self, name) is None})  # type: ignore[type-var]
+
+
+def check_halvings(size: int | None) -> None:
+    """Refuse a side, px, that halving does not bring to the 2 px of a code; None is the preset's."""
+    if size is not None and (size < 4 or size & (size - 1)):
+        raise OptionError(f"--size is {size}: it must be a power of two, such as 64 or 128")
 
 
 def _check_type(f: dataclasses.Field, value: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from structkit.configs.base import Config, Presets, of_preset, option
+from structkit.configs.base import Config, Presets, check_halvings, of_preset, option
 from structkit.errors import OptionError
 
 DIFFERENCE_PRESETS: Presets = {
@@ -16,7 +16,7 @@ DIFFERENCE_PRESETS: Presets = {
     },
     # For two CPU cores: minutes.
     "fast": {
-        "size": 64, "width": 16, "widest": 128, "separate": 16, "steps": 6000, "batch": 32, "rate": 1e-3, "norm": "batch",
+        "size": 64, "width": 16, "widest": 128, "separate": 16, "steps": 6000, "batch": 32, "rate": 1e-3, "norm": "joint",
         "confusion": 0.2, "form": "even", "critic_steps": 4, "linear": 0.2, "ramp": 0.2, "decay": 0.3,
     },
 }  # fmt: skip
@@ -47,9 +47,15 @@ class DifferenceConfig(Config):
     )
     critic_steps: int | None = _preset("steps of the critic for each of the networks", "critic_steps", low=1, high=100)
     linear: float | None = _preset("weight of the linear critic, which is always at its optimum", "linear", low=0, high=1000)
-    norm: str | None = _preset("batch norm, over both domains; or instance norm, as published", "norm", choices=("batch", "instance"))
+    norm: str | None = _preset(
+        "whose statistics norms take: joint, both domains' together; instance, each picture's own", "norm", choices=("joint", "instance")
+    )
     ramp: float | None = _preset("part of the steps over which confusion comes to its weight", "ramp", low=0, high=1)
     decay: float | None = _preset("part of the steps, the last, over which the rate falls to a tenth", "decay", low=0, high=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_halvings(self.size)
 
     @property
     def seen(self) -> int:

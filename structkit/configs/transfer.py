@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from structkit.configs.base import Config, Presets, of_preset, option
+from structkit.configs.base import Config, Presets, check_halvings, of_preset, option
 from structkit.errors import OptionError
 
 TRANSFER_PRESETS: Presets = {
@@ -42,7 +42,9 @@ class TransferConfig(Config):
     separate: int | None = _preset("channels of the separate code, out of these; few, lest it hold all", "separate", low=1, high=512)
     narrow: int | None = _preset("channels of the separate encoder, at most", "narrow", low=4, high=2048)
     upsampling: str | None = _preset("how decoders double the size", "upsampling", choices=("transposed", "nearest"))
-    norm: str | None = _preset("batch norm over both domains, or over each", "norm", choices=("joint", "domain"))
+    norm: str | None = _preset(
+        "whose statistics norms take: joint, both domains' together; domain, each domain's own", "norm", choices=("joint", "domain")
+    )
     steps: int | None = _preset("steps of training of the codes", "steps", low=1, high=10_000_000)
     batch: int | None = _preset("pictures of each domain in a step", "batch", low=2, high=4096)
     rate: float | None = _preset("learning rate", "rate", low=1e-7, high=1)
@@ -69,6 +71,10 @@ class TransferConfig(Config):
         "steps of training of the placer, which puts on a donor's own pixels; with a painter", "placer_steps", low=1, high=10_000_000
     )
     painter_size: int | None = _preset("side of the squares that the painter sees, px", "painter_size", low=32, high=1024)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_halvings(self.size)
 
     @property
     def seen(self) -> int:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from structkit.errors import OptionError
+from structkit.configs.base import check_halvings
 
 LATENT = 2  # side of a code, px
 SLOPE = 0.2
@@ -27,9 +27,8 @@ def stage_widths(size: int, width: int, widest: int) -> list[int]:
 
     Raises OptionError for a size that halving does not bring to 2 px.
     """
-    stages = round(math.log2(size / LATENT)) if size >= 2 * LATENT else 0
-    if LATENT * 2**stages != size or not stages:
-        raise OptionError(f"--size is {size}: it must be a power of two, such as 64 or 128")
+    check_halvings(size)
+    stages = round(math.log2(size / LATENT))
     return [min(width * 2**i, widest) for i in range(stages)]
 
 

@@ -159,6 +159,5 @@ def test_a_configuration_that_is_filled_stays_as_it_is(config):
 
 @pytest.mark.parametrize("size", [48, 100])
 def test_a_size_that_halving_does_not_bring_down_is_refused(size):
-    config = replace(BARE, size=size)
     with pytest.raises(OptionError, match=f"--size is {size}: it must be a power of two"):
-        ContentTransfer(config)
+        replace(BARE, size=size)

@@ -49,11 +49,12 @@ class DomainDifference(Model):
         commons = [*widths[:-2], min(widths[-2], widths[-1] - c.separate), widths[-1] - 2 * c.separate]
         self.channels = commons[-1]  # of the common code
         separates = [*widths[:-1], c.separate]
-        spectral = c.norm == "instance"  # as published; behind a norm without weights it changes no value, only the size of steps
+        norm = "batch" if c.norm == "joint" else "instance"  # a batch is of both domains
+        spectral = norm == "instance"  # as published; behind a norm without weights it changes no value, only the size of steps
         self.common_encoder, self.a_encoder, self.b_encoder = (
-            Encoder(own, norm=c.norm, spectral=spectral) for own in (commons, separates, separates)
+            Encoder(own, norm=norm, spectral=spectral) for own in (commons, separates, separates)
         )
-        self.decoder = Decoder(widths, 3, norm=c.norm, slope=0.0, spectral=spectral)
+        self.decoder = Decoder(widths, 3, norm=norm, slope=0.0, spectral=spectral)
         self.to(memory_format=torch.channels_last)  # in which convolutions are fastest
         self.dtype = torch.float32  # of the networks' arithmetic
 

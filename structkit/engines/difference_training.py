@@ -172,19 +172,23 @@ class DifferenceTraining(Training):
             gap, spread = gap_and_spread(codes.common)
             self.linear.update(self.processes.mean(gap.detach()), self.processes.mean(spread.detach()))
             terms["linear"] = strength * c.linear * gap @ self.linear.direction()
-        self._descend(self.adam, sum(terms.values()), longest=LONGEST)
+        self.processes.descend(self.adam, sum(terms.values()), longest=LONGEST)
+        self.processes.mean_buffers(self.net)
         self.average.update(self.net)
 
         common = codes.common.detach()
         for _ in range(c.critic_steps):
             terms["critic"] = discrimination(self._judged(common), half)
-            self._descend(self.critic_adam, terms["critic"])
+            self.processes.descend(self.critic_adam, terms["critic"])
         return {name: value.detach() for name, value in terms.items()}
 
     @torch.no_grad()
     def model(self) -> DomainDifference:
-        """The average, with running statistics of its own: those of the pictures in order, as many batches as settle them."""
+        """The average, in float32, as it will be used, with running statistics of its own: those of the pictures in order, as many batches
+        as settle them.
+        """
         net = copy.deepcopy(self.average.module)
+        net.dtype = torch.float32
         norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
         for norm in norms:
             norm.reset_running_stats()
@@ -249,15 +253,6 @@ class DifferenceTraining(Training):
         """(B,) logits of the critic."""
         with arithmetic(common, self.dtype):
             return self.critic(common).to(common.dtype)
-
-    def _descend(self, adam: torch.optim.Optimizer, loss: Tensor, longest: float | None = None) -> None:
-        adam.zero_grad()
-        loss.backward()
-        parameters = adam.param_groups[0]["params"]
-        self.processes.mean_gradients(parameters)
-        if longest:
-            nn.utils.clip_grad_norm_(parameters, longest)
-        adam.step()
 
 
 @torch.no_grad()

@@ -175,18 +175,12 @@ class PairTraining(Training):
             return critic(images.to(self.dtype)).to(images)
 
         terms = critic_losses(judge, real, made.judged().detach(), self.weights, inputs.mix, c.penalty)
-        self._descend(self.critic_adam, sum(terms.values()))
+        self.processes.descend(self.critic_adam, sum(terms.values()))
 
         with frozen(critic):
             learned = generator_losses(judge, made, real, self.weights, c)
-            self._descend(self.generator_adam, sum(learned.values()))
+            self.processes.descend(self.generator_adam, sum(learned.values()))
         return {name: value.detach() for name, value in (terms | learned).items()}
-
-    def _descend(self, adam: torch.optim.Optimizer, loss: Tensor) -> None:
-        adam.zero_grad()
-        loss.backward()
-        self.processes.mean_gradients(adam.param_groups[0]["params"])
-        adam.step()
 
     @property
     def _recorded(self) -> bool:

@@ -42,10 +42,7 @@ class Placing:
         self.net.placer.train()
         off = (self.net.placed(pictures) - wanted).square() * counts
         terms = {"place": PLACE * off[:, :2].mean(), "size": off[:, 2].mean(), "turn": off[:, 3:].mean()}
-        self.adam.zero_grad()
-        sum(terms.values()).backward()
-        processes.mean_gradients(self.adam.param_groups[0]["params"])
-        self.adam.step()
+        processes.descend(self.adam, sum(terms.values()))
         return {name: value.detach() for name, value in terms.items()}
 
     @torch.no_grad()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from structkit.configs import TransferConfig
 from structkit.data.batches import drawn, levels, mirrored, signed
@@ -32,11 +32,15 @@ from structkit.training.stages import Stage, Training
 from structkit.training.state import Part, pack, unpack
 
 BETAS = (0.5, 0.999)
-LONGEST = 5.0  # norm of the gradient
+LONGEST = 5.0  # norm of the gradient, held as the authors mean to: their critic's never was
 LOOK_EVERY = 200  # steps between two looks at the masks
 EMPTY, FULL = 0.001, 0.6  # means of masks that have collapsed
+WAYS_OUT = {  # of masks that cover nothing, and nearly all
+    "codes": ("a lower --sparsity or a higher --confusion", "a higher --sparsity or more --steps"),
+    "painter": ("more --steps or fewer --rounds",) * 2,  # it grew from the codes' masks, a little each round
+}
 PREVIEWED = 6  # pictures
-LOOKED_AT = 64  # pictures at a time, for the scores
+LOOKED_AT = 64  # pictures at a time, for the scores and for a look at the painter's masks
 
 
 class Seen(NamedTuple):
@@ -111,7 +115,7 @@ class TransferTraining(Training):
         """with_ and without (N, 3, S, S) uint8, S as the model's `size`.  dtype: of the networks' arithmetic, float32 or bfloat16.
 
         held: as many more of each as there are, that the training does not see: its scores come from them.
-        tell: called when the masks are found to have collapsed.
+        tell: called when the masks, of the decoder or of the painter, are found to have collapsed.
         """
         self.config, self.device, self.dtype, self.tell = config.filled(), device, dtype, tell
         c = self.config
@@ -132,31 +136,39 @@ class TransferTraining(Training):
         return pack(**self._parts())
 
     def model(self) -> ContentTransfer:
-        """Without the networks that are not trained yet."""
-        if self.stage > self.config.rounds or not self.config.painter:
-            return self.net.eval()
-        without = {"placer_steps": None} if self.stage else {"painter": 0, "rounds": 0, "placer_steps": None}
-        net = ContentTransfer(replace(self.config, **without)).to(self.device)
+        """A copy in float32, as it will be used, without the networks that are not trained yet."""
+        c, untrained = self.config, {}
+        if c.painter and self.stage <= c.rounds:
+            untrained = {"placer_steps": None} if self.stage else {"painter": 0, "rounds": 0, "placer_steps": None}
+        net = ContentTransfer(replace(c, **untrained)).to(self.device)
         net.load_state_dict(self.net.state_dict(), strict=False)
-        net.dtype = self.dtype
         return net.eval()
 
     def step(self, draw: Draw) -> dict[str, Tensor]:
-        done = (draw.step - 1) / self.stages[self.stage].steps
-        if self.stage > self.config.rounds:
-            return self.placing.step(draw, done, self.processes)
-        if self.stage:
-            return self.painting.step(draw, self.stages[self.stage].steps, (self.stage - 1 + done) / self.config.rounds, self.processes)
+        c, steps = self.config, self.stages[self.stage].steps
+        done = (draw.step - 1) / steps
+        if self.stage > c.rounds:
+            learning, terms = self.net.placer, self.placing.step(draw, done, self.processes)
+        elif self.stage:
+            learning, terms = self.net.painter, self.painting.step(draw, steps, (self.stage - 1 + done) / c.rounds, self.processes)
+            if ((self.stage - 1) * steps + draw.step) % LOOK_EVERY == 0:
+                self._look("painter", self._found(), draw.step)
+        else:
+            learning, terms = self.net, self._coded(draw, done)
+            if draw.step % LOOK_EVERY == 0 and done >= 2 * c.ramp:
+                self._look("codes", terms["mask"], draw.step)
+        self.processes.mean_buffers(learning)
+        return terms
+
+    def _coded(self, draw: Draw, done: float) -> dict[str, Tensor]:
+        """done: the share of the steps of the codes."""
         c, generator = self.config, draw.generator("batch")
         for adam in (self.adam, self.critic_adam):
             adam.param_groups[0]["lr"] = c.rate * falling(done, c.decay)
         with_, without = (batch(pictures, c.batch, generator, self.processes) for pictures in self.reduced)
         rising = done / c.ramp if c.ramp else 2.0
         weights = replace(c, confusion=c.confusion * min(rising, 1.0), sparsity=c.sparsity * min(max(rising - 1, 0.0), 1.0))
-        terms = self.update(with_, without, weights)
-        if draw.step % LOOK_EVERY == 0 and rising >= 2:
-            self._look(terms["mask"].item(), draw.step)
-        return terms
+        return self.update(with_, without, weights)
 
     def update(self, with_: Tensor, without: Tensor, weights: TransferConfig) -> dict[str, Tensor]:
         """One step of the encoders and decoders, then those of the critic; returns the losses, and the mean of the masks of `with_`."""
@@ -164,10 +176,10 @@ class TransferTraining(Training):
         with frozen(self.critic):
             seen = see(self.net, with_, without)
             terms = losses(seen, with_, without, self.critic(seen.common), weights)
-        self._descend(self.adam, sum(terms.values()))
+        self.processes.descend(self.adam, sum(terms.values()), longest=LONGEST)
         for _ in range(weights.critic_steps):
             terms["critic"] = discrimination(self.critic(seen.common.detach()), len(with_))
-            self._descend(self.critic_adam, terms["critic"])
+            self.processes.descend(self.critic_adam, terms["critic"], longest=LONGEST)
         return {name: value.detach() for name, value in (terms | {"mask": seen.own.mask.mean()}).items()}
 
     @torch.no_grad()
@@ -183,7 +195,7 @@ class TransferTraining(Training):
     @torch.no_grad()
     def scores(self) -> dict[str, float]:
         """On pictures that were held out: mean masks, of pictures with and without the content, and the error of giving them back."""
-        net, found = self.net.eval(), {}
+        net, found = self.model(), {}
         for name, pictures in zip(("with", "without"), self.held, strict=True):
             masks, errors = [], []
             for part in pictures.split(LOOKED_AT) if len(pictures) else ():
@@ -215,7 +227,7 @@ class TransferTraining(Training):
         elif stage > c.rounds:
             self.placing = Placing(self.net, self.squares[0])
         elif not hasattr(self, "painting"):
-            self.painting = Painting(self.net, *self.squares)
+            self.painting, self.warned = Painting(self.net, *self.squares), False  # its masks are new ones
 
     def _parts(self) -> dict[str, Part]:
         if self.stage > self.config.rounds:
@@ -224,23 +236,19 @@ class TransferTraining(Training):
             return {"net": self.net, "painting": self.painting}
         return {"net": self.net, "critic": self.critic, "adam": self.adam, "critic_adam": self.critic_adam}
 
-    def _descend(self, adam: torch.optim.Optimizer, loss: Tensor) -> None:
-        """The gradient is held as the authors mean to: their critic's never was."""
-        adam.zero_grad()
-        loss.backward()
-        parameters = adam.param_groups[0]["params"]
-        self.processes.mean_gradients(parameters)
-        nn.utils.clip_grad_norm_(parameters, LONGEST)
-        adam.step()
+    @torch.no_grad()
+    def _found(self) -> Tensor:
+        """The mean of the painter's masks of some pictures with the content."""
+        return self.net.eval().segment(signed(self.squares[0][:LOOKED_AT])).mean()
 
-    def _look(self, mean: float, step: int) -> None:
-        """Say it, once, when the masks cover nothing or all."""
+    def _look(self, of: str, mask: Tensor, step: int) -> None:
+        """Say it, once for each network that paints masks, when they cover nothing or all.  mask: the mean of them."""
+        mean = float(mask)
         if EMPTY <= mean <= FULL or self.warned or mean != mean:  # what is not a number is told of elsewhere
             return
-        self.warned = True
-        fact = "cover nothing" if mean < EMPTY else "cover nearly all"
-        way_out = "a lower --sparsity or a higher --confusion" if mean < EMPTY else "a higher --sparsity or more --steps"
-        self.tell(f"step {step}: the masks {fact} of the pictures with the content (mean {mean:.2g}); if that stays so, try {way_out}")
+        self.warned, full = True, mean > FULL
+        fact = f"the masks cover {'nearly all' if full else 'nothing'} of the pictures with the content (mean {mean:.2g})"
+        self.tell(f"{self.stages[self.stage].name}, step {step}: {fact}; if that stays so, try {WAYS_OUT[of][full]}")
 
 
 def batch(pictures: Tensor, count: int, generator: torch.Generator, processes: Processes) -> Tensor:

@@ -1,4 +1,5 @@
-"""Data parallel training under torchrun: every process draws the same batch, works on its share, and averages the gradients.
+"""Data parallel training under torchrun: every process draws the same batch, works on its share, and makes the same step as the others,
+down the mean of their gradients.
 
     torchrun --nproc-per-node 2 -m structkit_cli train ...
 
@@ -8,7 +9,7 @@ gloo joins processes on CPUs, nccl those on CUDA devices.  Alone, every method r
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +17,8 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 import torch.distributed.nn
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from structkit.errors import DeviceError, OptionError, StructkitError
 from structkit.media.files import one_line
@@ -47,14 +49,37 @@ class Processes:
         """The size of a batch that all can share: `count`, or a little more."""
         return -(-count // self.size) * self.size
 
+    def descend(self, optimiser: Optimizer, loss: Tensor, *, longest: float | None = None) -> None:
+        """One step of an optimiser, the same in all processes: down the mean of their losses, scalars.
+
+        longest: norm of the gradient of all its parameters together, to which a longer one is cut down.
+        """
+        optimiser.zero_grad()
+        loss.backward()
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        self.mean_gradients(parameters)
+        if longest is not None:
+            nn.utils.clip_grad_norm_(parameters, longest)
+        optimiser.step()
+
     def mean_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace each gradient by its mean over the processes: one transfer for all.  All processes must have the same gradients."""
-        if self.size == 1:
+        self._become_means([p.grad for p in parameters if p.grad is not None])
+
+    def mean_buffers(self, network: nn.Module) -> None:
+        """Replace what a network gathers beside its weights, as batch norm its running statistics, by its mean over the processes.
+
+        To be called in each step in which the network has gathered: only what all have alike comes back from a state, which is the first's.
+        """
+        self._become_means([buffer for buffer in network.buffers() if buffer.is_floating_point()])
+
+    @torch.no_grad()
+    def _become_means(self, tensors: Sequence[Tensor]) -> None:
+        if self.size == 1 or not tensors:
             return
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        flat = self.mean(torch.cat([g.reshape(-1) for g in gradients]))
-        for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
+        flat = self.mean(torch.cat([tensor.reshape(-1) for tensor in tensors]))
+        for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(mean.view_as(tensor))
 
     def mean(self, values: Tensor) -> Tensor:
         """The mean of a tensor over the processes; the same bits in each."""

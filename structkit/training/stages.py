@@ -44,7 +44,8 @@ class Training(ABC):
     def step(self, draw: Draw) -> Mapping[str, Tensor]:
         """Do one update; returns scalar losses by name, on the device: never wait for their values.
 
-        With several processes: draw the whole batch, keep `processes.share` of it, and average gradients with `processes.mean_gradients`.
+        With several processes: draw the whole batch, keep `processes.share` of it, step with `processes.descend`, and where networks have
+        batch norms, call `processes.mean_buffers`.
         """
 
     @abstractmethod

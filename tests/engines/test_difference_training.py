@@ -263,3 +263,13 @@ def test_the_scores_are_of_pictures_that_were_held_out():
         assert scores["error_b"] == pytest.approx((net.combine(net.common(b), b=net.separate_b(b)) - b).abs().mean().item(), abs=1e-4)
         assert scores["size_b"] == pytest.approx(net.separate_b(b).abs().mean().item(), abs=1e-4)
         assert scores["zero_a"] == pytest.approx(float(net.separate_a(b).abs().mean() / net.separate_a(a).abs().mean()), abs=1e-4)
+
+
+def test_model_and_scores_are_of_float32_however_it_was_trained():
+    """As the checkpoint will be used: its running statistics, too."""
+    fine, coarse = begun(), begun()
+    coarse.dtype = coarse.net.dtype = coarse.average.module.dtype = torch.bfloat16
+    for training in (fine, coarse):
+        training.held = pictures(40, 3), pictures(30, 4)
+    assert coarse.scores() == fine.scores() and coarse.model().dtype == torch.float32
+    assert all(map(torch.equal, coarse.model().state_dict().values(), fine.model().state_dict().values()))

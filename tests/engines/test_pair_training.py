@@ -123,22 +123,17 @@ def test_two_processes_learn_what_one_does_of_twice_the_batch():
             torch.testing.assert_close(one.grad, (left.grad + right.grad) / 2, rtol=1e-9, atol=1e-12)
 
 
-class Two:
-    """One of two processes, which here are threads."""
+class Two(Processes):
+    """Two processes, which here are threads."""
 
-    size, gradients, both = 2, {}, threading.Barrier(2)
+    brought, both = {}, threading.Barrier(2)
 
-    def __init__(self, rank: int):
-        self.rank = rank
-
-    def mean_gradients(self, parameters) -> None:
-        own = [p for p in parameters if p.grad is not None]
-        self.gradients[self.rank] = [p.grad.clone() for p in own]
+    def mean(self, values):
+        self.brought[self.rank] = values
         self.both.wait()
-        means = [(left + right) / 2 for left, right in zip(self.gradients[0], self.gradients[1], strict=True)]
+        mean = (self.brought[0] + self.brought[1]) / 2
         self.both.wait()
-        for parameter, mean in zip(own, means, strict=True):
-            parameter.grad.copy_(mean)
+        return mean
 
 
 def test_two_processes_stay_with_one_until_rounding_has_grown():
@@ -153,7 +148,7 @@ def test_two_processes_stay_with_one_until_rounding_has_grown():
     parts = [PairTraining(*pictures, SMALL, dtype=torch.float64) for _ in range(2)]
     threads = []
     for rank, part in enumerate(parts):
-        part.processes = Two(rank)
+        part.processes = Two(rank, 2)
         threads.append(threading.Thread(target=run, args=(part, losses[rank]), daemon=True))
         threads[-1].start()
     for thread in threads:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from structkit.configs import TransferConfig
 from structkit.data.batches import signed
+from structkit.engines import transfer_training
 from structkit.engines.layer import Layer
 from structkit.engines.painter_training import MARGIN, transmission
 from structkit.engines.transfer_training import TransferTraining, losses, see
@@ -258,7 +259,8 @@ def test_a_model_has_only_networks_that_have_begun_to_learn():
     training.begin(1, Draw(7, 1, 0))
     assert training.model().painter is not None and training.model().placer is None
     training.begin(3, Draw(7, 3, 0))
-    assert training.model() is training.net
+    model = training.model()
+    assert model.placer is not None and all(map(torch.equal, model.state_dict().values(), training.net.state_dict().values()))
 
 
 def test_a_round_labels_no_more_pictures_than_it_has_use_for():
@@ -313,13 +315,31 @@ def test_rates_fall_and_weights_rise():
     assert confusions[0] == 0 < confusions[1] < confusions[2] and sparsities[:2] == [0, 0] and min(sparsities[2:]) > 0
 
 
-@pytest.mark.parametrize(("mean", "word"), [(0.0, "cover nothing"), (0.9, "cover nearly all"), (0.05, None)])
-def test_masks_that_collapse_are_told_once(mean, word):
-    training, told = begun(), []
+@pytest.mark.parametrize(
+    ("mean", "codes", "painter"),
+    [
+        (0.0, "nothing of {0} (mean 0); {1} a lower --sparsity or a higher --confusion", "nothing of {0} (mean 0); {1} {2}"),
+        (0.9, "nearly all of {0} (mean 0.9); {1} a higher --sparsity or more --steps", "nearly all of {0} (mean 0.9); {1} {2}"),
+        (0.05, None, None),
+        (float("nan"), None, None),
+    ],
+)
+def test_masks_that_collapse_are_told_once_of_codes_and_once_of_the_painter(monkeypatch, mean, codes, painter):
+    monkeypatch.setattr(transfer_training, "LOOK_EVERY", 2)
+    training, told = begun(replace(SMALL, ramp=0.2)), []
     training.tell = told.append
-    for step in (200, 400):
-        training._look(mean, step)
-    assert [word in note for note in told] == ([True] if word else [])
+    monkeypatch.setattr(training, "update", lambda *_: {"mask": torch.tensor(mean)})
+    for number in range(1, 9):
+        training.step(Draw(7, 0, number))
+    monkeypatch.setattr(training.net, "segment", lambda squares: torch.full_like(squares[:, :1], mean))
+    for stage in (1, 2):
+        training.begin(stage, Draw(7, stage, 0))
+        for number in range(1, 6):
+            training.step(Draw(7, stage, number))
+    # The confusion, and then the sparsity, are rising up to step 6.
+    wanted = [("codes, step 6", codes), ("painter, round 1, step 2", painter)] if codes else []
+    words = "the pictures with the content", "if that stays so, try", "more --steps or fewer --rounds"
+    assert told == [f"{where}: the masks cover {fact.format(*words)}" for where, fact in wanted]
 
 
 def test_looking_changes_nothing():
@@ -340,5 +360,14 @@ def test_scores_are_of_pictures_that_were_held_out():
     scores = training.scores()
     assert scores.keys() == {"mask_with", "error_with", "mask_without", "error_without"}
     with torch.no_grad():
-        mask = training.net.eval().segment(signed(training.held[1])).mean()
+        mask = training.model().segment(signed(training.held[1])).mean()
     assert scores["mask_without"] == pytest.approx(float(mask), abs=1e-5) and scores == training.scores()
+
+
+def test_model_and_scores_are_of_float32_however_it_was_trained():
+    """As the checkpoint will be used."""
+    fine, coarse = begun(), begun()
+    coarse.dtype = coarse.net.dtype = torch.bfloat16
+    for training in (fine, coarse):
+        training.held = pictures(9, 3, 32), pictures(7, 4, 32)
+    assert coarse.scores() == fine.scores() and coarse.model().dtype == torch.float32 and coarse.net.dtype == torch.bfloat16

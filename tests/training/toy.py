@@ -77,10 +77,7 @@ class ToyTraining(Training):
         x = self.processes.share(torch.randn(self.batch, 2, generator=draw.generator("batch")))
         known = sum((part(x) for part in self.finished), torch.zeros(len(x), 1))
         error = (self.network(x) + known - x.prod(1, keepdim=True)).square().mean()
-        self.adam.zero_grad()
-        error.backward()
-        self.processes.mean_gradients(self.network.parameters())
-        self.adam.step()
+        self.processes.descend(self.adam, error)
         self.average.update(self.network)
         losses = {"error": error, "size": self.network[0].weight.abs().mean()}
         return losses if draw.step % 3 else {**losses, "rare": error * 2}

@@ -69,7 +69,9 @@ def painter_of(
 def checkpoint_of(engine: Engine, output: Output, *, many: bool) -> Path:
     """Where the pair is that makes an output, or will be.  many: whether this is a batch."""
     if engine.drawn is not None:
-        return Path(engine.drawn)
+        from structkit.kinds import resolve_model
+
+        return resolve_model(engine.drawn)
     if engine.model is not None:
         if many:
             raise OptionError(f"--model {engine.model} is one pair, and there may be several: leave it out, each is kept beside its output")

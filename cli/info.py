@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as encoder
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ import typer
 from structkit_cli.report import emit, printable
 
 HELP = "a .safetensors file that structkit train has written, or the name of a model that ships with structkit"
-Checkpoint = Annotated[Path, typer.Argument(help=HELP, metavar="CHECKPOINT")]
+Checkpoint = Annotated[str, typer.Argument(help=HELP, metavar="CHECKPOINT")]  # as it was said: a Path would make ./glasses the name glasses
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record.")]
 
 ALONE = ("analogy",)  # verbs that need no more than a model: it draws; others need inputs

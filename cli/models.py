@@ -68,8 +68,6 @@ def models(names: Sequence[str] | None, verb: str) -> list[Named]:
     """Those that are named, each fit for the verb: their headers are read, and no weights.  Raises OptionError, CheckpointError."""
     if not names:
         raise OptionError("--model is missing: name a checkpoint, or a model that ships with structkit, such as glasses")
-    if "" in names:
-        raise OptionError("a --model is the empty text: name a checkpoint, or a model that ships with structkit, such as glasses")
     from structkit.checkpoint import read_card
     from structkit.kinds import DIFFERENCE, kind_of, resolve_model
 

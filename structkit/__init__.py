@@ -242,7 +242,7 @@ def train_difference(
 def load(path: str | Path, device: str = "auto") -> Model:
     """The model of a checkpoint, whatever its kind (`structkit info` says it), on `device`.
 
-    path: a file, or the bare name of a model that ships, such as "glasses".  Raises CheckpointError, DeviceError.
+    path: a file, or the bare name of a model that ships, such as "glasses".  Raises CheckpointError, OptionError, DeviceError.
     """
     from structkit import kinds
 

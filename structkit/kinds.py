@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structkit_weights
 from structkit._version import __version__
-from structkit.errors import CheckpointError
+from structkit.errors import CheckpointError, OptionError
 from structkit.training import RESUME
 
 if TYPE_CHECKING:
@@ -71,14 +71,17 @@ def kind_of(path: str | Path, card: dict[str, Any], verb: str | None = None) -> 
 
 
 def resolve_model(name: str | Path) -> Path:
-    """The file of a model that is named: a file, else a model that ships, by its bare name, such as glasses.
+    """The file of a model that is named: a file, else, by a bare name that is text, such as "glasses", a model that ships.
 
-    A path that is neither is returned as it is: who reads it says what is wrong.  Raises CheckpointError for a bare name that is neither.
+    A path that is neither is returned as it is: who reads it says what is wrong.  A `Path`, in which ./glasses is glasses, always is one.
+    Raises CheckpointError for a bare name that is neither, OptionError for the empty text.
     """
+    if name == "":
+        raise OptionError("the name of a model is the empty text: name a checkpoint, or a model that ships with structkit, such as glasses")
     path = Path(name)
-    if path.is_file() or path.suffix or path.name != str(name):
+    if not isinstance(name, str) or path.is_file() or path.suffix or path.name != name:
         return path
-    if shipped := structkit_weights.find(str(name)):
+    if shipped := structkit_weights.find(name):
         return shipped
     if path.exists():
         return path

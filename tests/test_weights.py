@@ -12,7 +12,7 @@ import torch
 import structkit
 import structkit_weights
 from structkit import checkpoint, kinds
-from structkit.errors import CheckpointError
+from structkit.errors import CheckpointError, OptionError
 from structkit.media.files import sha256_file
 
 SHIPPED = structkit_weights.names()
@@ -97,6 +97,12 @@ def test_a_file_wins_and_a_folder_does_not(shipped, tmp_path):
 def test_only_a_bare_name_is_one(shipped, name):
     with pytest.raises(CheckpointError, match="no such file; check the path"):
         checkpoint.read_card(kinds.resolve_model(name))
+
+
+def test_a_path_is_a_file_and_the_empty_text_is_nothing(shipped):
+    assert kinds.resolve_model(Path("glasses")) == Path("glasses")
+    with pytest.raises(OptionError, match=r"^the name of a model is the empty text: name a checkpoint, or a model that ships with"):
+        structkit.load("")
 
 
 def test_another_name_is_an_error_that_lists_what_ships(shipped, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -86,5 +87,12 @@ def test_a_model_that_ships_is_known_by_its_name(run, pair, tmp_path, monkeypatc
     assert ran.paths[:2] == ["glasses: structural analogy between two pictures", "use: structkit analogy --model glasses"]
     [record] = map(json.loads, run("info", "glasses", "--json").out.splitlines())
     assert record["path"] == str(shipped)
+    drawn = run("analogy", "--model", "glasses", "--device", "cpu", "-o", "drawn.png")
+    assert (drawn.code, drawn.paths) == (0, ["drawn.png"])
+    for path in ("./glasses", "weights/../glasses"):
+        named = run("info", path)
+        assert (named.code, named.err) == (3, f"structkit: error: {Path(path)}: no such file; check the path\n")
+    empty = run("info", "")
+    assert empty.code == 2 and "the name of a model is the empty text: name a checkpoint" in empty.err
     unknown = run("info", "beard")
     assert unknown.code == 3 and "no model of that name ships with structkit (glasses)" in unknown.err

@@ -183,7 +183,7 @@ def test_of_many_donors_the_contents_of_those_used_last_are_kept(run, monkeypatc
         ((*PUT, "faces/a.png", "--from", "donors/red.png", "--seed", "3"), "--seed means nothing for transfer"),
         ((*PUT, "faces/a.png", "--from", "donors/red.png", "--dtype", "float32"), "--dtype means nothing for transfer, which computes in"),
         ((*PUT, "faces/a.png", "--from", ""), "an input is the empty text: name a file"),
-        (("transfer", "faces/a.png", "--model", "", "--from", "donors/red.png"), "a --model is the empty text: name a checkpoint"),
+        (("transfer", "faces/a.png", "--model", "", "--from", "donors/red.png"), "the name of a model is the empty text: name"),
         (
             (*PUT, "faces/a.png", "--from", "donors/red.png", "--by", "donor"),
             "--by donor needs a painter and a placer, and this model has not both",

@@ -6,6 +6,7 @@ import glob
 import hashlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,6 +34,13 @@ class Input:
     def stem(self) -> PurePath:
         """Its place in the tree, without suffix."""
         return self.relative.with_suffix("")
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The names of the folders, as it was named, that it is in, and its own, without suffix."""
+        if self.path is None:
+            return self.stem.parts
+        return tuple(part for part in self.path.with_suffix("").parts if part not in ("..", self.path.anchor))
 
     @property
     def name(self) -> str:
@@ -125,6 +133,19 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), vi
         raise OptionError("standard input (-) is named twice: it can be read only once")
     found.inputs = list(dict.fromkeys(found.inputs))
     return found
+
+
+def told_apart(inputs: Iterable[Input]) -> dict[Input, str]:
+    """A word for each of several inputs, for the names of what is made with them: its place in the tree that it was found in.
+
+    Where that is the same for some, they have as many of the folders above it, as they were named, as it takes.  What no folder tells apart
+    (a.jpg and a.png in one) keeps one word: the plan refuses what both would be written to.
+    """
+    places = {given: given.stem.parts for given in inputs}
+    for above in range(1, 1 + max((len(given.said) for given in places), default=0)):
+        often = Counter(places.values())
+        places |= {given: given.said[-len(given.stem.parts) - above :] for given in places if often[places[given]] > 1}
+    return {given: "-".join(place) for given, place in places.items()}
 
 
 def _gather_one(argument: str, found: Gathered, skipped: frozenset[Path]) -> None:

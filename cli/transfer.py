@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import chain, product
@@ -14,7 +14,7 @@ import typer
 from structkit.configs import NO_DONOR, ContentConfig
 from structkit.errors import InputError, OptionError
 from structkit_cli.ahead import Ahead
-from structkit_cli.inputs import Gathered, Input, gather
+from structkit_cli.inputs import Gathered, Input, gather, told_apart
 from structkit_cli.models import Loaded, Models, Named, models, roles, run
 from structkit_cli.options import Inputs, Running
 from structkit_cli.plan import Place, Task, numbered
@@ -43,7 +43,7 @@ def transfer(
 
     In: a picture of any size; several, a folder, a pattern or a list are a batch.  Out: INPUT-DONOR.png in the current folder, or what
     --output names; in a batch the tree is mirrored there.  The path is printed on stdout.  Of several donors each is used with each
-    picture, as INPUT-DONOR; one that is in a folder below has that in its name.
+    picture, as INPUT-DONOR; one that is in a folder below has that in its name, and those of one name have what they are in.
 
     The donor's own pixels are brought to where they belong, or with --by codes painted anew, at the model's size, and pasted at the
     picture's own.  Outside them the picture stays as it is, bit for bit; size, alpha and metadata are kept.
@@ -70,15 +70,16 @@ def transfer(
     if single:
         sets = [tuple(tuple(one.inputs[0] for one in side) for side in sides)]
     else:
-        sets = list(product(*([(given,) for one in side for given in one.inputs] if side else [()] for side in sides)))
+        sets = list(product(*([(given,) for given in _each_once(side)] if side else [()] for side in sides)))
     each = not single and (len(donors) > len([side for side in sides if side]) or any(one.many for one in donors))
     many = found.many or each
     place = Place(running.output, many=many, format=running.format)
     place.set_apart((found, *donors), running.exists)
+    words = told_apart(_each_once(donors))
     tasks: list[Task] = []
     for picture, (a, b) in product(found.inputs, sets):
-        words = (picture.relative.stem, *("-".join(donor.stem.parts) for donor in (*a, *b)))
-        name = picture.stem.with_name("-".join(words)) if each or not many else picture.stem
+        name = "-".join((picture.relative.stem, *(words[donor] for donor in (*a, *b))))
+        name = picture.stem.with_name(name) if each or not many else picture.stem
         outputs = tuple(place.output(name, word=word, seed=0) for word in numbered(content.steps or 1))
         used = {"picture": picture, **roles("from", a), **roles("from_b", b), **roles("model", [one.input for one in named])}
         tasks.append(PutTask(used, outputs, tuple(((donor,), ()) for donor in a) if len(named) > 1 else ((a, b),)))
@@ -91,6 +92,10 @@ class PutTask(Task):
     """A picture and what is put on it.  donors: for each model those of its first side, and those of its second."""
 
     donors: tuple[tuple[tuple[Input, ...], tuple[Input, ...]], ...]
+
+
+def _each_once(found: Iterable[Gathered]) -> list[Input]:
+    return list(dict.fromkeys(given for one in found for given in one.inputs))
 
 
 def _check(named: Sequence[Named], a: Sequence[str], b: Sequence[str], content: ContentConfig) -> None:

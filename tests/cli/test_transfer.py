@@ -65,6 +65,28 @@ def test_donors_of_one_name_are_told_apart_by_their_folders(run, folder):
     assert (folder / "out/a-dark.png").read_bytes() == (folder / "out/a-deep-red.png").read_bytes()
 
 
+def test_donors_of_one_name_in_several_folders_have_what_they_are_in(run, folder):
+    for name, colour in {"a/1.png": DARK, "b/1.png": DARK, "c/b/1.png": (255, 0, 0), "2.png": DARK}.items():
+        band(folder / name, colour)
+    one, other, deep = (("--from", f"{name}/1.png") for name in ("a", "b", "c/b"))
+    ran = run(*PUT, "faces/a.png", *one, *other, "-o", "out/")
+    assert ran.paths == ["out/a-a-1.png", "out/a-b-1.png"] and ran.code == 0
+    assert run(*PUT, "faces/a.png", "--from", "a", "--from", str(folder / "b"), "-o", "out/", "--exists", "overwrite").paths == ran.paths
+    assert run(*PUT, "faces/a.png", *other, *deep, "--from", "2.png", "-o", "deep/").paths == [
+        "deep/a-b-1.png",
+        "deep/a-c-b-1.png",
+        "deep/a-2.png",
+    ]
+    assert (folder / "deep/a-b-1.png").read_bytes() == (folder / "out/a-a-1.png").read_bytes() != (folder / "deep/a-c-b-1.png").read_bytes()
+    assert run(*PUT, "faces/a.png", *one, *one, "-o", "once/").paths == ["once/a-1.png"]
+
+
+def test_donors_that_no_folder_tells_apart_are_refused(run, folder):
+    (folder / "donors/red.jpg").write_bytes((folder / "donors/red.png").read_bytes())
+    ran = run(*PUT, "faces", "--from", "donors", "-o", "out")
+    assert (ran.code, ran.err.count("\n")) == (2, 1) and "would both be written to out/a-donors-red.png: rename one" in ran.err
+
+
 def test_names_that_clash_are_told_by_what_is_not_the_same_for_all(run, folder):
     (folder / "faces/a.jpg").write_bytes((folder / "faces/a.png").read_bytes())
     ran = run(*PUT, "faces", "--from", "donors/red.png", "-o", "out")

@@ -1,6 +1,6 @@
 """A training that plans itself to end in time.
 
-Before its first step it measures a few steps of the first stages, tells from their work what those of the others will cost, and gives each
+Before its first step it measures a few steps of some stages, tells from their work what those of the others will cost, and gives each
 stage the same time, but no more than the steps that it can use and no fewer than make sense.  Coarse stages, which decide the layout, are
 cheap: they get all their steps, and what they leave goes to the fine ones.  Where even the fewest steps take too long, the training is made
 smaller.  The plan is part of the state: a training that goes on, on a faster or a slower machine, keeps it.
@@ -24,7 +24,7 @@ from structkit.training.model import Model
 from structkit.training.stages import Stage, Training
 
 LEAST = 200  # steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail
-MEASURED = 4  # steps in each stage that is measured
+MEASURED = 5  # steps in each stage that is measured
 MEASURING = 0.05  # part of the time that is spent on it, but for the first stage, which is always measured
 SPARE = 0.05  # part of what is left that no step is planned for: states and previews are written, and machines hesitate
 
@@ -113,7 +113,8 @@ class Planned(Training):
     ) -> None:
         """make: the training of a size; its stages have the most steps that they can use.  sizes: the one that is asked for, then smaller
         ones.  work: of a step in each stage, in any unit.  seconds: from `began` on the clock, or else from now.  steps: `steps_in` or
-        `scaled_steps`, how the time is shared out.  chunk: each chunk-th step, from the first on, makes ready what the others use.
+        `scaled_steps`, how the time is shared out.  chunk: each chunk-th step, from the first on, makes ready what the others use;
+        the first step of a stage may do more than that, about as much as the stage has steps.
         tell: called once, with the plan.
 
         Raises what `make` raises.  `begin` raises OptionError where the smallest training takes too long.
@@ -188,19 +189,18 @@ class Planned(Training):
     def _measured(self, draw: Draw) -> list[tuple[float, float]]:
         """Work and cost of a step in the first stages, with networks that are thrown away."""
         began, training, measured = self.clock(), self._made(self.sizes[0]), []
-        for stage, w in enumerate(self.work(training)):
-            if any(w == known for known, _ in measured):
-                continue
+        for w, stage in {w: stage for stage, w in enumerate(self.work(training))}.items():  # rounds alike: the last, which has all to do
             foreseen = MEASURED * costs_by_work([w], measured)[0] if measured else 0.0
             over = bool(measured) and self.clock() - began + 2 * foreseen > MEASURING * self.seconds
             if self.processes.most(int(over)):
                 break
             training.begin(stage, replace(draw, stage=stage))
-            # The very first step also warms up; then a step that makes ready, and some that use what it made.
-            steps = [1, *(self.chunk + 1 + i for i in range(MEASURED - 1))]
-            _, ready, *others = (self._timed(training, replace(draw, stage=stage, step=step)) for step in steps)
+            # One that warms up; the first, which may make ready for the whole stage; one that makes ready for a chunk; and some others.
+            steps = [2, 1, *(self.chunk + 1 + i for i in range(MEASURED - 2))]
+            _, first, ready, *others = (self._timed(training, replace(draw, stage=stage, step=step)) for step in steps)
             usual = sum(others) / len(others)
-            cost = self._slowest(usual + max(ready - usual, 0.0) / self.chunk)
+            once = max(first - ready, 0.0) / training.stages[stage].steps  # with fewer steps there is less of it, too
+            cost = self._slowest(usual + max(ready - usual, 0.0) / self.chunk + once)
             measured = sorted([*measured, (w, max(cost, 1e-6))])
         works, found = zip(*measured, strict=True)
         return list(zip(works, itertools.accumulate(found, max), strict=True))  # more work never costs less: that would be noise

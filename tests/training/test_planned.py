@@ -220,26 +220,45 @@ def test_what_measuring_draws_changes_nothing_of_the_training():
 
 
 class Repeated(Sized):
-    """Its stages after the first are alike, as rounds are."""
+    """Its stages after the first are alike, as rounds are, but that the earlier ones do less."""
 
     def step(self, draw):
         begun.append(draw.stage)
-        return super().step(replace(draw, stage=min(draw.stage, 1)))
+        return super().step(replace(draw, stage=(0, 0, 0, 1, 1, 1)[draw.stage]))
 
 
 begun: list[int] = []
 
 
-def test_stages_of_the_same_work_are_measured_once_and_all_are_scaled_alike():
+def test_of_stages_of_the_same_work_the_last_is_measured_and_all_are_scaled_alike():
     begun.clear()
     plans, clock, works = [], Clock(), [cost(0), *[cost(1)] * 5]
     how = {"seconds": 6000, "steps": scaled_steps, "chunk": 4, "tell": plans.append, "clock": clock}
     Planned(lambda size: Repeated(size, clock), (6,), lambda training: works, **how).begin(0, Draw(1, 0, 0))
     [plan] = plans
-    assert set(begun) == {0, 1}
+    assert set(begun) == {0, 5}
     assert len({stage.steps for stage in plan.stages}) == 1 and LEAST < plan.stages[0].steps < 400
     assert sum(stage.steps * work for stage, work in zip(plan.stages, works, strict=True)) == pytest.approx(plan.seconds, rel=0.1)
     assert 0.85 * 6000 < plan.seconds <= 6000
+
+
+class Labelling(Sized):
+    """The first step of a stage makes ready for the whole of it, and takes as long as half of all its steps."""
+
+    def step(self, draw):
+        self.clock.now += (draw.step == 1) * self.stages[draw.stage].steps / 2 * (draw.stage + 1)
+        return super().step(draw)
+
+
+@pytest.mark.parametrize("share", [0.6, 0.8, 2.0])
+def test_what_the_first_step_of_a_stage_does_for_all_is_in_the_plan(tmp_path, share):
+    works, plans, clock = [cost(k) + (k + 1) / 2 for k in range(4)], [], Clock()
+    whole = 400 * sum(works)
+    how = {"seconds": share * whole, "steps": scaled_steps, "chunk": 4, "tell": plans.append, "clock": clock}
+    training = Planned(lambda size: Labelling(size, clock), (4,), lambda training: works, **how)
+    train(training, tmp_path / "m.safetensors", seed=5, run=RUN)
+    assert 0.9 * min(share, 1) * whole < clock.now <= share * whole
+    assert plans[0].whole == (share > 1)
 
 
 def test_where_there_is_one_size_the_refusal_names_none():

@@ -13,4 +13,4 @@ TOY = Path(__file__).with_name("toy.py")
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python where `toy` can be imported."""
     environment = {**os.environ, "PYTHONPATH": str(TOY.parent), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=120)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 
@@ -125,13 +126,60 @@ def test_the_shares_are_the_batch():
     assert str(caught.value) == "a batch of 6 cannot be shared evenly by 4 processes; choose a multiple of 4"
 
 
+def gathering() -> tuple[torch.nn.Module, torch.Tensor]:
+    """A network that keeps running statistics, and a loss of it."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1, bias=False))
+    return network, network(torch.randn(4, 2)).square().sum()
+
+
 def test_alone_nothing_happens():
-    parameter = torch.nn.Parameter(torch.ones(2))
-    parameter.grad = gradient = torch.ones(2)
-    ALONE.mean_gradients([parameter, torch.nn.Parameter(torch.ones(1))])
-    assert parameter.grad is gradient and gradient.equal(torch.ones(2))
-    assert ALONE.mean(gradient) is gradient and ALONE.most(3) == 3 and ALONE.same(3) and ALONE.first
+    network, loss = gathering()
+    loss.backward()
+    before = {id(tensor): tensor.clone() for tensor in [*network.buffers(), *(p.grad for p in network.parameters())]}
+    ALONE.mean_gradients(network.parameters())
+    ALONE.mean_buffers(network)
+    for tensor in [*network.buffers(), *(p.grad for p in network.parameters())]:
+        assert before[id(tensor)].equal(tensor)
+    assert ALONE.mean(loss) is loss and ALONE.most(3) == 3 and ALONE.same(3) and ALONE.first
     ALONE.wait()
+
+
+class Beside(Processes):
+    """One of two, of which the other always brings zeros."""
+
+    def mean(self, values):
+        return values / 2
+
+
+def test_what_is_averaged_is_gradients_and_what_networks_gather():
+    network, loss = gathering()
+    loss.backward()
+    network[0].bias.grad = None  # one that takes no part
+    before, gradients = copy.deepcopy(network), [network[i].weight.grad.clone() for i in (0, 2)]
+    two = Beside(0, 2)
+    two.mean_gradients(network.parameters())
+    two.mean_buffers(network)
+    assert all(map(torch.equal, network.parameters(), before.parameters())) and network[0].bias.grad is None
+    assert network[0].weight.grad.equal(gradients[0] / 2) and network[2].weight.grad.equal(gradients[1] / 2)
+    assert network[1].running_mean.equal(before[1].running_mean / 2) and network[1].running_var.equal(before[1].running_var / 2)
+    assert network[1].num_batches_tracked == 1
+    two.mean_buffers(torch.nn.Linear(2, 2))  # which gathers nothing
+
+
+@pytest.mark.parametrize("longest", [None, 0.25, 1e9])
+def test_a_step_goes_down_the_mean_gradient_and_no_further_than_the_longest(longest):
+    for processes in (ALONE, Beside(0, 2)):
+        (network, loss), (plain, again) = gathering(), gathering()
+        network[0].weight.grad = torch.full_like(network[0].weight, 7.0)  # of an earlier step
+        rows = [{"params": network[0].parameters()}, {"params": network[1:].parameters(), "lr": 0.2}]
+        processes.descend(torch.optim.SGD(rows, 0.1), loss, longest=longest)
+        gradients = torch.autograd.grad(again / processes.size, list(plain.parameters()))
+        length = torch.cat([g.reshape(-1) for g in gradients]).norm()
+        held = min(1.0, longest / float(length)) if longest else 1.0
+        assert length > 0.3
+        for (name, one), other, gradient in zip(network.named_parameters(), plain.parameters(), gradients, strict=True):
+            torch.testing.assert_close(one, other - (0.1 if name.startswith("0") else 0.2) * held * gradient, rtol=1e-5, atol=1e-6)
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch):

@@ -33,7 +33,7 @@ from structkit.training.state import Part, pack, unpack
 
 BETAS = (0.5, 0.999)
 LONGEST = 5.0  # norm of the gradient, held as the authors mean to: their critic's never was
-LOOK_EVERY = 200  # steps between two looks at the masks
+LOOK_EVERY = 200  # steps between two looks at the masks; there is one at the end of a stage, too
 EMPTY, FULL = 0.001, 0.6  # means of masks that have collapsed
 WAYS_OUT = {  # of masks that cover nothing, and nearly all
     "codes": ("a lower --sparsity or a higher --confusion", "a higher --sparsity or more --steps"),
@@ -146,16 +146,16 @@ class TransferTraining(Training):
 
     def step(self, draw: Draw) -> dict[str, Tensor]:
         c, steps = self.config, self.stages[self.stage].steps
-        done = (draw.step - 1) / steps
+        done, due = (draw.step - 1) / steps, draw.step % LOOK_EVERY == 0 or draw.step == steps
         if self.stage > c.rounds:
             learning, terms = self.net.placer, self.placing.step(draw, done, self.processes)
         elif self.stage:
             learning, terms = self.net.painter, self.painting.step(draw, steps, (self.stage - 1 + done) / c.rounds, self.processes)
-            if ((self.stage - 1) * steps + draw.step) % LOOK_EVERY == 0:
+            if due:
                 self._look("painter", self._found(), draw.step)
         else:
             learning, terms = self.net, self._coded(draw, done)
-            if draw.step % LOOK_EVERY == 0 and done >= 2 * c.ramp:
+            if due and done >= 2 * c.ramp:
                 self._look("codes", terms["mask"], draw.step)
         self.processes.mean_buffers(learning)
         return terms

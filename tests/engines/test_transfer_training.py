@@ -326,18 +326,19 @@ def test_rates_fall_and_weights_rise():
     ],
 )
 def test_masks_that_collapse_are_told_once_of_codes_and_once_of_the_painter(monkeypatch, mean, codes, painter):
-    monkeypatch.setattr(transfer_training, "LOOK_EVERY", 2)
-    training, told = begun(replace(SMALL, ramp=0.2)), []
+    """Every so many steps, and at the end of a stage."""
+    monkeypatch.setattr(transfer_training, "LOOK_EVERY", 3)
+    training, told = begun(replace(SMALL, ramp=0.2, painter_steps=2)), []
     training.tell = told.append
     monkeypatch.setattr(training, "update", lambda *_: {"mask": torch.tensor(mean)})
-    for number in range(1, 9):
+    for number in range(1, 13):
         training.step(Draw(7, 0, number))
     monkeypatch.setattr(training.net, "segment", lambda squares: torch.full_like(squares[:, :1], mean))
     for stage in (1, 2):
         training.begin(stage, Draw(7, stage, 0))
-        for number in range(1, 6):
+        for number in (1, 2):
             training.step(Draw(7, stage, number))
-    # The confusion, and then the sparsity, are rising up to step 6.
+    # The confusion, and then the sparsity, are rising up to step 5.
     wanted = [("codes, step 6", codes), ("painter, round 1, step 2", painter)] if codes else []
     words = "the pictures with the content", "if that stays so, try", "more --steps or fewer --rounds"
     assert told == [f"{where}: the masks cover {fact.format(*words)}" for where, fact in wanted]

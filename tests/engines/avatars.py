@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 SIZE = 32  # px
@@ -83,6 +84,18 @@ def glasses(count: int, seed: int) -> Glasses:
     dark, square = draw.random((2, count, 1, 1)) < 0.5
     radius, thickness = draw.uniform([2.6, 1.0], [3.4, 1.8], (count, 1, 1, 2)).transpose(3, 0, 1, 2)
     return Glasses(draw.uniform(0, 1, (count, 1, 1, 3)), 0.9 * dark, square, radius, thickness)
+
+
+def reduced(pictures: Tensor, size: int) -> Tensor:
+    """(N, C, 32, 32) -> (N, C, size, size), the mean of blocks."""
+    return F.avg_pool2d(pictures, pictures.shape[-1] // size)
+
+
+def errors(made: Tensor, wanted: Tensor, canvas: Tensor) -> tuple[float, float]:
+    """Inside, over the pixels that must change, in units of leaving the canvas as it is; and outside, in [-1, 1]."""
+    changed = ((wanted - canvas).abs().amax(1, keepdim=True) > 0.05).expand_as(wanted)
+    inside = (made - wanted)[changed].abs().mean() / (canvas - wanted)[changed].abs().mean()
+    return float(inside), float((made - wanted)[~changed].abs().mean())
 
 
 def _covered(distance: np.ndarray) -> np.ndarray:

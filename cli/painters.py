@@ -139,6 +139,7 @@ class Trained(Drawn):
     def _model(self, task: PairTask, device: str, progress: Progress) -> PairAnalogy:
         """A training that was stopped goes on; the output of one that was finished is read."""
         from structkit import pairs
+        from structkit.trainings import Wanted
 
         first, second = (task.inputs[role] for role in _roles(task))
         shown = first.video(self.running.max_pixels) if first.is_video else first.picture(self.running.max_pixels)
@@ -153,10 +154,10 @@ class Trained(Drawn):
             voice.event(event)
             progress(TRAINING * (event.number - 1 + event.step / event.steps) / event.stages, f"training: {event.stage}")
 
-        how = {"minutes": self.minutes, "seed": self.running.seed, "device": device, "dtype": self.running.dtype}
-        how |= {"overwrite": self.running.exists == "overwrite", "report": report, "tell": self._tell, "options": asdict(self.pair)}
+        seed, dtype, overwrite = self.running.seed, self.running.dtype, self.running.exists == "overwrite"
+        wanted = Wanted(task.checkpoint, self.minutes, seed, device, dtype, overwrite, report, self._tell)
         with _telling_what_is_kept(task.checkpoint):
-            return pairs.train(*given, task.checkpoint, **how)
+            return pairs.train(*given, wanted, asdict(self.pair))
 
     def _check_level(self, config: PairConfig) -> None:
         """Before the training, not after it."""

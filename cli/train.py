@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +17,7 @@ from structkit_cli.trainer import Running
 if TYPE_CHECKING:
     from structkit.engines.pair import PairAnalogy
     from structkit.training.model import Model
-    from structkit.training.stages import Event
+    from structkit.trainings import Wanted
 
 Source = Annotated[
     str, typer.Argument(help="one of the two pictures, usually the one that gives the structure; or a video", metavar="SOURCE")
@@ -60,14 +58,12 @@ def analogy(source: Source, target: Target, *, engine: PairConfig, running: Runn
     if other.path is not None and other.is_video:
         raise OptionError(f"{other.name} is a video, and TARGET must be a picture: name one of its frames")
 
-    def train(output: Path, report: Callable[[Event], None], tell: Callable[[str], None]) -> PairAnalogy:
+    def train(wanted: Wanted) -> PairAnalogy:
         from structkit import pairs
 
         shown = one.video(running.max_pixels) if one.is_video else one.picture(running.max_pixels), other.picture(running.max_pixels)
         given = [pairs.Given(picture, source.sha256, source.path) for picture, source in zip(shown, (one, other), strict=True)]
-        how = {"minutes": running.minutes, "seed": running.seed, "device": running.device, "dtype": running.dtype}
-        how |= {"overwrite": running.exists == "overwrite", "report": report, "tell": tell}
-        return pairs.train(*given, output, options=asdict(engine), **how)
+        return pairs.train(*given, wanted, asdict(engine))
 
     trainer.run("train analogy", train, running)
 
@@ -111,13 +107,11 @@ def difference(a: FolderA, b: FolderB, *, engine: DifferenceConfig, running: Run
 def _two(system: str, one: str, other: str, engine: TransferConfig | DifferenceConfig, running: Running) -> None:
     """Train on two folders.  system: its name in `structkit.domains`."""
 
-    def train(output: Path, report: Callable[[Event], None], tell: Callable[[str], None]) -> Model:
+    def train(wanted: Wanted) -> Model:
         from structkit import domains
         from structkit.media.pictures import MAX_PIXELS
 
-        how = {"minutes": running.minutes, "seed": running.seed, "device": running.device, "dtype": running.dtype}
-        how |= {"overwrite": running.exists == "overwrite", "report": report, "tell": tell, "max_pixels": running.max_pixels or MAX_PIXELS}
-        return domains.train(getattr(domains, system), one, other, output, options=asdict(engine), **how)
+        return domains.train(getattr(domains, system), one, other, wanted, asdict(engine), running.max_pixels or MAX_PIXELS)
 
     trainer.run(f"train {system.lower()}", train, running)
 

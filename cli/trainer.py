@@ -30,11 +30,12 @@ from structkit_cli.report import emit, printable, tell
 if TYPE_CHECKING:
     from structkit.training.model import Model
     from structkit.training.stages import Event
+    from structkit.trainings import Wanted
 
 LINE_EVERY = 10.0  # seconds, between plain lines
 
 Written = tuple[int, int]
-Train = Callable[[Path, Callable[["Event"], None], Callable[[str], None]], "Model"]
+Train = Callable[["Wanted"], "Model"]
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,18 @@ class Running(Common):
     )
     max_pixels: int | None = option(None, "largest picture that is read, px; else 89 million", low=1)
 
+    def wanted(self, output: Path, voice: Voice) -> Wanted:
+        """What of it the training is told."""
+        from structkit.trainings import Wanted
+
+        overwrite = self.exists == "overwrite"
+        return Wanted(output, self.minutes, self.seed, self.device, self.dtype, overwrite, voice.event, voice.note)
+
 
 def run(verb: str, train: Train, running: Running) -> None:
     """Train, and end the program with the exit code that tells how it went.
 
-    train: gets the output, a callable for events and one for notes; returns the model.
+    train: gets what is said here of how to run; returns the model.
     """
     output, began = checkpoint_path(running.output), time.monotonic()
     before, first = written(output), rank_and_size()[0] == 0
@@ -67,7 +75,7 @@ def run(verb: str, train: Train, running: Running) -> None:
     status, error, dtype = "failed", None, None
     with Voice(quiet=running.quiet or not first, bar=True, ended=functools.partial(record, "stage")) as voice:
         try:
-            dtype = train(output, voice.event, voice.note).card["run"].get("dtype")
+            dtype = train(running.wanted(output, voice)).card["run"].get("dtype")
             code, status = 0, "skipped" if written(output) == before else "written"
         except (KeyboardInterrupt, Terminated) as signal:
             code, status = TERMINATED if isinstance(signal, Terminated) else INTERRUPTED, "interrupted"

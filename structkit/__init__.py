@@ -181,9 +181,10 @@ def train_analogy(
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not finite.
     """
     from structkit import pairs
+    from structkit.trainings import Wanted
 
-    how = {"seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite, "report": report, "tell": tell}
-    return pairs.train(pairs.given(source, video=True), pairs.given(target), output, minutes=minutes, options=options, **how)
+    wanted = Wanted(output, minutes, seed, device, dtype, overwrite, report, tell)
+    return pairs.train(pairs.given(source, video=True), pairs.given(target), wanted, options)
 
 
 def train_transfer(
@@ -209,9 +210,10 @@ def train_transfer(
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not finite.
     """
     from structkit import domains
+    from structkit.trainings import Wanted
 
-    how = {"seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite, "report": report, "tell": tell}
-    return domains.train(domains.TRANSFER, with_, without, output, minutes=minutes, options=options, **how)  # type: ignore[return-value]
+    wanted = Wanted(output, minutes, seed, device, dtype, overwrite, report, tell)
+    return domains.train(domains.TRANSFER, with_, without, wanted, options)  # type: ignore[return-value]
 
 
 def train_difference(
@@ -234,9 +236,10 @@ def train_difference(
     Method: Domain intersection and domain difference (Benaim et al., ICCV 2019), see `structkit.engines.difference`.
     """
     from structkit import domains
+    from structkit.trainings import Wanted
 
-    how = {"seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite, "report": report, "tell": tell}
-    return domains.train(domains.DIFFERENCE, a, b, output, minutes=minutes, options=options, **how)  # type: ignore[return-value]
+    wanted = Wanted(output, minutes, seed, device, dtype, overwrite, report, tell)
+    return domains.train(domains.DIFFERENCE, a, b, wanted, options)  # type: ignore[return-value]
 
 
 def load(path: str | Path, device: str = "auto") -> Model:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from torch import Tensor
 from structkit.configs import PairConfig, PairResultConfig, RefineConfig
 from structkit.data.frames import spread_frames
 from structkit.data.levels import level_shapes, level_sides
-from structkit.device import enough_memory, resolve
+from structkit.device import resolve
 from structkit.engines import patch
 from structkit.engines.pair import A, B, PairAnalogy
 from structkit.engines.pair_training import CHUNK, PairTraining
@@ -27,12 +26,9 @@ from structkit.media.pictures import Picture, read_picture
 from structkit.media.tensors import filled, from_tensor, to_tensor
 from structkit.media.video import VideoReader
 from structkit.pictures import Running, Size, _alpha, _count, _enlarged, _notes, _size, _usable
-from structkit.training import loop
-from structkit.training.parallel import joined
-from structkit.training.planned import Plan, Planned
+from structkit.training.planned import Plan
 from structkit.training.planned import minutes as in_minutes
-from structkit.training.precision import precision
-from structkit.training.stages import Event, Training
+from structkit.trainings import Wanted, begun
 
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
 BELOW = 2  # levels below the finest at which a source is injected (the authors try 4 to 0; for videos 1, which moves twice as much)
@@ -60,53 +56,21 @@ def given(what: Given | Picture | str | Path, *, video: bool = False) -> Given:
     return Given(what, what.sha256)
 
 
-def train(
-    source: Given,
-    target: Given,
-    output: str | Path,
-    *,
-    minutes: float | None,
-    seed: int,
-    device: str,
-    dtype: str,
-    overwrite: bool,
-    report: Callable[[Event], None],
-    tell: Callable[[str], None],
-    options: dict[str, Any],
-) -> PairAnalogy:
+def train(source: Given, target: Given, wanted: Wanted, options: dict[str, Any]) -> PairAnalogy:
     """See `structkit.train_analogy`."""
-    began = time.monotonic()
-    Running(seed, device, "auto", None)  # refuses a seed that cannot be
     config = of_its_mode(PairConfig.of(options), source.picture).filled()
-    if minutes is not None and not 0 < minutes < math.inf:
-        raise OptionError(f"--minutes is {minutes}: it must be above 0, or left out")
-    with joined(resolve(device)) as (processes, own), enough_memory(own, "use a smaller --size, fewer --frames or another --device"):
-        arithmetic = precision(dtype, own)
+    with begun(wanted, config, "use a smaller --size, fewer --frames or another --device") as here:
+        inputs = [given.path for given in (source, target) if given.path]
+        here.check(PairAnalogy, inputs)
         frames, look = _frames(source.picture, config), filled(target.picture)
 
         def make(size: int) -> PairTraining:
-            return PairTraining(frames, look, replace(config, size=size), device=own, dtype=arithmetic)
+            return PairTraining(frames, look, replace(config, size=size), device=here.device, dtype=here.dtype)
 
-        def say(*notes: str) -> None:
-            for note in notes if processes.first else ():
-                tell(note)
-
-        training: Training = make(config.size)
-        say(*_notes(source.picture, target.picture), *_trained_notes(training, source.picture, target.picture))
-        if minutes is not None:
-            sizes = [config.size, *(side for side in level_sides(config.size, config.coarsest)[-2:0:-1] if side >= LEAST_SIZE)]
-            told = lambda plan: say(_words(plan, config.size, minutes))  # noqa: E731
-            training = Planned(make, sizes, _work, seconds=60 * minutes, chunk=CHUNK, tell=told, began=began)
-        run = {
-            "config": asdict(config),
-            "inputs": {"source": source.sha256, "target": target.sha256},
-            "minutes": minutes,  # what was asked for; the plan that came of it, which depends on the machine, is in the state
-            "dtype": str(arithmetic).removeprefix("torch."),
-            "processes": processes.size,
-        }
-        inputs = [given.path for given in (source, target) if given.path]
-        loop.train(training, output, seed=seed, run=run, report=report, processes=processes, overwrite=overwrite, inputs=inputs)
-        return PairAnalogy.load(output, own)  # in float32, so that what is drawn now is what will be drawn from the file
+        sizes = [config.size, *(side for side in level_sides(config.size, config.coarsest)[-2:0:-1] if side >= LEAST_SIZE)]
+        training = here.in_time(make, sizes, _work, lambda plan: _words(plan, config.size), chunk=CHUNK)
+        here.say(*_notes(source.picture, target.picture), *_trained_notes(config, source.picture, target.picture))
+        return here.train(training, {"source": source.sha256, "target": target.sha256}, inputs)
 
 
 def analogy(
@@ -179,11 +143,12 @@ def _frames(source: Picture | VideoReader, config: PairConfig) -> Tensor:
     return spread_frames(source, level_shapes(config.size, config.coarsest, source.width / source.height)[-1], config.frames)
 
 
-def _trained_notes(training: PairTraining, *pictures: Picture | VideoReader) -> Iterator[str]:
-    for picture in pictures:
+def _trained_notes(config: PairConfig, source: Picture | VideoReader, target: Picture) -> Iterator[str]:
+    height, width = level_shapes(config.size, config.coarsest, source.width / source.height)[-1]
+    for picture in (source, target):
         if isinstance(picture, Picture) and picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1:
             yield f"{picture.name}: what is transparent is trained on as its mean colour"
-        yield from _enlarged(picture, training.shapes[-1][::-1])
+        yield from _enlarged(picture, (width, height))
 
 
 def _work(training: PairTraining) -> list[float]:
@@ -193,13 +158,11 @@ def _work(training: PairTraining) -> list[float]:
     return [height * width * count for (height, width), count in zip(training.shapes, weights, strict=True)]
 
 
-def _words(plan: Plan, size: int, minutes: float) -> str:
-    """What the plan is, in one line.  size: that was asked for."""
-    if plan.whole:
-        return f"--minutes {minutes:g}: all steps, in about {in_minutes(plan.seconds)}"
+def _words(plan: Plan, size: int) -> str:
+    """size: that was asked for."""
     steps = " ".join(str(stage.steps) for stage in plan.stages)
     smaller = "" if plan.size == size else f"; {size} px need at least {in_minutes(plan.needed)}"
-    return f"--minutes {minutes:g}: {steps} steps at the levels up to {plan.size} px{smaller}"
+    return f"{steps} steps at the levels up to {plan.size} px{smaller}"
 
 
 def _ready(model: PairAnalogy, running: Running) -> tuple[str, ...]:

@@ -16,6 +16,15 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Small networks are fastest on one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def sounding(tmp_path) -> Callable[[Sequence[np.ndarray]], Path]:
     """sounding(pictures): an MP4 of these (H, W, 3) uint8, ten a second, with a tone in AAC."""

@@ -26,6 +26,7 @@ FLOORS = (  # from the roof down; what stands on one line may import each other
         "structkit.clips",
         "structkit.pairs",
         "structkit.domains",
+        "structkit.trainings",
         "structkit.contents",
         "structkit.kinds",
         "structkit.scores",

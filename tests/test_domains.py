@@ -18,6 +18,8 @@ from structkit.errors import DeviceError, InputError, OptionError, OutputError, 
 from structkit.media.pictures import Picture, write_picture
 from structkit.training.model import Model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CODES = {"size": 16, "width": 4, "widest": 8, "separate": 2, "narrow": 4, "batch": 4, "steps": 4}
 TINY = {**CODES, "painter": 4, "rounds": 2, "painter_steps": 2, "placer_steps": 2, "painter_size": 32, "device": "cpu", "dtype": "float32"}
 TINY_DIFFERENCE = {name: TINY[name] for name in ("size", "width", "widest", "separate", "batch", "steps", "device", "dtype")}
@@ -37,14 +39,6 @@ def fill(folder: Path, content: bool, count: int = 24, start: int = 0, side: int
     for i in range(start, start + count):
         write_picture(face(i, content, side), folder / f"{i}.png")
     return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -220,14 +214,21 @@ def test_folders_with_nothing_to_learn_from(folders, tmp_path, names):
 def test_one_folder_is_not_two(folders, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("again").symlink_to(folders[0])
-    for other in (folders[0], f"{folders[0]}/", "again", [folders[0]]):
+    Path("folder.txt").write_text(f"{folders[0]}\n")
+    Path("files.txt").write_text("".join(f"{file}\n" for file in folders[0].iterdir()))
+    monkeypatch.setattr(domains, "read_folder", None)  # all this is seen before a picture is read
+    for other in (folders[0], f"{folders[0]}/", "again", [folders[0]], "@folder.txt"):
         with pytest.raises(OptionError, match=r"with: the folder of both kinds of pictures; name two that differ in what is to be learnt$"):
             structkit.train_transfer(folders[0], other, "m.safetensors", **TINY)
-    copies = [face(i, True) for i in range(6)]
+    for other in (folders[0].parent, "@files.txt"):  # one folder within the other, and one that is listed
+        with pytest.raises(InputError, match=r"with: all its pictures \(24\) are in .* too"):
+            structkit.train_transfer(folders[0], other, "m.safetensors", **TINY)
+
+
+def test_pictures_that_are_copies_are_not_two_kinds(tmp_path):
+    one, other = ([face(i, True) for i in range(6)] for _ in range(2))
     with pytest.raises(InputError, match=r"all its pictures \(6\) are in the pictures too; name two folders that differ"):
-        structkit.train_transfer(copies, copies, "m.safetensors", **TINY)
-    with pytest.raises(InputError, match=r"with: all its pictures \(24\) are in .* too"):  # one folder within the other
-        structkit.train_transfer(folders[0], folders[0].parent, "m.safetensors", **TINY)
+        structkit.train_transfer(one, other, tmp_path / "m.safetensors", **TINY)
 
 
 @pytest.mark.parametrize("output", ["with/m.safetensors", "without/deep/m.safetensors", "link/m.safetensors"])
@@ -237,7 +238,8 @@ def test_an_output_among_the_pictures_is_refused_before_they_are_read(tmp_path, 
     Path("link").symlink_to("with")
     monkeypatch.setattr(domains, "read_folder", None)
     fact = f"--output is {output}: in .*, a folder that is learnt from, and so would be the preview: name a place outside it$"
-    for one, other in (("with", "without"), ([Path("with")], [Path("without")])):
+    Path("with.txt").write_text("with\n"), Path("without.txt").write_text("without\n")
+    for one, other in (("with", "without"), ([Path("with")], [Path("without")]), ("@with.txt", "@without.txt")):
         with pytest.raises(OptionError, match=fact):
             structkit.train_transfer(one, other, output, **TINY)
 
@@ -250,6 +252,38 @@ def test_beside_the_folders_and_beside_listed_pictures_there_is_room(folders, tm
     with pytest.raises(OutputError, match=r"m2\.preview\.png: an input, and the preview of the training would be written over it"):
         write_picture(face(9, True), Path("m2.preview.png"))
         structkit.train_transfer(["0.png", "m2.preview.png"], ["2.png", "3.png"], "m2.safetensors", **TINY)
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "fact"),
+    [
+        ("band.safetensors", {"steps": 5}, r"exists and is of another training \(config.steps is 4 there, 5 here\)"),
+        ("band.safetensors", {"seed": 3}, r"exists and is of another training \(seed is 0 there, 3 here\)"),
+        ("text.safetensors", {}, "exists and is no checkpoint; overwrite it, or name another output"),
+        ("logged.safetensors", {}, "logged.log.jsonl: exists, and is of no training that goes on; move it away"),
+        ("no/m.safetensors", {}, "no such folder no; create it first"),
+        ("folder.safetensors", {}, "a folder; name the file to write"),
+    ],
+)
+def test_an_output_that_cannot_be_is_refused_before_the_pictures_are_read(folders, path, tmp_path, monkeypatch, output, options, fact):
+    monkeypatch.chdir(tmp_path)
+    Path("band.safetensors").write_bytes(path.read_bytes())
+    (
+        Path("text.safetensors").write_text("of the user"),
+        Path("logged.log.jsonl").write_text("of the user"),
+        Path("folder.safetensors").mkdir(),
+    )
+
+    def reading(*_, **__):
+        raise StructkitError("it reads")
+
+    monkeypatch.setattr(domains, "read_folder", reading)
+    with pytest.raises(OutputError, match=fact):
+        structkit.train_transfer(*folders, output, **{**TINY, **options})
+    for said in ({**options, "overwrite": True}, {}):  # what may be replaced, or is this very training for all that is known yet
+        if output == "band.safetensors":
+            with pytest.raises(StructkitError, match=r"^it reads$"):
+                structkit.train_transfer(*folders, output, **{**TINY, **said})
 
 
 def test_a_training_in_time_says_its_plan_and_keeps_what_was_asked_for(folders, tmp_path):

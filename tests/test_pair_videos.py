@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import structkit
 from structkit import checkpoint, clips, pairs
@@ -19,6 +18,8 @@ from structkit.errors import InputError, OptionError, OutputError
 from structkit.media.pictures import Picture, write_picture
 from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = {"size": 32, "coarsest": 18, "width": 4, "widest": 4, "steps": 2, "device": "cpu", "dtype": "float32"}
 COUNT = 16
@@ -37,14 +38,6 @@ def film(path: Path, steps: list[int], *, height: int = 32, width: int = 40) -> 
         for i, step in enumerate(steps):
             writer.write(Frame(frame(step, height, width), Fraction(i * i + 20 * i, 250)))
     return path
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

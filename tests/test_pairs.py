@@ -11,11 +11,13 @@ import pytest
 import torch
 
 import structkit
-from structkit import checkpoint, kinds, pairs
+from structkit import checkpoint, kinds, pairs, trainings
 from structkit.engines.pair import PairAnalogy
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.pictures import Picture, write_picture
 from structkit.media.tensors import from_tensor
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TINY = {"size": 32, "coarsest": 18, "width": 4, "widest": 4, "steps": 2, "device": "cpu", "dtype": "float32"}
 
@@ -26,14 +28,6 @@ def picture(height: int, width: int, seed: int, *, alpha: np.ndarray | None = No
 
 
 SOURCE, TARGET = picture(24, 40, 1, name="house"), picture(32, 32, 2, name="cake")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -259,9 +253,9 @@ def test_too_little_memory_for_the_pictures(tmp_path, monkeypatch):
 
 
 def test_the_minutes_begin_before_the_frames_are_read(tmp_path, monkeypatch):
-    filled, planned, read, started = pairs.filled, pairs.Planned, [], []
+    filled, planned, read, started = pairs.filled, trainings.Planned, [], []
     monkeypatch.setattr(pairs, "filled", lambda shown: (read.append(time.monotonic()), filled(shown))[1])
-    monkeypatch.setattr(pairs, "Planned", lambda *made, began, **how: (started.append(began), planned(*made, began=began, **how))[1])
+    monkeypatch.setattr(trainings, "Planned", lambda *made, began, **how: (started.append(began), planned(*made, began=began, **how))[1])
     structkit.train_analogy(SOURCE, TARGET, tmp_path / "p.safetensors", minutes=60, **TINY)
     assert len(started) == 1 and started[0] < min(read)
 

@@ -14,17 +14,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from structkit.data.listed import Listed, Pictures, Source, check_neither_within, counted, listed
 from structkit.data.squares import window
 from structkit.device import enough_memory
 from structkit.errors import InputError, OptionError
 from structkit.kernels.pyramid import resize
-from structkit.media.files import files_below, natural, open_source
-from structkit.media.formats import NAMES, SUFFIXES
+from structkit.media.files import open_source
 from structkit.media.pictures import MAX_BYTES, MAX_PIXELS, Picture, read_picture
 from structkit.media.tensors import filled, from_tensor
 
@@ -34,8 +35,6 @@ TOLD = 10.0  # seconds between two words on how far the reading is
 MOST_REMARKS = 5  # that are said
 HELD, LEAST, MOST = 1 / 20, 20, 256  # share of a folder that is held out; of fewer pictures none; of any number no more
 
-PictureLike = Picture | str | Path
-Source = tuple[str, Picture | Path]  # a name, and what it is the name of
 Square = tuple[Tensor, str, tuple[str, ...]]  # (3, size, size) uint8, the digest of what it was made of, and remarks
 
 
@@ -62,40 +61,38 @@ class Folder:
         lines = sorted(f"{digest} {name}\n" for digest, name in zip(self.digests, self.names, strict=True))
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
-    def take(self, indices: Sequence[int]) -> Folder:
-        """These of its pictures, without the notes."""
+    def named(self, indices: Sequence[int], pictures: Tensor) -> Folder:
+        """Those of its pictures that have these indices, without the notes."""
         names, digests = (tuple(of_each[i] for i in indices) for of_each in (self.names, self.digests))
-        return Folder(self.pictures[torch.tensor(indices, dtype=torch.long)], names, digests, self.label)
+        return Folder(pictures, names, digests, self.label)
 
 
 def read_folder(
-    path: str | Path | Sequence[PictureLike],
+    pictures: Pictures | Listed,
     size: int,
     fit: str,
     *,
     max_pixels: int = MAX_PIXELS,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Folder:
-    """Every picture below a folder, as squares of `size` px; fit: see `structkit.data.squares`.
+    """Every picture of a domain, as squares of `size` px; fit: see `structkit.data.squares`.
 
-    path: a folder, @list.txt with a path in each line, or a sequence of pictures and paths; folders in them are read too.
-    Of a folder the files with a picture's suffix are taken; hidden files are passed over.  What is transparent becomes the mean colour of
-    what is seen.  A picture that cannot be read, or has more than max_pixels, is left out, and a note says so.
+    pictures: a folder, @list.txt with a path in each line, or a sequence of pictures and paths, see `listed`; or what that has found.
+    What is transparent becomes the mean colour of what is seen.  A picture that cannot be read, or has more than max_pixels, is left out,
+    and a note says so.
     tell: called every ten seconds with how far the reading is.  What must be said of the pictures is in `notes`, and not told.
     Raises InputError where no picture is left, OptionError for an unknown fit, DeviceError where the squares do not fit into memory.
     """
     window((size, size), fit)  # refuses an unknown fit before any work
-    label, sources, foreign = _sources(path)
-    if not sources:
-        others = f" among {_counted(foreign, 'file')}" if foreign else ""
-        raise InputError(f"{label}: no pictures{others}; pictures read: {NAMES}; name a folder that holds some")
+    found = pictures if isinstance(pictures, Listed) else listed(pictures)
+    label, sources = found.label, found.sources
     names, digests, bad, began = [], [], [], time.monotonic()
     remarks: dict[str, list[str]] = defaultdict(list)  # to the names of the pictures that each is true of
     with enough_memory("cpu", f"{label}: use a smaller --size, or fewer pictures"):
-        pictures = torch.empty(len(sources), 3, size, size, dtype=torch.uint8)
+        squares = torch.empty(len(sources), 3, size, size, dtype=torch.uint8)
         for number, ((name, _), reading) in enumerate(_ahead(sources, partial(_read, size=size, fit=fit, max_pixels=max_pixels)), start=1):
             try:
-                pictures[len(names)], digest, said = reading.result()
+                squares[len(names)], digest, said = reading.result()
             except InputError as error:
                 bad.append(str(error))
             else:
@@ -105,15 +102,15 @@ def read_folder(
                     remarks[remark].append(name)
             if time.monotonic() - began > TOLD:
                 began = time.monotonic()
-                tell(f"{label}: {number:,} of {_counted(len(sources))} read")
+                tell(f"{label}: {number:,} of {counted(len(sources))} read")
     if not names:
-        raise InputError(f"{label}: none of {_counted(len(bad))} can be read; the first: {bad[0]}")
+        raise InputError(f"{label}: none of {counted(len(bad))} can be read; the first: {bad[0]}")
     notes = _notes(label, remarks)
     if bad:
-        notes = (f"{label}: left out, unreadable: {len(bad):,} of {_counted(len(sources))}; the first: {bad[0]}", *notes)
-    if foreign:
-        notes += (f"{label}: {_counted(foreign, 'other file')} passed over",)
-    return Folder(pictures[: len(names)], tuple(names), tuple(digests), label, notes)
+        notes = (f"{label}: left out, unreadable: {len(bad):,} of {counted(len(sources))}; the first: {bad[0]}", *notes)
+    if found.foreign:
+        notes += (f"{label}: {counted(found.foreign, 'other file')} passed over",)
+    return Folder(squares[: len(names)], tuple(names), tuple(digests), label, notes)
 
 
 def shared(one: Folder, other: Folder) -> tuple[str, ...]:
@@ -121,21 +118,19 @@ def shared(one: Folder, other: Folder) -> tuple[str, ...]:
 
     Raises InputError if all files of one are in the other.
     """
-    mine, theirs = set(one.digests), set(other.digests)
-    for inner, outer, is_part in ((one, other, mine <= theirs), (other, one, theirs <= mine)):
-        if is_part:
-            way_out = "name two folders that differ in what is to be learnt"
-            raise InputError(f"{inner.label}: all its pictures ({len(inner):,}) are in {outer.label} too; {way_out}")
+    check_neither_within((one.label, one.digests), (other.label, other.digests))
+    theirs = set(other.digests)
     both = [name for name, digest in zip(one.names, one.digests, strict=True) if digest in theirs]
     if not both:
         return ()
     some = ", ".join(both[:3]) + (", ..." if len(both) > 3 else "")
-    return (f"{one.label} and {other.label} share {_counted(len(both))} ({some}), which blur the difference; leave them out of one",)
+    return (f"{one.label} and {other.label} share {counted(len(both))} ({some}), which blur the difference; leave them out of one",)
 
 
 def split(folder: Folder, share: float = HELD) -> tuple[Folder, Folder]:
     """The pictures to learn from, and a part that is held out: about `share` of them, at least 1 and at most 256; of fewer than 20 none.
 
+    `folder.pictures` is arranged anew, in place, and both parts are views of it: there may be too many for a copy.
     Each file's content decides, and not its place or the other files: more pictures move no old one to the other part, but for the one
     that is always held out and for those over 256.  Equal files are on the same side, and count once.  Raises OptionError.
     """
@@ -147,45 +142,20 @@ def split(folder: Folder, share: float = HELD) -> tuple[Folder, Folder]:
     sides: tuple[list[int], list[int]] = [], []
     for i, digest in enumerate(folder.digests):
         sides[digest in held].append(i)
-    return folder.take(sides[False]), folder.take(sides[True])
+    _move_behind(folder.pictures, sides[True])
+    kept, out = folder.pictures.split([len(side) for side in sides])
+    return folder.named(sides[False], kept), folder.named(sides[True], out)
 
 
-def _sources(path: str | Path | Sequence[PictureLike]) -> tuple[str, list[Source], int]:
-    """A label, the pictures in the natural order of their names, each once, and how many other files there are."""
-    if not isinstance(path, str | Path):
-        label, items, base = "the pictures", list(path), None
-    elif len(str(path)) > 1 and str(path).startswith("@"):
-        label, items, base = str(path), _lines(str(path)), None
-    else:
-        label, items, base = str(path), [Path(path)], Path(path)
-        if not base.is_dir():
-            fact = "a file, where a folder of pictures is needed" if base.exists() else "no such folder"
-            raise InputError(f"{label}: {fact}; name a folder, or a list of pictures as @list.txt")
-    found: list[Source] = []
-    foreign = 0
-    for item in items:
-        if isinstance(item, Picture):
-            found.append((item.name, item))
-        elif not os.path.isdir(item):
-            found.append((Path(item).as_posix(), Path(item)))
-        else:
-            for file in files_below(item):
-                if file.suffix.lower() in SUFFIXES:
-                    found.append(((file.relative_to(base) if base else file).as_posix(), file))
-                else:
-                    foreign += 1
-    order = {source: natural(source[0]) for source in found}  # each once
-    return label, sorted(order, key=lambda s: (order[s], s[1].sha256 if isinstance(s[1], Picture) else "")), foreign
+def _move_behind(pictures: Tensor, some: Sequence[int]) -> None:
+    """Bring some of the pictures, by ascending indices, behind the others; all keep their order among their like."""
+    aside, rows = pictures[list(some)], pictures.numpy()  # NumPy moves rows onto each other as it should
+    for moved, (here, following) in enumerate(pairwise([*some, len(rows)]), start=1):
+        rows[here + 1 - moved : following - moved] = rows[here + 1 : following]
+    pictures[len(rows) - len(some) :] = aside
 
 
-def _lines(name: str) -> list[str]:
-    """The paths in a list: one a line, relative to the current folder, blank lines ignored."""
-    with open_source(name[1:]) as (_, stream):
-        text = stream.read().decode("utf-8", "surrogateescape")
-    return [line for line in (line.rstrip("\r") for line in text.split("\n")) if line.strip()]
-
-
-def _ahead(sources: list[Source], read: Callable[[Picture | Path], Square]) -> Iterator[tuple[Source, Future[Square]]]:
+def _ahead(sources: Sequence[Source], read: Callable[[Picture | Path], Square]) -> Iterator[tuple[Source, Future[Square]]]:
     """Each source and its reading, in order, while the next few are being read."""
     waiting: deque[tuple[Source, Future[Square]]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
@@ -236,11 +206,7 @@ def _remarks(picture: Picture, size: int) -> Iterator[str]:
 def _notes(label: str, remarks: dict[str, list[str]]) -> tuple[str, ...]:
     """A line for each of the most frequent remarks."""
     often = sorted(remarks, key=lambda remark: -len(remarks[remark]))
-    lines = [f"{label}: {remark} ({_counted(len(remarks[remark]))}; the first: {remarks[remark][0]})" for remark in often[:MOST_REMARKS]]
+    lines = [f"{label}: {remark} ({counted(len(remarks[remark]))}; the first: {remarks[remark][0]})" for remark in often[:MOST_REMARKS]]
     if len(often) > MOST_REMARKS:
-        lines.append(f"{label}: {_counted(len(often) - MOST_REMARKS, 'more remark')} on single pictures")
+        lines.append(f"{label}: {counted(len(often) - MOST_REMARKS, 'more remark')} on single pictures")
     return tuple(lines)
-
-
-def _counted(number: int, what: str = "picture") -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

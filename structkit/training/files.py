@@ -56,7 +56,8 @@ class Files:
     def find(self, run: Mapping[str, Any], overwrite: bool) -> tuple[bool, bool]:
         """Whether the output is there and finished, and whether there is a state to go on from; both of this very run.
 
-        overwrite: those of other runs may be replaced.  Raises OutputError, CheckpointError.
+        run: `inputs` of None are not read yet, and not compared.  overwrite: those of other runs may be replaced.
+        Raises OutputError, CheckpointError.
         """
         if self.output.is_dir():
             raise OutputError(f"{self.output}: a folder; name the file to write")
@@ -172,7 +173,8 @@ class Log:
 
 def _difference(theirs: Any, ours: Mapping[str, Any]) -> str:
     """What differs between two runs, in words; empty if nothing does."""
-    there, here = _leaves(theirs if isinstance(theirs, dict) else {}), _leaves(ours)
+    unread = {"inputs"} if ours.get("inputs", {}) is None else set()
+    there, here = (_leaves({name: run[name] for name in run.keys() - unread}) for run in (theirs if isinstance(theirs, dict) else {}, ours))
     names = [name for name in sorted(there.keys() | here.keys()) if there.get(name) != here.get(name)]
     facts = [
         f"{name} is {one_line(there.get(name, 'not set'), 40)} there, {one_line(here.get(name, 'not set'), 40)} here" for name in names

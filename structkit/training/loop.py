@@ -61,7 +61,7 @@ def train(
     """
     files, training.processes = Files(Path(output)), processes
     files.spare(inputs)
-    run = json.loads(json.dumps({**run, "kind": training.model_class.kind, "seed": seed, "structkit": __version__}))
+    run = _whole(run, training.model_class, seed)
     with held(files.lock) if processes.first else nullcontext(True) as ours:
         if processes.most(int(not ours)):
             raise OutputError(f"{files.output}: another process is training it now; wait for its end, or name another output")
@@ -75,6 +75,20 @@ def train(
                 files.clear(run)
             return training.model_class.load(files.output, training.device)
         return _trained(_Loop(training, files, seed, run, report, save_every), resumable)
+
+
+def check(model: type[Model], output: str | Path, *, seed: int, run: Mapping[str, Any], overwrite: bool, inputs: Iterable[Path]) -> None:
+    """Refuse what `train` would refuse whatever its inputs hold, before they are read.  run: without `inputs`.
+
+    model: of the training.  Raises OutputError, CheckpointError.
+    """
+    files = Files(Path(output))
+    files.spare(inputs)
+    files.find(_whole({**run, "inputs": None}, model, seed), overwrite)
+
+
+def _whole(run: Mapping[str, Any], model: type[Model], seed: int) -> dict[str, Any]:
+    return json.loads(json.dumps({**run, "kind": model.kind, "seed": seed, "structkit": __version__}))
 
 
 def _trained(loop: _Loop, resumable: bool) -> Model:

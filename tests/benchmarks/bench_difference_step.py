@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_difference_step.py [--repeat 5]
 
-`published`: the authors' ten passes through the networks, one picture domain at a time, float32, one step of the critic.  `float32` and
+`published`: the authors' ten passes through the networks, one domain at a time, float32, one step of the critic.  `float32` and
 `bfloat16`: structkit's step, which takes all of one domain's pictures along with the other's.  The paper's networks at 128 px do the same
 work on both sides; of the `fast` ones at 64 px, structkit's step has four steps of the critic and the linear critic besides, as the preset
 has them, and an average of the weights is kept everywhere.  Batches of 32 + 32 of noise, the paths in turn; CPU milliseconds of one step.

@@ -1,12 +1,12 @@
 """What DID learns, on faces of arithmetic whose truth is known: domain a has glasses, b a beard; and what goes wrong without each loss.
 
 An error inside is over the pixels that must change, in units of leaving them as they are; outside it is absolute.  The two are always
-looked at together: a copy of the donor has a small error inside.
+looked at together: a copy of the donor has a small error inside.  What was measured stands beside each figure.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
@@ -20,7 +20,11 @@ from structkit.engines.difference_training import DifferenceTraining
 from structkit.metrics.independence import probe
 from structkit.training.draw import Draw
 
-CONFIG = DifferenceConfig(size=16, width=16, widest=64, separate=8, batch=32, steps=400)
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+# The published losses alone: with the linear critic of `fast`, 1,800 steps, a probe tells the domain in 55 % of cases for 68, but an
+# intersection is left at 0.47.
+CONFIG = DifferenceConfig(size=16, width=16, widest=64, separate=8, steps=1000, rate=2e-3, confusion=0.3, linear=0.0, ramp=0.0)
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,12 @@ def faces(count: int, seed: int) -> Faces:
 
 
 @cache
-def learnt(**options: object) -> DomainDifference:
-    a, b = levels(faces(800, 1).painted(glasses=True)), levels(faces(800, 2).painted(beard=True))
-    training = DifferenceTraining(a, b, DifferenceConfig(**(vars(CONFIG) | options)))
-    torch.manual_seed(0)
+def learnt(config: DifferenceConfig) -> DomainDifference:
+    a, b = levels(faces(4000, 1).painted(glasses=True)), levels(faces(4000, 2).painted(beard=True))
+    training = DifferenceTraining(a, b, config)
+    Draw(7, 0, 0).seed_networks()
     training.begin(0, Draw(7, 0, 0))
-    for number in range(1, CONFIG.steps + 1):
+    for number in range(1, config.steps + 1):
         training.step(Draw(7, 0, number))
     return training.model()
 
@@ -76,8 +80,8 @@ class Result:
 
 
 @cache
-def result(**options: object) -> Result:
-    net, one, two = learnt(**options), faces(500, 3), faces(500, 4)
+def result(config: DifferenceConfig) -> Result:
+    net, one, two = learnt(config), faces(500, 3), faces(500, 4)
     a, b = one.painted(glasses=True), two.painted(beard=True)
     donated = Faces(two.ground, two.skin, one.glasses, two.beard), Faces(one.ground, one.skin, one.glasses, two.beard)
     with torch.no_grad():
@@ -98,23 +102,29 @@ def result(**options: object) -> Result:
     return Result(inside, outside, zero, told)
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # 22 s
 def test_contents_go_from_face_to_face_both_at_once_and_away():
-    healthy = result()
-    assert healthy.inside["b to a"] <= 0.75 and healthy.inside["a to b"] <= 0.75
-    assert healthy.inside["union"] <= 0.9 and healthy.inside["intersection"] <= 0.55
-    assert max(healthy.outside.values()) <= 0.2
-    assert healthy.zero <= 0.1 and healthy.told <= 0.88
+    """What no picture of the training shows is painted, too: both contents, and neither.
+
+    Of three seeds the intersection is left at 0.37 to 0.39, and wider networks or more steps did not bring it below 0.36: half of that is
+    the softness that there is outside, too.
+    """
+    healthy = result(CONFIG)
+    assert healthy.inside["b to a"] <= 0.7 and healthy.inside["a to b"] <= 0.7  # 0.61, 0.61
+    assert healthy.inside["union"] <= 0.85 and healthy.inside["intersection"] <= 0.45  # 0.81, 0.39
+    assert max(healthy.outside.values()) <= 0.17  # 0.14
+    assert healthy.zero <= 0.1 and healthy.told <= 0.88  # 0.005, 0.68
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # 22 s
 def test_without_the_zero_loss_the_donors_face_comes_along():
-    assert result(zero=0.0).zero > 0.5
-    assert result(zero=0.0).outside["b to a"] >= 1.5 * result().outside["b to a"]
+    copying = result(replace(CONFIG, zero=0.0))
+    assert copying.zero > 0.5  # 0.78
+    assert copying.outside["b to a"] >= 1.5 * result(CONFIG).outside["b to a"]  # 0.29, 0.14
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # 22 s
 def test_without_confusion_the_common_code_tells_the_domain_and_contents_stay():
-    confident = result(confusion=0.0, linear=0.0)
-    assert confident.told >= result().told + 0.07
-    assert confident.inside["intersection"] >= 1.3 * result().inside["intersection"]
+    confident = result(replace(CONFIG, confusion=0.0))
+    assert confident.told >= result(CONFIG).told + 0.07  # 0.95, 0.68
+    assert confident.inside["intersection"] >= 1.5 * result(CONFIG).inside["intersection"]  # 0.85, 0.39

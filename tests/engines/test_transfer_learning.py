@@ -23,6 +23,8 @@ from structkit.training.draw import Draw
 
 from .avatars import errors, faces, glasses, reduced
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 # Codes of 16 px see blocks of 2 x 2: a step takes 0.035 s of one core, where one of 32 px takes four times as much.
 CONFIG = TransferConfig(
     size=16, width=24, widest=96, separate=8, narrow=64, steps=300, batch=24, rate=2e-3, confusion=0.1, critic_steps=1,
@@ -31,14 +33,6 @@ CONFIG = TransferConfig(
 
 # The masks are kept small, from step 400 on and fully from 800.
 LONG = replace(CONFIG, steps=2000, batch=32, rate=1e-3, confusion=0.05, form="flipped", sparsity=0.1, ramp=0.2, decay=0.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)
@@ -98,19 +92,22 @@ def test_the_glasses_are_the_only_difference_and_the_mask_is_where_it_is():
 def test_glasses_are_put_on_and_found():
     net, true = learnt(CONFIG), truth(16)
     inside, outside = transferred(net)
-    assert inside <= 0.7 and outside <= 0.06  # 0.62, 0.020
+    assert inside <= 0.7 and outside <= 0.06  # 0.63, 0.017; of three seeds 0.60 to 0.67
     with torch.no_grad():
         on, off = net.segment(true.with_), net.masked(net.common(true.others), torch.zeros_like(net.separate(true.others))).mask
-    assert on.mean() > 2 * off.mean() and off.mean() < 0.03  # 0.136, 0.015
-    assert iou(on, true.mask) >= 0.2
+    assert on.mean() > 2 * off.mean() and off.mean() < 0.03  # 0.137, 0.016
+    assert iou(on, true.mask) >= 0.2  # 0.36; 0.26 to 0.36
 
 
 @pytest.mark.slow  # 12 s
 def test_without_confusion_nothing_is_transferred():
-    """The common code then tells of the glasses all that there is to tell, and the separate code is not listened to."""
+    """The common code then tells of the glasses all that there is to tell, and the separate code is hardly listened to.
+
+    Of three seeds 0.90 to 0.95, 1.41 to 1.50 times what the same seed reaches with confusion; twice as many steps left it at 0.90.
+    """
     inside, _ = transferred(learnt(replace(CONFIG, confusion=0.0)))
-    assert inside >= 0.85  # 0.94
-    assert inside > 1.25 * transferred(learnt(CONFIG))[0]
+    assert inside >= 0.88  # 0.93
+    assert inside >= 1.33 * transferred(learnt(CONFIG))[0]
 
 
 @pytest.mark.slow  # 70 s

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from itertools import chain, product
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +63,7 @@ def transfer(
     given = [from_ or [], from_b or []]
     sides = [[gather([donor], leave_out=(running.output,)) for donor in donors] for donors in given]
     found, donors = gather(inputs, leave_out=(running.output,)), [one for side in sides for one in side]
+    _as_first_found(donors)
     single = len(named) > 1 or content.steps is not None  # each donor has its part in each result
     _check(named, *given, content)
     for name, one in zip(chain(*given), donors, strict=True):
@@ -96,6 +98,13 @@ class PutTask(Task):
 
 def _each_once(found: Iterable[Gathered]) -> list[Input]:
     return list(dict.fromkeys(given for one in found for given in one.inputs))
+
+
+def _as_first_found(donors: Iterable[Gathered]) -> None:
+    """A file that is found again, by another name or in another tree, is the donor that it was the first time."""
+    first: dict[Path | None, Input] = {}
+    for one in donors:
+        one.inputs[:] = [first.setdefault(given.path and given.path.resolve(), given) for given in one.inputs]
 
 
 def _check(named: Sequence[Named], a: Sequence[str], b: Sequence[str], content: ContentConfig) -> None:

@@ -33,7 +33,7 @@ from structkit.training.state import Part, pack, unpack
 
 BETAS = (0.5, 0.999)
 LONGEST = 5.0  # norm of the gradient, held as the authors mean to: their critic's never was
-LOOK_EVERY = 200  # steps between two looks at the masks; there is one at the end of a stage, too
+LOOK_EVERY = 200  # steps between two looks at the masks; the last step of a stage is looked at, too, unless its time is over before
 EMPTY, FULL = 0.001, 0.6  # means of masks that have collapsed
 WAYS_OUT = {  # of masks that cover nothing, and nearly all
     "codes": ("a lower --sparsity or a higher --confusion", "a higher --sparsity or more --steps"),
@@ -242,7 +242,7 @@ class TransferTraining(Training):
         return self.net.eval().segment(signed(self.squares[0][:LOOKED_AT])).mean()
 
     def _look(self, of: str, mask: Tensor, step: int) -> None:
-        """Say it, once for each network that paints masks, when they cover nothing or all.  mask: the mean of them."""
+        """Say it, once for each network that paints masks (again after a stop), when they cover nothing or all.  mask: the mean of them."""
         mean = float(mask)
         if EMPTY <= mean <= FULL or self.warned or mean != mean:  # what is not a number is told of elsewhere
             return

@@ -50,7 +50,7 @@ class Files:
         """Raises OutputError where one of these files is an input: no training writes over what it learns from."""
         for given in inputs:
             for what, own in (("output", self.output), ("state", self.state), ("log", self.log), ("preview", self.preview)):
-                if given.exists() and own.exists() and given.samefile(own):
+                if os.path.exists(own) and os.path.exists(given) and given.samefile(own):  # a name may be too long, or behind a lock
                     raise OutputError(f"{own}: an input, and the {what} of the training would be written over it; name another output")
 
     def find(self, run: Mapping[str, Any], overwrite: bool) -> tuple[bool, bool]:

@@ -187,7 +187,7 @@ class Planned(Training):
         )
 
     def _measured(self, draw: Draw) -> list[tuple[float, float]]:
-        """Work and cost of a step in the first stages, with networks that are thrown away."""
+        """Work and cost of a step, in one stage of each amount of work while there is time, with networks that are thrown away."""
         began, training, measured = self.clock(), self._made(self.sizes[0]), []
         for w, stage in {w: stage for stage, w in enumerate(self.work(training))}.items():  # rounds alike: the last, which has all to do
             foreseen = MEASURED * costs_by_work([w], measured)[0] if measured else 0.0
@@ -202,8 +202,10 @@ class Planned(Training):
             once = max(first - ready, 0.0) / training.stages[stage].steps  # with fewer steps there is less of it, too
             cost = self._slowest(usual + max(ready - usual, 0.0) / self.chunk + once)
             measured = sorted([*measured, (w, max(cost, 1e-6))])
+        if len(measured) == len(set(self.work(training))):
+            return measured
         works, found = zip(*measured, strict=True)
-        return list(zip(works, itertools.accumulate(found, max), strict=True))  # more work never costs less: that would be noise
+        return list(zip(works, itertools.accumulate(found, max), strict=True))  # what grows from here is not to grow from noise
 
     def _timed(self, training: Training, draw: Draw) -> float:
         began = self.clock()

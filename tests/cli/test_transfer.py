@@ -78,7 +78,7 @@ def test_donors_of_one_name_in_several_folders_have_what_they_are_in(run, folder
         "deep/a-2.png",
     ]
     assert (folder / "deep/a-b-1.png").read_bytes() == (folder / "out/a-a-1.png").read_bytes() != (folder / "deep/a-c-b-1.png").read_bytes()
-    assert run(*PUT, "faces/a.png", *one, *one, "-o", "once/").paths == ["once/a-1.png"]
+    assert run(*PUT, "faces/a.png", *one, *one, "--from", str(folder / "a/1.png"), "-o", "once/").paths == ["once/a-1.png"]
 
 
 def test_donors_that_no_folder_tells_apart_are_refused(run, folder):

@@ -12,6 +12,7 @@ import torch
 from structkit import checkpoint
 from structkit.errors import CheckpointError, DeviceError, OutputError
 from structkit.training import RESUME
+from structkit.training.files import Files
 from structkit.training.loop import train
 
 from .conftest import OUT, STATE, TOTAL, Stop, Watched, left, raiser, run
@@ -112,3 +113,10 @@ def test_a_full_disk(undisturbed, tmp_path, monkeypatch, call):
         run(tmp_path)
     run(tmp_path)
     assert left(tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "m.safetensors/within.png", "missing.png"])
+def test_an_input_that_cannot_be_looked_at_is_no_output(tmp_path, name):
+    """Who reads it says what is wrong with it."""
+    (tmp_path / "m.safetensors").touch()
+    Files(tmp_path / "m.safetensors").spare([tmp_path / name])

@@ -125,6 +125,19 @@ def test_a_training_ends_in_time_in_the_largest_size_that_fits(tmp_path, seconds
     assert clock.now > 0.88 * min(seconds, whole) or all(stage.steps == 400 for stage in plan.stages)
 
 
+def test_kinds_of_steps_that_are_all_measured_cost_what_was_measured():
+    """A kind may have more work than another, as was foreseen, and be cheaper on this machine."""
+
+    class Falling(Sized):
+        def step(self, draw):
+            self.clock.now += 5 - draw.stage
+            return ToyTraining.step(self, draw)
+
+    plans: list = []
+    planned(1e6, plans, made=Falling).begin(0, Draw(1, 0, 0))
+    assert plans[0].seconds == pytest.approx(400 * (5 + 4 + 3 + 2 + 1 + 0), rel=0.01)
+
+
 def test_a_time_that_is_too_short_for_the_smallest_is_refused_with_what_it_takes(tmp_path):
     with pytest.raises(OptionError) as caught:
         train(planned(60, []), tmp_path / "m.safetensors", seed=5, run=RUN)

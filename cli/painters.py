@@ -154,8 +154,16 @@ class Trained(Drawn):
             voice.event(event)
             progress(TRAINING * (event.number - 1 + event.step / event.steps) / event.stages, f"training: {event.stage}")
 
-        seed, dtype, overwrite = self.running.seed, self.running.dtype, self.running.exists == "overwrite"
-        wanted = Wanted(task.checkpoint, self.minutes, seed, device, dtype, overwrite, report, self._tell)
+        wanted = Wanted(
+            output=task.checkpoint,
+            minutes=self.minutes,
+            seed=self.running.seed,
+            device=device,
+            dtype=self.running.dtype,
+            overwrite=self.running.exists == "overwrite",
+            report=report,
+            tell=self._tell,
+        )
         with _telling_what_is_kept(task.checkpoint):
             return pairs.train(*given, wanted, asdict(self.pair))
 

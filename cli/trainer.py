@@ -56,8 +56,16 @@ class Running(Common):
         """What of it the training is told."""
         from structkit.trainings import Wanted
 
-        overwrite = self.exists == "overwrite"
-        return Wanted(output, self.minutes, self.seed, self.device, self.dtype, overwrite, voice.event, voice.note)
+        return Wanted(
+            output=output,
+            minutes=self.minutes,
+            seed=self.seed,
+            device=self.device,
+            dtype=self.dtype,
+            overwrite=self.exists == "overwrite",
+            report=voice.event,
+            tell=voice.note,
+        )
 
 
 def run(verb: str, train: Train, running: Running) -> None:

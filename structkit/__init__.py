@@ -183,7 +183,7 @@ def train_analogy(
     from structkit import pairs
     from structkit.trainings import Wanted
 
-    wanted = Wanted(output, minutes, seed, device, dtype, overwrite, report, tell)
+    wanted = Wanted(output=output, minutes=minutes, seed=seed, device=device, dtype=dtype, overwrite=overwrite, report=report, tell=tell)
     return pairs.train(pairs.given(source, video=True), pairs.given(target), wanted, options)
 
 
@@ -212,7 +212,7 @@ def train_transfer(
     from structkit import domains
     from structkit.trainings import Wanted
 
-    wanted = Wanted(output, minutes, seed, device, dtype, overwrite, report, tell)
+    wanted = Wanted(output=output, minutes=minutes, seed=seed, device=device, dtype=dtype, overwrite=overwrite, report=report, tell=tell)
     return domains.train(domains.TRANSFER, with_, without, wanted, options)  # type: ignore[return-value]
 
 
@@ -238,7 +238,7 @@ def train_difference(
     from structkit import domains
     from structkit.trainings import Wanted
 
-    wanted = Wanted(output, minutes, seed, device, dtype, overwrite, report, tell)
+    wanted = Wanted(output=output, minutes=minutes, seed=seed, device=device, dtype=dtype, overwrite=overwrite, report=report, tell=tell)
     return domains.train(domains.DIFFERENCE, a, b, wanted, options)  # type: ignore[return-value]
 
 

@@ -25,7 +25,7 @@ from structkit.training.precision import precision
 from structkit.training.stages import Event, Training
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
     """How a training is to be run, and where its checkpoint goes; see `structkit.train_analogy`."""
 
@@ -62,7 +62,8 @@ class Begun:
 
     def check(self, model: type[Model], inputs: Iterable[Path]) -> None:
         """Refuse now, before the inputs are read, an output that what they hold cannot make right.  Raises OutputError, CheckpointError."""
-        loop.check(model, self.wanted.output, seed=self.wanted.seed, run=self._run, overwrite=self.wanted.overwrite, inputs=inputs)
+        wanted, processes = self.wanted, self.processes
+        loop.check(model, wanted.output, seed=wanted.seed, run=self._run, processes=processes, overwrite=wanted.overwrite, inputs=inputs)
 
     def in_time(
         self,

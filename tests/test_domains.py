@@ -16,6 +16,7 @@ from structkit.data.folders import read_folder
 from structkit.engines.transfer import ContentTransfer
 from structkit.errors import DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.pictures import Picture, write_picture
+from structkit.training.lock import held
 from structkit.training.model import Model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -284,6 +285,16 @@ def test_an_output_that_cannot_be_is_refused_before_the_pictures_are_read(folder
         if output == "band.safetensors":
             with pytest.raises(StructkitError, match=r"^it reads$"):
                 structkit.train_transfer(*folders, output, **{**TINY, **said})
+
+
+@pytest.mark.parametrize("options", [{}, {"steps": 5}, {"overwrite": True}])
+def test_a_training_beside_another_is_refused_before_the_pictures_are_read(folders, tmp_path, monkeypatch, options):
+    monkeypatch.setattr(domains, "read_folder", None)
+    with (
+        held(tmp_path / ".structkit-m.lock"),
+        pytest.raises(OutputError, match=r"m\.safetensors: another process is training it now; wait"),
+    ):
+        structkit.train_transfer(*folders, tmp_path / "m.safetensors", **{**TINY, **options})
 
 
 def test_a_training_in_time_says_its_plan_and_keeps_what_was_asked_for(folders, tmp_path):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,7 @@ def train(
     files, training.processes = Files(Path(output)), processes
     files.spare(inputs)
     run = _whole(run, training.model_class, seed)
-    with held(files.lock) if processes.first else nullcontext(True) as ours:
-        if processes.most(int(not ours)):
-            raise OutputError(f"{files.output}: another process is training it now; wait for its end, or name another output")
+    with _alone(files, processes):
         finished, resumable = files.find(run, overwrite)
         if not processes.same(2 * finished + resumable):
             raise OutputError(
@@ -77,14 +75,33 @@ def train(
         return _trained(_Loop(training, files, seed, run, report, save_every), resumable)
 
 
-def check(model: type[Model], output: str | Path, *, seed: int, run: Mapping[str, Any], overwrite: bool, inputs: Iterable[Path]) -> None:
+def check(
+    model: type[Model],
+    output: str | Path,
+    *,
+    seed: int,
+    run: Mapping[str, Any],
+    processes: Processes,
+    overwrite: bool,
+    inputs: Iterable[Path],
+) -> None:
     """Refuse what `train` would refuse whatever its inputs hold, before they are read.  run: without `inputs`.
 
-    model: of the training.  Raises OutputError, CheckpointError.
+    model: of the training.  All processes are to call it.  Raises OutputError, CheckpointError.
     """
     files = Files(Path(output))
     files.spare(inputs)
-    files.find(_whole({**run, "inputs": None}, model, seed), overwrite)
+    with _alone(files, processes):  # files that another process still changes would be told of wrongly
+        files.find(_whole({**run, "inputs": None}, model, seed), overwrite)
+
+
+@contextmanager
+def _alone(files: Files, processes: Processes) -> Iterator[None]:
+    """Hold the lock of a training; the first process has it for all.  Raises OutputError, in each of them, if another training has it."""
+    with held(files.lock) if processes.first else nullcontext(True) as ours:
+        if processes.most(int(not ours)):
+            raise OutputError(f"{files.output}: another process is training it now; wait for its end, or name another output")
+        yield
 
 
 def _whole(run: Mapping[str, Any], model: type[Model], seed: int) -> dict[str, Any]:

@@ -10,10 +10,12 @@ import torch
 
 from structkit.errors import DeviceError, OptionError, OutputError
 from structkit.training.lock import held
+from structkit.training.loop import check
+from structkit.training.parallel import ALONE
 
 from .conftest import LOCK, LOG, OUT, PREVIEW, STATE, Stop, Watched, left, raiser, run
 from .programs import python
-from .toy import ToyTraining
+from .toy import RUN, Toy, ToyTraining
 
 
 class Refused(ToyTraining):
@@ -106,6 +108,32 @@ def test_one_training_at_a_time(undisturbed, tmp_path):
 
     run(tmp_path, Watched((3, 30), meanwhile))
     assert messages == [f"{tmp_path / OUT}: another process is training it now; wait for its end, or name another output"] * 2
+    assert left(tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize("options", [{"seed": 5}, {"seed": 8}, {"seed": 8, "overwrite": True}])
+def test_a_training_beside_another_is_refused_before_its_inputs_are_read(undisturbed, tmp_path, options):
+    """Whatever the two differ in: that the other one goes on is what counts."""
+    how = {"run": {"config": RUN["config"]}, "processes": ALONE, "overwrite": False, "inputs": (), **options}
+    messages = []
+
+    def meanwhile():
+        with pytest.raises(OutputError) as caught:
+            check(Toy, tmp_path / OUT, **how)
+        messages.append(str(caught.value))
+
+    run(tmp_path, Watched((3, 30), meanwhile))
+    assert messages == [f"{tmp_path / OUT}: another process is training it now; wait for its end, or name another output"] * 2
+    assert left(tmp_path) == undisturbed
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_an_early_look_holds_nothing_and_leaves_nothing(undisturbed, tmp_path, finished):
+    if finished:
+        run(tmp_path)
+    check(Toy, tmp_path / OUT, seed=5, run={"config": RUN["config"]}, processes=ALONE, overwrite=False, inputs=())
+    assert left(tmp_path) == (undisturbed if finished else {})
+    run(tmp_path)
     assert left(tmp_path) == undisturbed
 
 

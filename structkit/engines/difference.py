@@ -11,8 +11,8 @@ Differs from the paper and its code:
   channel the same size, so that no separate code can come near 0 (its zero loss stays above 0.3 where the joint norm's falls below 0.05).
 * `fast` has the critic confused to one half, in four steps for each of the networks', and a second critic beside it, ours: the best linear
   one in closed form (`LinearCritic`), which brings more independence for less sharpness than a greater weight of the first.
-Expect: avatars with glasses, and with beards, 1,500 each; 200 others of each to test on.  `fast` with --steps 6000, 14 minutes of one
-CPU core, seed 1: fresh probes, linear and of 256 units, tell the domain from the common code of the others in 51 and 50 % of cases, and
+Expect: avatars with glasses, and with beards, 1,500 each; 200 others of each to test on.  `fast`, 14 minutes of one CPU core, seed 1,
+before statistics were settled in float32: fresh probes, linear and of 256 units, tell the domain from the common code of the others in 51 and 50 % of cases, and
 from both separate codes, of pictures learnt from, in 92 %; a code of the other domain is 0.01 of the own one.  Pictures come back with an
 error of 0.11 (of 2).  Errors inside what must change, in units of leaving it, and outside: glasses off 0.50 / 0.10, beard off 0.64 / 0.10,
 glasses on 0.79 / 0.10, beard on 0.88 / 0.10, a beard exchanged for glasses 0.69 / 0.10.  Dark glasses come

@@ -182,7 +182,7 @@ def test_of_few_pictures_none_is_held_out_and_there_are_no_scores(tmp_path):
         ({"painter": 0}, "--painter is 0 and --rounds 2: both are 0, or neither is"),
         ({"separate": 8}, "--separate is 8: it must be below"),
         ({"strength": 1}, "unexpected keyword argument 'strength': the options are preset"),
-        ({"minutes": 1e-4, "steps": 900}, r"--minutes is 0.0001: the fewest steps that make sense, 203, take \S+ minutes here: give more"),
+        ({"minutes": 1e-4, "steps": 900}, r"--minutes is 0.0001: the fewest steps that make sense, 204, take \S+ minutes here: give more"),
     ],
 )
 def test_a_training_that_cannot_be_leaves_nothing(folders, tmp_path, options, message):

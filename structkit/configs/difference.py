@@ -16,7 +16,7 @@ DIFFERENCE_PRESETS: Presets = {
     },
     # For two CPU cores: minutes.
     "fast": {
-        "size": 64, "width": 16, "widest": 128, "separate": 16, "steps": 6000, "batch": 32, "rate": 1e-3, "norm": "joint",
+        "size": 64, "width": 32, "widest": 256, "separate": 25, "steps": 8000, "batch": 32, "rate": 1e-3, "norm": "joint",
         "confusion": 0.2, "form": "even", "critic_steps": 4, "linear": 0.2, "ramp": 0.2, "decay": 0.3,
     },
 }  # fmt: skip

@@ -13,15 +13,15 @@ TRANSFER_PRESETS: Presets = {
     "paper": {
         "size": 128, "width": 32, "widest": 512, "separate": 25, "narrow": 128, "upsampling": "transposed", "norm": "domain",
         "steps": 150_000, "batch": 32, "rate": 2e-4, "paste_with": 0.7, "paste_without": 0.7, "confusion": 0.005, "form": "one-sided",
-        "critic_steps": 1, "sparsity": 0.0, "ramp": 0.0, "decay": 0.0, "painter": 0, "rounds": 0, "painter_steps": 300,
-        "placer_steps": 600, "painter_size": 128,
+        "critic_steps": 1, "sparsity": 0.0, "ramp": 0.0, "decay": 0.0, "painter": 0, "rounds": 0, "painter_steps": 240,
+        "placer_steps": 300, "painter_size": 128,
     },
     # For two CPU cores: minutes.
     "fast": {
         "size": 64, "width": 16, "widest": 256, "separate": 8, "narrow": 128, "upsampling": "transposed", "norm": "joint",
         "steps": 1600, "batch": 32, "rate": 1e-3, "paste_with": 1.0, "paste_without": 1.0, "confusion": 0.3, "form": "even",
-        "critic_steps": 2, "sparsity": 0.05, "ramp": 0.2, "decay": 0.3, "painter": 16, "rounds": 24, "painter_steps": 300,
-        "placer_steps": 600, "painter_size": 128,
+        "critic_steps": 2, "sparsity": 0.05, "ramp": 0.2, "decay": 0.3, "painter": 24, "rounds": 20, "painter_steps": 240,
+        "placer_steps": 300, "painter_size": 128,
     },
 }  # fmt: skip
 

@@ -20,9 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.data.batches import drawn, mirrored, shifted, signed
-from structkit.engines.transfer import ContentTransfer, layer_of
+from structkit.engines.transfer import ContentTransfer
 from structkit.kernels.composite import composite
 from structkit.media.tensors import from_range, to_range
+from structkit.nets.placer import NUMBERS
 from structkit.training.draw import Draw
 from structkit.training.parallel import Processes
 from structkit.training.schedule import falling
@@ -34,7 +35,9 @@ WARM, DECAY = 0.03, 0.4  # shares of all rounds: the first, over which the rate 
 SURE = 0.5  # share of all rounds from which on the painter's masks are taken as they are
 SHIFT = 4  # px, at most, that what is pasted has moved
 PASTED, CLEAR = 0.85, 0.5  # shares of the pictures onto which something is pasted, and of those which show through it
-SEE_THROUGH = 0.3  # share of all rounds from which on things do: before, the painter does not know what is beneath
+ALIKE = 32  # pictures without the content that a donor's is pasted onto: those whose frames are nearest to its own
+APART = (1.0, 1.0, 1.0, 0.15, 0.15)  # how much each number of a frame counts for that
+INSIDE, SMOOTH, LEAST = 3, 8, 1e-3  # px from the edge of a mask, inside which clear things are smoothed, over so many px; least weight
 SHOWS, DARK = 8 / 255, 8 / 255  # differences that are seen, and light that can be divided by, in [0, 1]
 COLOURS = 16.0  # weight of the colours beneath the mask, against that of the mask
 MARGIN, ELSEWHERE = 3, 0.02  # px around the mask where colours count as well; what they count elsewhere
@@ -64,14 +67,16 @@ class Painting:
         self.chosen = torch.arange(min(len(with_), MOST), device=with_.device)  # pictures of the round, then -1
         self.count = len(self.chosen)  # of them
         self.labels = torch.zeros_like(with_[: len(self.chosen), :1], dtype=torch.bool)  # their masks
+        self.frames = torch.zeros(len(self.chosen), NUMBERS, device=with_.device)  # where the placer expects the content on them
+        self.free = torch.zeros(len(without), NUMBERS, device=with_.device)  # and on pictures without it
 
-    def step(self, draw: Draw, steps: int, done: float, processes: Processes) -> dict[str, Tensor]:
-        """A stage is a round.  steps: of the round.  done: the share of all rounds."""
+    def step(self, draw: Draw, steps: int, done: float, processes: Processes, *, placed: bool) -> dict[str, Tensor]:
+        """A stage is a round.  steps: of the round.  done: the share of all rounds.  placed: whether the placer has learnt."""
         if draw.step == 1:
             self._choose(USES * steps * BATCH, draw.generator("chosen"))
-            self._label(None if draw.stage == 1 else EXACT if done >= SURE else WIDE)
+            self._label(None if draw.stage == 1 else EXACT if done >= SURE else WIDE, placed=placed)
         self.adam.param_groups[0]["lr"] = RATE * min(1.0, (done + 1e-3) / WARM) * falling(done, DECAY)
-        batch = self._cut_and_pasted(draw.generator("batch"), processes.evenly(BATCH), see_through=done >= SEE_THROUGH)
+        batch = self._cut_and_pasted(draw.generator("batch"), processes.evenly(BATCH), placed=placed)
         self.net.eval()
         self.net.painter.train()
         terms = self.losses(*(processes.share(part) for part in batch))
@@ -88,20 +93,26 @@ class Painting:
         self.chosen[:count] = some[:count].to(self.chosen)
 
     @torch.no_grad()
-    def _label(self, rule: Rule | None) -> None:
-        """Find the masks that a round learns from.  rule: for those of the painter; None for the first, which the masked decoder makes."""
+    def _label(self, rule: Rule | None, *, placed: bool) -> None:
+        """Find the masks that a round learns from, and where they belong, if the placer knows.
+
+        rule: for masks of the painter; None for the first, which the masked decoder makes.
+        """
         net = self.net.eval()
         for i, part in enumerate(self.chosen[: self.count].split(LABELLED)):
-            squares = signed(self.with_[part])
+            rows, squares = slice(i * LABELLED, (i + 1) * LABELLED), signed(self.with_[part])
             if rule is None:
                 small = net.masked(net.common(squares), net.separate(squares)).mask
-                found = F.interpolate(small, squares.shape[-2:], mode="bilinear") > WIDE.threshold
-            else:
-                one, other = net.painted(squares), net.painted(squares.flip(3))  # two views: their mean is better than each
-                near = F.max_pool2d((one.mask + other.mask.flip(3)) / 2, 2 * rule.near + 1, 1, rule.near) > rule.threshold
-                bare = (one.colours + other.colours.flip(3)) / 2
-                found = near & ((bare - squares).abs().amax(1, keepdim=True) > rule.changed)
-            self.labels[i * LABELLED : (i + 1) * LABELLED] = found
+                self.labels[rows] = F.interpolate(small, squares.shape[-2:], mode="bilinear") > WIDE.threshold
+                continue
+            one, other = net.painted(squares), net.painted(squares.flip(3))  # two views: their mean is better than each
+            near = grown((one.mask + other.mask.flip(3)) / 2, rule.near) > rule.threshold
+            bare = (one.colours + other.colours.flip(3)) / 2
+            self.labels[rows] = near & ((bare - squares).abs().amax(1, keepdim=True) > rule.changed)
+            if placed:
+                self.frames[rows] = net.placed(net.bare(squares, one))
+        if placed:
+            self.free.copy_(torch.cat([net.placed(signed(part)) for part in self.without.split(LABELLED)]))
 
     def losses(self, pasted: Tensor, labels: Tensor, beneath: Tensor) -> dict[str, Tensor]:
         """What was pasted is to be found, and what is beneath it to be painted, a little way around it, too.
@@ -109,39 +120,59 @@ class Painting:
         pasted, beneath (B, 3, S, S); labels (B, 1, S, S), 0 or 1.
         """
         made = self.net.overlay(pasted)
-        around = F.max_pool2d(labels, 2 * MARGIN + 1, 1, MARGIN)
-        wrong = ((layer_of(made).colours - beneath).square() * (around + ELSEWHERE)).mean()
+        wrong = ((made[:, 1:] - beneath).square() * (grown(labels, MARGIN) + ELSEWHERE)).mean()
         return {"mask": F.binary_cross_entropy_with_logits(made[:, :1], labels), "beneath": COLOURS * wrong}
 
     @torch.no_grad()
-    def _cut_and_pasted(self, generator: torch.Generator, count: int, *, see_through: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def _cut_and_pasted(self, generator: torch.Generator, count: int, *, placed: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures without the content onto which that of others is pasted, (B, 3, S, S); where that shows, (B, 1, S, S); and without it.
 
-        see_through: half of what is pasted lets through what it is pasted onto, see `transmission`.
+        placed: it is pasted where it belongs, and half of it lets through what is there, see `tinted`.
         """
         which = drawn(count, self.count, generator)
         pasted, clear = (torch.rand(count, 1, 1, 1, generator=generator, device=generator.device) < share for share in (PASTED, CLEAR))
-        own = from_range(signed(self.with_[self.chosen[which]]))  # in [0, 1], as light adds up
-        through = torch.zeros_like(own[:, :1])
-        if see_through:
+        own, labels = from_range(signed(self.with_[self.chosen[which]])), self.labels[which].float()  # in [0, 1], as light adds up
+        through, onto = torch.zeros_like(own[:, :1]), drawn(count, len(self.without), generator)
+        if placed:
             bare = from_range(self.net.eval().painted(to_range(own)).colours)
-            through = transmission(own, bare) * clear
-            own = own - through * bare
-        parts = mirrored(torch.cat([own, through, self.labels[which] * pasted], 1), generator)
-        own, through, labels = shifted(parts, SHIFT, generator).split([3, 1, 1], 1)
-        beneath = mirrored(from_range(signed(self.without[drawn(count, len(self.without), generator)])), generator)
+            share = clear * torch.rand(count, 1, 1, 1, generator=generator, device=generator.device)
+            own, through = tinted(own, bare, labels, share)
+            onto = self._alike(which, generator)
+        beneath = from_range(signed(self.without[onto]))
+        *content, beneath = mirrored(torch.cat([own, through, labels * pasted, beneath], 1), generator).split([3, 1, 1, 3], 1)
+        own, through, labels = shifted(torch.cat(content, 1), SHIFT, generator).split([3, 1, 1], 1)
         after = composite(beneath, (own + through * beneath).clamp(0, 1), labels)
         shows = (after - beneath).abs().amax(1, keepdim=True) > SHOWS
         return to_range(after), labels * shows, to_range(beneath)
 
+    def _alike(self, which: Tensor, generator: torch.Generator) -> Tensor:
+        """For each of these labelled pictures one without the content, drawn from those that have the place for it at nearly its own."""
+        apart = torch.tensor(APART, device=self.free.device)
+        near = torch.cdist(self.frames[which] * apart, self.free * apart).topk(min(ALIKE, len(self.free)), largest=False).indices
+        return near.gather(1, drawn(len(which), near.shape[1], generator)[:, None].to(near))[:, 0]
+
     def state(self) -> dict[str, Tensor]:
-        return pack(adam=self.adam) | {"labels": self.labels, "chosen": self.chosen}
+        return pack(adam=self.adam) | {"labels": self.labels, "chosen": self.chosen, "frames": self.frames, "free": self.free}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         unpack(state, adam=self.adam)
-        self.labels.copy_(state["labels"])
-        self.chosen.copy_(state["chosen"])
+        for name in ("labels", "chosen", "frames", "free"):
+            getattr(self, name).copy_(state[name])
         self.count = int((self.chosen >= 0).sum())
+
+
+def tinted(seen: Tensor, bare: Tensor, mask: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """A content as glass: its own light, (B, 3, H, W), and what it lets through, (B, 1, H, W), of a share of all that it may.
+
+    seen, bare (B, 3, H, W) in [0, 1]; mask (B, 1, H, W), 0 or 1; share (B, 1, 1, 1): where it is above 0, both are smooth inside the mask, or
+    the donor's eyes would be pasted together with its glasses.
+    """
+    through = share * transmission(seen, bare)
+    glass = torch.cat([seen - through * bare, through], 1)
+    inside = 1 - grown(1 - mask, INSIDE)
+    smooth = _blurred(glass * inside) / _blurred(inside).clamp_min(LEAST)
+    own, through = torch.where((inside > 0) & (share > 0), smooth, glass).split([3, 1], 1)
+    return own, through
 
 
 def transmission(seen: Tensor, bare: Tensor) -> Tensor:
@@ -149,3 +180,13 @@ def transmission(seen: Tensor, bare: Tensor) -> Tensor:
     the largest T with seen = T bare + own, own >= 0.  seen, bare (B, 3, H, W) in [0, 1].
     """
     return (seen / bare.clamp_min(DARK)).amin(1, keepdim=True).clamp(0, 1)
+
+
+def grown(mask: Tensor, by: int) -> Tensor:
+    """The largest value within so many px, (B, C, H, W); along rows and then along columns, which is less work than by squares."""
+    return F.max_pool2d(F.max_pool2d(mask, (2 * by + 1, 1), 1, (by, 0)), (1, 2 * by + 1), 1, (0, by))
+
+
+def _blurred(field: Tensor) -> Tensor:
+    """(B, C, H, W), H and W multiples of `SMOOTH`."""
+    return F.interpolate(F.avg_pool2d(field, SMOOTH), scale_factor=SMOOTH, mode="bilinear")

@@ -29,8 +29,8 @@ from structkit.configs import TransferConfig
 from structkit.engines.layer import Layer
 from structkit.kernels.composite import composite
 from structkit.nets.codes import LATENT, Decoder, Encoder, stage_widths
+from structkit.nets.painter import Painter
 from structkit.nets.placer import Placer, between, warped
-from structkit.nets.unet import UNet
 from structkit.training.model import Model
 from structkit.training.precision import arithmetic
 
@@ -62,7 +62,7 @@ class ContentTransfer(Model):
         self.separate_encoder = Encoder([*(min(width, c.narrow) for width in widths[:-1]), c.separate])
         self.plain_decoder = Decoder(widths, 3, upsampling=c.upsampling)
         self.masked_decoder = Decoder(widths, 4, upsampling=c.upsampling)
-        self.painter = UNet(c.painter, 4) if c.painter else None
+        self.painter = Painter(c.painter) if c.painter else None
         self.placer = Placer(stage_widths(c.size, PLACER, 4 * PLACER)) if c.painter and c.placer_steps else None
         self.dtype = torch.float32  # of the networks' arithmetic
 
@@ -130,10 +130,11 @@ class ContentTransfer(Model):
 
     def painted(self, squares: Tensor) -> Layer:
         """What the painter sees: where the content is, and what is beneath it."""
-        return layer_of(self.overlay(squares))
+        made = self.overlay(squares)
+        return Layer(torch.sigmoid(made[:, :1]), made[:, 1:])
 
     def overlay(self, squares: Tensor) -> Tensor:
-        """The same as the painter makes it, (B, 4, S, S): see `layer_of`."""
+        """The same as the painter makes it, (B, 4, S, S): the logits of the mask, then the colours."""
         return self._through(self.painter, squares)
 
     def found(self, squares: Tensor) -> Layer:
@@ -162,5 +163,5 @@ class ContentTransfer(Model):
 
 
 def layer_of(made: Tensor) -> Layer:
-    """Of 4 channels: the mask's logits, then the colours."""
+    """What the masked decoder makes, (B, 4, s, s): the logits of the mask, then of the colours."""
     return Layer(torch.sigmoid(made[:, :1]), torch.tanh(made[:, 1:]))

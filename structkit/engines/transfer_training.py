@@ -8,6 +8,7 @@ authors encode again), and what networks see goes through them in one batch wher
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -39,6 +40,7 @@ WAYS_OUT = {  # of masks that cover nothing, and nearly all
     "codes": ("a lower --sparsity or a higher --confusion", "a higher --sparsity or more --steps"),
     "painter": ("more --steps or fewer --rounds",) * 2,  # it grew from the codes' masks, a little each round
 }
+PLACED = 0.3  # share of the painter's rounds after which the placer learns for the first time; for the last time after all of them
 PREVIEWED = 6  # pictures
 LOOKED_AT = 64  # pictures at a time, for the scores and for a look at the painter's masks
 
@@ -97,7 +99,7 @@ def losses(seen: Seen, with_: Tensor, without: Tensor, logits: Tensor, c: Transf
 
 
 class TransferTraining(Training):
-    """The codes in one stage; then the painter, in rounds; then the placer."""
+    """The codes in one stage; then the painter, in rounds, and the placer between them and at their end."""
 
     model_class = ContentTransfer
 
@@ -120,9 +122,11 @@ class TransferTraining(Training):
         self.config, self.device, self.dtype, self.tell = config.filled(), device, dtype, tell
         c = self.config
         self.squares, self.held = (with_.to(device), without.to(device)), tuple(held) or (with_[:0], without[:0])
-        self.stages = [Stage("codes", c.steps), *(Stage(f"painter, round {i + 1}", c.painter_steps) for i in range(c.rounds))]
-        if c.painter:
-            self.stages.append(Stage("placer", c.placer_steps))
+        first = math.ceil(PLACED * c.rounds)
+        placer = ["placer"] if c.painter else []
+        self.kinds = ["codes", *["painter"] * first, *(placer if first < c.rounds else []), *["painter"] * (c.rounds - first), *placer]
+        steps = {"codes": c.steps, "painter": c.painter_steps, "placer": c.placer_steps}
+        self.stages = [Stage(self._name(stage), steps[kind]) for stage, kind in enumerate(self.kinds)]
         self.stage, self.warned = 0, False
 
     def begin(self, stage: int, draw: Draw) -> None:
@@ -138,7 +142,7 @@ class TransferTraining(Training):
     def model(self) -> ContentTransfer:
         """A copy in float32, as it will be used, without the networks that are not trained yet."""
         c, untrained = self.config, {}
-        if c.painter and self.stage <= c.rounds:
+        if c.painter and "placer" not in self.kinds[: self.stage + 1]:
             untrained = {"placer_steps": None} if self.stage else {"painter": 0, "rounds": 0, "placer_steps": None}
         net = ContentTransfer(replace(c, **untrained)).to(self.device)
         net.load_state_dict(self.net.state_dict(), strict=False)
@@ -147,10 +151,12 @@ class TransferTraining(Training):
     def step(self, draw: Draw) -> dict[str, Tensor]:
         c, steps = self.config, self.stages[self.stage].steps
         done, due = (draw.step - 1) / steps, draw.step % LOOK_EVERY == 0 or draw.step == steps
-        if self.stage > c.rounds:
+        kind, before = self.kinds[self.stage], self.kinds[: self.stage]
+        if kind == "placer":
             learning, terms = self.net.placer, self.placing.step(draw, done, self.processes)
-        elif self.stage:
-            learning, terms = self.net.painter, self.painting.step(draw, steps, (self.stage - 1 + done) / c.rounds, self.processes)
+        elif kind == "painter":
+            share = (before.count("painter") + done) / c.rounds
+            learning, terms = self.net.painter, self.painting.step(draw, steps, share, self.processes, placed="placer" in before)
             if due:
                 self._look("painter", self._found(), draw.step)
         else:
@@ -224,17 +230,22 @@ class TransferTraining(Training):
             self.critic = CodeCritic(self.net.common_channels).to(self.device)
             learners = [p for name, p in self.net.named_parameters() if not name.startswith(("painter.", "placer."))]
             self.adam, self.critic_adam = (torch.optim.Adam(of, c.rate, BETAS, fused=True) for of in (learners, self.critic.parameters()))
-        elif stage > c.rounds:
-            self.placing = Placing(self.net, self.squares[0])
         elif not hasattr(self, "painting"):
             self.painting, self.warned = Painting(self.net, *self.squares), False  # its masks are new ones
+        if self.kinds[stage] == "placer":
+            self.placing = Placing(self.net, self.squares[0])
 
     def _parts(self) -> dict[str, Part]:
-        if self.stage > self.config.rounds:
-            return {"net": self.net, "placing": self.placing}
-        if self.stage:
-            return {"net": self.net, "painting": self.painting}
-        return {"net": self.net, "critic": self.critic, "adam": self.adam, "critic_adam": self.critic_adam}
+        if self.stage == 0:
+            return {"net": self.net, "critic": self.critic, "adam": self.adam, "critic_adam": self.critic_adam}
+        placing = {"placing": self.placing} if self.kinds[self.stage] == "placer" else {}
+        return {"net": self.net, "painting": self.painting, **placing}
+
+    def _name(self, stage: int) -> str:
+        kind, before = self.kinds[stage], self.kinds[:stage]
+        if kind == "painter":
+            return f"painter, round {before.count(kind) + 1}"
+        return f"{kind}, again" if kind in before else kind
 
     @torch.no_grad()
     def _found(self) -> Tensor:

@@ -93,21 +93,23 @@ def test_what_it_says(run):
     lines = run(*TRAIN).err.splitlines()
     assert re.fullmatch(r"structkit: glasses: 20 pictures, plain: 20 pictures; \d of them (is|are) held out, for the scores", lines[0])
     assert "structkit: what it makes now is shown in m.preview.png" in lines
-    told = [line.split(":")[1].strip() for line in lines if " of 4): " in line]
-    assert told == ["codes (1 of 4)", "painter, round 1 (2 of 4)", "painter, round 2 (3 of 4)", "placer (4 of 4)"]
-    assert re.match(r"structkit: m.safetensors: 9 steps, \d+:\d\d on cpu in float32; place ", lines[-1])
+    told = [line.split(":")[1].strip() for line in lines if " of 5): " in line]
+    assert told == [
+        "codes (1 of 5)", "painter, round 1 (2 of 5)", "placer (3 of 5)", "painter, round 2 (4 of 5)", "placer, again (5 of 5)"
+    ]  # fmt: skip
+    assert re.match(r"structkit: m.safetensors: 11 steps, \d+:\d\d on cpu in float32; place ", lines[-1])
     quiet = run(*TRAIN, "--seed", "1", "--exists", "overwrite", "--quiet")
     assert (quiet.paths, quiet.err) == (["m.safetensors"], "")
 
 
 def test_the_card_and_the_records_are_those_of_the_schema(run, faults):
     records = [json.loads(line) for line in run(*TRAIN, "--json", "--minutes", "60").out.splitlines()]
-    assert [faults(record) for record in records] == [[]] * 5
+    assert [faults(record) for record in records] == [[]] * 6
     *stages, summary = records
     assert [(r["stage"], r["number"], r["stages"], r["steps"]) for r in stages] == [
-        ("codes", 1, 4, 3), ("painter, round 1", 2, 4, 2), ("painter, round 2", 3, 4, 2), ("placer", 4, 4, 2)
+        ("codes", 1, 5, 3), ("painter, round 1", 2, 5, 2), ("placer", 3, 5, 2), ("painter, round 2", 4, 5, 2), ("placer, again", 5, 5, 2)
     ]  # fmt: skip
-    assert (summary["verb"], summary["status"], summary["exit"], summary["steps"]) == ("train transfer", "written", 0, 9)
+    assert (summary["verb"], summary["status"], summary["exit"], summary["steps"]) == ("train transfer", "written", 0, 11)
     assert summary["sha256"] == hashlib.sha256(Path("m.safetensors").read_bytes()).hexdigest()
     assert summary["notes"][0].startswith("glasses: 20 pictures") and summary["notes"][1].startswith("--minutes 60: all steps, in about")
     card = checkpoint.read_card("m.safetensors")

@@ -26,7 +26,7 @@ def picture(seed):
 codes = dict(size=16, width=8, separate=4, batch=6, steps=4)
 painter = dict(narrow=8, painter=4, rounds=2, painter_steps=4, placer_steps=2, painter_size=32)
 cases = {
-    "transfer": (TransferTraining, folder(20, 32), folder(15, 32), TransferConfig(widest=16, **codes, **painter), (2, 3)),
+    "transfer": (TransferTraining, folder(20, 32), folder(15, 32), TransferConfig(widest=16, **codes, **painter), (3, 3)),
     "difference": (DifferenceTraining, folder(20, 16), folder(15, 16), DifferenceConfig(widest=32, **codes), (0, 3)),
     "analogy": (PairTraining, picture(1), picture(2), PairConfig(size=24, coarsest=14, layers=2, width=4, steps=4), (1, 2)),
 }

@@ -134,7 +134,7 @@ def test_a_critic_that_knows_nothing_costs_two_bits_whatever_it_is_to_believe(fo
     ("options", "message"),
     [
         ({"separate": 256}, "--separate is 256: it must be below 256, the channels that --widest, --width and --size give a code"),
-        ({"painter": 0}, "--painter is 0 and --rounds 24: both are 0, or neither is"),
+        ({"painter": 0}, "--painter is 0 and --rounds 20: both are 0, or neither is"),
         (
             {"preset": "paper", "painter_steps": 7, "placer_steps": 5},
             "--painter-steps and --placer-steps: of the painter, and there is none",

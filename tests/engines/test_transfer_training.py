@@ -12,9 +12,9 @@ from torch import Tensor
 
 from structkit.configs import TransferConfig
 from structkit.data.batches import signed
-from structkit.engines import transfer_training
+from structkit.engines import painter_training, transfer_training
 from structkit.engines.layer import Layer
-from structkit.engines.painter_training import MARGIN, transmission
+from structkit.engines.painter_training import MARGIN, grown, tinted, transmission
 from structkit.engines.transfer_training import TransferTraining, losses, see
 from structkit.errors import OptionError
 from structkit.training.draw import Draw
@@ -164,7 +164,7 @@ def test_the_painter_learns_from_exact_pairs():
     painter = painting(begun())
     painter.with_ = torch.full_like(painter.with_, 255)
     painter.without = torch.zeros_like(painter.without)
-    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"), 16, see_through=False)
+    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"), 16, placed=False)
     assert torch.equal((pasted != beneath).any(1, keepdim=True), labels > 0)
     assert set(pasted.unique().tolist()) == {-1.0, 1.0} and (beneath == -1).all()
     bare = (labels.flatten(1).sum(1) == 0).float().mean()
@@ -173,14 +173,14 @@ def test_the_painter_learns_from_exact_pairs():
 
 def test_the_painters_loss_is_least_for_the_truth_and_blind_to_colours_far_away():
     painter = painting(begun())
-    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"), 16, see_through=False)
+    pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, 1).generator("batch"), 16, placed=False)
 
     def loss(colours: Tensor) -> dict[str, Tensor]:
-        painter.net.overlay = lambda squares: torch.cat([200 * labels - 100, colours.clamp(-0.999, 0.999).atanh()], 1)
+        painter.net.overlay = lambda squares: torch.cat([200 * labels - 100, colours], 1)
         return painter.losses(pasted, labels, beneath)
 
     right = loss(beneath)
-    assert right["mask"] < 1e-6 and right["beneath"] < 1e-4
+    assert right["mask"] < 1e-6 and right["beneath"] == 0
     near, far = F.max_pool2d(labels, 2 * MARGIN + 1, 1, MARGIN), 1 - labels
     wrong = []
     for where in (labels, near, far - (near - labels)):
@@ -188,7 +188,7 @@ def test_the_painters_loss_is_least_for_the_truth_and_blind_to_colours_far_away(
     assert 0 < wrong[2] < wrong[0] < wrong[1]
 
 
-@pytest.mark.parametrize("stage", [1, 2, 3])
+@pytest.mark.parametrize("stage", [1, 3, 4])
 def test_a_round_begins_with_labels_from_the_best_that_there_is(stage):
     """The masked decoder's masks; then what the painter would change, in or near its masks; at last what it would change in them."""
     training = begun(replace(SMALL, rounds=3))
@@ -205,7 +205,7 @@ def test_a_round_begins_with_labels_from_the_best_that_there_is(stage):
     mask, colours = ((one + other.flip(3)) / 2 for one, other in ((here.mask, mirrored.mask), (here.colours, mirrored.colours)))
     change = (colours - squares).abs().amax(1, keepdim=True)
     wide, exact = (F.max_pool2d(mask, 5, 1, 2) > 0.3) & (change > 48 / 255), (mask > 0.5) & (change > 24 / 255)
-    assert torch.equal(training.painting.labels, wide if stage == 2 else exact)
+    assert torch.equal(training.painting.labels, wide if stage == 3 else exact)
 
 
 def test_what_a_content_lets_through_is_the_most_that_its_light_allows():
@@ -234,23 +234,57 @@ def test_what_shows_through_is_pasted_with_what_it_is_pasted_onto():
     painter.net = Knows()
     found = set()
     for step in range(1, 6):
-        pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, step).generator("batch"), 16, see_through=True)
+        pasted, labels, beneath = painter._cut_and_pasted(Draw(7, 1, step).generator("batch"), 16, placed=True)
         assert torch.equal(beneath, signed(torch.full_like(beneath, 50)))
         found |= {round(value) for value in ((pasted + 1) * 127.5)[labels.expand_as(pasted) > 0].unique().tolist()}
-    assert found == {100, 25}
+    assert max(found) == 100 and 25 <= min(found) < 35
+
+
+def test_what_is_clear_has_no_spots_inside_and_what_is_not_stays_as_it_is():
+    """Glass over a grey face, with a frame of 2 px and an eye behind it; one of the two lets all through that it may, the other nothing."""
+    seen, mask = torch.full((2, 3, 32, 32), 0.3), torch.zeros(2, 1, 32, 32)
+    mask[:, :, 4:28, 4:28] = 1
+    seen[:, :, 4:28, 4:6] = 0.1
+    seen[:, :, 14:18, 14:18] = 0.35
+    bare, share = torch.full_like(seen, 0.6), torch.tensor([1.0, 0.0]).view(2, 1, 1, 1)
+    own, through = tinted(seen, bare, mask, share)
+    assert torch.equal(own[1], seen[1]) and (through[1] == 0).all()
+    again = own[0] + through[0] * 0.6
+    assert again[:, 7:25, 7:25].std() < 0.3 * seen[0, :, 7:25, 7:25].std() and 0.4 < through[0].mean() < 0.6
+    torch.testing.assert_close(again[:, :, :7], seen[0, :, :, :7])
+
+
+def test_what_has_a_place_is_pasted_onto_pictures_that_have_it_nearly_there():
+    painter = painting(begun())
+    painter.frames[:, 0], painter.free[:, 0] = torch.linspace(-1, 1, 20), torch.linspace(-1, 1, 15)
+    which = torch.arange(20).repeat(40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(painter_training, "ALIKE", 3)
+        drawn = painter._alike(which, Draw(7, 3, 1).generator("batch")).view(40, 20)
+    assert (painter.free[drawn, 0] - painter.frames[:, 0]).abs().max() < 0.3
+    assert all(len(column.unique()) == 3 for column in drawn.T)
+    assert len(painter._alike(which, Draw(7, 3, 1).generator("batch")).unique()) == 15  # fewer than are to choose from
+
+
+def test_what_grows_reaches_so_far_and_no_farther():
+    spot = torch.zeros(1, 1, 9, 9)
+    spot[..., 4, 3] = 1
+    assert torch.equal(grown(spot, 0), spot)
+    for by in (1, 2, 5):
+        assert torch.equal(grown(spot, by), F.max_pool2d(spot, 2 * by + 1, 1, by))
 
 
 def test_the_placer_learns_where_masks_lie_on_bare_pictures():
     """Of contents that lie at the same place of every picture: it tells where that has gone when pictures are moved."""
     training = begun()
-    training.begin(3, Draw(7, 3, 0))
+    training.begin(2, Draw(7, 2, 0))
     placing, mask = training.placing, torch.zeros(1, 1, 32, 32)
     mask[..., 8:14, 10:22] = 1
     blank = torch.zeros(1, 3, 32, 32)
     blank[..., 4:28, 6:26] = 0.8  # a face, say
     training.net.painted = lambda squares: Layer(mask.expand(len(squares), -1, -1, -1), blank.expand(len(squares), -1, -1, -1))
     training.net.bare = lambda squares, layer: layer.colours
-    losses = [float(placing.step(Draw(7, 3, i), 0.0, training.processes)["place"]) for i in range(1, 61)]
+    losses = [float(placing.step(Draw(7, 2, i), 0.0, training.processes)["place"]) for i in range(1, 61)]
     assert sum(losses[-10:]) < 0.3 * sum(losses[:10])
 
 
@@ -259,7 +293,8 @@ def test_a_model_has_only_networks_that_have_begun_to_learn():
     assert (training.model().painter, training.model().placer, training.model().size) == (None, None, 16)
     training.begin(1, Draw(7, 1, 0))
     assert training.model().painter is not None and training.model().placer is None
-    training.begin(3, Draw(7, 3, 0))
+    for stage in (2, 3, 4):
+        training.begin(stage, Draw(7, stage, 0))
     model = training.model()
     assert model.placer is not None and all(map(torch.equal, model.state_dict().values(), training.net.state_dict().values()))
 
@@ -279,7 +314,7 @@ class Stop(BaseException):
     """Stands for a death."""
 
 
-@pytest.mark.parametrize(("stage", "number"), [(0, 7), (1, 1), (1, 4), (2, 2), (3, 1), (3, 2)])
+@pytest.mark.parametrize(("stage", "number"), [(0, 7), (1, 1), (1, 4), (2, 2), (3, 1), (3, 3), (4, 1), (4, 2)])
 def test_killed_and_started_again_it_ends_in_the_same_bytes(stage, number, tmp_path):
     def run(name: str, mortal: bool = False) -> None:
         class Mortal(TransferTraining):
@@ -334,7 +369,7 @@ def test_masks_that_collapse_are_told_once_of_codes_and_once_of_the_painter(monk
     for number in range(1, 13):
         training.step(Draw(7, 0, number))
     monkeypatch.setattr(training.net, "segment", lambda squares: torch.full_like(squares[:, :1], mean))
-    for stage in (1, 2):
+    for stage in (1, 3):
         training.begin(stage, Draw(7, stage, 0))
         for number in (1, 2):
             training.step(Draw(7, stage, number))
@@ -346,7 +381,7 @@ def test_masks_that_collapse_are_told_once_of_codes_and_once_of_the_painter(monk
 
 def test_looking_changes_nothing():
     training = begun()
-    for stage in (0, 1, 3):
+    for stage in range(5):
         training.begin(stage, Draw(7, stage, 0)) if stage else None
         training.step(Draw(7, stage, 1))
         before = {name: value.clone() for name, value in training.state().items()}

@@ -164,8 +164,8 @@ class Painting:
 def tinted(seen: Tensor, bare: Tensor, mask: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
     """A content as glass: its own light, (B, 3, H, W), and what it lets through, (B, 1, H, W), of a share of all that it may.
 
-    seen, bare (B, 3, H, W) in [0, 1]; mask (B, 1, H, W), 0 or 1; share (B, 1, 1, 1): where it is above 0, both are smooth inside the mask, or
-    the donor's eyes would be pasted together with its glasses.
+    seen, bare (B, 3, H, W) in [0, 1]; mask (B, 1, H, W), 0 or 1; share (B, 1, 1, 1): where it is above 0, both are smooth inside the
+    mask, or the donor's eyes would be pasted together with its glasses.
     """
     through = share * transmission(seen, bare)
     glass = torch.cat([seen - through * bare, through], 1)

@@ -5,9 +5,14 @@ what lies beneath it (copy and paste as in Ghiasi et al., CVPR 2021).  The first
 too much by mistake, the painter sees seams; a picture that really has the content has none, so there it does not find these places again,
 and thin parts that the first masks missed it finds, since most are like others that they had.  So it labels the pictures anew, and learns
 from its own labels in the next round (a student that becomes the teacher, Xie et al., CVPR 2020).
-Expect, on avatars, of the default's 24 rounds (0.75 to 1 CPU minute each): glasses, IoU 0.33 of the first masks, 0.68 after 11 rounds,
-0.82 at the end; beards 0.25, 0.42, 0.64, and more with more rounds.  Tried without gain: to paste where the placer says, to smooth what is
-pasted or let more through it, to leave out what small patches of pictures without the content have as well.  (2026-11)
+
+As soon as the placer knows where a content belongs, it is pasted onto pictures that have the place for it just there (glasses onto eyes),
+and half of it as if it were glass, through which they are seen: what is beneath tinted glasses can be read, once one has learnt to.
+
+Expect, on avatars, of the default's 20 rounds (1 CPU minute each): glasses, IoU 0.84, 17.7 dB beneath them; beards 0.82, 21.5 dB.  Without
+the palette (see `nets.painter`), placing and glass, 24 rounds of a painter of two thirds the width had 0.82 and 17.0, 0.64 and 14.8.
+Tried without gain: to let the placer turn and scale what is pasted, to leave out what small patches of pictures without the content have
+as well.  (2026-11)
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ Differs from the paper and its code:
   0.140 of the pixels of pictures without content were masked, against 0.056), lets the critic be confused to one half, and keeps masks
   small (`sparsity`).
 * The painter, which is ours, see `painter_training.py`: a U-Net that learns from pictures that the first networks' masks cut and paste.
-  It sees every pixel, where the published networks see through 2 x 2 of them; it then takes the content off and says where it is.
+  It sees every pixel, where the published networks see through 2 x 2 of them, and mixes what it paints from the picture's own colours; it
+  then takes the content off and says where it is.
 * The placer, ours too, see `placer_training.py`: with it the donor's own pixels are put on, where the published networks paint from a code.
 """
 

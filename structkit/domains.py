@@ -32,7 +32,7 @@ class System:
 
 
 # As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.
-WORK = {"codes": 3.0, "painter": 3.6, "placer": 1.9}
+WORK = {"codes": 3.0, "painter": 4.8, "placer": 1.9}  # of a step of content transfer
 TRANSFER = System(
     TransferConfig,
     TransferTraining,

@@ -68,7 +68,10 @@ class TransferConfig(Config):
     rounds: int | None = _preset("rounds in which the painter learns from what it found", "rounds", low=0, high=100)
     painter_steps: int | None = _preset("steps of training of the painter in each round", "painter_steps", low=1, high=10_000_000)
     placer_steps: int | None = _preset(
-        "steps of training of the placer, which puts on a donor's own pixels; with a painter", "placer_steps", low=1, high=10_000_000
+        "steps of training of the placer, which finds where a donor's own pixels belong, each of the two times that it learns",
+        "placer_steps",
+        low=1,
+        high=10_000_000,
     )
     painter_size: int | None = _preset("side of the squares that the painter sees, px", "painter_size", low=32, high=1024)
 

@@ -9,10 +9,12 @@ from its own labels in the next round (a student that becomes the teacher, Xie e
 As soon as the placer knows where a content belongs, it is pasted onto pictures that have the place for it just there (glasses onto eyes),
 and half of it as if it were glass, through which they are seen: what is beneath tinted glasses can be read, once one has learnt to.
 
-Expect, on avatars, of the default's 20 rounds (1 CPU minute each): glasses, IoU 0.84, 17.7 dB beneath them; beards 0.82, 21.5 dB.  Without
-the palette (see `nets.painter`), placing and glass, 24 rounds of a painter of two thirds the width had 0.82 and 17.0, 0.64 and 14.8.
-Tried without gain: to let the placer turn and scale what is pasted, to leave out what small patches of pictures without the content have
-as well.  (2026-11)
+Expect, on avatars, of the default's 20 rounds (1 CPU minute each): glasses, IoU 0.84, 17.7 dB beneath them; beards 0.82, 21.5 dB.
+The painter before, of two thirds the width and without a palette (see `nets.painter`), had 0.82 and 17.0, 0.64 and 14.8 after 24 rounds,
+in which things were pasted anywhere and, in half, let all through that they may, without smoothing.  To it, neither placing nor smoothing
+brought a gain.  With a palette and given masks of glasses, dB after 900 and 1,500 steps: pasted anywhere 16.4 and 16.9; placed, as smooth
+glass 16.7 and 16.9, but eyes begin to be read; 17.9 after 4,000.  Tried without gain: to leave out what small patches of pictures without
+the content have as well.  (2026-11)
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ SHIFT = 4  # px, at most, that what is pasted has moved
 PASTED, CLEAR = 0.85, 0.5  # shares of the pictures onto which something is pasted, and of those which show through it
 ALIKE = 32  # pictures without the content that a donor's is pasted onto: those whose frames are nearest to its own
 APART = (1.0, 1.0, 1.0, 0.15, 0.15)  # how much each number of a frame counts for that
-INSIDE, SMOOTH, LEAST = 3, 8, 1e-3  # px from the edge of a mask, inside which clear things are smoothed, over so many px; least weight
+INSIDE = 3  # px from the edge of a mask: farther in, glass is smooth
+SMOOTH, LEAST = 8, 1e-3  # over so many px; the least weight that is divided by
 SHOWS, DARK = 8 / 255, 8 / 255  # differences that are seen, and light that can be divided by, in [0, 1]
 COLOURS = 16.0  # weight of the colours beneath the mask, against that of the mask
 MARGIN, ELSEWHERE = 3, 0.02  # px around the mask where colours count as well; what they count elsewhere
@@ -59,7 +62,7 @@ class Rule(NamedTuple):
 
 
 WIDE = Rule(0.3, 2, 48 / 255)  # at first: it is easier to lose a thin part than to keep what is wrong
-EXACT = Rule(0.5, 0, 24 / 255)  # later: after 40 rounds, 4 more by it bring IoU 0.80 -> 0.81 (glasses), 0.73 -> 0.77 (beards)
+EXACT = Rule(0.5, 0, 24 / 255)  # later: to a painter without a palette it brought 0.01 (glasses) and 0.04 (beards) of IoU
 
 
 class Painting:
@@ -72,16 +75,20 @@ class Painting:
         self.chosen = torch.arange(min(len(with_), MOST), device=with_.device)  # pictures of the round, then -1
         self.count = len(self.chosen)  # of them
         self.labels = torch.zeros_like(with_[: len(self.chosen), :1], dtype=torch.bool)  # their masks
-        self.frames = torch.zeros(len(self.chosen), NUMBERS, device=with_.device)  # where the placer expects the content on them
-        self.free = torch.zeros(len(without), NUMBERS, device=with_.device)  # and on pictures without it
+        self.frames = torch.zeros(len(self.chosen), NUMBERS, device=with_.device)  # where the placer expects the content on them, and
+        self.places = torch.zeros(len(without), NUMBERS, device=with_.device)  # on pictures without it, both in units of `apart`
+        self.apart = torch.tensor(APART, device=with_.device)
 
-    def step(self, draw: Draw, steps: int, done: float, processes: Processes, *, placed: bool) -> dict[str, Tensor]:
-        """A stage is a round.  steps: of the round.  done: the share of all rounds.  placed: whether the placer has learnt."""
+    def step(self, draw: Draw, steps: int, done: float, processes: Processes, *, guided: bool) -> dict[str, Tensor]:
+        """A stage is a round.  steps: of the round.  done: the share of all rounds.
+
+        guided: whether the placer has learnt where things belong.
+        """
         if draw.step == 1:
             self._choose(USES * steps * BATCH, draw.generator("chosen"))
-            self._label(None if draw.stage == 1 else EXACT if done >= SURE else WIDE, placed=placed)
+            self._label(None if draw.stage == 1 else EXACT if done >= SURE else WIDE, guided=guided)
         self.adam.param_groups[0]["lr"] = RATE * min(1.0, (done + 1e-3) / WARM) * falling(done, DECAY)
-        batch = self._cut_and_pasted(draw.generator("batch"), processes.evenly(BATCH), placed=placed)
+        batch = self._cut_and_pasted(draw.generator("batch"), processes.evenly(BATCH), guided=guided)
         self.net.eval()
         self.net.painter.train()
         terms = self.losses(*(processes.share(part) for part in batch))
@@ -98,10 +105,10 @@ class Painting:
         self.chosen[:count] = some[:count].to(self.chosen)
 
     @torch.no_grad()
-    def _label(self, rule: Rule | None, *, placed: bool) -> None:
-        """Find the masks that a round learns from, and where they belong, if the placer knows.
+    def _label(self, rule: Rule | None, *, guided: bool) -> None:
+        """Find the masks that a round learns from, and where they belong.
 
-        rule: for masks of the painter; None for the first, which the masked decoder makes.
+        rule: for masks of the painter; None for the first, which the masked decoder makes, when the placer knows nothing yet.
         """
         net = self.net.eval()
         for i, part in enumerate(self.chosen[: self.count].split(LABELLED)):
@@ -114,10 +121,10 @@ class Painting:
             near = grown((one.mask + other.mask.flip(3)) / 2, rule.near) > rule.threshold
             bare = (one.colours + other.colours.flip(3)) / 2
             self.labels[rows] = near & ((bare - squares).abs().amax(1, keepdim=True) > rule.changed)
-            if placed:
-                self.frames[rows] = net.placed(net.bare(squares, one))
-        if placed:
-            self.free.copy_(torch.cat([net.placed(signed(part)) for part in self.without.split(LABELLED)]))
+            if guided:
+                self.frames[rows] = net.placed(net.bare(squares, one)) * self.apart
+        if guided:
+            self.places.copy_(torch.cat([net.placed(signed(part)) for part in self.without.split(LABELLED)]) * self.apart)
 
     def losses(self, pasted: Tensor, labels: Tensor, beneath: Tensor) -> dict[str, Tensor]:
         """What was pasted is to be found, and what is beneath it to be painted, a little way around it, too.
@@ -129,16 +136,16 @@ class Painting:
         return {"mask": F.binary_cross_entropy_with_logits(made[:, :1], labels), "beneath": COLOURS * wrong}
 
     @torch.no_grad()
-    def _cut_and_pasted(self, generator: torch.Generator, count: int, *, placed: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def _cut_and_pasted(self, generator: torch.Generator, count: int, *, guided: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures without the content onto which that of others is pasted, (B, 3, S, S); where that shows, (B, 1, S, S); and without it.
 
-        placed: it is pasted where it belongs, and half of it lets through what is there, see `tinted`.
+        guided: it is pasted where it belongs, and half of it lets through some of what is there, see `tinted`.
         """
         which = drawn(count, self.count, generator)
         pasted, clear = (torch.rand(count, 1, 1, 1, generator=generator, device=generator.device) < share for share in (PASTED, CLEAR))
         own, labels = from_range(signed(self.with_[self.chosen[which]])), self.labels[which].float()  # in [0, 1], as light adds up
         through, onto = torch.zeros_like(own[:, :1]), drawn(count, len(self.without), generator)
-        if placed:
+        if guided:
             bare = from_range(self.net.eval().painted(to_range(own)).colours)
             share = clear * torch.rand(count, 1, 1, 1, generator=generator, device=generator.device)
             own, through = tinted(own, bare, labels, share)
@@ -152,25 +159,25 @@ class Painting:
 
     def _alike(self, which: Tensor, generator: torch.Generator) -> Tensor:
         """For each of these labelled pictures one without the content, drawn from those that have the place for it at nearly its own."""
-        apart = torch.tensor(APART, device=self.free.device)
-        near = torch.cdist(self.frames[which] * apart, self.free * apart).topk(min(ALIKE, len(self.free)), largest=False).indices
+        near = torch.cdist(self.frames[which], self.places).topk(min(ALIKE, len(self.places)), largest=False).indices
         return near.gather(1, drawn(len(which), near.shape[1], generator)[:, None].to(near))[:, 0]
 
     def state(self) -> dict[str, Tensor]:
-        return pack(adam=self.adam) | {"labels": self.labels, "chosen": self.chosen, "frames": self.frames, "free": self.free}
+        return pack(adam=self.adam) | {"labels": self.labels, "chosen": self.chosen, "frames": self.frames, "places": self.places}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         unpack(state, adam=self.adam)
-        for name in ("labels", "chosen", "frames", "free"):
+        for name in ("labels", "chosen", "frames", "places"):
             getattr(self, name).copy_(state[name])
         self.count = int((self.chosen >= 0).sum())
 
 
 def tinted(seen: Tensor, bare: Tensor, mask: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """A content as glass: its own light, (B, 3, H, W), and what it lets through, (B, 1, H, W), of a share of all that it may.
+    """A content as glass: its own light, (B, 3, H, W), and the part of what is beneath that it lets through, (B, 1, H, W).
 
-    seen, bare (B, 3, H, W) in [0, 1]; mask (B, 1, H, W), 0 or 1; share (B, 1, 1, 1): where it is above 0, both are smooth inside the
-    mask, or the donor's eyes would be pasted together with its glasses.
+    seen, bare (B, 3, H, W) in [0, 1]; mask (B, 1, H, W), 0 or 1; share (B, 1, 1, 1) in [0, 1]: how much of the most that it could let
+    through (`transmission`) it does.  0 leaves it as it is; above, however little, it is smooth inside the mask, or the donor's eyes would
+    be pasted together with its glasses.
     """
     through = share * transmission(seen, bare)
     glass = torch.cat([seen - through * bare, through], 1)

@@ -40,7 +40,7 @@ WAYS_OUT = {  # of masks that cover nothing, and nearly all
     "codes": ("a lower --sparsity or a higher --confusion", "a higher --sparsity or more --steps"),
     "painter": ("more --steps or fewer --rounds",) * 2,  # it grew from the codes' masks, a little each round
 }
-PLACED = 0.3  # share of the painter's rounds after which the placer learns for the first time; for the last time after all of them
+PLACER_AFTER = 0.3  # share of the painter's rounds after which the placer learns to guide the others; it learns again at the end
 PREVIEWED = 6  # pictures
 LOOKED_AT = 64  # pictures at a time, for the scores and for a look at the painter's masks
 
@@ -122,7 +122,7 @@ class TransferTraining(Training):
         self.config, self.device, self.dtype, self.tell = config.filled(), device, dtype, tell
         c = self.config
         self.squares, self.held = (with_.to(device), without.to(device)), tuple(held) or (with_[:0], without[:0])
-        first = math.ceil(PLACED * c.rounds)
+        first = math.ceil(PLACER_AFTER * c.rounds)  # one round alone has none to guide
         placer = ["placer"] if c.painter else []
         self.kinds = ["codes", *["painter"] * first, *(placer if first < c.rounds else []), *["painter"] * (c.rounds - first), *placer]
         steps = {"codes": c.steps, "painter": c.painter_steps, "placer": c.placer_steps}
@@ -156,7 +156,7 @@ class TransferTraining(Training):
             learning, terms = self.net.placer, self.placing.step(draw, done, self.processes)
         elif kind == "painter":
             share = (before.count("painter") + done) / c.rounds
-            learning, terms = self.net.painter, self.painting.step(draw, steps, share, self.processes, placed="placer" in before)
+            learning, terms = self.net.painter, self.painting.step(draw, steps, share, self.processes, guided="placer" in before)
             if due:
                 self._look("painter", self._found(), draw.step)
         else:
@@ -230,7 +230,7 @@ class TransferTraining(Training):
             self.critic = CodeCritic(self.net.common_channels).to(self.device)
             learners = [p for name, p in self.net.named_parameters() if not name.startswith(("painter.", "placer."))]
             self.adam, self.critic_adam = (torch.optim.Adam(of, c.rate, BETAS, fused=True) for of in (learners, self.critic.parameters()))
-        elif not hasattr(self, "painting"):
+        elif "painter" in self.kinds[stage:] and not hasattr(self, "painting"):
             self.painting, self.warned = Painting(self.net, *self.squares), False  # its masks are new ones
         if self.kinds[stage] == "placer":
             self.placing = Placing(self.net, self.squares[0])
@@ -238,8 +238,9 @@ class TransferTraining(Training):
     def _parts(self) -> dict[str, Part]:
         if self.stage == 0:
             return {"net": self.net, "critic": self.critic, "adam": self.adam, "critic_adam": self.critic_adam}
+        painting = {"painting": self.painting} if "painter" in self.kinds[self.stage :] else {}
         placing = {"placing": self.placing} if self.kinds[self.stage] == "placer" else {}
-        return {"net": self.net, "painting": self.painting, **placing}
+        return {"net": self.net, **painting, **placing}
 
     def _name(self, stage: int) -> str:
         kind, before = self.kinds[stage], self.kinds[:stage]

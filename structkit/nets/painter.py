@@ -16,7 +16,7 @@ class Painter(nn.Module):
 
     What lies beneath something mostly has the colour of what is around it, skin the colour of skin.  A network that computes colours has
     to learn to copy each; this one takes a palette from the picture, each colour the mean of the places that the network looks at for it,
-    and mixes the colour of each pixel from these and one that it computes (weights by softmax).  In training on 300 exact pairs, the error
+    and mixes the colour of each pixel from these and one that it computes (weights by softmax).  In training on 300 exact pairs, PSNR
     beneath beards was 17.5 dB after 1,200 steps, without a palette 15.6; beneath glasses 17.8 and 16.2.
     """
 
@@ -29,7 +29,7 @@ class Painter(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         half, quarter = self.unet(images)
         count, _, height, width = half.shape
-        small = F.avg_pool2d(images, images.shape[-1] // quarter.shape[-1])
+        small = F.avg_pool2d(images, 4)
         palette = self.look(quarter).flatten(2).softmax(2) @ small.flatten(2).mT  # (B, PALETTE, 3)
 
         made = self.last(half).contiguous().view(count, 4 + 1 + PALETTE, -1)  # by planes: so a softmax takes a third of the time

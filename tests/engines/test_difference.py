@@ -100,7 +100,7 @@ def test_bfloat16_is_near_float32(net):
 
 
 def test_options_that_contradict_each_other_are_refused():
-    message = r"--separate is 16: two such codes leave nothing of 32 channels for the common one; it must be at most 15"
+    message = r"--separate is 25: two such codes leave nothing of 32 channels for the common one; it must be at most 15"
     with pytest.raises(OptionError, match=message):
         DifferenceConfig(size=16, width=8).filled()
     assert DomainDifference(replace(SMALL, separate=15)).channels == 2

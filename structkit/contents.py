@@ -144,7 +144,7 @@ def put(pictures: Sequence[Picture], model: Model, a: Side, b: Side = ()) -> lis
     def layer(squares: Tensor, which: Sequence[int]) -> Layer:
         codes = [torch.cat([side[i].code for i in which]) if side else None for side in (a, b)]
         if is_difference(model):
-            return _whole(model.combine(model.common(squares), *codes))
+            return _whole(model.recombine(model.common(squares), *codes))
         if a[0].cut is None:
             found = model.put(squares, codes[0])
             some = codes[0].flatten(1).any(1)[:, None, None, None]  # a code of zeros is no content, of which decoders leave traces

@@ -97,6 +97,8 @@ class FakeDifference(Fake):
         planes = torch.cat([nothing if a is None else a, common, nothing if b is None else b], 1)
         return planes.expand(-1, -1, self.size, self.size).contiguous()
 
+    recombine = combine
+
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of these kinds hold stand-ins."""

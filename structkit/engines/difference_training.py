@@ -206,7 +206,7 @@ class DifferenceTraining(Training):
         squares = self._in_order(0, PREVIEWED)
         codes = encode(self.net, squares)
         (face, _), (a, _), (_, b) = (code.chunk(2) for code in codes)
-        rows = [*squares.chunk(2), *(self.net.combine(face, *extra) for extra in ((a, None), (None, None), (None, b), (a, b)))]
+        rows = [*squares.chunk(2), *(self.net.recombine(face, *extra) for extra in ((a, None), (None, None), (None, b), (a, b)))]
         self.net.train()
         return torch.cat([torch.cat([*row[:, None]], 3) for row in rows], 2)
 

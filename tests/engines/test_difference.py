@@ -62,6 +62,21 @@ def test_a_code_that_is_left_out_is_zero(net):
     assert torch.equal(net.combine(common, b=b), net.combine(common, nothing, b))
 
 
+def test_of_two_contents_what_each_changes_is_added_up_but_in_the_paper(net):
+    common, a, b = net.common(squares(2)), net.separate_a(squares(2)), net.separate_b(squares(2))
+    nothing = torch.zeros_like(a)
+    for code in ({"a": a}, {"b": b}, {}):
+        assert torch.equal(net.recombine(common, **code), net.combine(common, **code))
+    torch.testing.assert_close(net.recombine(common, a, nothing), net.combine(common, a))
+    torch.testing.assert_close(net.recombine(common, nothing, b), net.combine(common, b=b))
+    both, neither = net.recombine(common, a, b), net.combine(common)
+    changed = (net.combine(common, a) - neither) + (net.combine(common, b=b) - neither)
+    torch.testing.assert_close(both, (neither + changed).clamp(-1, 1))
+    assert both.abs().max() <= 1 and not torch.equal(both, net.combine(common, a, b))
+    net.config = replace(SMALL, preset="paper")
+    assert torch.equal(net.recombine(common, a, b), net.combine(common, a, b))
+
+
 def test_each_code_has_channels_of_its_own_in_the_decoder(net):
     """Common first, then a's, then b's: what a code changes in the first layer's input is its own channels only."""
     seen = []

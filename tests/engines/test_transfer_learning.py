@@ -136,12 +136,12 @@ def test_the_painter_finds_what_the_first_masks_did_and_leaves_bare_faces_alone(
         mask = net.masked(net.common(squares), net.separate(squares)).mask
         return F.interpolate(mask, squares.shape[-2:], mode="bilinear")
 
-    assert iou(net.segment(true.with_), true.mask) > iou(first(true.with_), true.mask)  # 0.45, 0.40
+    assert iou(net.segment(true.with_), true.mask) > iou(first(true.with_), true.mask)  # 0.54, 0.29
     bare = float(net.segment(true.others).mean())
-    assert bare < 0.03 and bare < 0.5 * float(first(true.others).mean())  # 0.017, 0.08
+    assert bare < 0.03 and bare < 0.5 * float(first(true.others).mean())  # 0.001, 0.09
     layer = net.remove(true.with_)
     inside, outside = errors(composite(true.with_, layer.colours, layer.mask), true.bare, true.with_)
-    assert inside < 0.5 and outside < 0.03  # 0.36, 0.012
+    assert inside < 0.5 and outside < 0.03  # 0.36, 0.002
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 TOGETHER = 32  # squares at once: more are no faster on a CPU
 REMOVED_FROM = 0.1  # of the mask: what is above is painted over altogether (the authors' script)
-PAINTED_FROM = 0.3  # of a painter's mask, which is sharper: in-mask error as with 0.1, and a third less is changed outside
+PAINTED_FROM = 0.3  # of a painter's mask, which is sharper: in-mask error as with 0.1, and a fifth less is changed outside
 LEAST_SEEN = 0.5 / 255  # below, a mask cannot change an 8-bit level, and is exactly 0
 LEAST_CONTENT = 0.002  # mean of the mask on a donor: below, it has next to none of the content
 LEAST_CODE = 0.1  # mean size of a donor's code, in units of what is usual on its side: below, the same

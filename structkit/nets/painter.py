@@ -16,8 +16,9 @@ class Painter(nn.Module):
 
     What lies beneath something mostly has the colour of what is around it, skin the colour of skin.  A network that computes colours has
     to learn to copy each; this one takes a palette from the picture, each colour the mean of the places that the network looks at for it,
-    and mixes the colour of each pixel from these and one that it computes (weights by softmax).  In training on 300 exact pairs, PSNR
-    beneath beards was 17.5 dB after 1,200 steps, without a palette 15.6; beneath glasses 17.8 and 16.2.
+    and mixes the colour of each pixel from these and one that it computes (weights by softmax).  After 1,200
+    steps on 300 exact pairs of avatars, PSNR beneath the beards of 100 others was 17.5 dB, without a palette 15.6; beneath glasses 17.8
+    and 16.2.
     """
 
     def __init__(self, width: int) -> None:

@@ -18,12 +18,21 @@ def transport_colours(source: Tensor, target: Tensor, *, rounds: int = 20, gener
     moving, wanted = (picture.flatten(2)[0].T for picture in (source, target))
     channels = moving.shape[1]
     for _ in range(rounds):
-        turn = torch.linalg.qr(torch.randn(channels, channels, generator=generator, device=generator.device).to(moving)).Q
-        mine, theirs = moving @ turn, (wanted @ turn).sort(dim=0).values
+        drawn = torch.randn(channels, channels, generator=generator, device=generator.device)
+        turn = torch.linalg.qr(drawn.double()).Q.to(moving)
+        mine, theirs = _turned(moving, turn), _turned(wanted, turn).sort(dim=0).values
         order = mine.argsort(dim=0, stable=True)
         mine = mine.scatter(0, order, _stretch(theirs, len(mine)))
-        moving = mine @ turn.T
+        moving = _turned(mine, turn.T)
     return moving.T.reshape(source.shape)
+
+
+def _turned(colours: Tensor, turn: Tensor) -> Tensor:
+    """colours (N, C) @ turn (C, C), one channel after the other: a library's product adds in an order of the processor's."""
+    result = colours[:, :1] * turn[0]
+    for channel in range(1, len(turn)):
+        result += colours[:, channel, None] * turn[channel]
+    return result
 
 
 def _stretch(rows: Tensor, length: int) -> Tensor:

@@ -7,8 +7,9 @@ al., ECCV 2022).  Pictures are (1, C, H, W) in [-1, 1]; sizes are (H, W) in px; 
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from structkit.device import one_thread
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import Nearest, extract, patch_grid
-from structkit.kernels.patchmatch import patchmatch, upscale_field
+from structkit.kernels.patchmatch import KeyPatches, patchmatch, upscale_field
 from structkit.kernels.pyramid import resize
 from structkit.kernels.vote import vote
 
@@ -89,12 +90,20 @@ class Synthesis:
         self.key_sizes = [tuple(max(patch + 1, round(side * by)) for side in full) for by in shrink]
         self.layout = max(level for level, s in enumerate(self.sizes) if level == 0 or min(s) <= SMALL)
         self._keys: dict[int, Tensor] = {}
+        self._ready: dict[int, KeyPatches] = {}
 
     def keys(self, level: int) -> Tensor:
         """The target at a level."""
         if level not in self._keys:
             self._keys[level] = resize(self.target, self.key_sizes[level]).clamp(-1, 1)
         return self._keys[level]
+
+    def _key_patches(self, level: int, patch: int) -> KeyPatches:
+        """Those of a level, made ready for search.  Small levels are come back to, by drafts and frames, and keep theirs."""
+        if level not in self._ready:
+            self._ready = {small: ready for small, ready in self._ready.items() if small <= self.layout}
+            self._ready[level] = KeyPatches(self.keys(level)[0], patch)
+        return self._ready[level]
 
     def starting_near(self, short: float) -> int:
         """The level, up to the layout's, whose short side is nearest to `short` px."""
@@ -133,7 +142,8 @@ class Synthesis:
             if plan.alpha is not None:
                 reverse = self._nearest(key, query, back, patch, first, sweeps=1)
                 back, weights = reverse.index, 1 / (plan.alpha + reverse.distance)
-            field = self._nearest(query, key, field, patch, first, weights=weights, kept=kept).index
+            ready = functools.partial(self._key_patches, level, patch) if key is keys else None
+            field = self._nearest(query, key, field, patch, first, weights=weights, kept=kept, ready=ready).index
             picture = vote(keys[0], field, grids[0], patch=patch)[None]
         return Progressed(picture, grids, field, back)
 
@@ -147,11 +157,12 @@ class Synthesis:
         *,
         weights: Tensor | None = None,
         kept: Tensor | None = None,
+        ready: Callable[[], KeyPatches] | None = None,
         sweeps: int = 2,
     ) -> Nearest:
         """Exact where that is cheap enough, else PatchMatch from the seed (or from nothing, with more sweeps).
 
-        kept (M,) bool: the key patches that may be used.
+        kept (M,) bool: the key patches that may be used.  ready: gives them made ready for PatchMatch, where they are searched again.
         """
         work = math.prod((*patch_grid(query.shape[-2:], patch), *patch_grid(key.shape[-2:], patch)))
         if work <= (EXACT_ONCE if first else EXACT_ALWAYS):
@@ -163,7 +174,8 @@ class Synthesis:
         if kept is not None:
             weights = torch.where(kept, 1.0, HIDDEN) * (1 if weights is None else weights)
         sweeps = sweeps if seed is not None else 4 * sweeps
-        return patchmatch(query[0], key[0], patch=patch, weights=weights, init=seed, iterations=sweeps, generator=self.generator)
+        keys = ready() if ready else key[0]
+        return patchmatch(query[0], keys, patch=patch, weights=weights, init=seed, iterations=sweeps, generator=self.generator)
 
     def _kept(self, level: int, patch: int) -> Tensor | None:
         """(M,) bool: which key patches of a level have no hidden pixel.  None: all, or none, and then their filled-in colours must do."""

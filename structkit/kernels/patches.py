@@ -56,6 +56,11 @@ def extract(image: Tensor, patch: Patch) -> Tensor:
     return image.permute(order).reshape(math.prod(grid), -1)
 
 
+def finite(values: Tensor) -> bool:
+    """Whether all values are: one sum tells it, unless it overflows."""
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
+
+
 class PatchTable:
     """Patches read in place: row i of `pixels` is pixel i with all its channels, next to each other in memory.
 
@@ -76,6 +81,14 @@ class PatchTable:
         """Each pixel of a patch: its coordinates in the patch, and how far it lies from the corner in `pixels`."""
         for offset in itertools.product(*(range(side) for side in self.sides)):
             yield offset, sum(o * stride for o, stride in zip(offset, self._strides, strict=True))
+
+    def strips(self) -> tuple[Tensor, list[int]]:
+        """Patches as lines of pixels along the last axis: (lines, side * C), read in place, one line for each pixel that it may
+        start at; and how far the lines of a patch lie from its corner.
+        """
+        channels, side = self.pixels.shape[1], self.sides[-1]
+        lines = self.pixels.flatten().as_strided((len(self.pixels) - side + 1, side * channels), (channels, 1))
+        return lines, [flat for offset, flat in self.offsets() if offset[-1] == 0]
 
     def rows(self, index: Tensor) -> Tensor:
         """The patches at positions index (N,), as `extract` orders them: (N, D)."""

@@ -3,9 +3,11 @@
 What: PatchMatch (Barnes et al., SIGGRAPH 2009) in the parallel order of VGPNN (Haim et al., ECCV 2022, sec. 3): every position at
 once takes its neighbours' matches, shifted, from 4 and then 1 pixels away, then random ones around its own.  Where they draw distant
 guesses blindly, here they come from keys with the same hash, as in Coherency Sensitive Hashing (Korman and Avidan, ICCV 2011).
-Laws: never worse than the initial field at any position; an exact field stays; the same generator state gives the same field.
-How: a candidate is judged by its 30 leading principal components, computed as a convolution, with norms and weight folded in:
-32 numbers, two cache lines, one product.  At the end the patches themselves decide between the field found and the initial one.
+Laws: never worse than the initial field at any position; an exact field stays; the same generator state gives the same field, with
+any number of threads and on any processor.
+How: a candidate is judged by 30 cosines of its patch, computed as a convolution, with their norm folded in: 32 numbers, two cache
+lines, one product.  They are whole numbers of steps, so few that every sum of them is exact, in whatever order a processor adds.  At
+the end, where the field has changed, the patches themselves decide between it and the initial one.
 On CUDA the gather, the product and the choice are one Triton kernel.
 Measured: tests/benchmarks/patchmatch.csv.
 """
@@ -22,19 +24,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.errors import InputError, OptionError
-from structkit.kernels.patches import Nearest, Patch, PatchTable
+from structkit.kernels.patches import Nearest, Patch, PatchTable, finite
 
-COMPONENTS = 30  # 99 % of the energy of 7 x 7 colour patches
-SAMPLE = 2048  # key patches from which the components are computed
-FLAT = 1e-8  # variance up to which patches are all the same; a step of 8 bits in one pixel of a hundred has 6e-7
+COMPONENTS = 30  # 95 to 99.9 % of the energy of 7 x 7 colour patches, principal components 96 to 99.9 %
+SAMPLE, SPREAD = 2048, 40503  # key patches from which the components are chosen: each 40503rd, going round
+STEPS_OF_PIXELS = 2**7  # in 1: those of 8 bits in [-1, 1]
+EXACT = 24  # bits of a whole number that float32 holds
+LIKE = 1e-9  # energies of components, relative to the largest, up to which they are the same
 STEPS = (4, 1)  # distances of the neighbours asked, px
 GUESSES = 4  # distant candidates per iteration
+CHUNK = 2**15  # patches compared at a time: their lines stay in the cache
 
 
 @torch.no_grad()
 def patchmatch(
     queries: Tensor,
-    keys: Tensor,
+    keys: Tensor | KeyPatches,
     *,
     patch: Patch,
     weights: Tensor | None = None,
@@ -44,30 +49,37 @@ def patchmatch(
 ) -> Nearest:
     """Approximate argmin_j weights[j] * mean((query patch i - key patch j)^2) over the patches of two images.
 
-    queries (C, *space), keys (C, *other space) float32; weights (M,) not negative, per key patch; init: (N,) or (*query grid) int64
-    positions in the key grid, the field of a former iteration or level (see `upscale_field`), or None for a random one, which
-    needs about 4 iterations instead of 2.  Returns flat fields (N,) over the query grid, row-major.
+    queries (C, *space), keys (C, *other space) float32, meant for [-1, 1]: finer differences than 1/128 are seen only at the end;
+    keys may be made ready for several searches (`KeyPatches`, of the same patch).  weights (M,) not negative, per key patch.
+    init: (N,) or (*query grid) int64 positions in the key grid, the field of a former iteration or level (see `upscale_field`), or
+    None for a random one, which needs about 4 iterations instead of 2.  Returns flat fields (N,) over the query grid, row-major.
     Raises InputError for values that are not finite, OptionError for shapes that do not match.
     """
-    mine, theirs = PatchTable(queries, patch), PatchTable(keys, patch)
+    keys = keys if isinstance(keys, KeyPatches) else KeyPatches(keys, patch)
+    mine, theirs = PatchTable(queries, patch), keys.table
     count = len(theirs.corner)
     if init is None:
-        init = torch.randint(count, (len(mine.corner),), generator=generator, device=generator.device).to(keys.device)
+        init = torch.randint(count, (len(mine.corner),), generator=generator, device=generator.device).to(queries.device)
     seed = init.reshape(-1)
-    _check(queries, keys, weights, seed, len(mine.corner), count)
-    weights = torch.ones(count, device=keys.device) if weights is None else weights.float()
+    _check(queries, weights, seed, mine, theirs)
+    weights = None if weights is None else weights.float()
 
-    descriptors = _Descriptors(queries, keys, theirs, weights, generator)
+    comparison = _Comparison(queries, keys, weights)
     moves = _moves(mine.grid, theirs.grid, generator)
-    index, best = descriptors.keep_better(seed, keys.new_full(seed.shape, math.inf), seed)
-    for _ in range(iterations):
+    index, best = comparison.keep_better(seed, queries.new_full(seed.shape, math.inf), seed)
+    for turn in range(iterations):
         # What leaves the key image comes in again elsewhere: one more random guess.
-        for candidates in itertools.chain(descriptors.guesses(generator), (move(index).remainder_(count) for move in moves)):
-            index, best = descriptors.keep_better(index, best, candidates)
+        moved = (move(index).remainder_(count) for move in moves)
+        for candidates in itertools.chain(comparison.guesses(turn, generator), moved):
+            index, best = comparison.keep_better(index, best, candidates)
 
-    before, after = (_distance(mine, theirs, field) for field in (seed, index))
-    better = after * weights[index] < before * weights[seed]
-    return Nearest(torch.where(better, index, seed), torch.where(better, after, before))
+    everywhere, (changed,) = torch.arange(len(index), device=index.device), (index != seed).nonzero(as_tuple=True)
+    after = _distance(mine, everywhere, theirs, index)
+    own, before = after[changed], _distance(mine, changed, theirs, seed[changed])
+    factors = (1, 1) if weights is None else (weights[index[changed]], weights[seed[changed]])
+    worse = ~(own * factors[0] < before * factors[1])
+    index[changed[worse]], after[changed[worse]] = seed[changed[worse]], before[worse]
+    return Nearest(index, after)
 
 
 def upscale_field(index: Tensor, *, queries: tuple[Sequence[int], Sequence[int]], keys: tuple[Sequence[int], Sequence[int]]) -> Tensor:
@@ -91,21 +103,75 @@ def upscale_field(index: Tensor, *, queries: tuple[Sequence[int], Sequence[int]]
     return fine.reshape(-1)
 
 
-class _Descriptors:
-    """The leading principal components of all patches: what candidates are judged by, and distant ones chosen by."""
+class KeyPatches:
+    """The patches of an image to search in, each told by few numbers: made once, for any number of searches.
 
-    def __init__(self, queries: Tensor, keys: Tensor, table: PatchTable, weights: Tensor, generator: torch.Generator) -> None:
-        sample = torch.randint(len(table.corner), (SAMPLE,), generator=generator, device=generator.device).to(keys.device)
-        rows = table.rows(sample)
-        mean = rows.mean(0)
-        scatter = (rows - mean).T @ (rows - mean)
-        if scatter.diagonal().amax() < FLAT * SAMPLE:  # of one patch, or of a flat picture: rounding, on which eigh may fail or give NaN
-            scatter = torch.eye(len(scatter)).to(scatter)
-        axes = torch.linalg.eigh(scatter).eigenvectors[:, -COMPONENTS:]
-        self.queries, self.keys = q, k = [_project(image, axes, table.sides) - mean @ axes for image in (queries, keys)]
-        # w |q - k|^2 = (-2 q, 1, |q|^2) . (w k, w |k|^2, w)
-        self.left = torch.cat([-2 * q, torch.ones_like(q[:, :1]), q.square().sum(1, keepdim=True)], 1)
-        self.right = torch.cat([k, k.square().sum(1, keepdim=True), torch.ones_like(k[:, :1])], 1) * weights[:, None]
+    They are the products of a patch with the cosines (DCT over channels and space) in which the image's patches differ most.  Unlike
+    those of principal components, which are as good for 30 % fewer, their directions are the same on any processor.
+    """
+
+    def __init__(self, image: Tensor, patch: Patch) -> None:
+        """image (C, *space) float32, patch as in `kernels.patches`.  Raises InputError for values that are not finite."""
+        if not finite(image):
+            raise InputError("the keys of a patch search hold values that are not finite")
+        self.table = table = PatchTable(image, patch)
+        count, values = len(table.corner), len(image) * math.prod(table.sides)
+        # |pixels| <= 1 and unit axes: a sum of products is at most sqrt(D), and a squared distance of codes at most 4 D.
+        steps = 2 ** math.floor(EXACT - math.log2(STEPS_OF_PIXELS * math.sqrt(values)))
+        self.steps = 2 ** math.floor((EXACT - math.log2(4 * values)) / 2)
+        rows = _stepped(table.rows(torch.arange(SAMPLE, device=image.device) * SPREAD % count), STEPS_OF_PIXELS)
+        mean = _stepped(rows.mean(0), STEPS_OF_PIXELS)
+        axes = _stepped(cosines((len(image), *table.sides)), steps).to(image)
+        energy = ((rows - mean) @ axes).double().square().sum(0)
+        alike = (energy / (LIKE * energy.amax()).clamp_min(1e-30)).round()  # ties are ties, whatever rounding makes of them
+        self.axes = axes[:, alike.argsort(descending=True, stable=True)[:COMPONENTS].sort().values]
+        self.mean = mean @ self.axes
+        codes = self.codes(image)
+        self.right = torch.cat([codes, codes.square().sum(1, keepdim=True), torch.ones_like(codes[:, :1])], 1)
+        self._cells: dict[int, _Cells] = {}
+
+    def codes(self, image: Tensor) -> Tensor:
+        """All patches of an image in these numbers: (N, K)."""
+        convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(self.table.sides)]
+        filters = self.axes.T.reshape(-1, len(image), *self.table.sides)
+        made = convolve(_stepped(image, STEPS_OF_PIXELS)[None], filters)[0].flatten(1).T
+        return _stepped(made - self.mean, self.steps)
+
+    def cells(self, turn: int) -> _Cells:
+        """A hash of the keys, another one at each turn."""
+        if turn not in self._cells:
+            self._cells[turn] = _Cells(self.right[:, :-2], turn)
+        return self._cells[turn]
+
+
+class _Cells:
+    """Keys on the same side of some planes, about 8 to a cell; the planes have random directions and pass through random keys."""
+
+    def __init__(self, codes: Tensor, seed: int) -> None:
+        count, numbers = codes.shape
+        bits = max(1, round(math.log2(count)) - 3)
+        draw = {"generator": torch.Generator().manual_seed(seed)}
+        # Whole numbers, so that which side a key is on is exact.
+        self.planes = torch.randint(-8, 9, (numbers, bits), **draw).to(codes)
+        self.offset = (codes[torch.randint(count, (bits,), **draw).to(codes.device)] * self.planes.T).sum(1)
+        self.powers = 2.0 ** torch.arange(bits, device=codes.device)
+        cells = self.of(codes)
+        self.order = cells.argsort(stable=True)  # keys, cell by cell
+        self.sizes = torch.bincount(cells, minlength=2**bits)
+        self.first = self.sizes.cumsum(0) - self.sizes
+
+    def of(self, codes: Tensor) -> Tensor:
+        """(N,) int64: the cell of each of codes (N, K)."""
+        return ((codes @ self.planes > self.offset).float() @ self.powers).long()
+
+
+class _Comparison:
+    """Queries beside keys, in few numbers: w |q - k|^2 = w (-2 q, 1, |q|^2) . (k, |k|^2, 1)."""
+
+    def __init__(self, queries: Tensor, keys: KeyPatches, weights: Tensor | None) -> None:
+        self.keys, self.weights, self.right = keys, weights, keys.right
+        self.codes = codes = keys.codes(queries)
+        self.left = torch.cat([-2 * codes, torch.ones_like(codes[:, :1]), codes.square().sum(1, keepdim=True)], 1)
         self.ones = torch.ones_like(self.left[0])
 
     @functools.cached_property
@@ -116,42 +182,43 @@ class _Descriptors:
     def score(self, index: Tensor) -> Tensor:
         """(N,) weighted squared distance of each query to the candidate key index (N,)."""
         torch.index_select(self.right, 0, index, out=self.gathered)
-        return self.gathered.mul_(self.left) @ self.ones
+        score = self.gathered.mul_(self.left) @ self.ones
+        return score if self.weights is None else score.mul_(self.weights[index])
 
     def keep_better(self, index: Tensor, best: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
         """The field (N,) and its scores (N,), with the candidates (N,) where they score less than best; a tie stays."""
         if self.left.is_cuda:
             from structkit.kernels.patchmatch_triton import keep_better
 
-            return keep_better(self.left, self.right, index, best, candidates)
+            return keep_better(self.left, self.right, self.weights, index, best, candidates)
         value = self.score(candidates)
         return torch.where(value < best, candidates, index), torch.minimum(value, best)
 
-    def guesses(self, generator: torch.Generator) -> Iterator[Tensor]:
-        """GUESSES candidates (N,) for each query, out of the keys on the same side of some random hyperplanes.
-
-        The planes have random directions, pass through random keys, and are so many that about 8 keys share a cell.
-        """
-        count, components = self.keys.shape
-        bits = max(1, round(math.log2(count)) - 3)
-        draw = {"generator": generator, "device": generator.device}
-        planes = torch.randn(components, bits, **draw).to(self.keys.device)
-        through = torch.randint(count, (bits,), **draw).to(self.keys.device)
-        offset = (self.keys[through] * planes.T).sum(1)
-        powers = 2.0 ** torch.arange(bits, device=self.keys.device)
-        own, cells = ((rows @ planes > offset).float() @ powers for rows in (self.queries, self.keys))
-        cells, order = cells.sort(stable=True)
-        first, behind = (torch.searchsorted(cells, own, right=right) for right in (False, True))
+    def guesses(self, turn: int, generator: torch.Generator) -> Iterator[Tensor]:
+        """GUESSES candidates (N,) for each query, out of the keys in its cell."""
+        cells = self.keys.cells(turn)
+        own = cells.of(self.codes)
+        first, sizes = cells.first[own], cells.sizes[own]
         for _ in range(GUESSES):
-            position = torch.rand(len(own), **draw).to(own.device) * (behind - first) + first
-            yield order[position.long().clamp_(max=count - 1)]  # an empty cell gives a key of the next one
+            share = torch.rand(len(own), generator=generator, device=generator.device).to(own.device)
+            yield cells.order[((share * sizes).long() + first).clamp_(max=len(cells.order) - 1)]  # an empty cell gives a key of the next
 
 
-def _project(image: Tensor, axes: Tensor, sides: tuple[int, ...]) -> Tensor:
-    """All patches of the image times axes (D, components), as a convolution: (N, components)."""
-    convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(sides)]
-    filters = axes.T.reshape(-1, len(image), *sides)
-    return convolve(image[None], filters)[0].flatten(1).T.contiguous()
+@functools.lru_cache(maxsize=8)
+def cosines(shape: Sequence[int]) -> Tensor:
+    """(D, D) float64, D the product of shape: an orthonormal basis, in columns, of products of cosines (DCT-II) along each axis."""
+    basis = torch.ones(1, 1, dtype=torch.float64)
+    for side in shape:
+        at = torch.arange(side, dtype=torch.float64)
+        axis = torch.cos(math.pi / side * at[:, None] * (at + 0.5)) * math.sqrt(2 / side)
+        axis[0] /= math.sqrt(2)
+        basis = torch.kron(basis, axis)
+    return basis.T.contiguous()
+
+
+def _stepped(values: Tensor, steps: int) -> Tensor:
+    """The nearest multiples of 1 / steps."""
+    return (values * steps).round_().div_(steps)
 
 
 def _moves(queries: Sequence[int], keys: Sequence[int], generator: torch.Generator) -> list[Callable[[Tensor], Tensor]]:
@@ -176,26 +243,30 @@ def _moves(queries: Sequence[int], keys: Sequence[int], generator: torch.Generat
     return near + [jump(4**n) for n in scales]
 
 
-def _distance(queries: PatchTable, keys: PatchTable, index: Tensor) -> Tensor:
-    """(N,) exact mean squared distance of each query patch to its key patch, one pixel of the patch at a time."""
-    corner, picked = keys.corner[index], queries.pixels.new_empty(len(index), queries.pixels.shape[1])
-    total, mine, theirs = torch.zeros_like(picked), torch.empty_like(picked), torch.empty_like(corner)
-    for (_, here), (_, there) in zip(queries.offsets(), keys.offsets(), strict=True):
-        torch.index_select(queries.pixels, 0, queries.corner + here, out=mine)
-        torch.index_select(keys.pixels, 0, torch.add(corner, there, out=theirs), out=picked)
-        total.addcmul_(picked.sub_(mine), picked)
-    return total.sum(1) / (total.shape[1] * math.prod(queries.sides))
+def _distance(queries: PatchTable, at: Tensor, keys: PatchTable, index: Tensor) -> Tensor:
+    """(N,) exact mean squared distance of the query patches `at` (N,) to key patches (N,), one line of the patch at a time."""
+    (mine, here), (theirs, there) = queries.strips(), keys.strips()
+    parts = []
+    for own, other in zip(at.split(CHUNK), index.split(CHUNK), strict=True):
+        own, other = queries.corner[own], keys.corner[other]
+        total = mine.new_zeros(len(own), mine.shape[1])
+        for down, down_there in zip(here, there, strict=True):
+            apart = theirs.index_select(0, other + down_there).sub_(mine.index_select(0, own + down))
+            total.addcmul_(apart, apart)
+        parts.append(total.sum(1) / (total.shape[1] * len(here)))
+    return torch.cat(parts) if parts else mine.new_zeros(0)
 
 
-def _check(queries: Tensor, keys: Tensor, weights: Tensor | None, seed: Tensor, positions: int, count: int) -> None:
-    if len(queries) != len(keys):
-        raise OptionError(f"images of {len(queries)} and {len(keys)} channels have no common patches")
+def _check(queries: Tensor, weights: Tensor | None, seed: Tensor, mine: PatchTable, theirs: PatchTable) -> None:
+    positions, count = len(mine.corner), len(theirs.corner)
+    if mine.pixels.shape[1] != theirs.pixels.shape[1]:
+        raise OptionError(f"images of {mine.pixels.shape[1]} and {theirs.pixels.shape[1]} channels have no common patches")
     if weights is not None and weights.shape != (count,):
         raise OptionError(f"{tuple(weights.shape)} weights for {count} key patches: expected one per patch")
     if seed.numel() != positions or int(seed.min()) < 0 or int(seed.max()) >= count:
         raise OptionError(f"an initial field of {seed.numel()} entries: expected {positions}, each a key patch from 0 to {count - 1}")
-    for name, values in (("queries", queries), ("keys", keys), ("weights", weights)):
-        if values is not None and not values.isfinite().all():
+    for name, values in (("queries", queries), ("weights", weights)):
+        if values is not None and not finite(values):
             raise InputError(f"the {name} of a patch search hold values that are not finite")
     if weights is not None and bool((weights < 0).any()):
         raise OptionError("the weights of a patch search must not be negative")

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 
 from structkit.errors import InputError, OptionError
 from structkit.kernels.nearest_patches import nearest_patches
-from structkit.kernels.patches import PatchTable, extract, patch_grid
-from structkit.kernels.patchmatch import _Descriptors, patchmatch, upscale_field
+from structkit.kernels.patches import extract, patch_grid
+from structkit.kernels.patchmatch import KeyPatches, _Comparison, patchmatch, upscale_field
 
 CASES = [((24, 31), (40, 28), 7), ((9, 9), (7, 7), 7), ((6, 40), (30, 8), (3, 5)), ((5, 14, 15), (4, 16, 12), (3, 5, 5)), ((60,), (90,), 7)]
 cases = pytest.mark.parametrize(("target", "source", "patch"), CASES)
@@ -98,26 +98,27 @@ def test_the_seed_stays_as_it_is():
     assert torch.equal(seed, copy)
 
 
-@pytest.mark.parametrize(("patch", "tolerance"), [(2, 1e-4), (7, 0.1)])
+@pytest.mark.parametrize(("patch", "tolerance"), [(2, 0.05), (7, 0.1)])
 def test_candidates_are_judged_by_nearly_their_distance(patch, tolerance):
-    """Patches of 2 x 2 have fewer values than components: nothing is left out.  Of larger ones the texture's noise is."""
+    """Patches of 2 x 2 have fewer values than components: only steps are left out.  Of larger ones the texture's noise is."""
     queries, keys = picture(40, 30), picture(30, 40, seed=1)
-    table, seed = PatchTable(keys, patch), random_field((40, 30), (30, 40), patch).reshape(-1)
-    weights = torch.rand(len(table.corner), generator=generator(2))
-    found = _Descriptors(queries, keys, table, weights, generator()).score(seed)
+    seed = random_field((40, 30), (30, 40), patch).reshape(-1)
+    weights = torch.rand(math.prod(patch_grid((30, 40), patch)), generator=generator(2))
+    found = _Comparison(queries, KeyPatches(keys, patch), weights).score(seed)
     expected = distance(queries, keys, patch, seed) * 3 * patch**2 * weights[seed]
     assert ((found - expected).abs() <= tolerance * expected.mean()).all()
 
 
-def step_of(descriptors, *fields):
+def step_of(comparison, *fields):
     """One step of the Triton path, compiled where CUDA is present, else interpreted; memory that it leaves unwritten shows."""
     pytest.importorskip("triton")
     from structkit.kernels.patchmatch_triton import keep_better
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    inputs = comparison.left, comparison.right, comparison.weights, *fields
     torch.use_deterministic_algorithms(True, warn_only=True)  # fills torch.empty with NaN, or the largest integer
     try:
-        return [result.cpu() for result in keep_better(*(x.to(device) for x in (descriptors.left, descriptors.right, *fields)))]
+        return [result.cpu() for result in keep_better(*(x if x is None else x.to(device) for x in inputs))]
     finally:
         torch.use_deterministic_algorithms(False)
 
@@ -128,13 +129,11 @@ def step_of(descriptors, *fields):
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_step_in_triton_is_that_of_torch(target, source, patch, weighted):
     queries, keys = picture(*target), picture(*source, seed=1)
-    table, seed = PatchTable(keys, patch), random_field(target, source, patch).reshape(-1)
-    count = len(table.corner)
-    weights = torch.rand(count, generator=generator(2)) if weighted else torch.ones(count)
-    descriptors = _Descriptors(queries, keys, table, weights, generator())
+    seed, count = random_field(target, source, patch).reshape(-1), math.prod(patch_grid(source, patch))
+    comparison = _Comparison(queries, KeyPatches(keys, patch), torch.rand(count, generator=generator(2)) if weighted else None)
     candidates = torch.randint(count, seed.shape, generator=generator(3))
     started, fields = torch.full((len(seed),), math.inf), []
-    for step in (descriptors.keep_better, lambda *fields: step_of(descriptors, *fields)):
+    for step in (comparison.keep_better, lambda *fields: step_of(comparison, *fields)):
         index, best = step(seed, started, seed)
         assert torch.equal(index, seed)
         fields.append((best, *step(index, best, candidates)))
@@ -155,16 +154,16 @@ def test_on_cuda_too_it_is_never_worse_than_its_seed(target, source, patch):
 def test_a_tie_stays_in_triton_as_in_torch():
     """Sums of small whole numbers are exact in any order, and few, so that many candidates tie with another key."""
     queries, keys = picture(83), picture(101, seed=1)
-    descriptors = _Descriptors(queries, keys, PatchTable(keys, 2), torch.ones(100), generator())
+    comparison = _Comparison(queries, KeyPatches(keys, 2), None)
     for name in ("left", "right"):
-        rows = getattr(descriptors, name)
-        setattr(descriptors, name, torch.randint(2, rows.shape, generator=generator(4)).to(rows))
+        rows = getattr(comparison, name)
+        setattr(comparison, name, torch.randint(2, rows.shape, generator=generator(4)).to(rows))
     seed, candidates = torch.randint(100, (2, 82), generator=generator(5))
-    best, rival = descriptors.score(seed), descriptors.score(candidates)
+    best, rival = comparison.score(seed), comparison.score(candidates)
     assert ((rival == best) & (seed != candidates)).sum() > 10 and (rival < best).sum() > 10
-    index, score = step_of(descriptors, seed, best, candidates)
+    index, score = step_of(comparison, seed, best, candidates)
     assert torch.equal(index, torch.where(rival < best, candidates, seed)) and torch.equal(score, torch.minimum(best, rival))
-    assert torch.equal(index, descriptors.keep_better(seed, best, candidates)[0])
+    assert torch.equal(index, comparison.keep_better(seed, best, candidates)[0])
 
 
 def test_a_field_scaled_to_its_own_grids_is_itself():
@@ -200,9 +199,7 @@ def test_keys_that_are_all_the_same_are_found_too(threads):
             queries, one = (torch.rand(3, side, side, generator=generator(seed + side)) * 2 - 1 for side in (9, 7))
             flat = one[:, :1, :1].expand(3, 20, 21).contiguous()
             for keys in (one, flat):
-                table = PatchTable(keys, 7)
-                descriptors = _Descriptors(queries, keys, table, torch.ones(len(table.corner)), generator())
-                score = descriptors.score(torch.zeros(9, dtype=torch.int64))
+                score = _Comparison(queries, KeyPatches(keys, 7), None).score(torch.zeros(9, dtype=torch.int64))
                 assert score.isfinite().all()
     finally:
         torch.set_num_threads(before)

@@ -15,7 +15,6 @@ processor that has instructions for them, and 30 to 50 times where there are non
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor

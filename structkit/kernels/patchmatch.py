@@ -33,7 +33,7 @@ EXACT = 24  # bits of a whole number that float32 holds
 LIKE = 1e-9  # energies of components, relative to the largest, up to which they are the same
 STEPS = (4, 1)  # distances of the neighbours asked, px
 GUESSES = 4  # distant candidates per iteration
-CHUNK = 2**15  # patches compared at a time: their lines stay in the cache
+CHUNK = 2**13  # patches compared at a time: their numbers stay in the cache (1 MB)
 
 
 @torch.no_grad()
@@ -174,15 +174,14 @@ class _Comparison:
         self.left = torch.cat([-2 * codes, torch.ones_like(codes[:, :1]), codes.square().sum(1, keepdim=True)], 1)
         self.ones = torch.ones_like(self.left[0])
 
-    @functools.cached_property
-    def gathered(self) -> Tensor:
-        """Memory for the candidates' rows, made once, which the CUDA path does not need."""
-        return torch.empty_like(self.left)
-
     def score(self, index: Tensor) -> Tensor:
         """(N,) weighted squared distance of each query to the candidate key index (N,)."""
-        torch.index_select(self.right, 0, index, out=self.gathered)
-        score = self.gathered.mul_(self.left) @ self.ones
+        score, gathered = torch.empty_like(self.left[:, 0]), torch.empty_like(self.left[:CHUNK])
+        for start in range(0, len(index), CHUNK):
+            part = slice(start, start + CHUNK)
+            rows = gathered[: len(index[part])]
+            torch.index_select(self.right, 0, index[part], out=rows)
+            torch.mv(rows.mul_(self.left[part]), self.ones, out=score[part])
         return score if self.weights is None else score.mul_(self.weights[index])
 
     def keep_better(self, index: Tensor, best: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,8 @@
 
     python tests/benchmarks/bench_analogy.py [--sizes 128 256] [--repeat 5] [--threads 2] [--pictures A.png B.png]
 
-The pictures are cropped to squares and resized.  CPU seconds are user + system of the whole process, all threads together.
+The pictures are cropped to squares and resized.  CPU seconds are user + system of the whole process, all threads together; `units` are
+CPU seconds over those of a thousand matrix products (`measure.unit`), measured before and after.
 `--help` shows what starting costs where torch is not loaded.
 """
 
@@ -18,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from measure import record
+from measure import record, unit
 from PIL import Image, ImageOps
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -38,13 +39,21 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 
 def measured(arguments: list[str], repeat: int) -> dict[str, str]:
-    """Medians over `repeat` runs of `structkit` with these arguments: seconds, and MiB."""
+    """Medians over `repeat` runs of `structkit` with these arguments: seconds, units and MiB."""
     watch = [sys.executable, "-I", "-S", "-c", WATCH, sys.executable, "-m", "structkit_cli", *arguments]
+    before = unit()
     runs = [json.loads(subprocess.run(watch, check=True, stdout=subprocess.PIPE).stdout) for _ in range(repeat)]
+    units = 2 / (before + unit())
     if any(code for *_, code in runs):
         raise SystemExit(f"structkit {' '.join(arguments)} ended with {[code for *_, code in runs]}")
     wall, cpu, memory = (statistics.median(numbers) for numbers in list(zip(*runs, strict=True))[:3])
-    return {"wall_s": f"{wall:.2f}", "cpu_s": f"{cpu:.2f}", "peak_mib": f"{memory * MAXRSS_UNIT / 2**20:.0f}", "repeat": str(repeat)}
+    return {
+        "wall_s": f"{wall:.2f}",
+        "cpu_s": f"{cpu:.2f}",
+        "units": f"{cpu * units:.2f}",
+        "peak_mib": f"{memory * MAXRSS_UNIT / 2**20:.0f}",
+        "repeat": str(repeat),
+    }
 
 
 def squares(pictures: list[Path], side: int, folder: Path) -> list[str]:

@@ -58,6 +58,19 @@ def side_by_side(calls: Mapping[str, Callable[[], object]], repeat: int) -> dict
     return found
 
 
+def unit() -> float:
+    """CPU seconds of a thousand float32 products of 512 x 160 by 160 x 1024, on one thread: what a processor can do just now.
+
+    Ratios to it mean the same on fast and slow machines.
+    """
+    left, right, out = torch.rand(512, 160), torch.rand(1024, 160), torch.empty(512, 1024)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    cost = timed(lambda: [torch.mm(left, right.T, out=out) for _ in range(20)], 15)["cpu_ms"]
+    torch.set_num_threads(threads)
+    return float(cost) / 1000 * 50
+
+
 def plain(name: str) -> ModuleType:
     """tests/engines/plain_NAME.py: a published step written out, which the tests compare with."""
     path = Path(__file__).parents[1] / "engines" / f"plain_{name}.py"
@@ -98,7 +111,7 @@ def picture_pair(files: list[str] | None, size: tuple[int, int]) -> tuple[str, T
 
 
 def record(benchmark: str, rows: list[dict[str, str]]) -> None:
-    """Print the rows, and put them in the CSV beside the benchmark in place of those of the same case, path and threads."""
+    """Print the rows, and put them in the CSV beside the benchmark, in place of those of the same case, path, threads and instructions."""
     path = Path(benchmark).with_name(Path(benchmark).stem.removeprefix("bench_") + ".csv")
     context = {
         "threads": str(torch.get_num_threads()),
@@ -115,11 +128,11 @@ def record(benchmark: str, rows: list[dict[str, str]]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(sorted(kept + rows, key=lambda row: (row["case"], row["threads"])))
+        writer.writerows(sorted(kept + rows, key=lambda row: (row["case"], row["threads"], row["hardware"])))
 
 
 def _key(row: dict[str, str]) -> tuple[str, ...]:
-    return row["case"], row["path"], row["threads"]
+    return row["case"], row["path"], row["threads"], row["hardware"].rpartition(", ")[2]  # the instructions that were used
 
 
 def _processor() -> str:

@@ -1,0 +1,102 @@
+"""Synthesis gives the same bytes on any processor and with any number of threads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from structkit.configs import AnalogyConfig, RetargetConfig, SampleConfig
+from structkit.engines.patch import analogy, retarget, sample
+from structkit.engines.video import analogy_frames
+from structkit.kernels import nearest_patches, patchmatch
+from structkit.kernels.patchmatch import KeyPatches
+
+from .pictures import dark_spots_on_light, red_spots_on_green
+
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}  # hold a process to it
+
+
+def drawn() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def made(kind: str) -> torch.Tensor:
+    """One of each kind, through exact search and PatchMatch (of pictures with more than 1,414 patches)."""
+    source, target = dark_spots_on_light(48, 56), red_spots_on_green(60, 46)
+    if kind == "frames":
+        film = [source, source.roll(2, 3), source.roll(4, 3)]
+        return torch.cat(list(analogy_frames(film, target, AnalogyConfig(), size=(48, 56), generator=drawn())))
+    if kind == "sample":
+        return sample(target, SampleConfig(), size=(60, 46), generator=drawn())
+    if kind == "retarget":
+        return retarget(target, RetargetConfig(), size=(46, 80), generator=drawn())
+    config = {
+        "analogy": AnalogyConfig(),
+        "complete": AnalogyConfig(match="colour", rounds=2, completeness=1.0),
+        "style": AnalogyConfig(mode="style", rounds=1),
+    }
+    return analogy(source, target, config[kind], size=(48, 56), generator=drawn())
+
+
+KINDS = "analogy", "complete", "style", "sample", "retarget", "frames"
+
+
+def digests() -> list[str]:
+    return [hashlib.sha256(made(kind).numpy().tobytes()).hexdigest() for kind in KINDS]
+
+
+def test_a_processor_with_other_instructions_and_threads_gives_the_same_bytes():
+    """Where there is nothing beyond AVX2 it is the threads that differ."""
+    script = "from tests.engines.test_processors import digests; print(*digests())"
+    runs = []
+    for held, threads in (({}, "1"), (AVX2, "2")):
+        environment = os.environ | held | {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
+        command = [sys.executable, "-c", script]
+        ran = subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+        runs.append(ran.stdout)
+    assert runs[0] == runs[1] and len(set(runs[0].split())) == len(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_roundings_of_products_and_convolutions_give_the_same_bytes(monkeypatch, one_thread, kind):
+    """Libraries add in an order of the processor's.  Here all products are rounded once, from float64."""
+    expected = made(kind)
+    product, mm, conv2d = torch.Tensor.__matmul__, torch.mm, F.conv2d
+
+    def rounded(call):
+        return lambda a, b: call(a.double(), b.double()).to(a)
+
+    monkeypatch.setattr(torch.Tensor, "__matmul__", rounded(product))
+    monkeypatch.setattr(torch, "mm", lambda a, b, out: out.copy_(rounded(mm)(a, b)))
+    monkeypatch.setattr(F, "conv2d", rounded(conv2d))
+    assert torch.equal(made(kind), expected)
+
+
+@pytest.mark.parametrize("cut", [(nearest_patches, {"WORTH": 0}), (nearest_patches, {"BLOCK": 32}), (patchmatch, {"CHUNK": 1000})])
+def test_how_the_work_is_cut_changes_nothing(monkeypatch, one_thread, cut):
+    expected, (kernel, values) = made("analogy"), cut
+    for name, value in values.items():
+        monkeypatch.setattr(kernel, name, value)
+    assert torch.equal(made("analogy"), expected)
+
+
+@pytest.mark.parametrize("values", ["noise", "8-bit", "black and white"])
+@pytest.mark.parametrize("patch", [3, 7, 9])
+def test_what_candidates_are_judged_by_is_exact_in_float32(values, patch):
+    noise = torch.rand(3, 24, 31, generator=drawn()) * 2 - 1
+    image = {"noise": noise, "8-bit": (noise * 127).round() / 127, "black and white": noise.sign()}[values]
+    keys = KeyPatches(image, patch)
+    exact = F.conv2d(
+        (image * 128).round()[None].double() / 128, keys.axes.T.reshape(-1, 3, patch, patch).double(), bias=-keys.mean.double()
+    )
+    assert torch.equal(keys.codes(image), ((exact[0].flatten(1).T * keys.steps).round() / keys.steps).float())
+    left = patchmatch._Comparison(image, keys, None)
+    products = left.left[:, None].double() * keys.right[::7].double()
+    assert torch.equal((products.sum(2)).float().double(), products.sum(2))  # a float32 holds it

@@ -6,10 +6,10 @@ Laws: the answer is that of the reference (ties to the lowest index) for any til
 How, on CPU: a screen gives lower bounds of all distances as float32 matrix products and keeps one minimum per block of keys.  A
 few blocks per query can then hold the nearest key (one to four of 1300 on photographs), and these are compared value by value.
 Where many are left (flat but grainy regions, white paper) the query is compared with all keys in float64 products.  The screen sees
-a patch as its leading principal components and the norm of what they leave: a third of the numbers, so a third of the work.  It
-thus costs time where it is loose, never exactness, and needs no instruction that only some processors have.
-Measured: tests/benchmarks/nearest_patches.csv.  Products of 8-bit codes, which it replaces, cost 1.6 to 2.6 times as much on a
-processor that has instructions for them, and 30 to 50 times where there are none.
+a patch as its leading principal components and the norm of what they leave: a third of the numbers, so a third of the work.  Where
+it is loose it costs time, never exactness.  It needs no instruction that only some processors have: a screen of 8-bit codes takes as
+long as this one where there are such instructions (VNNI), and 30 to 50 times as long elsewhere.
+Measured: tests/benchmarks/nearest_patches.csv.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ class _Screen:
     def keys(self, rows: Tensor, weights: Tensor | None) -> Tensor:
         """(M, D) -> (M, W): -2 c, |c|^2, 1, times the weights; the last two are less by all that rounding can add."""
         codes, squares = self._coded(rows)
-        # A product of W terms is off by at most W roundings of their absolute sum, which is at most 2 (|c_q|^2 + |c_k|^2); the codes
-        # themselves are rounded, too, and so are the weights' products.
+        # A sum of W products is off by at most W roundings of the sum of their absolute values, which is at most 2 (|c_q|^2 + |c_k|^2).
+        # The codes, their squares and what is multiplied by weights are rounded, too.
         left = 1 - (2 * codes.shape[1] + 32) * ROUNDING
         made = torch.cat([-2 * codes, left * squares, torch.full_like(squares, left)], 1)
         return made if weights is None else made.mul_(weights[:, None])

@@ -11,7 +11,6 @@ from torch import Tensor
 from structkit.errors import InputError, StructkitError
 from structkit.metrics.independence import dependence, probe, zero_ratio
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from structkit import checkpoint
 from structkit.engines.pair_training import PairTraining
@@ -124,6 +125,28 @@ def test_a_signal_keeps_the_state_and_the_same_command_ends_in_the_same_bytes(ru
     assert run("info", "pair.safetensors").paths[0].endswith("its training is not finished: the same command goes on")
     assert run(*TRAIN).code == 0
     assert contents(pictures) == whole
+
+
+def test_one_that_goes_on_with_other_threads_says_so_and_the_card_does_too(run, monkeypatch):
+    step = PairTraining.step
+
+    def interrupted(self, draw):
+        if (draw.stage, draw.step) == (1, 2):
+            signal.raise_signal(signal.SIGINT)
+        return step(self, draw)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PairTraining, "step", interrupted)
+        assert run(*TRAIN).code == 130
+    kind = torch.backends.cpu.get_cpu_capability()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    ran = run(*TRAIN)
+    lost = "and so will not end in the bytes of a training that was not stopped; OMP_NUM_THREADS=1 would keep them"
+    note = f"structkit: pair.safetensors: goes on on {kind} with 2 threads, after {kind} with 1 thread, {lost}"
+    assert ran.code == 0 and ran.err.splitlines().count(note) == 1
+    processors = [{"kind": kind, "threads": 1}, {"kind": kind, "threads": 2}]
+    assert checkpoint.read_card("pair.safetensors")["processors"] == processors
+    assert f"processors: {json.dumps(processors)}" in run("info", "pair.safetensors").paths
 
 
 def test_interrupted_before_it_began(run, monkeypatch):

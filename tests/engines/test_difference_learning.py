@@ -106,8 +106,8 @@ def result(config: DifferenceConfig) -> Result:
 def test_contents_go_from_face_to_face_both_at_once_and_away():
     """What no picture of the training shows is painted, too: both contents, and neither.
 
-    Of three seeds the intersection is left at 0.39 to 0.49; 1,000 steps bring it to 0.37 to 0.39, and wider networks or more steps not below
-    0.36: half of that is the softness that there is outside, too.
+    Of three seeds the intersection is left at 0.39 to 0.49; 1,000 steps bring it to 0.37 to 0.39, and wider networks or more steps
+    not below 0.36: half of that is the softness that there is outside, too.
     """
     healthy = result(CONFIG)
     assert healthy.inside["b to a"] <= 0.75 and healthy.inside["a to b"] <= 0.75  # 0.65, 0.65; of three seeds 0.61 to 0.65

@@ -157,7 +157,7 @@ def test_a_signal_keeps_the_state_and_the_same_command_ends_in_the_same_bytes(ru
 
 
 def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_bytes(folder):
-    command = (*TRAIN[:6], *TINY, "--quiet", "--steps", "30", "--painter-steps", "20", "--placer-steps", "20")
+    command = (*TRAIN[:6], *TINY, "--quiet", "--steps", "15", "--painter-steps", "12", "--placer-steps", "12")
     ran = subprocess.run([sys.executable, MORTAL, "calm.safetensors", "m.safetensors", *command], capture_output=True, text=True)
     assert ran.stdout.split() == ["calm.safetensors", "0", *[str(-signal.SIGPROF)] * 3, "m.safetensors", "0"], ran.stderr
     outputs = ["calm.log.jsonl", "calm.safetensors", *LEFT]

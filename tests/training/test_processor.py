@@ -48,6 +48,11 @@ def test_the_card_says_where_it_was_trained(work_on, tmp_path, threads):
     assert run(tmp_path).card["processors"] == [on("AVX2", threads)]  # it is finished: nothing goes on
 
 
+def test_on_cuda_it_is_the_device_and_threads_do_not_matter(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", {"cuda": "NVIDIA A", "cuda:1": "NVIDIA B"}.__getitem__)
+    assert [str(Processor.of(device)) for device in ("cuda", "cuda:1")] == ["NVIDIA A", "NVIDIA B"]
+
+
 @pytest.mark.parametrize("update", [15, 30])
 def test_one_that_goes_on_where_it_was_says_nothing(work_on, tmp_path, update):
     work_on("AVX2", 2)

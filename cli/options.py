@@ -38,7 +38,9 @@ def named(default: Any, help: str, metavar: str, callback: Any = None) -> Any:
 class Common(Config):
     """What every verb that computes can be told about how to run."""
 
-    seed: int = option(0, "of the random numbers: the same command with the same seed gives the same bytes", low=0, high=2**32 - 1)
+    seed: int = option(
+        0, "of the random numbers: with the same one, a command gives the same bytes on the same device", low=0, high=2**32 - 1
+    )
     device: str = named("auto", "auto, cpu, cuda or cuda:0; one that is named must be there", "DEVICE")
     json: bool = option(False, "print one JSON record for each output, then a summary")
     quiet: bool = option(False, "no progress and no summary; errors are still told")

@@ -169,7 +169,7 @@ def train_analogy(
 
     Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair`.
     output: the checkpoint, .safetensors.  Called again after it was stopped anywhere, with the same arguments, it goes on, and ends in the
-    same bytes on a CPU (unless a stage ran out of its `minutes`); what it has finished before is returned as it is.
+    same bytes on a CPU with as many threads (unless a stage ran out of its `minutes`); what it has finished before is returned as it is.
     minutes: how long it may take, at most: steps, and if need be the size, are chosen so that it ends in time.  None: all steps.
     dtype: of the networks' arithmetic, float32 or bfloat16; auto: bfloat16 where the device computes in it.
     overwrite: whether another training's output may be replaced.

@@ -91,7 +91,7 @@ class Begun:
         digests: SHA-256 of the inputs, by role.  inputs: the files that they are in.
         """
         wanted, run = self.wanted, self._run | {"inputs": dict(digests)}
-        how = {"report": wanted.report, "processes": self.processes, "overwrite": wanted.overwrite, "inputs": inputs}
+        how = {"report": wanted.report, "tell": self.say, "processes": self.processes, "overwrite": wanted.overwrite, "inputs": inputs}
         loop.train(training, wanted.output, seed=wanted.seed, run=run, **how)
         return training.model_class.load(wanted.output, self.device)
 

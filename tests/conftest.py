@@ -1,12 +1,17 @@
-"""Where CUDA is absent, Triton kernels run through Triton's interpreter; and a film with sound, for all.
+"""What the tests and the programs that they start have in common: one thread, Ctrl-C, Triton's interpreter; and a film with sound.
 
-The interpreter must be chosen before triton is first imported, which torchvision does too: here, so that no order of collection is too
-late.
+Set here, before torch and triton are first imported, which torchvision does too: no order of collection is too late.
 """
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+# On small pictures more threads wait for each other, and on a busy machine for other programs.  The laws hold for any number:
+# OMP_NUM_THREADS=2 pytest.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does
 
 import numpy as np
 import pytest
@@ -15,10 +20,12 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell puts into the background ignores Ctrl-C, and its children too
+
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """Small networks are fastest on one."""
+    """Whatever OMP_NUM_THREADS says: where trainings are compared with those of other processes, or many small ones are made."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -5,16 +5,19 @@ Pillow's readers are opened one by one and not through `Image.open`: its list of
 a global that a library must not change.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
-
-from PIL import Image, ImageFile
+from typing import TYPE_CHECKING, BinaryIO
 
 from structkit.errors import OutputError
+
+if TYPE_CHECKING:  # Pillow is loaded with the first picture: a command line sorts its inputs by what stands here
+    from PIL import Image, ImageFile
 
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 HEAD = 32  # bytes that suffice to recognise a format

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,31 @@ from structkit import checkpoint
 from structkit.errors import CheckpointError, OutputError
 from structkit.media.files import TEMP_PREFIX, one_line, write_atomically
 from structkit.training import RESUME
+from structkit.training.processor import Processor
 
 
 @dataclass
 class Place:
-    """How far a training is.  step: of the stage, done.  seconds: of work in the stage.  log: bytes of the log up to here."""
+    """How far a training is.  step: of the stage, done.  seconds: of work in the stage.  log: bytes of the log up to here.
+
+    processors: that have worked on it, in turn.
+    """
 
     stage: int = 0
     step: int = 0
     seconds: float = 0.0
     over: bool = False  # the stage has ended
     log: int = 0
+    processors: list[Processor] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, card: Mapping[str, Any]) -> Place:
+        """What `asdict` made of one.  Raises TypeError."""
+        return cls(**{**card, "processors": [Processor(**one) for one in card.get("processors", ())]})
+
+    def next(self) -> Place:
+        """The beginning of the next stage."""
+        return replace(self, stage=self.stage + 1, step=0, seconds=0.0, over=False)
 
 
 class Files:
@@ -123,8 +137,8 @@ class Files:
         """The state, on the CPU.  Raises CheckpointError."""
         tensors, card = checkpoint.load(self.state, kind=RESUME)
         try:
-            return tensors, Place(**card["place"])
-        except (KeyError, TypeError) as error:
+            return tensors, Place.of(card["place"])
+        except (LookupError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{self.state}: its card names no place; remove it, and the training starts anew") from error
 
     def clear(self, run: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The one training loop.
 
 It goes through the stages of a training, logs, reports, shows a preview and saves its state, so that a training that is killed at any
-moment and started again ends in the same bytes on a CPU (where no stage is limited in seconds).
+moment and started again ends in the same bytes on a CPU, with as many threads (where no stage is limited in seconds).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from structkit.training.interrupts import Interrupts
 from structkit.training.lock import held
 from structkit.training.model import Model
 from structkit.training.parallel import ALONE, Processes
+from structkit.training.processor import Processor, moved
 from structkit.training.stages import Event, Stage, Training
 from structkit.training.state import pack, within
 from structkit.training.tally import Tally
@@ -43,6 +45,7 @@ def train(
     seed: int,
     run: Mapping[str, Any],
     report: Callable[[Event], None] = lambda event: None,
+    tell: Callable[[str], None] = lambda note: None,
     processes: Processes = ALONE,
     save_every: float = 30.0,
     overwrite: bool = False,
@@ -53,6 +56,7 @@ def train(
     run: JSON: with the seed, all that decides what comes out, the configuration and the SHA-256 of each input above all.  It stands in the
     card.  An output that this run has finished before is returned as it is.
     report: called every few steps, in the first process.  save_every: seconds between states, at least.
+    tell: called with what is to be known, in one line: that it goes on on another processor, or with another number of threads.
     overwrite: replace an output, or an unfinished training, of another run.
     inputs: the files that are learnt from; none of them is ever written over.
     Ctrl-C and SIGTERM: the state and the model so far, its card saying `complete: false`, are saved before they take effect.
@@ -72,7 +76,7 @@ def train(
             if processes.first:
                 files.clear(run)
             return training.model_class.load(files.output, training.device)
-        return _trained(_Loop(training, files, seed, run, report, save_every), resumable)
+        return _trained(_Loop(training, files, seed, run, report, tell, save_every), resumable)
 
 
 def check(
@@ -134,9 +138,10 @@ class _Loop:
         seed: int,
         run: dict[str, Any],
         report: Callable[[Event], None],
+        tell: Callable[[str], None],
         save_every: float,
     ) -> None:
-        self.training, self.files, self.seed, self.run, self.report = training, files, seed, run, report
+        self.training, self.files, self.seed, self.run, self.report, self.tell = training, files, seed, run, report, tell
         self.save_every, self.interrupts, self.processes = save_every, Interrupts(), training.processes
         self.place, self.tally = Place(), Tally()
         self.log: Log | None = None  # of the first process
@@ -153,6 +158,16 @@ class _Loop:
             self.tally.restore(within(tensors, "tally"))
             self._remember()
             self._open()
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Note where the training works from here on; say it where that is not where it was."""
+        here, before = Processor.of(self.training.device), self.place.processors
+        if before[-1:] == [here]:
+            return
+        if before:
+            self.tell(f"{self.files.output}: {moved(before, here)}")
+        before.append(here)
 
     def _open(self) -> None:
         """Begin to write.  A training that is refused before its first step leaves all files as they were."""
@@ -176,7 +191,7 @@ class _Loop:
         """Do what is left; returns the model, or None after an interruption."""
         while True:
             if self.place.over:
-                self.place = Place(self.place.stage + 1)
+                self.place = self.place.next()
             if self.place.stage == len(self.training.stages):
                 return self._finish(complete=True)
             if self.place.step == 0:
@@ -257,7 +272,8 @@ class _Loop:
         if self.processes.first:
             if complete or self.files.may_show(self.run):
                 scores = {"scores": dict(self.training.scores())} if complete else {}
-                model.save(self.files.output, run=self.run, complete=complete, **scores)
+                processors = [asdict(one) for one in self.place.processors]
+                model.save(self.files.output, run=self.run, complete=complete, processors=processors, **scores)
             if complete:
                 self.files.clear(self.run)
         self.processes.wait()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from structkit.errors import OptionError
 
-NATIVE = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: where bfloat16 is not emulated
+NATIVE = ("avx512_bf16", "amx_bf16")  # instructions; elsewhere bfloat16 is emulated, which takes many times as long as float32
 
 
 def precision(name: str, device: str) -> torch.dtype:
@@ -20,7 +20,7 @@ def precision(name: str, device: str) -> torch.dtype:
         raise OptionError(f"--dtype is {name!r}: choose auto, float32 or bfloat16")
     if name == "auto":
         on_cuda = torch.device(device).type == "cuda"
-        native = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else any(_has(test) for test in NATIVE)
+        native = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else _native()
         name = "bfloat16" if native else "float32"
     return getattr(torch, name)
 
@@ -30,6 +30,10 @@ def arithmetic(tensor: Tensor, dtype: torch.dtype) -> torch.autocast:
     return torch.autocast(tensor.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
-def _has(test: str) -> bool:
-    """One of PyTorch's tests of the processor; False in a version that lacks it."""
-    return bool(getattr(torch.cpu, test, lambda: False)())
+def _native() -> bool:
+    """Whether PyTorch computes in bfloat16 on this processor; False for one that is held to less than it has (ATEN_CPU_CAPABILITY=avx2)."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":
+        return False
+    if hasattr(torch.cpu, "get_capabilities"):
+        return any(torch.cpu.get_capabilities().get(name) for name in NATIVE)
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())  # an older PyTorch has no public name for it

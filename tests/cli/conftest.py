@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from structkit.media.pictures import Picture, write_picture
 from structkit_cli.__main__ import main
@@ -31,12 +30,8 @@ def engine(monkeypatch) -> FakeEngine:
 
 
 @pytest.fixture
-def real_engine():
-    """For an `engine` that is none: one thread, since on small pictures more wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def real_engine(one_thread):
+    """For an `engine` that is none.  One thread: a process that has computed with more cannot be forked."""
 
 
 @dataclass

@@ -1,14 +1,17 @@
 """A stand-in for the engine: the laws of the command line do not depend on what the pictures look like.
 
-As a script it is the command with a slow engine, to be killed and interrupted: python fake_engine.py SECONDS analogy ...
+As a script it is the command with a slow engine, to be killed and interrupted: python fake_engine.py SECONDS PICTURES analogy ...
+Each picture takes SECONDS; after so many PICTURES it waits until there is a file `go` in the current folder.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 import types
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -60,7 +63,12 @@ def resolve(name: str) -> str:
 if __name__ == "__main__":
     from structkit_cli.__main__ import main
 
-    engine = FakeEngine()
-    engine.then = lambda call: time.sleep(float(sys.argv[1]))
+    def paints(call: dict) -> None:
+        time.sleep(float(sys.argv[1]))
+        while next(begun) >= int(sys.argv[2]) and not Path("go").exists():
+            time.sleep(0.01)
+
+    engine, begun = FakeEngine(), itertools.count()
+    engine.then = paints
     engine.install(lambda owner, name, value, raising: setattr(owner, name, value), dict.__setitem__)
-    sys.exit(main(sys.argv[2:]))
+    sys.exit(main(sys.argv[3:]))

@@ -184,8 +184,8 @@ sys.path.insert(0, {root!r})
 from tests import content_models
 from structkit_cli.__main__ import main
 content_models.install(pytest.MonkeyPatch())
-remove = content_models.FakeTransfer.remove
-content_models.FakeTransfer.remove = lambda self, squares: time.sleep(0.6) or remove(self, squares)
+remove, seconds = content_models.FakeTransfer.remove, iter([0])  # the first pictures at once, then none for long
+content_models.FakeTransfer.remove = lambda self, squares: time.sleep(next(seconds, 5)) or remove(self, squares)
 from structkit_cli import ahead
 ahead.TOGETHER = 3
 sys.exit(main(sys.argv[1:]))
@@ -200,7 +200,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_same_command(run, many, number, 
     began.stdout.readline()
     time.sleep(0.05)
     began.send_signal(number)
-    began.communicate(timeout=30)
+    began.communicate()
     assert began.returncode == (130 if number == signal.SIGINT else -9)
     ran = run(*REMOVE, "in", "-o", "out")
     assert ran.code == 0 and len(ran.paths) < 12

@@ -22,9 +22,9 @@ from structkit.training.draw import Draw
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-# The published losses alone: with the linear critic of `fast`, 1,800 steps, a probe tells the domain in 55 % of cases for 68, but an
-# intersection is left at 0.47.
-CONFIG = DifferenceConfig(size=16, width=16, widest=64, separate=8, steps=1000, rate=2e-3, confusion=0.3, linear=0.0, ramp=0.0)
+# The published losses alone: with the linear critic of `fast`, 1,800 steps, a probe tells the domain in 55 % of cases, but an
+# intersection is left at 0.47, where 1,000 of these steps leave it at 0.39.  400 suffice for what is tested.
+CONFIG = DifferenceConfig(size=16, width=16, widest=64, separate=8, steps=400, rate=2e-3, confusion=0.3, linear=0.0, ramp=0.0)
 
 
 @dataclass(frozen=True)
@@ -102,29 +102,29 @@ def result(config: DifferenceConfig) -> Result:
     return Result(inside, outside, zero, told)
 
 
-@pytest.mark.slow  # 22 s
+@pytest.mark.slow  # 9 s
 def test_contents_go_from_face_to_face_both_at_once_and_away():
     """What no picture of the training shows is painted, too: both contents, and neither.
 
-    Of three seeds the intersection is left at 0.37 to 0.39, and wider networks or more steps did not bring it below 0.36: half of that is
-    the softness that there is outside, too.
+    Of three seeds the intersection is left at 0.39 to 0.49; 1,000 steps bring it to 0.37 to 0.39, and wider networks or more steps
+    not below 0.36: half of that is the softness that there is outside, too.
     """
     healthy = result(CONFIG)
-    assert healthy.inside["b to a"] <= 0.7 and healthy.inside["a to b"] <= 0.7  # 0.61, 0.61
-    assert healthy.inside["union"] <= 0.85 and healthy.inside["intersection"] <= 0.45  # 0.81, 0.39
-    assert max(healthy.outside.values()) <= 0.17  # 0.14
-    assert healthy.zero <= 0.1 and healthy.told <= 0.88  # 0.005, 0.68
+    assert healthy.inside["b to a"] <= 0.75 and healthy.inside["a to b"] <= 0.75  # 0.65, 0.65; of three seeds 0.61 to 0.65
+    assert healthy.inside["union"] <= 0.9 and healthy.inside["intersection"] <= 0.55  # 0.83, 0.47; 0.79 to 0.83
+    assert max(healthy.outside.values()) <= 0.18  # 0.15
+    assert healthy.zero <= 0.1 and healthy.told <= 0.85  # 0.01, 0.75; 0.66 to 0.75
 
 
-@pytest.mark.slow  # 22 s
+@pytest.mark.slow  # 9 s
 def test_without_the_zero_loss_the_donors_face_comes_along():
     copying = result(replace(CONFIG, zero=0.0))
-    assert copying.zero > 0.5  # 0.78
-    assert copying.outside["b to a"] >= 1.5 * result(CONFIG).outside["b to a"]  # 0.29, 0.14
+    assert copying.zero > 0.5  # 0.75
+    assert copying.outside["b to a"] >= 1.5 * result(CONFIG).outside["b to a"]  # 0.27, 0.15; of three seeds 1.7 to 1.9 times
 
 
-@pytest.mark.slow  # 22 s
+@pytest.mark.slow  # 9 s
 def test_without_confusion_the_common_code_tells_the_domain_and_contents_stay():
     confident = result(replace(CONFIG, confusion=0.0))
-    assert confident.told >= result(CONFIG).told + 0.07  # 0.95, 0.68
-    assert confident.inside["intersection"] >= 1.5 * result(CONFIG).inside["intersection"]  # 0.85, 0.39
+    assert confident.told >= result(CONFIG).told + 0.07  # 0.92, 0.75; of three seeds 0.90 to 0.92, 0.66 to 0.75
+    assert confident.inside["intersection"] >= 1.4 * result(CONFIG).inside["intersection"]  # 0.80, 0.47; 1.6 to 1.9 times

@@ -79,6 +79,20 @@ def test_a_round_begins_with_labels_from_the_best_that_there_is(stage):
     torch.testing.assert_close(training.painting.places, places * torch.tensor(APART))
 
 
+@pytest.mark.parametrize("stage", [1, 3])
+def test_any_number_of_pictures_is_labelled_as_each_would_be_alone(stage):
+    """With the placer's word for where things belong, or without; those beyond the number keep what they had."""
+    together, alone = painting(begun(replace(SMALL, rounds=3))), painting(begun(replace(SMALL, rounds=3)))
+    rule = None if stage == 1 else painter_training.WIDE
+    for painter, at_a_time in ((together, 5), (alone, 1)):
+        painter.count = 13
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(painter_training, "LABELLED", at_a_time)
+            painter._label(rule, guided=stage == 3)
+    assert torch.equal(together.labels, alone.labels) and together.labels[13:].any()
+    torch.testing.assert_close(together.frames, alone.frames)
+
+
 def test_what_a_content_lets_through_is_the_most_that_its_light_allows():
     generator = torch.Generator().manual_seed(0)
     bare, tint, own = torch.rand(50, 3, 4, 4, generator=generator), torch.rand(50, 1, 4, 4, generator=generator), torch.zeros(50, 3, 4, 4)

@@ -31,8 +31,8 @@ CONFIG = TransferConfig(
     sparsity=0.0, ramp=0.3, decay=0.3, painter=0, rounds=0,
 )  # fmt: skip
 
-# The masks are kept small, from step 400 on and fully from 800.
-LONG = replace(CONFIG, steps=2000, batch=32, rate=1e-3, confusion=0.05, form="flipped", sparsity=0.1, ramp=0.2, decay=0.0)
+# The masks are kept small, from step 240 on and fully from 480.
+LONG = replace(CONFIG, steps=1200, rate=1.5e-3, confusion=0.05, form="flipped", sparsity=0.1, ramp=0.2, decay=0.0)
 
 
 @dataclass(frozen=True)
@@ -110,24 +110,24 @@ def test_without_confusion_nothing_is_transferred():
     assert inside >= 1.33 * transferred(learnt(CONFIG))[0]
 
 
-@pytest.mark.slow  # 70 s
+@pytest.mark.slow  # 35 s
 @torch.no_grad()
 def test_in_time_the_mask_is_the_glasses_which_are_put_on_and_taken_off():
     with torch.enable_grad():
         net = learnt(LONG)
     true = truth(16)
     inside, outside = transferred(net)
-    assert inside <= 0.55 and outside <= 0.03  # 0.46, 0.005
+    assert inside <= 0.57 and outside <= 0.03  # 0.45, 0.003; of three seeds 0.45 to 0.50
     layer = net.remove(true.with_)
-    assert iou(layer.mask, true.mask) >= 0.4  # 0.63
+    assert iou(layer.mask, true.mask) >= 0.42  # 0.59; of three seeds 0.58 to 0.59
     inside, outside = errors(composite(true.with_, layer.colours, layer.mask), true.bare, true.with_)
-    assert inside <= 0.5 and outside <= 0.03  # 0.44, 0.003
+    assert inside <= 0.65 and outside <= 0.03  # 0.50, 0.002
 
 
-@pytest.mark.slow  # 45 s
+@pytest.mark.slow  # 27 s
 @torch.no_grad()
 def test_the_painter_finds_what_the_first_masks_did_and_leaves_bare_faces_alone():
-    painted = replace(CONFIG, painter=16, rounds=5, painter_steps=250, painter_size=32, placer_steps=1)
+    painted = replace(CONFIG, painter=16, rounds=3, painter_steps=150, painter_size=32, placer_steps=1)
     with torch.enable_grad():
         net = learnt(painted)
     true = truth(32)
@@ -136,12 +136,13 @@ def test_the_painter_finds_what_the_first_masks_did_and_leaves_bare_faces_alone(
         mask = net.masked(net.common(squares), net.separate(squares)).mask
         return F.interpolate(mask, squares.shape[-2:], mode="bilinear")
 
-    assert iou(net.segment(true.with_), true.mask) > iou(first(true.with_), true.mask)  # 0.54, 0.29
+    # 0.43, 0.29; of three seeds 0.38 to 0.47, 0.23 to 0.31
+    assert iou(net.segment(true.with_), true.mask) > iou(first(true.with_), true.mask) + 0.03
     bare = float(net.segment(true.others).mean())
-    assert bare < 0.03 and bare < 0.5 * float(first(true.others).mean())  # 0.001, 0.09
+    assert bare < 0.03 and bare < 0.5 * float(first(true.others).mean())  # 0.01, 0.09; 0.005 to 0.012, 0.09 to 0.11
     layer = net.remove(true.with_)
     inside, outside = errors(composite(true.with_, layer.colours, layer.mask), true.bare, true.with_)
-    assert inside < 0.5 and outside < 0.03  # 0.36, 0.002
+    assert inside < 0.6 and outside < 0.03  # 0.43, 0.007; 0.40 to 0.50
 
 
 @torch.no_grad()

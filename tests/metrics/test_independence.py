@@ -11,13 +11,7 @@ from torch import Tensor
 from structkit.errors import InputError, StructkitError
 from structkit.metrics.independence import dependence, probe, zero_ratio
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -47,7 +47,12 @@ def raiser(error):
     return fail
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def toys_have_one_thread(one_thread):
+    """As in the programs of `toy`, with whose bytes theirs are compared."""
+
+
+@pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     run(folder)

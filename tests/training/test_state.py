@@ -123,12 +123,29 @@ def test_a_precision_that_is_named_is_taken(name, found):
     assert precision(name, "cpu") == found
 
 
-@pytest.mark.parametrize("has", [True, False])
-def test_bfloat16_is_taken_where_the_processor_has_it(monkeypatch, has):
-    monkeypatch.setattr(torch.cpu, NATIVE[0], lambda: has, raising=False)
-    for other in NATIVE[1:]:
-        monkeypatch.delattr(torch.cpu, other, raising=False)  # as in a version that lacks the test
+@pytest.mark.parametrize("has", [*NATIVE, None])
+@pytest.mark.parametrize("held", ["AVX512", "AVX2", "DEFAULT"])
+def test_bfloat16_is_taken_where_the_processor_has_it_and_is_not_held_to_less(monkeypatch, has, held):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: held)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {name: name == has for name in NATIVE}, raising=False)
+    assert precision("auto", "cpu") == (torch.bfloat16 if has and held == "AVX512" else torch.float32)
+
+
+@pytest.mark.parametrize("has", [True, False, None])
+def test_an_older_pytorch_is_asked_in_its_own_words(monkeypatch, has):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    if has is None:
+        monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has, raising=False)
     assert precision("auto", "cpu") == (torch.bfloat16 if has else torch.float32)
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_cuda_device_is_asked_without_emulation(monkeypatch, has):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has and not including_emulation)
+    assert precision("auto", "cuda") == (torch.bfloat16 if has else torch.float32)
 
 
 def test_unknown_precision():

@@ -1,0 +1,35 @@
+"""What the last bits of a training depend on beside its run: the order of sums, which the processor and its threads decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Processor:
+    """Where a training works."""
+
+    kind: str  # the instructions that PyTorch uses, such as AVX2; or the name of a CUDA device
+    threads: int | None = None  # of the CPU; on CUDA they do not matter
+
+    @classmethod
+    def of(cls, device: str) -> Processor:
+        """The one behind a device, as it is now."""
+        if torch.device(device).type == "cuda":
+            return cls(torch.cuda.get_device_name(device))
+        return cls(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
+
+    def __str__(self) -> str:
+        return self.kind if self.threads is None else f"{self.kind} with {self.threads} thread{'s' * (self.threads != 1)}"
+
+
+def moved(before: Sequence[Processor], here: Processor) -> str:
+    """What is to be said of a training that goes on here, and was elsewhere before, in turn."""
+    what = f"goes on on {here}, after {before[-1]}, and so will not end in the bytes of a training that was not stopped"
+    if len(before) > 1:
+        return what
+    [first] = before
+    return f"{what}; {f'OMP_NUM_THREADS={first.threads}' if first.kind == here.kind else first} would keep them"

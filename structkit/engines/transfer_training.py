@@ -19,6 +19,7 @@ from torch import Tensor
 
 from structkit.configs import TransferConfig
 from structkit.data.batches import drawn, levels, mirrored, signed
+from structkit.engines.doubts import doubts
 from structkit.engines.layer import Layer
 from structkit.engines.painter_training import Painting
 from structkit.engines.placer_training import Placing
@@ -216,6 +217,10 @@ class TransferTraining(Training):
             if masks:
                 found |= {f"mask_{name}": float(torch.cat(masks).mean()), f"error_{name}": float(torch.cat(errors).mean())}
         return {name: round(value, 5) for name, value in found.items()}
+
+    def doubts(self) -> list[str]:
+        """Of pictures that were held out, and of others, see `engines.doubts`."""
+        return doubts(self.model(), self.squares, self.held)
 
     def _enter(self, stage: int) -> None:
         """The networks and optimisers of a stage.  Networks stay what they have become, if they are there already."""

@@ -256,8 +256,8 @@ class _Loop:
         model = self.training.model()
         if self.processes.first:
             if complete or self.files.may_show(self.run):
-                scores = {"scores": dict(self.training.scores())} if complete else {}
-                model.save(self.files.output, run=self.run, complete=complete, **scores)
+                found = {"scores": dict(self.training.scores()), "doubts": list(self.training.doubts())} if complete else {}
+                model.save(self.files.output, run=self.run, complete=complete, **found)
             if complete:
                 self.files.clear(self.run)
         self.processes.wait()

@@ -31,6 +31,11 @@ class Model(nn.Module):
         self.config = config
         self.card: dict[str, Any] = {}  # of the file that it was last loaded from or saved to
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why results may be bad, as was found at the end of its training."""
+        return tuple(f"the model is doubtful: {doubt}" for doubt in self.card.get("doubts", ()))
+
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint holds: entries of `state_dict`, by default all."""
         return self.state_dict()

@@ -113,7 +113,7 @@ class Painting:
         """
         net = self.net.eval()
         for i, part in enumerate(self.chosen[: self.count].split(LABELLED)):
-            rows, squares = slice(i * LABELLED, (i + 1) * LABELLED), signed(self.with_[part])
+            rows, squares = slice(i * LABELLED, i * LABELLED + len(part)), signed(self.with_[part])
             if rule is None:
                 small = net.masked(net.common(squares), net.separate(squares)).mask
                 self.labels[rows] = F.interpolate(small, squares.shape[-2:], mode="bilinear") > WIDE.threshold

@@ -41,8 +41,8 @@ class System:
 
 # As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.
 WORK = {"codes": 3.0, "painter": 4.8, "placer": 1.9}  # of a step of content transfer
-LEAST = {"codes": 400, "painter": 120, "placer": 60}  # steps of a stage with which masks are good, see tests/benchmarks/budgets.csv
-ROUNDS = 3  # as few, likewise
+# The fewest steps with which masks are good, and rounds; see tests/benchmarks/budgets.csv.  With each round more the codes get more steps.
+LEAST, ROUNDS, MORE = {"codes": 400, "painter": 120, "placer": 60}, 3, 70
 SMALLEST = 32  # px, of the squares that codes are made of
 
 
@@ -69,13 +69,18 @@ def _work(training: TransferTraining) -> list[float]:
     return [WORK[kind] * (c.size if kind == "codes" else c.seen) ** 2 for kind in training.kinds]
 
 
+def _least(training: TransferTraining) -> list[int]:
+    codes = LEAST["codes"] + MORE * max(training.config.rounds - ROUNDS, 0)
+    return [codes if kind == "codes" else LEAST[kind] for kind in training.kinds]
+
+
 TRANSFER = System(
     TransferConfig,
     TransferTraining,
     ("with", "without"),
     _transfers,
     _work,
-    lambda training: [LEAST[kind] for kind in training.kinds],
+    _least,
     tells=True,
 )
 DIFFERENCE = System(

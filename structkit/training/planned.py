@@ -216,16 +216,15 @@ class Planned(Training):
         return self.seconds * (1 - SPARE) - self._slowest(self.clock() - self.started)
 
     def _measure(self, training: Training, works: Sequence[float], measured: dict[float, float], draw: Draw) -> None:
-        """Add what a step costs, in one stage of each amount of work that is new, with networks that are thrown away: while there is time,
-        and at least in the first stage, if that has less work than all before.
+        """Add what a step costs, in one stage of each amount of work while there is time, with networks that are thrown away: at least in the
+        first stage, if it is not known.  Where it is, all is that can be.
         """
         began, allowed = self.clock(), MEASURING * self.seconds
+        if works[0] in measured:
+            return
         for w, stage in {w: stage for stage, w in enumerate(works)}.items():  # rounds alike: the last, which has all to do
-            if w in measured:
-                continue
-            needed = w == works[0] and w < min(measured, default=math.inf)
             foreseen = (MEASURED + 1) * costs_by_work([w], sorted(measured.items()))[0] if measured else 0.0
-            if self.processes.most(int(not needed and self.clock() - began + foreseen > allowed)):
+            if self.processes.most(int(stage > 0 and self.clock() - began + foreseen > allowed)):
                 break
             training.begin(stage, replace(draw, stage=stage))
             measured[w] = max(self._slowest(self._cost(training, replace(draw, stage=stage), began + allowed)), 1e-6)

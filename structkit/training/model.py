@@ -13,6 +13,7 @@ from structkit import checkpoint
 from structkit.configs import Config
 from structkit.errors import CheckpointError, OptionError
 from structkit.media.files import one_line
+from structkit.training import DOUBTFUL
 from structkit.training.draw import own_randomness
 
 
@@ -33,8 +34,8 @@ class Model(nn.Module):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Why results may be bad, as was found at the end of its training."""
-        return tuple(f"the model is doubtful: {doubt}" for doubt in self.card.get("doubts", ()))
+        """Notes on each of its results: why they may be bad, as was found at the end of its training.  Older cards do not tell."""
+        return tuple(f"{DOUBTFUL}{doubt}" for doubt in self.card.get("doubts", ()))
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint holds: entries of `state_dict`, by default all."""

@@ -216,8 +216,8 @@ class Planned(Training):
         return self.seconds * (1 - SPARE) - self._slowest(self.clock() - self.started)
 
     def _measure(self, training: Training, works: Sequence[float], measured: dict[float, float], draw: Draw) -> None:
-        """Add what a step costs, in one stage of each amount of work while there is time, with networks that are thrown away: at least in the
-        first stage, if it is not known.  Where it is, all is that can be.
+        """Add what a step costs, with networks that are thrown away, in one stage of each amount of work while there is time, at least in
+        the first; unless a training with such a first stage was measured before.
         """
         began, allowed = self.clock(), MEASURING * self.seconds
         if works[0] in measured:

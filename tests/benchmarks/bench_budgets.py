@@ -61,9 +61,10 @@ def main() -> None:
             iou = structkit("score", "iou", masks, chosen["truth"], *changed, threads=threads)[-1]
         plan = next(note for note in told["notes"] if note.startswith("--minutes")).split(": ", 1)[1]
         cpu = after.children_user + after.children_system - before.children_user - before.children_system
-        row = {"case": chosen["case"], "path": f"{minutes:g} minutes", "plan": plan, "cpu_min": f"{cpu / 60:.2f}", "wall_min": f"{wall / 60:.1f}"}
         doubts = sum(note.startswith("the model is doubtful") for note in told["notes"])
-        record(__file__, [row | {"iou": f"{iou['scores']['iou']:.3f}", "dtype": told["dtype"], "doubts": str(doubts)}])
+        spent = {"cpu_min": f"{cpu / 60:.2f}", "wall_min": f"{wall / 60:.1f}", "dtype": told["dtype"]}
+        found = {"iou": f"{iou['scores']['iou']:.3f}", "doubts": str(doubts)}
+        record(__file__, [{"case": chosen["case"], "path": f"{minutes:g} minutes", "plan": plan} | spent | found])
 
 
 if __name__ == "__main__":

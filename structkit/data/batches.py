@@ -18,11 +18,11 @@ def levels(images: Tensor) -> Tensor:
 
 
 def smaller(pictures: Tensor, side: int) -> Tensor:
-    """(N, 3, S, S) uint8 -> (N, 3, side, side) uint8, by whole means: S is a multiple of the side."""
+    """(N, 3, S, S) uint8 -> (N, 3, side, side) uint8: the means of whole pixels.  S is a multiple of the side."""
     factor = pictures.shape[-1] // side
     if factor == 1 or not len(pictures):
         return pictures[..., :side, :side]
-    return torch.cat([levels(F.avg_pool2d(signed(part), factor)) for part in pictures.split(64)])
+    return torch.cat([F.avg_pool2d(part.float(), factor).round().to(torch.uint8) for part in pictures.split(64)])
 
 
 def drawn(count: int, of: int, generator: torch.Generator) -> Tensor:

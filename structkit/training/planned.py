@@ -26,6 +26,7 @@ from structkit.training.stages import Stage, Training
 
 LEAST = 200  # steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail
 MEASURED = 5  # steps in each stage that is measured, but for the first that warms up; fewer where there is no time
+FEW = 12  # steps that a stage has while it is measured, so that it makes ready for no more
 MEASURING = 0.05  # part of the time that is spent on it, but for a few steps of the first stage, which are always measured
 SPARE = 0.05  # part of what is left that no step is planned for: states and previews are written, and machines hesitate
 SHORT = "it was trained for less time than the fewest steps that make sense take"
@@ -226,6 +227,7 @@ class Planned(Training):
             foreseen = (MEASURED + 1) * costs_by_work([w], sorted(measured.items()))[0] if measured else 0.0
             if self.processes.most(int(stage > 0 and self.clock() - began + foreseen > allowed)):
                 break
+            training.stages = [replace(one, steps=min(one.steps, FEW)) for one in training.stages]
             training.begin(stage, replace(draw, stage=stage))
             measured[w] = max(self._slowest(self._cost(training, replace(draw, stage=stage), began + allowed)), 1e-6)
 

@@ -9,6 +9,8 @@ from structkit.errors import OptionError
 
 NATIVE = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # of torch.cpu: where bfloat16 is not emulated
 
+WITHOUT = ("DEFAULT", "NO AVX", "AVX2")  # what PyTorch may use of a processor, where that leaves bfloat16 out
+
 
 def precision(name: str, device: str) -> torch.dtype:
     """Of the networks' arithmetic.
@@ -20,7 +22,7 @@ def precision(name: str, device: str) -> torch.dtype:
         raise OptionError(f"--dtype is {name!r}: choose auto, float32 or bfloat16")
     if name == "auto":
         on_cuda = torch.device(device).type == "cuda"
-        native = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else any(_has(test) for test in NATIVE)
+        native = torch.cuda.is_bf16_supported(including_emulation=False) if on_cuda else _has_bfloat16()
         name = "bfloat16" if native else "float32"
     return getattr(torch, name)
 
@@ -33,3 +35,8 @@ def arithmetic(tensor: Tensor, dtype: torch.dtype) -> torch.autocast:
 def _has(test: str) -> bool:
     """One of PyTorch's tests of the processor; False in a version that lacks it."""
     return bool(getattr(torch.cpu, test, lambda: False)())
+
+
+def _has_bfloat16() -> bool:
+    """Whether the processor computes in it, and PyTorch may use what it has: ATEN_CPU_CAPABILITY takes it away."""
+    return torch.backends.cpu.get_cpu_capability() not in WITHOUT and any(_has(test) for test in NATIVE)

@@ -123,12 +123,13 @@ def test_a_precision_that_is_named_is_taken(name, found):
     assert precision(name, "cpu") == found
 
 
-@pytest.mark.parametrize("has", [True, False])
-def test_bfloat16_is_taken_where_the_processor_has_it(monkeypatch, has):
+@pytest.mark.parametrize(("has", "may"), [(True, "AVX512"), (True, "AVX2"), (False, "AVX512")])
+def test_bfloat16_is_taken_where_the_processor_has_it_and_it_may_be_used(monkeypatch, has, may):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: may)
     monkeypatch.setattr(torch.cpu, NATIVE[0], lambda: has, raising=False)
     for other in NATIVE[1:]:
         monkeypatch.delattr(torch.cpu, other, raising=False)  # as in a version that lacks the test
-    assert precision("auto", "cpu") == (torch.bfloat16 if has else torch.float32)
+    assert precision("auto", "cpu") == (torch.bfloat16 if has and may == "AVX512" else torch.float32)
 
 
 def test_unknown_precision():

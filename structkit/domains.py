@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -47,14 +46,15 @@ SMALLEST = 32  # px, of the squares that codes are made of
 
 
 def _halved(config: TransferConfig | DifferenceConfig) -> list[Any]:
-    """The configuration, and with it those for pictures of half the side, a quarter, ..., as far as they can be."""
-    sides, found = [name for name in ("size", "painter_size") if getattr(config, name, None)], [config]
-    while found[-1].size >= 2 * SMALLEST:
-        with suppress(OptionError):
-            found.append(replace(found[-1], **{name: getattr(found[-1], name) // 2 for name in sides}).filled())
-            continue
-        break
-    return found
+    """The configuration, and after it those for pictures of half the side, a quarter, ..., as far as they can be."""
+    sides = ["size", "painter_size"] if getattr(config, "painter", 0) else ["size"]
+    if config.size < 2 * SMALLEST:
+        return [config]
+    try:
+        half = replace(config, **{name: getattr(config, name) // 2 for name in sides}).filled()
+    except OptionError:
+        return [config]
+    return [config, *_halved(half)]
 
 
 def _transfers(config: TransferConfig) -> list[TransferConfig]:
@@ -74,18 +74,8 @@ def _least(training: TransferTraining) -> list[int]:
     return [codes if kind == "codes" else LEAST[kind] for kind in training.kinds]
 
 
-TRANSFER = System(
-    TransferConfig,
-    TransferTraining,
-    ("with", "without"),
-    _transfers,
-    _work,
-    _least,
-    tells=True,
-)
-DIFFERENCE = System(
-    DifferenceConfig, DifferenceTraining, ("a", "b"), _halved, lambda training: [float(training.config.size**2)], lambda training: [500]
-)
+TRANSFER = System(TransferConfig, TransferTraining, ("with", "without"), _transfers, _work, _least, tells=True)
+DIFFERENCE = System(DifferenceConfig, DifferenceTraining, ("a", "b"), _halved, lambda t: [float(t.config.size**2)], lambda t: [500])
 
 
 def train(system: System, one: Pictures, other: Pictures, wanted: Wanted, options: dict[str, Any], max_pixels: int = MAX_PIXELS) -> Model:
@@ -143,8 +133,8 @@ def _words(plan: Plan, choices: Sequence[Any]) -> str:
         steps.setdefault(stage.name.split(",")[0], []).append(stage.steps)
     words = ", ".join(f"{name} {f'{len(n)} x ' if len(n) > 1 else ''}{n[0]}" for name, n in steps.items())
     asked, made = choices[0].seen, plan.choice.seen
-    smaller = "" if made == asked else f", from pictures of {made} px"
-    if not (smaller or plan.short):
+    at = "" if made == asked else f", from pictures of {made} px"
+    if not (at or plan.short):
         return f"steps: {words}"
     enough = [seconds for choice, seconds in zip(choices, plan.needed, strict=False) if choice.seen == asked][-1]
-    return f"steps: {words}{smaller}; too short to learn {asked} px well: that takes {in_minutes(enough)} or more here"
+    return f"steps: {words}{at}; too short to learn {asked} px well: that takes {in_minutes(enough)} or more here"

@@ -173,10 +173,10 @@ class Planned(Training):
         return self.inner.model()
 
     def scores(self) -> Mapping[str, float]:
-        return self.inner.scores()
+        return {} if self.short else self.inner.scores()  # there is no time for what is known to be bad
 
     def doubts(self) -> Sequence[str]:
-        return [*([SHORT] if self.short else []), *self.inner.doubts()]
+        return [SHORT] if self.short else self.inner.doubts()
 
     def preview(self, draw: Draw) -> Tensor | None:
         return self.inner.preview(draw)

@@ -7,6 +7,10 @@ beneath: contents of some pictures, as the model cuts them out, are pasted onto 
 that of the mean picture, which is what one paints who has learnt nothing.
 
 Pictures that were held out are looked at first, and as many of the others as are wanted.
+
+Measured, in this order: the models that ship, glasses 0.00, 0.01, 0.9, 0.35 and beard 0.00, 0.01, 1.4, 0.19; of surgical masks on 117
+photographs and 102 without, an IoU of 0.86 (12 CPU minutes) 0.03, 0.02, 0.8, 0.53; of 0.40, whose masks cover the whole face (100 steps
+of codes at half the size) 0.46, 0.07, 0.8, 0.84; of 0.19 (20 steps) 0.78, 0.94, 0.8, 1.05.  (2026-11)
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from structkit.data.batches import signed
 from structkit.engines.transfer import ContentTransfer
 from structkit.kernels.composite import composite
 
-LIMITS = {"elsewhere": 0.25, "without": 0.25, "grown": 1.5, "beneath": 0.9}  # above, a model is doubtful; measured: budgets.csv
+LIMITS = {"elsewhere": 0.2, "without": 0.25, "grown": 2.0, "beneath": 0.75}  # above, a model is doubtful
 FIRST = 0.3  # where a decoder's mask is above, it is the first of the painter's masks
 LOOKED_AT = 64  # pictures of each folder
 SEEN = 16  # of them at a time

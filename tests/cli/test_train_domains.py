@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -257,11 +256,14 @@ def test_options_come_from_a_file(run, folder):
 
 
 @pytest.mark.slow
-def test_a_training_ends_in_its_minutes(run):
-    began = time.monotonic()
-    options = ("--minutes", "0.3", "--steps", "3000", "--painter-steps", "1000", "--placer-steps", "500")
-    ran = run(*TRAIN, *options, "--quiet")
-    assert (ran.code, ran.err) == (0, "") and 12 < time.monotonic() - began < 22
+@pytest.mark.parametrize("minutes", ["0.05", "0.3"])
+def test_a_training_in_minutes_goes_through_all_its_stages(run, minutes):
+    options = ("--minutes", minutes, "--steps", "3000", "--painter-steps", "1000", "--placer-steps", "500")
+    *stages, summary = [json.loads(line) for line in run(*TRAIN, *options, "--json").out.splitlines()]
+    assert (summary["status"], summary["exit"]) == ("written", 0)
+    assert [stage["number"] for stage in stages] == [*range(1, stages[0]["stages"] + 1)]
+    assert {stage["stage"].split(",")[0] for stage in stages} == {"codes", "painter", "placer"}
+    assert any(note.startswith(f"--minutes {minutes}: steps: codes") for note in summary["notes"])
 
 
 @pytest.mark.slow

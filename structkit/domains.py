@@ -40,8 +40,8 @@ class System:
 
 # As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.
 WORK = {"codes": 3.0, "painter": 4.8, "placer": 1.9}  # of a step of content transfer
-# The fewest steps with which masks are good, and rounds; with each round more the codes get more steps.  With less time
-# pictures are made smaller: of surgical masks, 3 CPU minutes at half the size bring an IoU of 0.82, 12 at the whole 0.86; see tests/benchmarks/budgets.csv.
+# The fewest steps with which masks are good, and rounds; with each round more the codes get more steps.  In less time pictures are made
+# smaller: of surgical masks 3 CPU minutes at half the size bring an IoU of 0.82, 12 at the whole 0.86; see tests/benchmarks/budgets.csv.
 LEAST, ROUNDS, MORE = {"codes": 400, "painter": 120, "placer": 60}, 3, 70
 SMALLEST = 32  # px, of the squares that codes are made of
 

@@ -214,16 +214,17 @@ def test_measuring_takes_little_of_the_time():
     assert clock.now == 1 + 6 + 6 + 1
 
 
-def test_a_training_that_goes_on_keeps_its_plan_on_a_slower_machine(tmp_path):
+@pytest.mark.parametrize(("seconds", "stage"), [(5000, 1), (5000, 2), (300, 1)])
+def test_a_training_that_goes_on_keeps_its_plan_on_a_slower_machine(tmp_path, seconds, stage):
     class Stop(Exception):
         pass
 
     plans: list = []
-    training = planned(5000, plans)
+    training = planned(seconds, plans)
     real = training.step
 
     def mortal(draw):
-        if draw.stage == 1 and draw.step == 30:
+        if draw.stage == stage and draw.step == 11:
             raise Stop
         return real(draw)
 
@@ -231,10 +232,11 @@ def test_a_training_that_goes_on_keeps_its_plan_on_a_slower_machine(tmp_path):
     with pytest.raises(Stop):
         train(training, tmp_path / "m.safetensors", seed=5, run=RUN, save_every=0)
     clock = Clock()
-    again = planned(5000, plans, clock)
+    again = planned(seconds, plans, clock)
     clock.now = 4000  # it would plan fewer steps now
-    train(again, tmp_path / "m.safetensors", seed=5, run=RUN)
+    model = train(again, tmp_path / "m.safetensors", seed=5, run=RUN)
     assert len(plans) == 1 and list(again.stages) == list(training.stages)
+    assert bool(model.doubts) == plans[0].short == (seconds < 1000)
 
 
 def test_a_stage_never_takes_longer_than_its_share(tmp_path):

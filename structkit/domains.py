@@ -40,9 +40,9 @@ class System:
 
 # As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.
 WORK = {"codes": 3.0, "painter": 4.8, "placer": 1.9}  # of a step of content transfer
-# The fewest steps with which masks are good, and rounds; with each round more the codes get more steps.  In less time pictures are made
-# smaller: of surgical masks 3 CPU minutes at half the size bring an IoU of 0.82, 12 at the whole 0.86; see tests/benchmarks/budgets.csv.
-LEAST, ROUNDS, MORE = {"codes": 400, "painter": 120, "placer": 60}, 3, 70
+# The fewest steps with which masks are good, and rounds: where fewer fit, smaller pictures with more rounds do better, and of the smallest
+# LAST make sense.  With each round more the codes get MORE steps.  See tests/benchmarks/budgets.csv.
+LEAST, ROUNDS, LAST, MORE = {"codes": 400, "painter": 120, "placer": 60}, 12, 3, 70
 SMALLEST = 32  # px, of the squares that codes are made of
 
 
@@ -60,9 +60,11 @@ def _halved(config: TransferConfig | DifferenceConfig) -> list[Any]:
 
 def _transfers(config: TransferConfig) -> list[TransferConfig]:
     """With fewer rounds, and then from smaller pictures; the last has one round."""
-    least, sizes = min(config.rounds, ROUNDS), _halved(config)
-    fewer = [replace(size, rounds=rounds) for size in sizes for rounds in range(config.rounds, least - 1, -1)]
-    return [*fewer, replace(sizes[-1], rounds=min(config.rounds, 1))]
+    sizes = _halved(config)
+    bounds = [*[ROUNDS] * (len(sizes) - 1), LAST]
+    fewer = [range(config.rounds, min(config.rounds, least) - 1, -1) for least in bounds]
+    found = [replace(size, rounds=rounds) for size, some in zip(sizes, fewer, strict=True) for rounds in some]
+    return [*found, replace(sizes[-1], rounds=min(config.rounds, 1))]
 
 
 def _work(training: TransferTraining) -> list[float]:
@@ -72,7 +74,7 @@ def _work(training: TransferTraining) -> list[float]:
 
 
 def _least(training: TransferTraining) -> list[int]:
-    codes = LEAST["codes"] + MORE * max(training.config.rounds - ROUNDS, 0)
+    codes = LEAST["codes"] + MORE * max(training.config.rounds - LAST, 0)
     return [codes if kind == "codes" else LEAST[kind] for kind in training.kinds]
 
 

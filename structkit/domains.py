@@ -40,9 +40,9 @@ class System:
 
 # As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.
 WORK = {"codes": 3.0, "painter": 4.8, "placer": 1.9}  # of a step of content transfer
-# The fewest steps with which masks are good, and rounds: where fewer fit, smaller pictures with more rounds do better, and of the smallest
-# LAST make sense.  With each round more the codes get MORE steps.  See tests/benchmarks/budgets.csv.
-LEAST, ROUNDS, LAST, MORE = {"codes": 400, "painter": 120, "placer": 60}, 12, 3, 70
+# The fewest steps with which masks are good, and rounds: where fewer fit, smaller pictures with more rounds do better; of the smallest, no
+# fewer than LAST make sense.  With each round more the codes get MORE steps.  See tests/benchmarks/budgets.csv.
+LEAST, ROUNDS, LAST, MORE = {"codes": 400, "painter": 120, "placer": 60}, 6, 3, 70
 SMALLEST = 32  # px, of the squares that codes are made of
 
 

@@ -330,7 +330,7 @@ def test_to_end_in_time_there_are_fewer_rounds_first_and_smaller_pictures_last()
     asked = TransferConfig().filled()
     choices = [(c.seen, c.size, c.rounds) for c in domains.TRANSFER.choices(asked)]
     assert choices[0] == (128, 64, 20) and choices[-1] == (64, 32, 1)
-    assert choices == sorted(choices, reverse=True) and {rounds for seen, _, rounds in choices if seen == 128} == {*range(12, 21)}
+    assert choices == sorted(choices, reverse=True) and {rounds for seen, _, rounds in choices if seen == 128} == {*range(6, 21)}
     assert [c.size for c in domains.DIFFERENCE.choices(DifferenceConfig().filled())] == [64, 32]
     assert {c.rounds for c in domains.TRANSFER.choices(TransferConfig(rounds=2).filled())} == {2, 1}
     assert all(c.filled() == c for c in domains.TRANSFER.choices(asked))

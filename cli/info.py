@@ -39,7 +39,8 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
     verbs = ", ".join(f"structkit {verb}{'' if verb in ALONE else ' ...'} --model {checkpoint}" for verb in kind.verbs)
     asked = card.pop("run", {})  # what was asked for; most of it is what was done
     shown = card | {"bytes": facts["bytes"], "sha256": facts["sha256"], "run": _other(asked, card)}
-    lines = [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *_lines(shown)]
+    doubts = [f"doubtful: {doubt}" for doubt in shown.pop("doubts", ())]
+    lines = [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *doubts, *_lines(shown)]
     emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))
 
 

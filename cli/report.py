@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from structkit.errors import OutputError
+from structkit.training import DOUBTFUL
 
 
 class PipeClosed(Exception):
@@ -52,6 +53,7 @@ class Report:
         self.verb, self.total, self.as_json, self.quiet, self.paths = verb, total, as_json, quiet, paths
         self.device: str | None = None
         self.counts = {"written": 0, "skipped": 0, "failed": 0}
+        self.doubts: set[str] = set()  # of models, that were told
         self.started, self.done, self.bar = time.monotonic(), 0, None
 
     def __enter__(self) -> Report:
@@ -89,7 +91,12 @@ class Report:
         self.counts[status] += 1
         with self._aside():
             for warning in record["warnings"]:
-                tell(f"warning: {name}: {warning}")
+                if warning.startswith(DOUBTFUL):  # of all results alike
+                    if warning not in self.doubts:
+                        tell(f"warning: {warning}")
+                    self.doubts.add(warning)
+                else:
+                    tell(f"warning: {name}: {warning}")
             if status == "failed":
                 tell(f"error: {record['error']}")
             elif status == "written" and self.total > 1 and not (self.quiet or self.bar):

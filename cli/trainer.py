@@ -45,15 +45,15 @@ class Running(Common):
     output: str | None = named(None, "checkpoint to write (must be given); log, preview and state are beside it", "OUT.safetensors")
     exists: str = option("error", "what to do when another training's output is there", choices=("error", "overwrite"))
     minutes: float | None = option(
-        None, "end in this time: steps, and if need be the size, are chosen so that it does; else all steps are done", low=0.01
+        None, "end in this time, 0.2 or more: by fewer rounds, then fewer steps, then a smaller size; else all is done", low=0.01
     )
     dtype: str = option(
         "auto", "of the networks' arithmetic; auto: bfloat16 where the device computes in it", choices=("auto", "float32", "bfloat16")
     )
     max_pixels: int | None = option(None, "largest picture that is read, px; else 89 million", low=1)
 
-    def wanted(self, output: Path, voice: Voice) -> Wanted:
-        """What of it the training is told."""
+    def wanted(self, output: Path, voice: Voice, began: float) -> Wanted:
+        """What of it the training is told.  began: on the clock, when the command did."""
         from structkit.trainings import Wanted
 
         return Wanted(
@@ -65,6 +65,7 @@ class Running(Common):
             overwrite=self.exists == "overwrite",
             report=voice.event,
             tell=voice.note,
+            began=began,
         )
 
 
@@ -83,7 +84,7 @@ def run(verb: str, train: Train, running: Running) -> None:
     status, error, dtype = "failed", None, None
     with Voice(quiet=running.quiet or not first, bar=True, ended=functools.partial(record, "stage")) as voice:
         try:
-            dtype = train(running.wanted(output, voice)).card["run"].get("dtype")
+            dtype = train(running.wanted(output, voice, began)).card["run"].get("dtype")
             code, status = 0, "skipped" if written(output) == before else "written"
         except (KeyboardInterrupt, Terminated) as signal:
             code, status = TERMINATED if isinstance(signal, Terminated) else INTERRUPTED, "interrupted"

@@ -15,6 +15,7 @@ What is trained is a checkpoint: a `train_` function writes it, `load` reads it,
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -170,7 +171,7 @@ def train_analogy(
     Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair`.
     output: the checkpoint, .safetensors.  Called again after it was stopped anywhere, with the same arguments, it goes on, and ends in the
     same bytes on a CPU with as many threads (unless a stage ran out of its `minutes`); what it has finished before is returned as it is.
-    minutes: how long it may take, at most: steps, and if need be the size, are chosen so that it ends in time.  None: all steps.
+    minutes: how long it takes, 0.2 or more: it ends in time by fewer rounds, fewer steps or a smaller size.  None: all is done.
     dtype: of the networks' arithmetic, float32 or bfloat16; auto: bfloat16 where the device computes in it.
     overwrite: whether another training's output may be replaced.
     report: called every few steps with the place, the losses and the rate.  tell: called with what should be said once, such as the plan.
@@ -180,10 +181,11 @@ def train_analogy(
     Under torchrun the processes share each step.
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not finite.
     """
+    how = {"minutes": minutes, "began": time.monotonic(), "seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite}
     from structkit import pairs
     from structkit.trainings import Wanted
 
-    wanted = Wanted(output=output, minutes=minutes, seed=seed, device=device, dtype=dtype, overwrite=overwrite, report=report, tell=tell)
+    wanted = Wanted(output=output, report=report, tell=tell, **how)
     return pairs.train(pairs.given(source, video=True), pairs.given(target), wanted, options)
 
 
@@ -209,10 +211,11 @@ def train_transfer(
     Method: Mask-based unsupervised content transfer (Mokady et al., ICLR 2020), see `structkit.engines.transfer`.
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not finite.
     """
+    how = {"minutes": minutes, "began": time.monotonic(), "seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite}
     from structkit import domains
     from structkit.trainings import Wanted
 
-    wanted = Wanted(output=output, minutes=minutes, seed=seed, device=device, dtype=dtype, overwrite=overwrite, report=report, tell=tell)
+    wanted = Wanted(output=output, report=report, tell=tell, **how)
     return domains.train(domains.TRANSFER, with_, without, wanted, options)  # type: ignore[return-value]
 
 
@@ -235,10 +238,11 @@ def train_difference(
     options: fields of `configs.DifferenceConfig`.  All else as in `train_transfer`.
     Method: Domain intersection and domain difference (Benaim et al., ICCV 2019), see `structkit.engines.difference`.
     """
+    how = {"minutes": minutes, "began": time.monotonic(), "seed": seed, "device": device, "dtype": dtype, "overwrite": overwrite}
     from structkit import domains
     from structkit.trainings import Wanted
 
-    wanted = Wanted(output=output, minutes=minutes, seed=seed, device=device, dtype=dtype, overwrite=overwrite, report=report, tell=tell)
+    wanted = Wanted(output=output, report=report, tell=tell, **how)
     return domains.train(domains.DIFFERENCE, a, b, wanted, options)  # type: ignore[return-value]
 
 

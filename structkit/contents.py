@@ -182,7 +182,7 @@ def segment(pictures: Sequence[Picture], model: Model, config: MaskConfig) -> li
         return Picture(np.repeat(grey[..., None], 3, 2), name=f"mask of {picture.name}", notes=picture.notes)
 
     found = _fields(pictures, model, lambda squares, which: model.segment(squares))
-    return [_with_notes(shown(picture, mask), *_seen(picture, model)) for picture, mask in zip(pictures, found, strict=True)]
+    return [_with_notes(shown(picture, mask), *_seen(picture, model), *model.doubts) for picture, mask in zip(pictures, found, strict=True)]
 
 
 def _painted(pictures: Sequence[Picture], model: Model, layer: Callable[[Tensor, Sequence[int]], Layer]) -> Iterator[Picture]:
@@ -196,7 +196,7 @@ def _painted(pictures: Sequence[Picture], model: Model, layer: Callable[[Tensor,
         mask = field[:, :1].clamp(0, 1)
         mask = torch.where((mask >= LEAST_SEEN) & (alpha_to_tensor(picture) > 0), mask, 0.0)
         pixels = paste(picture.pixels, field[:, 1:].clamp(-1, 1), mask)
-        yield _with_notes(replace(picture, pixels=pixels), *_seen(picture, model))
+        yield _with_notes(replace(picture, pixels=pixels), *_seen(picture, model), *model.doubts)
 
 
 def _fields(pictures: Sequence[Picture], model: Model, find: Callable[[Tensor, Sequence[int]], Tensor]) -> Iterator[Tensor]:

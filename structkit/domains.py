@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from structkit.configs import DifferenceConfig, TransferConfig
+from structkit.data.batches import smaller
 from structkit.data.folders import Folder, read_folder, shared, split
 from structkit.data.listed import Listed, Pictures, check_apart, listed
 from structkit.engines.difference_training import DifferenceTraining
@@ -15,7 +19,8 @@ from structkit.engines.transfer_training import TransferTraining
 from structkit.errors import OptionError
 from structkit.media.pictures import MAX_PIXELS
 from structkit.training.model import Model
-from structkit.training.planned import Plan, scaled_steps
+from structkit.training.planned import Plan, steps_between
+from structkit.training.planned import minutes as in_minutes
 from structkit.training.stages import Training
 from structkit.trainings import Wanted, begun
 
@@ -27,20 +32,54 @@ class System:
     config: type[TransferConfig] | type[DifferenceConfig]
     training: type[TransferTraining] | type[DifferenceTraining]
     roles: tuple[str, str]  # of the folders
-    work: Callable[[Training], Sequence[float]]  # of a step in each stage, in any unit
+    choices: Callable[[Any], Sequence[Any]]  # a configuration, then those of less work that may take its place to end in time
+    work: Callable[[Any], Sequence[float]]  # of a step in each stage of a training, in any unit
+    least: Callable[[Any], Sequence[int]]  # steps of each stage of a training, with fewer of which nothing good comes out
     tells: bool = False  # whether the training says what it finds on the way
 
 
 # As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.
 WORK = {"codes": 3.0, "painter": 4.8, "placer": 1.9}  # of a step of content transfer
-TRANSFER = System(
-    TransferConfig,
-    TransferTraining,
-    ("with", "without"),
-    lambda t: [WORK[kind] for kind in t.kinds],
-    tells=True,
-)
-DIFFERENCE = System(DifferenceConfig, DifferenceTraining, ("a", "b"), lambda t: [1.0])
+# The fewest steps with which masks are good, and rounds: where fewer fit, smaller pictures with more rounds do better; of the smallest, no
+# fewer than LAST make sense.  With each round more the codes get MORE steps.  See tests/benchmarks/budgets.csv.
+LEAST, ROUNDS, LAST, MORE = {"codes": 400, "painter": 120, "placer": 60}, 6, 3, 70
+SMALLEST = 32  # px, of the squares that codes are made of
+
+
+def _halved(config: TransferConfig | DifferenceConfig) -> list[Any]:
+    """The configuration, and after it those for pictures of half the side, a quarter, ..., as far as they can be."""
+    sides = ["size", "painter_size"] if getattr(config, "painter", 0) else ["size"]
+    if config.size < 2 * SMALLEST:
+        return [config]
+    try:
+        half = replace(config, **{name: getattr(config, name) // 2 for name in sides}).filled()
+    except OptionError:
+        return [config]
+    return [config, *_halved(half)]
+
+
+def _transfers(config: TransferConfig) -> list[TransferConfig]:
+    """With fewer rounds, and then from smaller pictures; the last has one round."""
+    sizes = _halved(config)
+    bounds = [*[ROUNDS] * (len(sizes) - 1), LAST]
+    fewer = [range(config.rounds, min(config.rounds, least) - 1, -1) for least in bounds]
+    found = [replace(size, rounds=rounds) for size, some in zip(sizes, fewer, strict=True) for rounds in some]
+    return [*found, replace(sizes[-1], rounds=min(config.rounds, 1))]
+
+
+def _work(training: TransferTraining) -> list[float]:
+    c = training.config
+    sides = {"codes": 2 * c.size}  # the painter of `fast` sees twice the side
+    return [WORK[kind] * sides.get(kind, c.seen) ** 2 for kind in training.kinds]
+
+
+def _least(training: TransferTraining) -> list[int]:
+    codes = LEAST["codes"] + MORE * max(training.config.rounds - LAST, 0)
+    return [codes if kind == "codes" else LEAST[kind] for kind in training.kinds]
+
+
+TRANSFER = System(TransferConfig, TransferTraining, ("with", "without"), _transfers, _work, _least, tells=True)
+DIFFERENCE = System(DifferenceConfig, DifferenceTraining, ("a", "b"), _halved, lambda t: [float(t.config.size**2)], lambda t: [500])
 
 
 def train(system: System, one: Pictures, other: Pictures, wanted: Wanted, options: dict[str, Any], max_pixels: int = MAX_PIXELS) -> Model:
@@ -60,11 +99,18 @@ def train(system: System, one: Pictures, other: Pictures, wanted: Wanted, option
         (one_seen, one_held), (other_seen, other_held) = (split(folder) for folder in folders)
         here.say(_counts(folders, (one_held, other_held)))
 
-        def make(size: int) -> Training:
-            how = {"device": here.device, "dtype": here.dtype, "held": (one_held.pictures, other_held.pictures)}
-            return system.training(one_seen.pictures, other_seen.pictures, config, **how, **({"tell": here.say} if system.tells else {}))
+        @lru_cache(maxsize=2)
+        def pictures(side: int) -> list[Tensor]:
+            """Those that are seen, of each folder, then those that are held out, at this size."""
+            return [smaller(part.pictures.to(here.device), side) for part in (one_seen, other_seen, one_held, other_held)]
 
-        training = here.in_time(make, [config.size], system.work, _words, steps=scaled_steps)
+        def make(config: Any) -> Training:
+            one, other, *held = pictures(config.seen)
+            how = {"device": here.device, "dtype": here.dtype, "held": held, **({"tell": here.say} if system.tells else {})}
+            return system.training(one, other, config, **how)
+
+        choices = system.choices(config)
+        training = here.in_time(make, choices, system.work, lambda plan: _words(plan, choices), least=system.least, steps=steps_between)
         return here.train(training, {role: folder.sha256 for role, folder in zip(system.roles, folders, strict=True)}, files)
 
 
@@ -84,5 +130,15 @@ def _counts(folders: Sequence[Folder], held: Sequence[Folder]) -> str:
     return f"{', '.join(counts)}; {held_out}"
 
 
-def _words(plan: Plan) -> str:
-    return f"{' + '.join(str(stage.steps) for stage in plan.stages)} steps"
+def _words(plan: Plan, choices: Sequence[Any]) -> str:
+    """choices: of which the plan has taken one."""
+    steps: dict[str, list[int]] = {}
+    for stage in plan.stages:
+        steps.setdefault(stage.name.split(",")[0], []).append(stage.steps)
+    words = ", ".join(f"{name} {f'{len(n)} x ' if len(n) > 1 else ''}{n[0]}" for name, n in steps.items())
+    asked, made = choices[0].seen, plan.choice.seen
+    at = "" if made == asked else f", from pictures of {made} px"
+    if not (at or plan.short):
+        return f"steps: {words}"
+    enough = [seconds for choice, seconds in zip(choices, plan.needed, strict=False) if choice.seen == asked][-1]
+    return f"steps: {words}{at}; too short to learn {asked} px well: that takes {in_minutes(enough)} or more here"

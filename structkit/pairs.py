@@ -64,11 +64,12 @@ def train(source: Given, target: Given, wanted: Wanted, options: dict[str, Any])
         here.check(PairAnalogy, inputs)
         frames, look = _frames(source.picture, config), filled(target.picture)
 
-        def make(size: int) -> PairTraining:
-            return PairTraining(frames, look, replace(config, size=size), device=here.device, dtype=here.dtype)
+        def make(config: PairConfig) -> PairTraining:
+            return PairTraining(frames, look, config, device=here.device, dtype=here.dtype)
 
-        sizes = [config.size, *(side for side in level_sides(config.size, config.coarsest)[-2:0:-1] if side >= LEAST_SIZE)]
-        training = here.in_time(make, sizes, _work, lambda plan: _words(plan, config.size), chunk=CHUNK)
+        smaller = [side for side in level_sides(config.size, config.coarsest)[-2:0:-1] if side >= LEAST_SIZE]
+        choices = [config, *(replace(config, size=side) for side in smaller)]
+        training = here.in_time(make, choices, _work, lambda plan: _words(plan, config.size), chunk=CHUNK)
         here.say(*_notes(source.picture, target.picture), *_trained_notes(config, source.picture, target.picture))
         return here.train(training, {"source": source.sha256, "target": target.sha256}, inputs)
 
@@ -160,9 +161,10 @@ def _work(training: PairTraining) -> list[float]:
 
 def _words(plan: Plan, size: int) -> str:
     """size: that was asked for."""
-    steps = " ".join(str(stage.steps) for stage in plan.stages)
-    smaller = "" if plan.size == size else f"; {size} px need at least {in_minutes(plan.needed)}"
-    return f"{steps} steps at the levels up to {plan.size} px{smaller}"
+    steps, made = " ".join(str(stage.steps) for stage in plan.stages), plan.choice.size
+    smaller = "" if made == size else f"; {size} px need at least {in_minutes(plan.needed[0])}"
+    short = f"; too short to learn them well: that takes {in_minutes(plan.needed[-1])} or more here" if plan.short else ""
+    return f"{steps} steps at the levels up to {made} px{smaller}{short}"
 
 
 def _ready(model: PairAnalogy, running: Running) -> tuple[str, ...]:
@@ -172,7 +174,7 @@ def _ready(model: PairAnalogy, running: Running) -> tuple[str, ...]:
     model.to(resolve(running.device))
     if model.card.get("complete") is False:
         return (f"the training of the pair is not finished: {model.finest + 1} of {len(model.shapes)} levels",)
-    return ()
+    return model.doubts
 
 
 def _inject(model: PairAnalogy, level: int | None, *, given: bool) -> int | None:

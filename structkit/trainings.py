@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ class Wanted:
     overwrite: bool
     report: Callable[[Event], None]
     tell: Callable[[str], None]
+    began: float = field(default_factory=time.monotonic)  # on the clock: when it was asked for, from which `minutes` count
 
     def __post_init__(self) -> None:
         Running(self.seed, self.device, "auto", None)  # refuses a seed that cannot be
@@ -53,7 +54,6 @@ class Begun:
     processes: Processes
     device: str
     dtype: torch.dtype
-    began: float  # on the clock
 
     def say(self, *notes: str) -> None:
         """What is said once, by the first process."""
@@ -67,23 +67,23 @@ class Begun:
 
     def in_time(
         self,
-        make: Callable[[int], Training],
-        sizes: Sequence[int],
+        make: Callable[[Any], Training],
+        choices: Sequence[Config],
         work: Callable[[Any], Sequence[float]],
         words: Callable[[Plan], str],
         **how: Any,
     ) -> Training:
-        """The training of the first size; with `minutes` one that plans itself to end in them.
+        """The training of the first configuration; with `minutes` one that plans itself, and takes what fits of all, to end in them.
 
         words: a plan of less than all, in one line.  how: other arguments of `Planned`.
         """
         if (minutes := self.wanted.minutes) is None:
-            return make(sizes[0])
+            return make(choices[0])
 
         def told(plan: Plan) -> None:
             self.say(f"--minutes {minutes:g}: {f'all steps, in about {in_minutes(plan.seconds)}' if plan.whole else words(plan)}")
 
-        return Planned(make, sizes, work, seconds=60 * minutes, tell=told, began=self.began, **how)
+        return Planned(make, choices, work, seconds=60 * minutes, tell=told, began=self.wanted.began, **how)
 
     def train(self, training: Training, digests: Mapping[str, str], inputs: Iterable[Path]) -> Model:
         """Train to the end; the model as it will be read from its file: in float32.
@@ -93,7 +93,9 @@ class Begun:
         wanted, run = self.wanted, self._run | {"inputs": dict(digests)}
         how = {"report": wanted.report, "tell": self.say, "processes": self.processes, "overwrite": wanted.overwrite, "inputs": inputs}
         loop.train(training, wanted.output, seed=wanted.seed, run=run, **how)
-        return training.model_class.load(wanted.output, self.device)
+        model = training.model_class.load(wanted.output, self.device)
+        self.say(*model.doubts)
+        return model
 
     @property
     def _run(self) -> dict[str, Any]:
@@ -109,6 +111,5 @@ class Begun:
 @contextmanager
 def begun(wanted: Wanted, config: Config, way_out: str) -> Iterator[Begun]:
     """Take the place of a training.  way_out: from too little memory, which is a DeviceError."""
-    began = time.monotonic()
     with joined(resolve(wanted.device)) as (processes, own), enough_memory(own, way_out):
-        yield Begun(wanted, config, processes, own, precision(wanted.dtype, own), began)
+        yield Begun(wanted, config, processes, own, precision(wanted.dtype, own))

@@ -173,6 +173,18 @@ def test_what_the_model_does_not_see_well_is_said_once():
     assert line.notes == ("300 x 1 px: its shorter side is enlarged to the 16 px that the model sees",)
 
 
+def test_what_a_model_doubts_of_itself_is_said_of_each_result_and_older_cards_say_nothing():
+    doubtful = model()
+    doubtful.card = {"doubts": ["its masks are too large"]}
+    for use in (
+        structkit.remove,
+        structkit.segment,
+        lambda *given, device: structkit.transfer(given[0], with_glasses(), given[1], device=device),
+    ):
+        assert use(noise(20, 20), doubtful, device="cpu").notes == ("the model is doubtful: its masks are too large",)
+        assert use(noise(20, 20), model(), device="cpu").notes == ()
+
+
 def test_a_difference_makes_the_whole_picture_of_three_codes():
     network = model(FakeDifference)
     face, a, b = flat((9, 200, 9), 24, 20), flat((250, 0, 0)), flat((0, 0, 240))

@@ -12,6 +12,7 @@ import torch
 
 import structkit
 from structkit import checkpoint, domains
+from structkit.configs import DifferenceConfig, TransferConfig
 from structkit.data.folders import read_folder
 from structkit.engines.transfer import ContentTransfer
 from structkit.errors import DeviceError, InputError, OptionError, OutputError, StructkitError
@@ -166,7 +167,7 @@ def test_of_few_pictures_none_is_held_out_and_there_are_no_scores(tmp_path):
     notes: list[str] = []
     pictures = [face(i, True) for i in range(3)], [face(i, False) for i in range(5, 7)]
     structkit.train_transfer(*pictures, tmp_path / "m.safetensors", tell=notes.append, **TINY)
-    assert notes == ["the pictures: 3 pictures, the pictures: 2 pictures; too few to hold any out for scores"]
+    assert notes[0] == "the pictures: 3 pictures, the pictures: 2 pictures; too few to hold any out for scores"
     assert checkpoint.read_card(tmp_path / "m.safetensors")["scores"] == {}
 
 
@@ -182,7 +183,6 @@ def test_of_few_pictures_none_is_held_out_and_there_are_no_scores(tmp_path):
         ({"painter": 0}, "--painter is 0 and --rounds 2: both are 0, or neither is"),
         ({"separate": 8}, "--separate is 8: it must be below"),
         ({"strength": 1}, "unexpected keyword argument 'strength': the options are preset"),
-        ({"minutes": 1e-4, "steps": 900}, r"--minutes is 0.0001: the fewest steps that make sense, 204, take \S+ minutes here: give more"),
     ],
 )
 def test_a_training_that_cannot_be_leaves_nothing(folders, tmp_path, options, message):
@@ -300,9 +300,40 @@ def test_a_training_beside_another_is_refused_before_the_pictures_are_read(folde
 def test_a_training_in_time_says_its_plan_and_keeps_what_was_asked_for(folders, tmp_path):
     notes: list[str] = []
     structkit.train_transfer(*folders, tmp_path / "m.safetensors", minutes=60, tell=notes.append, **TINY)
-    assert notes[-1].startswith("--minutes 60: all steps, in about ")
+    assert notes[1].startswith("--minutes 60: all steps, in about ")
     run = checkpoint.read_card(tmp_path / "m.safetensors")["run"]
     assert (run["minutes"], run["config"]["steps"]) == (60, 4)
+
+
+MANY = {"steps": 90_000, "device": "cpu", "dtype": "float32"}
+
+
+@pytest.mark.parametrize(
+    ("train", "options", "plan"),
+    [
+        (structkit.train_transfer, {**TINY, **MANY, "rounds": 9, "painter_steps": 5000}, r"codes \d+, painter \d+, placer (\d+ x )?\d+"),
+        (structkit.train_difference, {**TINY_DIFFERENCE, **MANY}, r"codes \d+"),
+    ],
+)
+def test_in_a_time_that_is_too_short_something_is_trained_and_it_is_said_before_and_after_and_of_each_result(
+    folders, tmp_path, train, options, plan
+):
+    notes: list[str] = []
+    model = train(*folders, tmp_path / "m.safetensors", minutes=1e-4, tell=notes.append, **options)
+    assert re.fullmatch(rf"--minutes 0.0001: steps: {plan}; too short to learn (16|32) px well: that takes \S+ or more here", notes[1])
+    short = "the model is doubtful: it was trained for less time than the fewest steps that make sense take"
+    assert short in notes and short in structkit.remove(face(3, True), model, device="cpu").notes
+    assert checkpoint.read_card(tmp_path / "m.safetensors")["run"]["config"]["steps"] == 90_000
+
+
+def test_to_end_in_time_there_are_fewer_rounds_first_and_smaller_pictures_last():
+    asked = TransferConfig().filled()
+    choices = [(c.seen, c.size, c.rounds) for c in domains.TRANSFER.choices(asked)]
+    assert choices[0] == (128, 64, 20) and choices[-1] == (64, 32, 1)
+    assert choices == sorted(choices, reverse=True) and {rounds for seen, _, rounds in choices if seen == 128} == {*range(6, 21)}
+    assert [c.size for c in domains.DIFFERENCE.choices(DifferenceConfig().filled())] == [64, 32]
+    assert {c.rounds for c in domains.TRANSFER.choices(TransferConfig(rounds=2).filled())} == {2, 1}
+    assert all(c.filled() == c for c in domains.TRANSFER.choices(asked))
 
 
 def test_too_little_memory_for_the_pictures(folders, tmp_path, monkeypatch):

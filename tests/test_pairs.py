@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import re
 import time
 
 import numpy as np
@@ -216,6 +217,18 @@ def test_a_training_in_time_says_its_plan_and_keeps_what_was_asked_for(tmp_path)
     assert len(notes) == 1 and notes[0].startswith("--minutes 60: all steps, in about ")
     run = checkpoint.read_card(tmp_path / "p.safetensors")["run"]
     assert (run["minutes"], run["config"]["size"]) == (60, 32)
+
+
+def test_in_a_time_that_is_too_short_a_pair_is_trained_and_it_is_said_before_and_after_and_of_each_result(tmp_path):
+    notes: list[str] = []
+    options = {**TINY, "steps": 90_000, "taper": 1.0}
+    model = structkit.train_analogy(SOURCE, TARGET, tmp_path / "p.safetensors", minutes=1e-4, tell=notes.append, **options)
+    plan = (
+        r"--minutes 0.0001: (\d+ )+steps at the levels up to \d+ px(; 32 px need at least \S+)?; too short to learn them well: that takes "
+    )
+    assert re.match(plan, notes[0])
+    short = "the model is doubtful: it was trained for less time than the fewest steps that make sense take"
+    assert notes[-1] == short and short in draw(model).notes
 
 
 def test_an_unfinished_pair_says_so(path, tmp_path):

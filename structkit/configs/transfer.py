@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from structkit.configs.base import Config, Presets, check_halvings, of_preset, option
 from structkit.errors import OptionError
@@ -25,6 +27,7 @@ TRANSFER_PRESETS: Presets = {
     },
 }  # fmt: skip
 
+ROUND = 120  # steps of the painter that make a round: where --steps leaves fewer for each, there are fewer rounds
 OF_THE_PAINTER = ("painter_steps", "placer_steps", "painter_size")  # options that mean nothing without one
 
 _preset = partial(of_preset, TRANSFER_PRESETS)
@@ -45,7 +48,9 @@ class TransferConfig(Config):
     norm: str | None = _preset(
         "whose statistics norms take: joint, both domains' together; domain, each domain's own", "norm", choices=("joint", "domain")
     )
-    steps: int | None = _preset("steps of training of the codes", "steps", low=1, high=10_000_000)
+    steps: int | None = _preset(
+        "steps of training of the codes; those of painter and placer are in proportion, if not given", "steps", low=1, high=10_000_000
+    )
     batch: int | None = _preset("pictures of each domain in a step", "batch", low=2, high=4096)
     rate: float | None = _preset("learning rate", "rate", low=1e-7, high=1)
     rebuilt_with: float = option(7.0, "weight of giving back pictures with the content (gamma)", low=0, high=1000)
@@ -65,7 +70,7 @@ class TransferConfig(Config):
     ramp: float | None = _preset("part of the steps over which confusion comes to its weight; sparsity follows", "ramp", low=0, high=0.45)
     decay: float | None = _preset("part of the steps, the last, over which the rate falls to a tenth", "decay", low=0, high=1)
     painter: int | None = _preset("channels of the painter, which sharpens masks and removals; 0: none", "painter", low=0, high=256)
-    rounds: int | None = _preset("rounds in which the painter learns from what it found", "rounds", low=0, high=100)
+    rounds: int | None = _preset("rounds in which the painter learns from what it found; fewer with few --steps", "rounds", low=0, high=100)
     painter_steps: int | None = _preset("steps of training of the painter in each round", "painter_steps", low=1, high=10_000_000)
     placer_steps: int | None = _preset(
         "steps of training of the placer, which finds where a donor's own pixels belong, each of the two times that it learns",
@@ -87,7 +92,7 @@ class TransferConfig(Config):
     def filled(self) -> TransferConfig:
         """Without None: what is said here, else what the preset sets.  Raises OptionError where values do not go together."""
         preset = TRANSFER_PRESETS[self.preset]
-        filled = self._with(preset)
+        filled = self._with(self._in_proportion(preset))
         channels = min(filled.widest, filled.width * filled.size // 4)  # of a code: doubled at each halving but the first
         if filled.separate >= channels:
             raise OptionError(
@@ -104,3 +109,15 @@ class TransferConfig(Config):
         if filled.painter and filled.painter_size % filled.size:
             raise OptionError(f"--painter-size is {filled.painter_size}: it must be a multiple of --size, which is {filled.size}")
         return filled
+
+    def _in_proportion(self, preset: Mapping[str, Any]) -> dict[str, Any]:
+        """The preset's values, of which those of its painter and placer follow --steps."""
+        if self.steps is None or not preset["painter"] or self.painter == 0:
+            return dict(preset)
+        share = self.steps / preset["steps"]
+        each, rounds = share * preset["painter_steps"], preset["rounds"]
+        if self.rounds is None and self.painter_steps is None and each < ROUND:
+            fewer = min(max(round(each * rounds / ROUND), 1), rounds)
+            each, rounds = each * rounds / fewer, fewer
+        steps = {"painter_steps": max(round(each), 1), "placer_steps": max(round(share * preset["placer_steps"]), 1)}
+        return {**preset, "rounds": rounds, **steps}

@@ -17,6 +17,14 @@ def levels(images: Tensor) -> Tensor:
     return images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
 
 
+def smaller(pictures: Tensor, side: int) -> Tensor:
+    """(N, 3, S, S) uint8 -> (N, 3, side, side) uint8: the means of whole pixels.  S is a multiple of the side."""
+    factor = pictures.shape[-1] // side
+    if factor == 1 or not len(pictures):
+        return pictures[..., :side, :side]
+    return torch.cat([F.avg_pool2d(part.float(), factor).round().to(torch.uint8) for part in pictures.split(64)])
+
+
 def drawn(count: int, of: int, generator: torch.Generator) -> Tensor:
     """(count,) indices below `of`, with replacement: two folders need not be of one size, nor larger than a batch."""
     return torch.randint(of, (count,), generator=generator, device=generator.device)

@@ -31,7 +31,7 @@ from structkit.training.state import Part, pack, unpack
 BETAS = (0.5, 0.999)
 LONGEST = 5.0  # norm of the networks' gradient, as published; the critic's was meant to be held, too, and never was
 AVERAGED = 1000  # steps that the saved weights are an average of, or a tenth of all, if that is less
-SETTLING = 50  # batches that its running statistics are taken from
+SETTLING = 50  # batches that its running statistics are taken from, or as many as there were steps
 PREVIEWED = 6  # pictures of each domain
 LOOKED_AT = 64  # pictures at a time, for the scores
 PROBED = 1000  # pictures of each domain that a probe learns from
@@ -135,6 +135,7 @@ class DifferenceTraining(Training):
         self.config, self.device, self.dtype = config.filled(), device, dtype
         self.squares, self.held = (a.to(device), b.to(device)), tuple(held)
         self.stages = [Stage("codes", self.config.steps)]
+        self.settled: tuple[int, DomainDifference] | None = None  # after so many updates
 
     def begin(self, stage: int, draw: Draw) -> None:
         c = self.config
@@ -187,6 +188,8 @@ class DifferenceTraining(Training):
         """The average, in float32, as it will be used, with running statistics of its own: those of the pictures in order, as many batches
         as settle them.
         """
+        if self.settled and self.settled[0] == self.average.updates:
+            return self.settled[1]
         net = copy.deepcopy(self.average.module)
         net.dtype = torch.float32
         norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
@@ -194,10 +197,11 @@ class DifferenceTraining(Training):
             norm.reset_running_stats()
             norm.momentum = None  # the mean over all batches
             norm.train()
-        for number in range(SETTLING if norms else 0):
+        for number in range(min(SETTLING, self.average.updates) if norms else 0):
             squares = self._in_order(number * self.config.batch, self.config.batch)
             paint(net, encode(net, squares.flip(3) if number % 2 else squares))
-        return net.eval()
+        self.settled = self.average.updates, net.eval()
+        return self.settled[1]
 
     @torch.no_grad()
     def preview(self, draw: Draw) -> Tensor:

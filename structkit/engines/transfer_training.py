@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.configs import TransferConfig
-from structkit.data.batches import drawn, levels, mirrored, signed
+from structkit.data.batches import drawn, mirrored, signed, smaller
+from structkit.engines.doubts import doubts
 from structkit.engines.layer import Layer
 from structkit.engines.painter_training import Painting
 from structkit.engines.placer_training import Placing
@@ -217,6 +218,10 @@ class TransferTraining(Training):
                 found |= {f"mask_{name}": float(torch.cat(masks).mean()), f"error_{name}": float(torch.cat(errors).mean())}
         return {name: round(value, 5) for name, value in found.items()}
 
+    def doubts(self) -> list[str]:
+        """Of pictures that were held out, and of others, see `engines.doubts`."""
+        return doubts(self.model(), self.squares, self.held)
+
     def _enter(self, stage: int) -> None:
         """The networks and optimisers of a stage.  Networks stay what they have become, if they are there already."""
         self.stage, c = stage, self.config
@@ -224,9 +229,7 @@ class TransferTraining(Training):
             self.net = ContentTransfer(c).to(self.device, memory_format=torch.channels_last)
             self.net.dtype = self.dtype
         if stage == 0:
-            self.reduced = [
-                torch.cat([levels(self.net.reduced(signed(part))) for part in pictures.split(LOOKED_AT)]) for pictures in self.squares
-            ]
+            self.reduced = [smaller(pictures, c.size) for pictures in self.squares]
             self.critic = CodeCritic(self.net.common_channels).to(self.device)
             learners = [p for name, p in self.net.named_parameters() if not name.startswith(("painter.", "placer."))]
             self.adam, self.critic_adam = (torch.optim.Adam(of, c.rate, BETAS, fused=True) for of in (learners, self.critic.parameters()))

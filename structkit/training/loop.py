@@ -271,9 +271,9 @@ class _Loop:
         model = self.training.model()
         if self.processes.first:
             if complete or self.files.may_show(self.run):
-                scores = {"scores": dict(self.training.scores())} if complete else {}
+                found = {"scores": dict(self.training.scores()), "doubts": list(self.training.doubts())} if complete else {}
                 processors = [asdict(one) for one in self.place.processors]
-                model.save(self.files.output, run=self.run, complete=complete, processors=processors, **scores)
+                model.save(self.files.output, run=self.run, complete=complete, processors=processors, **found)
             if complete:
                 self.files.clear(self.run)
         self.processes.wait()

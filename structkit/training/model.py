@@ -13,6 +13,7 @@ from structkit import checkpoint
 from structkit.configs import Config
 from structkit.errors import CheckpointError, OptionError
 from structkit.media.files import one_line
+from structkit.training import DOUBTFUL
 from structkit.training.draw import own_randomness
 
 
@@ -30,6 +31,11 @@ class Model(nn.Module):
         super().__init__()
         self.config = config
         self.card: dict[str, Any] = {}  # of the file that it was last loaded from or saved to
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Notes on each of its results: why they may be bad, as was found at the end of its training.  Older cards do not tell."""
+        return tuple(f"{DOUBTFUL}{doubt}" for doubt in self.card.get("doubts", ()))
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint holds: entries of `state_dict`, by default all."""

@@ -1,9 +1,10 @@
 """A training that plans itself to end in time.
 
-Before its first step it measures a few steps of some stages, tells from their work what those of the others will cost, and gives each
-stage the same time, but no more than the steps that it can use and no fewer than make sense.  Coarse stages, which decide the layout, are
-cheap: they get all their steps, and what they leave goes to the fine ones.  Where even the fewest steps take too long, the training is made
-smaller.  The plan is part of the state: a training that goes on, on a faster or a slower machine, keeps it.
+It is given trainings to choose from: the one that is asked for, then others of fewer rounds or of smaller pictures.  Before its first step
+it measures a few steps of some stages, tells from their work what those of the others will cost, and takes the first training whose fewest
+steps that make sense fit; what time is left goes into more of them.  Where none fits it takes the last with fewer steps than make sense,
+one of each stage at least, and says so: there is no time in which nothing is trained.  The plan is part of the state: a training that goes
+on, on a faster or a slower machine, keeps it.
 """
 
 from __future__ import annotations
@@ -14,30 +15,33 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from structkit.errors import OptionError
 from structkit.training.draw import Draw
 from structkit.training.model import Model
 from structkit.training.stages import Stage, Training
 
 LEAST = 200  # steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail
-MEASURED = 5  # steps in each stage that is measured
-MEASURING = 0.05  # part of the time that is spent on it, but for the first stage, which is always measured
+MEASURED = 5  # steps in each stage that is measured, but for the first that warms up; fewer where there is no time
+FEW = 12  # steps that a stage has while it is measured, so that it makes ready for no more
+MEASURING = 0.05  # part of the time that is spent on it, but for a few steps of the first stage, which are always measured
 SPARE = 0.05  # part of what is left that no step is planned for: states and previews are written, and machines hesitate
+SHORT = "it was trained for less time than the fewest steps that make sense take"
 
 
 @dataclass(frozen=True)
 class Plan:
     """What is to be done, in which time."""
 
-    size: int  # of the training
+    choice: Any  # which of the trainings
     stages: Sequence[Stage]
     seconds: float  # of all their steps, as measured
     whole: bool  # this is all that was asked for
-    needed: float  # seconds of the fewest steps of what was asked for
+    short: bool  # it has fewer steps than make sense
+    needed: Sequence[float]  # seconds in all for the fewest steps that make sense, of each training up to this one
 
 
 def minutes(seconds: float) -> str:
@@ -45,14 +49,14 @@ def minutes(seconds: float) -> str:
     return f"{seconds / 60:.2g}" if seconds < 60 * 99.5 else f"{seconds / 60:.0f}"
 
 
-def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least: int = LEAST) -> list[int]:
-    """Steps of each stage: those of the same time for all, but no more than `most`, and no fewer than `least` where `most` is more.
+def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least: Sequence[int]) -> list[int]:
+    """Steps of each stage: those of the same time for all, but no more than `most` and no fewer than `least`, which is not above it.
 
     costs: of a step of each stage, s, above 0.  Where even the fewest do not fit into the time, these.
     """
 
     def steps(each: float) -> list[int]:
-        return [min(max(math.floor(each / cost), least), limit) for cost, limit in zip(costs, most, strict=True)]
+        return [min(max(math.floor(each / cost), low), high) for cost, low, high in zip(costs, least, most, strict=True)]
 
     low, high = 0.0, (max(most) + 1) * max(costs)
     for _ in range(60):  # halvings, to far less than a step
@@ -61,13 +65,13 @@ def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least:
     return steps(low)
 
 
-def scaled_steps(seconds: float, costs: Sequence[float], most: Sequence[int], least: int = LEAST) -> list[int]:
-    """Steps of each stage: the same share of `most` for all, of which the longest stage has `least`, or all.  Else as `steps_in`."""
+def steps_between(seconds: float, costs: Sequence[float], most: Sequence[int], least: Sequence[int]) -> list[int]:
+    """Steps of each stage: all are the same part of the way from `least` to `most`.  Else as `steps_in`."""
 
     def steps(share: float) -> list[int]:
-        return [max(round(share * limit), 1) for limit in most]
+        return [round(low + share * (high - low)) for low, high in zip(least, most, strict=True)]
 
-    low, high = min(least / max(most), 1.0), 1.0
+    low, high = 0.0, 1.0
     if _total(steps(high), costs) <= seconds:
         return steps(high)
     for _ in range(40):  # halvings, to less than a step
@@ -96,50 +100,57 @@ def costs_by_work(work: Sequence[float], measured: Sequence[tuple[float, float]]
 
 
 class Planned(Training):
-    """Another training, in a size and with steps that fit into the time."""
+    """One of several trainings, with steps that fit into the time."""
 
     def __init__(
         self,
-        make: Callable[[int], Training],
-        sizes: Sequence[int],
-        work: Callable[[Training], Sequence[float]],
+        make: Callable[[Any], Training],
+        choices: Sequence[Any],
+        work: Callable[[Any], Sequence[float]],
         *,
         seconds: float,
-        steps: Callable[[float, Sequence[float], Sequence[int]], list[int]] = steps_in,
+        least: Callable[[Any], Sequence[int]] = lambda training: [LEAST] * len(training.stages),
+        steps: Callable[[float, Sequence[float], Sequence[int], Sequence[int]], list[int]] = steps_in,
         chunk: int = 1,
         tell: Callable[[Plan], None] = lambda plan: None,
         clock: Callable[[], float] = time.monotonic,
         began: float | None = None,
     ) -> None:
-        """make: the training of a size; its stages have the most steps that they can use.  sizes: the one that is asked for, then smaller
-        ones.  work: of a step in each stage, in any unit.  seconds: from `began` on the clock, or else from now.  steps: `steps_in` or
-        `scaled_steps`, how the time is shared out.  chunk: each chunk-th step, from the first on, makes ready what the others use;
-        the first step of a stage may do more than that, about as much as the stage has steps.
+        """make: the training of a choice; its stages have the most steps that they can use.  choices: what is asked for, then what to do
+        with instead, in that order.  work: of a step in each stage, in any unit.  seconds: from `began` on the clock, or else from now.
+        least: the fewest steps of each stage that make sense, where it has so many.  steps: `steps_in` or `steps_between`, how the time is
+        shared out.  chunk: each chunk-th step, from the first on, makes ready what the others use; the first step of a stage may do more
+        than that, about as much as the stage has steps.
         tell: called once, with the plan.
 
-        Raises what `make` raises.  `begin` raises OptionError where the smallest training takes too long.
+        Raises what `make` raises.
         """
-        self.make, self.sizes, self.work = make, sizes, work
-        self.seconds, self.steps_in, self.chunk, self.tell, self.clock = seconds, steps, chunk, tell, clock
+        self.make, self.choices, self.work, self.least, self.steps = make, choices, work, least, steps
+        self.seconds, self.chunk, self.tell, self.clock = seconds, chunk, tell, clock
         self.started = clock() if began is None else began
-        self._become(sizes[0])
+        self.plan: Plan | None = None  # if it was made here
+        self.short = False
+        self._become(0)
 
-    def _become(self, size: int) -> None:
-        self.size, self.inner = size, self._made(size)
+    def _become(self, number: int) -> None:
+        self.number, self.inner = number, self._made(self.choices[number])
         self.model_class, self.device, self.stages = self.inner.model_class, self.inner.device, self.inner.stages
 
-    def _made(self, size: int) -> Training:
-        training = self.make(size)
+    def _made(self, choice: Any) -> Training:
+        training = self.make(choice)
         training.processes = self.processes
         return training
 
     def begin(self, stage: int, draw: Draw) -> None:
         if stage == 0:
-            plan = self._planned(draw)
-            self._become(plan.size)
-            self.stages = self.inner.stages = plan.stages
-            self.tell(plan)
+            self.plan = self._planned(draw)
+            self._become(self.choices.index(self.plan.choice))
+            self.short, self.most = self.plan.short, [one.steps for one in self.stages]
+            self.stages = self.inner.stages = self.plan.stages
+            self.tell(self.plan)
             draw.seed_networks()  # measuring has drawn too
+        elif self.plan:
+            self._share_out(stage)
         self.inner.begin(stage, draw)
 
     def step(self, draw: Draw) -> Mapping[str, Tensor]:
@@ -148,12 +159,13 @@ class Planned(Training):
     def state(self) -> dict[str, Tensor]:
         steps = torch.tensor([stage.steps for stage in self.stages])
         seconds = torch.tensor([stage.seconds for stage in self.stages], dtype=torch.float64)
-        return {**self.inner.state(), "plan.size": torch.tensor(self.size), "plan.steps": steps, "plan.seconds": seconds}
+        own = {"choice": torch.tensor(self.number), "short": torch.tensor(self.short), "steps": steps, "seconds": seconds}
+        return self.inner.state() | {f"plan.{name}": tensor for name, tensor in own.items()}
 
     def restore(self, stage: int, state: Mapping[str, Tensor]) -> None:
         own = dict(state)
-        size, steps, seconds = (own.pop(f"plan.{name}").tolist() for name in ("size", "steps", "seconds"))
-        self._become(size)
+        number, self.short, steps, seconds = (own.pop(f"plan.{name}").tolist() for name in ("choice", "short", "steps", "seconds"))
+        self._become(number)
         self.stages = self.inner.stages = [Stage(s.name, n, t) for s, n, t in zip(self.inner.stages, steps, seconds, strict=True)]
         self.inner.restore(stage, own)
 
@@ -161,51 +173,75 @@ class Planned(Training):
         return self.inner.model()
 
     def scores(self) -> Mapping[str, float]:
-        return self.inner.scores()
+        return {} if self.short else self.inner.scores()  # there is no time for what is known to be bad
+
+    def doubts(self) -> Sequence[str]:
+        return [SHORT] if self.short else self.inner.doubts()
 
     def preview(self, draw: Draw) -> Tensor | None:
         return self.inner.preview(draw)
 
     def _planned(self, draw: Draw) -> Plan:
-        """The largest training that fits."""
-        measured = self._measured(draw)
-        left = self.seconds - self._slowest(self.clock() - self.started)
+        """Of the first training that fits, else of the last."""
+        measured: dict[float, float] = {}
         needed: list[float] = []
-        for size in self.sizes:
-            training = self._made(size)
-            costs, most = costs_by_work(self.work(training), measured), [stage.steps for stage in training.stages]
-            fewest, steps = (self.steps_in(seconds, costs, most) for seconds in (0.0, (1 - SPARE) * left))
-            needed.append(_total(fewest, costs))
-            if (total := _total(steps, costs)) <= (1 - SPARE) * left:
-                named = zip(training.stages, steps, costs, strict=True)
-                stages = [Stage(stage.name, n, left * n * cost / total) for stage, n, cost in named]
-                return Plan(size, stages, total, len(needed) == 1 and steps == most, needed[0])
-        smaller = f", even for {size} px" if len(self.sizes) > 1 else ""
-        raise OptionError(
-            f"--minutes is {self.seconds / 60:g}: the fewest steps that make sense, {sum(fewest)}, take {minutes(needed[-1])} minutes here"
-            f"{smaller}: give more, or fewer --steps"
-        )
-
-    def _measured(self, draw: Draw) -> list[tuple[float, float]]:
-        """Work and cost of a step, in one stage of each amount of work while there is time, with networks that are thrown away."""
-        began, training, measured = self.clock(), self._made(self.sizes[0]), []
-        for w, stage in {w: stage for stage, w in enumerate(self.work(training))}.items():  # rounds alike: the last, which has all to do
-            foreseen = MEASURED * costs_by_work([w], measured)[0] if measured else 0.0
-            over = bool(measured) and self.clock() - began + 2 * foreseen > MEASURING * self.seconds
-            if self.processes.most(int(over)):
+        for choice in self.choices:
+            training = self._made(choice)
+            works, most = self.work(training), [stage.steps for stage in training.stages]
+            least = [min(pair) for pair in zip(self.least(training), most, strict=True)]
+            self._measure(training, works, measured, draw)
+            costs, left = costs_by_work(works, _smoothed(measured, works)), self._left()
+            needed.append(self.seconds + (_total(least, costs) - left) / (1 - SPARE))
+            if not (short := needed[-1] > self.seconds):
                 break
+        ways = (least, [1] * len(most)) if short else (most, least)
+        steps = self.steps(left, costs, *ways)
+        named = zip(training.stages, steps, costs, strict=True)
+        total = _total(steps, costs)
+        stages = [Stage(stage.name, n, max(left, 0.0) * n * cost / total) for stage, n, cost in named]
+        return Plan(choice, stages, total, len(needed) == 1 and steps == most, short, needed)
+
+    def _share_out(self, first: int) -> None:
+        """What the stages before have left of their time, or taken of that of others, is that of the stages from `first` on."""
+        planned = sum(stage.seconds for stage in self.stages[first:])
+        more = self._left() / planned if planned else 1.0
+
+        def now(stage: Stage, most: int) -> Stage:
+            return Stage(stage.name, min(max(round(more * stage.steps), 1), most), max(more, 0.0) * stage.seconds)
+
+        rest = [now(*pair) for pair in zip(self.stages[first:], self.most[first:], strict=True)]
+        self.stages = self.inner.stages = [*self.stages[:first], *rest]
+
+    def _left(self) -> float:
+        """Seconds that steps may take from now on."""
+        return self.seconds * (1 - SPARE) - self._slowest(self.clock() - self.started)
+
+    def _measure(self, training: Training, works: Sequence[float], measured: dict[float, float], draw: Draw) -> None:
+        """Add what a step costs, with networks that are thrown away, in one stage of each amount of work while there is time, at least in
+        the first; unless a training with such a first stage was measured before.
+        """
+        began, allowed = self.clock(), MEASURING * self.seconds
+        if works[0] in measured:
+            return
+        for w, stage in {w: stage for stage, w in enumerate(works)}.items():  # rounds alike: the last, which has all to do
+            foreseen = (MEASURED + 1) * costs_by_work([w], sorted(measured.items()))[0] if measured else 0.0
+            if self.processes.most(int(stage > 0 and self.clock() - began + foreseen > allowed)):
+                break
+            training.stages = [replace(one, steps=min(one.steps, FEW)) for one in training.stages]
             training.begin(stage, replace(draw, stage=stage))
-            # One that warms up; the first, which may make ready for the whole stage; one that makes ready for a chunk; and some others.
-            steps = [2, 1, *(self.chunk + 1 + i for i in range(MEASURED - 2))]
-            _, first, ready, *others = (self._timed(training, replace(draw, stage=stage, step=step)) for step in steps)
-            usual = sum(others) / len(others)
-            once = max(first - ready, 0.0) / training.stages[stage].steps  # with fewer steps there is less of it, too
-            cost = self._slowest(usual + max(ready - usual, 0.0) / self.chunk + once)
-            measured = sorted([*measured, (w, max(cost, 1e-6))])
-        if len(measured) == len(set(self.work(training))):
-            return measured
-        works, found = zip(*measured, strict=True)
-        return list(zip(works, itertools.accumulate(found, max), strict=True))  # what grows from here is not to grow from noise
+            measured[w] = max(self._slowest(self._cost(training, replace(draw, stage=stage), began + allowed)), 1e-6)
+
+    def _cost(self, training: Training, draw: Draw, until: float) -> float:
+        """Seconds of a step: first one that warms up; then the first, which may make ready for the whole stage; one that makes ready for a
+        chunk; and others, at least one and no more than there is time for.
+        """
+        _, first, ready = (self._timed(training, replace(draw, step=step)) for step in (2, 1, self.chunk + 1))
+        others: list[float] = []
+        while not others or (len(others) < MEASURED - 2 and not self.processes.most(int(self.clock() > until))):
+            others.append(self._timed(training, replace(draw, step=self.chunk + 2 + len(others))))
+        usual = sum(others) / len(others)
+        once = max(first - ready, 0.0) / training.stages[draw.stage].steps  # with fewer steps there is less of it, too
+        return usual + max(ready - usual, 0.0) / self.chunk + once
 
     def _timed(self, training: Training, draw: Draw) -> float:
         began = self.clock()
@@ -216,6 +252,15 @@ class Planned(Training):
     def _slowest(self, seconds: float) -> float:
         """The longest of the times that the processes have measured: all make the same plan."""
         return self.processes.most(round(seconds * 1e6)) / 1e6
+
+
+def _smoothed(measured: Mapping[float, float], works: Sequence[float]) -> list[tuple[float, float]]:
+    """What was measured, in ascending order; where the costs of some of the works grow from it, noise must not make them fall."""
+    pairs = sorted(measured.items())
+    if measured.keys() >= set(works):
+        return pairs
+    works, found = zip(*pairs, strict=True)
+    return list(zip(works, itertools.accumulate(found, max), strict=True))
 
 
 def _total(steps: Sequence[int], costs: Sequence[float]) -> float:

@@ -64,6 +64,10 @@ class Training(ABC):
         """How good the model is, by name, for its card: measured once, when the training is complete, in the first process only."""
         return {}
 
+    def doubts(self) -> Sequence[str]:
+        """Why the model may be a bad one, for its card and for whoever uses it: a sentence each, none of a good one.  Asked as `scores`."""
+        return []
+
     def preview(self, draw: Draw) -> Tensor | None:
         """(1, 3, H, W) in [-1, 1]: what to show of the training now, or None.  Called in the first process only, at times of the clock:
         it must change nothing."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 import structkit
 
-from ..content_models import install
+from ..content_models import FakeConfig, FakeTransfer, install
 from .content import band, pixels, save_models
 from .test_train_analogy import engine  # noqa: F401
 
@@ -47,6 +49,17 @@ def test_a_mask_of_a_transparent_picture_may_be_a_jpeg_and_an_overlay_not(run, f
     assert run(*SEGMENT, "clear.png", "-o", "mask.jpg").code == 0
     ran = run(*SEGMENT, "clear.png", "--overlay", "-o", "overlay.jpg")
     assert ran.code == 1 and "JPEG cannot hold the transparency of clear.png" in ran.err
+
+
+def test_what_a_model_doubts_of_itself_is_in_each_record_and_told_once(run, folder):
+    FakeTransfer(FakeConfig(size=16)).save("doubtful.safetensors", doubts=["its masks are too large"])
+    for name in ("a", "b"):
+        band(folder / f"in/{name}.png")
+    ran = run("segment", "in", "--model", "doubtful.safetensors", "--device", "cpu", "-o", "out", "--json")
+    warnings = [record["warnings"] for record in map(json.loads, ran.out.splitlines()) if record["record"] == "output"]
+    assert warnings == [["the model is doubtful: its masks are too large"]] * 2
+    assert ran.err.count("structkit: warning: the model is doubtful: its masks are too large\n") == 1 == ran.err.count("doubtful:")
+    assert "doubtful: its masks are too large" in run("info", "doubtful.safetensors").paths
 
 
 def test_a_folder(run, folder):

@@ -204,7 +204,6 @@ def test_bad_pictures_are_said_and_the_others_are_learnt_from(run, folder):
         ([*DIFFERENCE, "--size", "20"], 2, "--size is 20: it must be a power of two"),
         ([*TRAIN, "--painter-size", "40"], 2, "--painter-size is 40: it must be a multiple of 32"),
         ([*TRAIN, "--steps", "0"], 2, "--steps is 0: it must be between 1 and 10000000"),
-        ([*TRAIN, "--minutes", "0.01", "--steps", "90000"], 2, "minutes here: give more, or fewer --steps"),
         ([*TRAIN, "-o", "no/m.safetensors"], 3, "no such folder no; create it first"),
     ],
 )
@@ -235,6 +234,17 @@ def test_options_come_from_a_file(run, folder):
     (folder / "c.toml").write_text('[train.transfer]\nwith = "glasses"\nwithout = "plain"\nsteps = 7\n')
     printed = run("train", "transfer", "--config", "c.toml", "--print-config").out.decode()
     assert all(line in printed for line in ('with = "glasses"', 'without = "plain"', "steps = 7 "))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("minutes", ["0.05", "0.3"])
+def test_a_training_in_minutes_goes_through_all_its_stages(run, minutes):
+    options = ("--minutes", minutes, "--steps", "3000", "--painter-steps", "1000", "--placer-steps", "500")
+    *stages, summary = [json.loads(line) for line in run(*TRAIN, *options, "--json").out.splitlines()]
+    assert (summary["status"], summary["exit"]) == ("written", 0)
+    assert [stage["number"] for stage in stages] == [*range(1, stages[0]["stages"] + 1)]
+    assert {stage["stage"].split(",")[0] for stage in stages} == {"codes", "painter", "placer"}
+    assert any(note.startswith(f"--minutes {minutes}: steps: codes") for note in summary["notes"])
 
 
 @pytest.mark.slow

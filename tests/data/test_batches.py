@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from structkit.data.batches import drawn, levels, mirrored, shifted, signed
+from structkit.data.batches import drawn, levels, mirrored, shifted, signed, smaller
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -27,6 +27,13 @@ def test_levels_are_the_nearest_and_what_is_out_of_range_is_held():
     between = signed(torch.arange(256, dtype=torch.uint8)) + 0.49 / 127.5
     assert torch.equal(levels(between), torch.arange(256, dtype=torch.uint8))
     assert levels(torch.tensor([-9.0, -1.0, 0.0, 1.0, 9.0])).tolist() == [0, 0, 128, 255, 255]
+
+
+def test_smaller_pictures_are_means_of_squares_and_of_their_own_size_the_same():
+    pictures = torch.randint(0, 256, (3, 3, 12, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    assert torch.equal(smaller(pictures, 12), pictures) and smaller(pictures[:0], 6).shape == (0, 3, 6, 6)
+    means = pictures.float().unfold(2, 4, 4).unfold(3, 4, 4).mean((4, 5))
+    assert (smaller(pictures, 3).float() - means).abs().max() <= 0.5 + 1e-3
 
 
 @pytest.mark.parametrize("of", [1, 3, 100])

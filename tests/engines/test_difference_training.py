@@ -235,9 +235,15 @@ def test_the_model_is_the_average_with_statistics_of_its_own_and_making_it_chang
     training = begun()
     for number in range(1, 4):
         training.step(Draw(7, 0, number))
+    training.average.updates = 60  # after fewer steps than 50 it is settled by as many batches
     before = {name: value.clone() for name, value in training.state().items()}
-    model, again = training.model(), training.model()
-    assert not model.training and all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
+    model, kept, training.settled = training.model(), training.model(), None
+    again = training.model()
+    assert (
+        model is kept is not again
+        and not model.training
+        and all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
+    )
     assert all(map(torch.equal, model.parameters(), training.average.module.parameters()))
     norm = model.common_encoder[1]
     seen = []

@@ -192,3 +192,14 @@ def test_a_round_labels_no_more_pictures_than_it_has_use_for():
     painter._choose(60, Draw(7, 1, 1).generator("chosen"))
     assert painter.count == len(set(painter.chosen[:60].tolist())) == 60 and (painter.chosen[60:] == -1).all()
     assert painter.chosen.max() < 200
+
+
+@pytest.mark.parametrize("stage", [1, 3])
+def test_any_number_of_pictures_can_be_labelled(monkeypatch, stage):
+    """The last part of them may be smaller than the others, and others may stay without."""
+    monkeypatch.setattr(painter_training, "LABELLED", 4)
+    training = begun()
+    painter = painting(training)
+    painter._choose(10, Draw(7, 1, 1).generator("chosen"))
+    painter._label(None if stage == 1 else painter_training.WIDE, guided=False)
+    assert painter.count == 10 and painter.labels[10:, :, 8:24, 8:24].all()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from structkit.configs import TransferConfig
+from structkit.configs.transfer import ROUND
 from structkit.data.batches import signed
 from structkit.engines import transfer_training
 from structkit.engines.layer import Layer
@@ -242,6 +243,20 @@ def test_masks_that_collapse_are_told_once_of_codes_and_once_of_the_painter(monk
     wanted = [("codes, step 6", codes), ("painter, round 1, step 2", painter)] if codes else []
     words = "the pictures with the content", "if that stays so, try", "more --steps or fewer --rounds"
     assert told == [f"{where}: the masks cover {fact.format(*words)}" for where, fact in wanted]
+
+
+@pytest.mark.parametrize("steps", [20, 100, 400, 799, 800, 1600, 3200])
+def test_steps_scale_all_stages_and_what_is_given_stays(steps):
+    default, scaled = TransferConfig().filled(), TransferConfig(steps=steps).filled()
+    share = steps / default.steps
+    assert scaled.placer_steps == round(share * default.placer_steps)
+    painted = scaled.rounds * scaled.painter_steps
+    assert abs(painted - share * default.rounds * default.painter_steps) <= scaled.rounds
+    assert scaled.rounds <= default.rounds and (scaled.painter_steps >= ROUND - 1 or scaled.rounds == 1)
+    given = TransferConfig(steps=steps, rounds=7, painter_steps=33, placer_steps=5).filled()
+    assert (given.rounds, given.painter_steps, given.placer_steps) == (7, 33, 5)
+    assert scaled.filled() == scaled and TransferConfig(preset="paper", steps=steps).filled().rounds == 0
+    assert TransferConfig(steps=steps, rounds=7).filled().painter_steps == max(round(share * default.painter_steps), 1)
 
 
 def test_looking_changes_nothing():

@@ -11,8 +11,8 @@ anew.  VGPNN (Haim et al., ECCV 2022) instead takes patches in space and time fr
   there was made from, not the last one: slow motion and slow fades are seen when they have added up.
 * One draw.  Every frame begins with the same state of the generator.
 * Cuts.  Where hardly anything can be trusted all starts anew.
-Expect (192 x 342 px, 25 frames of six clips, one core): 1.7 to 2 CPU seconds a frame after 8 for the first, 2.9 at 256 x 456 px.  Change
-from frame to frame is 0.1 to 0.9 times the source's; 1.75 times for a mosaic, which has more contrast than the source that it moves with.
+Expect: tests/benchmarks/video.csv for time.  On 25 frames of six clips at 192 x 342 px, change from frame to frame is 0.1 to 0.9 times the
+source's; 1.75 times for a mosaic, which has more contrast than the source that it moves with.
 """
 
 from __future__ import annotations

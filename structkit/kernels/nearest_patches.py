@@ -2,7 +2,8 @@
 
 What: argmin_j weights[j] * |queries[i] - keys[j]|^2, as in GPNN (Granot et al., CVPR 2022, sec. 3.2), whose completeness score is
 a weight per key.
-Laws: the answer is that of the reference (ties to the lowest index) for any tile size, number of threads and processor.
+Laws: the answer is that of the reference for any tile size, number of threads and processor; of equally near keys, to 1e-12 of the
+query's squared contrast, it is the first.
 How, on CPU: a screen gives lower bounds of all distances as float32 matrix products and keeps one minimum per block of keys.  A
 few blocks per query can then hold the nearest key (one to four of 1300 on photographs), and these are compared value by value.
 Where many are left (flat but grainy regions, white paper) the query is compared with all keys in float64 products.  The screen sees
@@ -29,7 +30,7 @@ COMPONENTS, SAMPLE = 45, 2048  # leading components of a patch, and the keys tha
 WORTH = 2e7  # comparisons from which finding the components pays
 FEW, PATIENCE = 8, 1 / 16  # blocks, and share of all blocks, up to which comparing is cheaper than a product in float64
 ROWS_64, TILE_64 = 256, 2048  # queries and keys per product in float64
-SAME = 1e-12
+SAME = 1e-12  # of a patch's squared contrast: by so much squared distances may differ and count as one
 PAIRS = 128  # (query, block) pairs compared at a time: 2.4 MB at D = 147
 ROUNDING = 2.0**-24  # of one operation in float32, relative
 
@@ -131,12 +132,10 @@ def _nearest_in_float64(queries: Tensor, keys: Tensor, weights: Tensor | None) -
         for start in range(0, len(keys), TILE_64):
             part = slice(start, start + TILE_64)
             score = torch.addmm(squares[part], own, offered[part].T, alpha=-2).add_(norms).clamp_(min=0)
-            if weights is not None:
-                score.mul_(weights[part])
-            # Equal keys may differ in the last digits of a product: within 1e-12 of the norms the lowest index wins.
+            score = _weighted(score, weights, part)
             best = score.amin(1)
-            found = (score <= (best + SAME * norms[:, 0])[:, None]).byte().argmax(1) + start
-            better = best < least - SAME * norms[:, 0]
+            found = start + _first_of(score, best, _weighted(SAME * norms, weights, part))
+            better = best < least - _weighted(SAME * norms, weights, found[:, None])[:, 0]
             index[rows] = torch.where(better, found, index[rows])
             least = torch.minimum(least, best)
     return index
@@ -153,8 +152,9 @@ def _search(screen: _Screen, queries: Tensor, keys: Tensor, weights: Tensor | No
     most = max(FEW, PATIENCE * len(order) / BLOCK)
     hard = []
     for part in rows.split(max(64, min(ROWS, SCREEN * BLOCK // len(order)))):
-        bound = _block_minima(screen.queries(queries[part]), table, tile)
-        index[part], undecided = _compare(queries[part], keys, weights, bound, most)
+        own = screen.queries(queries[part])
+        bound, same = _block_minima(own, table, tile), SAME * own[:, -1:].double()
+        index[part], undecided = _compare(queries[part], keys, weights, same, bound, most)
         hard.append(part[undecided])
     return torch.cat(hard)
 
@@ -169,36 +169,51 @@ def _block_minima(queries: Tensor, table: Tensor, tile: int) -> Tensor:
     return low.flatten(1)
 
 
-def _compare(queries: Tensor, keys: Tensor, weights: Tensor | None, bound: Tensor, most: float) -> tuple[Tensor, Tensor]:
+def _compare(queries: Tensor, keys: Tensor, weights: Tensor | None, same: Tensor, bound: Tensor, most: float) -> tuple[Tensor, Tensor]:
     """Index of the nearest key, given a lower bound (N, blocks) of the weighted squared distance to each block.
 
-    Also returns which queries (N,) have more than `most` blocks to look at: they are left undecided.
+    same (N, 1): by how much squared distances may differ and count as one.  Also returns which queries (N,) have more than `most` blocks
+    to look at: they are left undecided.
     """
     first = bound.argmin(1, keepdim=True)
-    score, index = _best_of_blocks(queries, keys, weights, torch.arange(len(queries)), first[:, 0])
-    possible = (bound < score[:, None] * (1 + 1e-5)).scatter_(1, first, False)  # the scores are rounded, too
-    same = (score == 0).nonzero()[:, 0]  # nothing is nearer, and of many that are the same (white paper) only an earlier one counts
-    possible[same] = (bound[same] <= 0) & (torch.arange(bound.shape[1]) < first[same])
+    score, index = _best_of_blocks(queries, keys, weights, same, torch.arange(len(queries)), first[:, 0])
+    possible = (bound < (score * (1 + 1e-6)).float()[:, None]).scatter_(1, first, False)
+    alike = (score == 0).nonzero()[:, 0]  # nothing is nearer, and of many that are alike (white paper) only an earlier one counts
+    possible[alike] = (bound[alike] <= 0) & (torch.arange(bound.shape[1]) < first[alike])
     undecided = possible.sum(1) > most
     query, block = possible.logical_and_(~undecided[:, None]).nonzero().T
-    other_score, other_index = _best_of_blocks(queries, keys, weights, query, block)
+    other_score, other_index = _best_of_blocks(queries, keys, weights, same, query, block)
     best = score.scatter_reduce(0, query, other_score, "amin")
-    index[score > best] = len(keys)
-    wins = other_score == best[query]
+    index[score > best + _weighted(same, weights, index[:, None])[:, 0]] = len(keys)
+    wins = other_score <= best[query] + _weighted(same[query], weights, other_index[:, None])[:, 0]
     return index.scatter_reduce_(0, query[wins], other_index[wins], "amin"), undecided
 
 
-def _best_of_blocks(queries: Tensor, keys: Tensor, weights: Tensor | None, query: Tensor, block: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted squared distance and index of the nearest key for each pair (query, block of keys)."""
-    scores, indices = torch.empty(len(query)), torch.empty(len(query), dtype=torch.int64)
+def _best_of_blocks(
+    queries: Tensor, keys: Tensor, weights: Tensor | None, same: Tensor, query: Tensor, block: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Weighted squared distance, in float64, and index of the nearest key for each pair (query, block of keys)."""
+    scores, indices = torch.empty(len(query), dtype=torch.float64), torch.empty(len(query), dtype=torch.int64)
     for start in range(0, len(query), PAIRS):
         part = slice(start, start + PAIRS)
         members = (block[part, None] * BLOCK + torch.arange(BLOCK)).clamp_(max=len(keys) - 1)
-        gathered = keys.index_select(0, members.reshape(-1)).view(*members.shape, -1)
+        gathered = keys.index_select(0, members.reshape(-1)).view(*members.shape, -1).double()
         distance = gathered.sub_(queries[query[part], None]).square_().sum(2)
-        score, column = (distance if weights is None else distance.mul_(weights[members])).min(1)
+        distance = _weighted(distance, weights, members)
+        score = distance.amin(1)
+        column = _first_of(distance, score, _weighted(same[query[part]], weights, members))
         scores[part], indices[part] = score, members.gather(1, column[:, None])[:, 0]
     return scores, indices
+
+
+def _first_of(scores: Tensor, best: Tensor, same: Tensor) -> Tensor:
+    """(N,) the first column of scores (N, M) that is the best (N,), or as good: within `same`, (N, M) or (N, 1)."""
+    return (scores <= best[:, None] + same).byte().argmax(1)
+
+
+def _weighted(values: Tensor, weights: Tensor | None, index: Tensor) -> Tensor:
+    """values (N, M) or (N, 1) times the weights of keys (N, M), or (M,), where there are any."""
+    return values if weights is None else values * weights[index]
 
 
 def _distance(queries: Tensor, keys: Tensor, index: Tensor) -> Tensor:

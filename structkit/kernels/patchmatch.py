@@ -3,8 +3,8 @@
 What: PatchMatch (Barnes et al., SIGGRAPH 2009) in the parallel order of VGPNN (Haim et al., ECCV 2022, sec. 3): every position at
 once takes its neighbours' matches, shifted, from 4 and then 1 pixels away, then random ones around its own.  Where they draw distant
 guesses blindly, here they come from keys with the same hash, as in Coherency Sensitive Hashing (Korman and Avidan, ICCV 2011).
-Laws: never worse than the initial field at any position; an exact field stays; the same generator state gives the same field, with
-any number of threads and on any processor.
+Laws: never worse than the initial field at any position; an exact field stays; the same generator state gives the same field, on CPUs
+with any number of threads and whatever instructions they have from AVX2 on.
 How: a candidate is judged by 30 cosines of its patch, computed as a convolution, with their norm folded in: 32 numbers, two cache
 lines, one product.  They are whole numbers of steps, so few that every sum of them is exact, in whatever order a processor adds.  At
 the end, where the field has changed, the patches themselves decide between it and the initial one.
@@ -49,7 +49,8 @@ def patchmatch(
 ) -> Nearest:
     """Approximate argmin_j weights[j] * mean((query patch i - key patch j)^2) over the patches of two images.
 
-    queries (C, *space), keys (C, *other space) float32, meant for [-1, 1]: finer differences than 1/128 are seen only at the end;
+    queries (C, *space), keys (C, *other space) float32, meant for [-1, 1]: what lies beyond, and finer differences than 1/128, is seen only
+    at the end;
     keys may be made ready for several searches (`KeyPatches`, of the same patch).  weights (M,) not negative, per key patch.
     init: (N,) or (*query grid) int64 positions in the key grid, the field of a former iteration or level (see `upscale_field`), or
     None for a random one, which needs about 4 iterations instead of 2.  Returns flat fields (N,) over the query grid, row-major.
@@ -116,26 +117,31 @@ class KeyPatches:
             raise InputError("the keys of a patch search hold values that are not finite")
         self.table = table = PatchTable(image, patch)
         count, values = len(table.corner), len(image) * math.prod(table.sides)
-        # |pixels| <= 1 and unit axes: a sum of products is at most sqrt(D), and a squared distance of codes at most 4 D.
+        # Of pixels within [-1, 1] and a unit axis the product is at most sqrt(D).
         steps = 2 ** math.floor(EXACT - math.log2(STEPS_OF_PIXELS * math.sqrt(values)))
-        self.steps = 2 ** math.floor((EXACT - math.log2(4 * values)) / 2)
-        rows = _stepped(table.rows(torch.arange(SAMPLE, device=image.device) * SPREAD % count), STEPS_OF_PIXELS)
+        rows = _pixels(table.rows(torch.arange(SAMPLE, device=image.device) * SPREAD % count))
         mean = _stepped(rows.mean(0), STEPS_OF_PIXELS)
         axes = _stepped(cosines((len(image), *table.sides)), steps).to(image)
-        energy = ((rows - mean) @ axes).double().square().sum(0)
+        energy = ((rows - mean).double() @ axes.double()).square().sum(0)
         alike = (energy / (LIKE * energy.amax()).clamp_min(1e-30)).round()  # ties are ties, whatever rounding makes of them
         self.axes = axes[:, alike.argsort(descending=True, stable=True)[:COMPONENTS].sort().values]
         self.mean = mean @ self.axes
-        codes = self.codes(image)
+        products = self._products(image)
+        # |k|^2 + |q|^2 - 2 q.k comes, on the way, to no more than (|k| + |q|)^2.
+        largest = float(products.double().square().sum(1).amax().sqrt()) + float((1 + mean.double().abs()).norm())
+        self.steps = 2 ** math.floor(EXACT / 2 - math.log2(largest))
+        codes = _stepped(products, self.steps)
         self.right = torch.cat([codes, codes.square().sum(1, keepdim=True), torch.ones_like(codes[:, :1])], 1)
         self._cells: dict[int, _Cells] = {}
 
     def codes(self, image: Tensor) -> Tensor:
         """All patches of an image in these numbers: (N, K)."""
+        return _stepped(self._products(image), self.steps)
+
+    def _products(self, image: Tensor) -> Tensor:
         convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(self.table.sides)]
         filters = self.axes.T.reshape(-1, len(image), *self.table.sides)
-        made = convolve(_stepped(image, STEPS_OF_PIXELS)[None], filters)[0].flatten(1).T
-        return _stepped(made - self.mean, self.steps)
+        return convolve(_pixels(image)[None], filters)[0].flatten(1).T - self.mean
 
     def cells(self, turn: int) -> _Cells:
         """A hash of the keys, another one at each turn."""
@@ -203,8 +209,8 @@ class _Comparison:
             yield cells.order[((share * sizes).long() + first).clamp_(max=len(cells.order) - 1)]  # an empty cell gives a key of the next
 
 
-@functools.lru_cache(maxsize=8)
-def cosines(shape: Sequence[int]) -> Tensor:
+@functools.lru_cache(maxsize=2)
+def cosines(shape: tuple[int, ...]) -> Tensor:
     """(D, D) float64, D the product of shape: an orthonormal basis, in columns, of products of cosines (DCT-II) along each axis."""
     basis = torch.ones(1, 1, dtype=torch.float64)
     for side in shape:
@@ -213,6 +219,11 @@ def cosines(shape: Sequence[int]) -> Tensor:
         axis[0] /= math.sqrt(2)
         basis = torch.kron(basis, axis)
     return basis.T.contiguous()
+
+
+def _pixels(image: Tensor) -> Tensor:
+    """As they are judged: within [-1, 1], in whole steps."""
+    return _stepped(image.clamp(-1, 1), STEPS_OF_PIXELS)
 
 
 def _stepped(values: Tensor, steps: int) -> Tensor:
@@ -260,6 +271,8 @@ def _check(queries: Tensor, weights: Tensor | None, seed: Tensor, mine: PatchTab
     positions, count = len(mine.corner), len(theirs.corner)
     if mine.pixels.shape[1] != theirs.pixels.shape[1]:
         raise OptionError(f"images of {mine.pixels.shape[1]} and {theirs.pixels.shape[1]} channels have no common patches")
+    if mine.sides != theirs.sides:
+        raise OptionError(f"patches of {mine.sides} px searched for among patches of {theirs.sides} px: give both the same side")
     if weights is not None and weights.shape != (count,):
         raise OptionError(f"{tuple(weights.shape)} weights for {count} key patches: expected one per patch")
     if seed.numel() != positions or int(seed.min()) < 0 or int(seed.max()) >= count:

@@ -119,6 +119,28 @@ def test_ties_go_to_the_lowest_index(weighted):
     assert torch.equal(thrice.index, first[once.index])
 
 
+@pytest.mark.parametrize("few", [-1, 8])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_of_keys_that_are_equally_near_it_is_the_first_whatever_finds_them(monkeypatch, few, weighted):
+    """Keys are one 8-bit patch in other orders: sums of the same squares, which rounding tells apart."""
+    monkeypatch.setattr(kernel, "FEW", few)
+    monkeypatch.setattr(kernel, "PATIENCE", few)
+    g = torch.Generator().manual_seed(1)
+    patch = torch.randint(256, (147,), generator=g) / 127.5 - 1
+    keys = torch.stack([patch[torch.randperm(147, generator=g)] for _ in range(400)])
+    found = nearest_patches(torch.zeros(3, 147), keys, weights=torch.full((400,), 1e-6) if weighted else None)
+    assert found.index.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("few", [-1, 8])
+def test_small_weights_are_as_good_as_large_ones(monkeypatch, few):
+    monkeypatch.setattr(kernel, "FEW", few)
+    monkeypatch.setattr(kernel, "PATIENCE", few)
+    queries, keys, _ = tables(20, 300, 27, "shifted")
+    keys = torch.cat([keys, keys - 1.8])
+    assert torch.equal(nearest_patches(queries, keys, weights=torch.full((600,), 1e-6)).index, nearest_patches(queries, keys).index)
+
+
 def test_constant_weights_change_nothing():
     queries, keys, _ = tables(100, 300, 147)
     assert torch.equal(

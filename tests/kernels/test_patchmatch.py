@@ -211,6 +211,8 @@ def test_errors_name_the_fact():
         patchmatch(queries, keys, patch=7, init=torch.zeros(3, dtype=torch.int64), generator=generator())
     with pytest.raises(OptionError, match="each a key patch from 0 to 747"):
         patchmatch(queries, keys, patch=7, init=torch.full((450,), 748), generator=generator())
+    with pytest.raises(OptionError, match=r"patches of \(7, 7\) px searched for among patches of \(5, 5\) px"):
+        patchmatch(queries, KeyPatches(keys, 5), patch=7, init=torch.zeros(450, dtype=torch.int64), generator=generator())
     with pytest.raises(OptionError, match="3 and 2 channels"):
         patchmatch(queries, keys[:2], patch=7, generator=generator())
     with pytest.raises(OptionError, match=r"\(2,\) weights for 748 key patches: expected one per patch"):

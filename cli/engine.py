@@ -23,7 +23,12 @@ class Engine(Config):
 
     engine: str = option("patch", "patch needs no training; gan trains generators between the two pictures first", choices=("patch", "gan"))
     preset: str | None = option(None, "with --engine gan: how much effort; else fast, for two CPU cores", choices=tuple(PAIR_PRESETS))
-    minutes: float | None = option(None, "with --engine gan: end the training in this time; else all its steps are done", low=0.01)
+    minutes: float | None = option(
+        None,
+        "with --engine gan: end the training in this time: by fewer steps, as few as make sense, then by smaller pictures, then by fewer "
+        "still; else all its steps are done",
+        low=0.01,
+    )
     model: str | None = named(None, "draw from this trained pair; with --engine gan: keep the pair there", "PAIR.safetensors")
 
     @property

@@ -45,7 +45,10 @@ class Running(Common):
     output: str | None = named(None, "checkpoint to write (must be given); log, preview and state are beside it", "OUT.safetensors")
     exists: str = option("error", "what to do when another training's output is there", choices=("error", "overwrite"))
     minutes: float | None = option(
-        None, "end in this time, 0.2 or more: by fewer rounds, then fewer steps, then a smaller size; else all is done", low=0.01
+        None,
+        "end in this time: by fewer steps and rounds, as few as make sense, then by smaller pictures, then by fewer still; "
+        "else all is done",
+        low=0.01,
     )
     dtype: str = option(
         "auto", "of the networks' arithmetic; auto: bfloat16 where the device computes in it", choices=("auto", "float32", "bfloat16")

@@ -171,7 +171,8 @@ def train_analogy(
     Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair`.
     output: the checkpoint, .safetensors.  Called again after it was stopped anywhere, with the same arguments, it goes on, and ends in the
     same bytes on a CPU with as many threads (unless a stage ran out of its `minutes`); what it has finished before is returned as it is.
-    minutes: how long it takes, 0.2 or more: it ends in time by fewer rounds, fewer steps or a smaller size.  None: all is done.
+    minutes: how long it takes: it ends in time by fewer steps and rounds, as few as make sense, then by smaller pictures, then by fewer
+    still.  None: all is done.
     dtype: of the networks' arithmetic, float32 or bfloat16; auto: bfloat16 where the device computes in it.
     overwrite: whether another training's output may be replaced.
     report: called every few steps with the place, the losses and the rate.  tell: called with what should be said once, such as the plan.

@@ -59,8 +59,10 @@ def _halved(config: TransferConfig | DifferenceConfig) -> list[Any]:
 
 
 def _transfers(config: TransferConfig) -> list[TransferConfig]:
-    """With fewer rounds, and then from smaller pictures; the last has one round."""
+    """With fewer rounds, and then from smaller pictures; the last has one round.  Rounds are the painter's."""
     sizes = _halved(config)
+    if not config.painter:
+        return sizes
     bounds = [*[ROUNDS] * (len(sizes) - 1), LAST]
     fewer = [range(config.rounds, min(config.rounds, least) - 1, -1) for least in bounds]
     found = [replace(size, rounds=rounds) for size, some in zip(sizes, fewer, strict=True) for rounds in some]
@@ -141,4 +143,4 @@ def _words(plan: Plan, choices: Sequence[Any]) -> str:
     if not (at or plan.short):
         return f"steps: {words}"
     enough = [seconds for choice, seconds in zip(choices, plan.needed, strict=False) if choice.seen == asked][-1]
-    return f"steps: {words}{at}; too short to learn {asked} px well: that takes {in_minutes(enough)} or more here"
+    return f"steps: {words}{at}; too short to learn {asked} px well: that takes {in_minutes(enough)} minutes or more here"

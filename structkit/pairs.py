@@ -162,8 +162,8 @@ def _work(training: PairTraining) -> list[float]:
 def _words(plan: Plan, size: int) -> str:
     """size: that was asked for."""
     steps, made = " ".join(str(stage.steps) for stage in plan.stages), plan.choice.size
-    smaller = "" if made == size else f"; {size} px need at least {in_minutes(plan.needed[0])}"
-    short = f"; too short to learn them well: that takes {in_minutes(plan.needed[-1])} or more here" if plan.short else ""
+    smaller = "" if made == size else f"; {size} px need at least {in_minutes(plan.needed[0])} minutes"
+    short = f"; too short to learn them well: that takes {in_minutes(plan.needed[-1])} minutes or more here" if plan.short else ""
     return f"{steps} steps at the levels up to {made} px{smaller}{short}"
 
 

@@ -224,7 +224,8 @@ def test_in_a_time_that_is_too_short_a_pair_is_trained_and_it_is_said_before_and
     options = {**TINY, "steps": 90_000, "taper": 1.0}
     model = structkit.train_analogy(SOURCE, TARGET, tmp_path / "p.safetensors", minutes=1e-4, tell=notes.append, **options)
     plan = (
-        r"--minutes 0.0001: (\d+ )+steps at the levels up to \d+ px(; 32 px need at least \S+)?; too short to learn them well: that takes "
+        r"--minutes 0.0001: (\d+ )+steps at the levels up to \d+ px(; 32 px need at least \S+ minutes)?; "
+        r"too short to learn them well: that takes \S+ minutes or more here$"
     )
     assert re.match(plan, notes[0])
     short = "the model is doubtful: it was trained for less time than the fewest steps that make sense take"

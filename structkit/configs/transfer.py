@@ -112,11 +112,12 @@ class TransferConfig(Config):
 
     def _in_proportion(self, preset: Mapping[str, Any]) -> dict[str, Any]:
         """The preset's values, of which those of its painter and placer follow --steps."""
-        if self.steps is None or not preset["painter"] or self.painter == 0:
+        painter = preset["painter"] if self.painter is None else self.painter
+        if self.steps is None or not painter:
             return dict(preset)
         share = self.steps / preset["steps"]
         each, rounds = share * preset["painter_steps"], preset["rounds"]
-        if self.rounds is None and self.painter_steps is None and each < ROUND:
+        if rounds and self.rounds is None and self.painter_steps is None and each < ROUND:
             fewer = min(max(round(each * rounds / ROUND), 1), rounds)
             each, rounds = each * rounds / fewer, fewer
         steps = {"painter_steps": max(round(each), 1), "placer_steps": max(round(share * preset["placer_steps"]), 1)}

@@ -1,6 +1,7 @@
 """Signs that a model of content transfer is a bad one, measured without any truth.
 
-elsewhere: what a mask covers in most pictures must differ between the folders: the part of the masks that lies where it does not.
+elsewhere: what a mask covers in most pictures must differ between the folders: the part of the masks that lies where it does not.  Of few
+pictures nothing is sure to differ: it is not measured.
 without: pictures without the content have none: their masks, in units of those of pictures with it.
 grown: the painter's masks, in units of the decoder's, from which they have grown round by round.
 beneath: contents of some pictures, as the model cuts them out, are pasted onto others and taken off again: the error there, in units of
@@ -33,6 +34,7 @@ SIDE = 32  # px, of the pictures whose means are compared
 MEANS = 1000  # pictures of each folder that they are taken from, at most
 MOSTLY = 0.5  # of the pictures with the content: share of them in which a mask covers a pixel
 SURE = 3.0  # standard errors by which means must differ
+ENOUGH = 50  # pictures of a folder whose mean says where it differs; with 8 to 20 a good mask lies where nothing is sure to
 LEAST_MASK = 1e-4  # mean of masks that cover anything
 
 Folders = Sequence[Tensor]  # of pictures with the content and of others without, (N, 3, S, S) uint8
@@ -50,7 +52,9 @@ def signs(net: ContentTransfer, seen: Folders, held: Folders) -> dict[str, float
     with_, without = (torch.cat([out.to(device), own[:LOOKED_AT]])[:LOOKED_AT] for out, own in zip(held, seen, strict=True))
     masks, none = (torch.cat([net.segment(signed(part)) for part in pictures.split(SEEN)]) for pictures in (with_, without))
     covered = float(masks.mean())
-    found = {"elsewhere": elsewhere(masks, *seen), "beneath": beneath(net, with_, without, seen[1])}
+    found = {"beneath": beneath(net, with_, without, seen[1])}
+    if min(map(len, seen)) >= ENOUGH:
+        found["elsewhere"] = elsewhere(masks, *seen)
     if covered > LEAST_MASK:
         found["without"] = float(none.mean()) / covered
     if net.painter:

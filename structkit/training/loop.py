@@ -27,7 +27,7 @@ from structkit.training.interrupts import Interrupts
 from structkit.training.lock import held
 from structkit.training.model import Model
 from structkit.training.parallel import ALONE, Processes
-from structkit.training.processor import Processor, moved
+from structkit.training.processor import Processor, relocation
 from structkit.training.stages import Event, Stage, Training
 from structkit.training.state import pack, within
 from structkit.training.tally import Tally
@@ -166,7 +166,7 @@ class _Loop:
         if before[-1:] == [here]:
             return
         if before:
-            self.tell(f"{self.files.output}: {moved(before, here)}")
+            self.tell(f"{self.files.output}: {relocation(before, here)}")
         before.append(here)
 
     def _open(self) -> None:

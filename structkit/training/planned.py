@@ -2,9 +2,10 @@
 
 It is given trainings to choose from: the one that is asked for, then others of fewer rounds or of smaller pictures.  Before its first step
 it measures a few steps of some stages, tells from their work what those of the others will cost, and takes the first training whose fewest
-steps that make sense fit; what time is left goes into more of them.  Where none fits it takes the last with fewer steps than make sense,
-one of each stage at least, and says so: there is no time in which nothing is trained.  The plan is part of the state: a training that goes
-on, on a faster or a slower machine, keeps it.
+steps that make sense fit; what time is left goes into more of them.  So steps are given up before a round is, or the size of the pictures,
+but no more than makes sense.  Where no training fits it takes the last with still fewer steps, one of each stage at least, and says so:
+there is no time in which nothing is trained.  It says so at its end, too, where a stage had time for far fewer than the fewest, since steps
+took longer than was measured.  The plan is part of the state: a training that goes on, on a faster or a slower machine, keeps it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from structkit.errors import CheckpointError
 from structkit.training.draw import Draw
 from structkit.training.model import Model
 from structkit.training.stages import Stage, Training
@@ -29,6 +31,7 @@ MEASURED = 5  # steps in each stage that is measured, but for the first that war
 FEW = 12  # steps that a stage has while it is measured, so that it makes ready for no more
 MEASURING = 0.05  # part of the time that is spent on it, but for a few steps of the first stage, which are always measured
 SPARE = 0.05  # part of what is left that no step is planned for: states and previews are written, and machines hesitate
+NEARLY = 0.75  # of the fewest steps: where a stage had time for so many, the model is not said to be a bad one
 SHORT = "it was trained for less time than the fewest steps that make sense take"
 
 
@@ -129,12 +132,14 @@ class Planned(Training):
         self.seconds, self.chunk, self.tell, self.clock = seconds, chunk, tell, clock
         self.started = clock() if began is None else began
         self.plan: Plan | None = None  # if it was made here
-        self.short = False
+        self.short = False  # so it was planned
         self._become(0)
 
     def _become(self, number: int) -> None:
         self.number, self.inner = number, self._made(self.choices[number])
         self.model_class, self.device, self.stages = self.inner.model_class, self.inner.device, self.inner.stages
+        self.most, self.fewest = self._bounds(self.inner)
+        self.done = [0] * len(self.stages)  # steps
 
     def _made(self, choice: Any) -> Training:
         training = self.make(choice)
@@ -145,7 +150,7 @@ class Planned(Training):
         if stage == 0:
             self.plan = self._planned(draw)
             self._become(self.choices.index(self.plan.choice))
-            self.short, self.most = self.plan.short, [one.steps for one in self.stages]
+            self.short = self.plan.short
             self.stages = self.inner.stages = self.plan.stages
             self.tell(self.plan)
             draw.seed_networks()  # measuring has drawn too
@@ -154,18 +159,26 @@ class Planned(Training):
         self.inner.begin(stage, draw)
 
     def step(self, draw: Draw) -> Mapping[str, Tensor]:
+        self.done[draw.stage] = draw.step
         return self.inner.step(draw)
 
     def state(self) -> dict[str, Tensor]:
         steps = torch.tensor([stage.steps for stage in self.stages])
         seconds = torch.tensor([stage.seconds for stage in self.stages], dtype=torch.float64)
-        own = {"choice": torch.tensor(self.number), "short": torch.tensor(self.short), "steps": steps, "seconds": seconds}
-        return self.inner.state() | {f"plan.{name}": tensor for name, tensor in own.items()}
+        plan = {"choice": torch.tensor(self.number), "short": torch.tensor(self.short), "steps": steps, "seconds": seconds}
+        return self.inner.state() | {f"plan.{name}": tensor for name, tensor in (plan | {"done": torch.tensor(self.done)}).items()}
 
     def restore(self, stage: int, state: Mapping[str, Tensor]) -> None:
         own = dict(state)
-        number, self.short, steps, seconds = (own.pop(f"plan.{name}").tolist() for name in ("choice", "short", "steps", "seconds"))
+        try:
+            number, short, steps, seconds, done = (
+                own.pop(f"plan.{name}").tolist() for name in ("choice", "short", "steps", "seconds", "done")
+            )
+        except KeyError as error:
+            fact = f"the state is of another version of structkit (it has no {error.args[0]})"
+            raise CheckpointError(f"{fact}; name another output, or remove the .resume.safetensors and overwrite this one") from error
         self._become(number)
+        self.short, self.done = short, done
         self.stages = self.inner.stages = [Stage(s.name, n, t) for s, n, t in zip(self.inner.stages, steps, seconds, strict=True)]
         self.inner.restore(stage, own)
 
@@ -173,13 +186,17 @@ class Planned(Training):
         return self.inner.model()
 
     def scores(self) -> Mapping[str, float]:
-        return {} if self.short else self.inner.scores()  # there is no time for what is known to be bad
+        return {} if self._too_short() else self.inner.scores()  # there is no time for what is known to be bad
 
     def doubts(self) -> Sequence[str]:
-        return [SHORT] if self.short else self.inner.doubts()
+        return [SHORT] if self._too_short() else self.inner.doubts()
 
     def preview(self, draw: Draw) -> Tensor | None:
         return self.inner.preview(draw)
+
+    def _too_short(self) -> bool:
+        """At the end: whether it was planned with too few steps, or a stage has done too few."""
+        return self.short or any(done < NEARLY * fewest for done, fewest in zip(self.done, self.fewest, strict=True))
 
     def _planned(self, draw: Draw) -> Plan:
         """Of the first training that fits, else of the last."""
@@ -187,29 +204,33 @@ class Planned(Training):
         needed: list[float] = []
         for choice in self.choices:
             training = self._made(choice)
-            works, most = self.work(training), [stage.steps for stage in training.stages]
-            least = [min(pair) for pair in zip(self.least(training), most, strict=True)]
+            works, (most, least) = self.work(training), self._bounds(training)
             self._measure(training, works, measured, draw)
             costs, left = costs_by_work(works, _smoothed(measured, works)), self._left()
             needed.append(self.seconds + (_total(least, costs) - left) / (1 - SPARE))
             if not (short := needed[-1] > self.seconds):
                 break
-        ways = (least, [1] * len(most)) if short else (most, least)
-        steps = self.steps(left, costs, *ways)
+        bounds = (least, [1] * len(most)) if short else (most, least)
+        steps = self.steps(left, costs, *bounds)
         named = zip(training.stages, steps, costs, strict=True)
         total = _total(steps, costs)
         stages = [Stage(stage.name, n, max(left, 0.0) * n * cost / total) for stage, n, cost in named]
         return Plan(choice, stages, total, len(needed) == 1 and steps == most, short, needed)
+
+    def _bounds(self, training: Training) -> tuple[list[int], list[int]]:
+        """Steps of each of its stages: the most that it can use, and the fewest that make sense, where it has so many."""
+        most = [stage.steps for stage in training.stages]
+        return most, [min(pair) for pair in zip(self.least(training), most, strict=True)]
 
     def _share_out(self, first: int) -> None:
         """What the stages before have left of their time, or taken of that of others, is that of the stages from `first` on."""
         planned = sum(stage.seconds for stage in self.stages[first:])
         more = self._left() / planned if planned else 1.0
 
-        def now(stage: Stage, most: int) -> Stage:
+        def share(stage: Stage, most: int) -> Stage:
             return Stage(stage.name, min(max(round(more * stage.steps), 1), most), max(more, 0.0) * stage.seconds)
 
-        rest = [now(*pair) for pair in zip(self.stages[first:], self.most[first:], strict=True)]
+        rest = [share(*pair) for pair in zip(self.stages[first:], self.most[first:], strict=True)]
         self.stages = self.inner.stages = [*self.stages[:first], *rest]
 
     def _left(self) -> float:

@@ -26,10 +26,10 @@ class Processor:
         return self.kind if self.threads is None else f"{self.kind} with {self.threads} thread{'s' * (self.threads != 1)}"
 
 
-def moved(before: Sequence[Processor], here: Processor) -> str:
+def relocation(before: Sequence[Processor], here: Processor) -> str:
     """What is to be said of a training that goes on here, and was elsewhere before, in turn."""
     what = f"goes on on {here}, after {before[-1]}, and so will not end in the bytes of a training that was not stopped"
-    if len(before) > 1:
+    first = before[0]
+    if len(before) > 1 or first.threads is None:  # no bytes are left to be kept, or none were promised
         return what
-    [first] = before
     return f"{what}; {f'OMP_NUM_THREADS={first.threads}' if first.kind == here.kind else first} would keep them"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from structkit.engines.doubts import LIMITS, beneath, doubts, elsewhere, sentences
+from structkit.engines.doubts import ENOUGH, LIMITS, beneath, doubts, elsewhere, sentences, signs
 from structkit.engines.layer import Layer
 
 SIDE, BAND = 32, slice(8, 16)
@@ -56,6 +56,22 @@ class Net:
 def test_a_good_model_has_no_doubts_and_a_bad_one_its_own(net, signs):
     found = doubts(net, (WITH, WITHOUT), (WITH[:5], WITHOUT[:7]))
     assert len(found) == len(signs) and all(sign in sentence for sign, sentence in zip(signs, found, strict=True)), found
+
+
+class Found(Net):
+    """Finds the band, whatever its grey."""
+
+    def segment(self, squares: Tensor) -> Tensor:
+        return (squares[:, :1] != squares[:, :1, -1:]).float()
+
+
+@pytest.mark.parametrize(("count", "sure"), [(8, False), (ENOUGH - 1, True), (ENOUGH, True)])
+def test_of_few_pictures_it_is_not_said_that_they_do_not_differ(count, sure):
+    with_, without, net = WITH[:count].clone(), WITHOUT[:count], Found(BAND)
+    with_[:, :, BAND], with_[::2, :, BAND] = 110, 190  # not much brighter than the greys: of 8 no mean is sure
+    assert (elsewhere(net.segment(with_.float()), with_, without) < LIMITS["elsewhere"]) == sure
+    folders = (with_, without), (with_[:0], without[:0])
+    assert doubts(net, *folders) == [] and ("elsewhere" in signs(net, *folders)) == (count >= ENOUGH)
 
 
 def test_masks_that_lie_here_and_there_need_no_place_where_folders_differ():

@@ -259,6 +259,15 @@ def test_steps_scale_all_stages_and_what_is_given_stays(steps):
     assert TransferConfig(steps=steps, rounds=7).filled().painter_steps == max(round(share * default.painter_steps), 1)
 
 
+def test_steps_scale_the_painter_of_a_preset_that_has_none():
+    default, painter = TransferConfig(preset="paper").filled(), {"preset": "paper", "painter": 24, "rounds": 4}
+    scaled = TransferConfig(**painter, steps=default.steps // 10).filled()
+    assert (scaled.painter_steps, scaled.placer_steps) == (default.painter_steps // 10, default.placer_steps // 10)
+    assert TransferConfig(**painter).filled().painter_steps == default.painter_steps and scaled.filled() == scaled
+    with pytest.raises(OptionError, match="--painter is 24 and --rounds 0"):
+        TransferConfig(preset="paper", painter=24, steps=100).filled()
+
+
 def test_looking_changes_nothing():
     training = begun()
     for stage in range(5):

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
+from structkit.errors import CheckpointError
 from structkit.training.draw import Draw
 from structkit.training.loop import train
 from structkit.training.parallel import Processes
@@ -169,6 +170,46 @@ def test_what_a_stage_leaves_of_its_time_is_spent_by_those_that_follow(tmp_path,
     clock = Clock()
     train(planned(4000, planned_already, clock, made=Changing), tmp_path / "m.safetensors", seed=5, run=RUN)
     assert 0.85 * 4000 < clock.now < 1.02 * 4000
+
+
+@pytest.mark.parametrize(("pace", "short"), [(1.0, False), (1.2, False), (3.0, True)])
+def test_where_an_early_stage_takes_the_time_of_later_ones_the_model_is_doubtful(tmp_path, pace, short):
+    class Slow(Sized):
+        def step(self, draw):
+            before = self.clock.now
+            losses = super().step(draw)
+            if plans and draw.stage == 0:
+                self.clock.now = before + pace * (self.clock.now - before)
+            return losses
+
+    plans: list = []
+    training = planned(3500, plans, made=Slow)
+    model = train(training, tmp_path / "m.safetensors", seed=5, run=RUN)
+    assert not plans[0].short and model.doubts == (f"the model is doubtful: {SHORT}",) * short
+
+
+@pytest.mark.parametrize(("share", "short"), [(1.0, False), (0.9, False), (0.4, True)])
+@pytest.mark.parametrize("cut", [0, -1])
+def test_where_a_stage_ends_early_since_its_time_is_over_the_model_is_doubtful(cut, share, short):
+    plans: list = []
+    training = planned(3500, plans)
+    training.begin(0, Draw(1, 0, 0))
+    for stage, one in enumerate(plans[0].stages):
+        if stage:
+            training.begin(stage, Draw(1, stage, 0))
+        part = share if stage == cut % len(plans[0].stages) else 1
+        training.step(Draw(1, stage, int(part * one.steps)))
+    again = planned(3500, [])
+    again.restore(len(plans[0].stages) - 1, training.state())
+    assert (SHORT in training.doubts()) == (SHORT in again.doubts()) == short
+
+
+def test_a_state_without_a_plan_says_what_it_is_and_the_way_out():
+    training = planned(6000, [])
+    training.begin(0, Draw(1, 0, 0))
+    state = {name: tensor for name, tensor in training.state().items() if name != "plan.choice"}
+    with pytest.raises(CheckpointError, match=r"of another version of structkit \(it has no plan.choice\); name another output"):
+        planned(6000, []).restore(0, state)
 
 
 @pytest.mark.parametrize(

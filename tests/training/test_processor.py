@@ -12,7 +12,7 @@ from structkit.configs import PairConfig
 from structkit.engines.pair_training import PairTraining
 from structkit.errors import CheckpointError
 from structkit.training.loop import train
-from structkit.training.processor import Processor
+from structkit.training.processor import Processor, relocation
 
 from .conftest import OUT, STATE, Stop, Watched, left, raiser, run
 
@@ -87,6 +87,11 @@ def test_what_is_lost_already_has_no_way_out(work_on, tmp_path):
             run(tmp_path, Watched((update + 10,), raiser(Stop)), tell=notes.append)
     assert [note.partition("; ")[2] for note in notes] == ["OMP_NUM_THREADS=2 would keep them", ""]
     assert run(tmp_path).card["processors"] == [on("AVX2", 2), on("AVX2", 1), on("AVX2", 2)]
+
+
+def test_bytes_that_were_not_promised_have_no_way_out():
+    assert ";" not in relocation([Processor("NVIDIA A")], Processor("AVX2", 2))
+    assert relocation([Processor("AVX2", 2)], Processor("NVIDIA A")).endswith("; AVX2 with 2 threads would keep them")
 
 
 def test_a_training_that_left_no_step_did_not_work_anywhere(work_on, tmp_path):

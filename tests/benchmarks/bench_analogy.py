@@ -4,7 +4,7 @@
 
 The pictures are cropped to squares and resized.  CPU seconds are user + system of the whole process, all threads together; `units` are
 CPU seconds over those of a thousand matrix products (`measure.unit`), measured before and after.
-`--help` shows what starting costs where torch is not loaded.
+`bench_start.py` measures starting alone.
 """
 
 from __future__ import annotations
@@ -76,7 +76,6 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)  # which `record` writes down
     os.environ["OMP_NUM_THREADS"] = str(chosen.threads)  # of the commands
-    record(__file__, [{"case": "--help", "path": "start"} | measured(["--help"], chosen.repeat)])
     names = " ".join(picture.stem for picture in chosen.pictures)
     with tempfile.TemporaryDirectory() as folder:
         for side in chosen.sizes:

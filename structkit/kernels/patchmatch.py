@@ -49,9 +49,9 @@ def patchmatch(
 ) -> Nearest:
     """Approximate argmin_j weights[j] * mean((query patch i - key patch j)^2) over the patches of two images.
 
-    queries (C, *space), keys (C, *other space) float32, meant for [-1, 1]: what lies beyond, and finer differences than 1/128, is seen only
-    at the end;
-    keys may be made ready for several searches (`KeyPatches`, of the same patch).  weights (M,) not negative, per key patch.
+    queries (C, *space), keys (C, *other space) float32, meant for [-1, 1]: what lies beyond, and finer differences than 1/128, is seen
+    only at the end.  keys may be made ready for several searches (`KeyPatches`, of the same patch).  weights (M,) not negative, per key
+    patch.
     init: (N,) or (*query grid) int64 positions in the key grid, the field of a former iteration or level (see `upscale_field`), or
     None for a random one, which needs about 4 iterations instead of 2.  Returns flat fields (N,) over the query grid, row-major.
     Raises InputError for values that are not finite, OptionError for shapes that do not match.
@@ -128,7 +128,8 @@ class KeyPatches:
         self.mean = mean @ self.axes
         products = self._products(image)
         # |k|^2 + |q|^2 - 2 q.k comes, on the way, to no more than (|k| + |q|)^2.
-        largest = float(products.double().square().sum(1).amax().sqrt()) + float((1 + mean.double().abs()).norm())
+        longest = max(float(part.double().norm(dim=1).amax()) for part in products.split(CHUNK))
+        largest = longest + float((1 + mean.double().abs()).norm())
         self.steps = 2 ** math.floor(EXACT / 2 - math.log2(largest))
         codes = _stepped(products, self.steps)
         self.right = torch.cat([codes, codes.square().sum(1, keepdim=True), torch.ones_like(codes[:, :1])], 1)

@@ -7,10 +7,10 @@ import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code.  arguments: without the program's name; by default those of the process."""
+    """Run one command; returns the exit code.  arguments: without the program's name; else those of the process."""
     if "OMP_WAIT_POLICY" not in os.environ:
-        # torch's threads spin while they wait for each other.  As long as is usual, that starves them where the cores are shared: two runs
-        # at once on 2 cores took over 60 s each, and 7 s so; one alone took 3 s either way.
+        # torch's threads spin while they wait for each other.  As long as is usual, that starves them where the cores
+        # are shared: two runs at once on 2 cores took over 60 s each, and 7 s so; one alone took 3 s either way.
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     for name in ("stdin", "stdout", "stderr"):  # one that the shell closed (>&-) is None
         if getattr(sys, name) is None:

@@ -14,18 +14,19 @@ import typer.main
 
 from structkit._version import __version__
 from structkit.errors import StructkitError
-from structkit_cli import config, score, train
-from structkit_cli.analogy import analogy
-from structkit_cli.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
-from structkit_cli.info import info
+from structkit_cli import config
 from structkit_cli.options import Verb, verb
-from structkit_cli.refine import refine
-from structkit_cli.remove import remove
-from structkit_cli.report import PipeClosed, tell
-from structkit_cli.retarget import retarget
-from structkit_cli.sample import sample
-from structkit_cli.segment import segment
-from structkit_cli.transfer import transfer
+from structkit_cli.pages import score, train
+from structkit_cli.pages.analogy import analogy
+from structkit_cli.pages.info import info
+from structkit_cli.pages.refine import refine
+from structkit_cli.pages.remove import remove
+from structkit_cli.pages.retarget import retarget
+from structkit_cli.pages.sample import sample
+from structkit_cli.pages.segment import segment
+from structkit_cli.pages.transfer import transfer
+from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
+from structkit_cli.run.report import PipeClosed, tell
 
 UsageError = typer.BadParameter.__base__  # Typer carries its own click from 0.20 on; this is the class in either
 ClickException = UsageError.__base__
@@ -44,10 +45,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-trainings = typer.Typer(help="Train a model on your own pictures; what was stopped goes on with the same command.", epilog=EXIT_CODES)
-scorings = typer.Typer(help="Measure how good results are, beside the truth, and what a model has learnt.", epilog=EXIT_CODES)
+trainings = typer.Typer(
+    help="Train a model on your own pictures; what was stopped goes on with the same command.", epilog=EXIT_CODES
+)
+scorings = typer.Typer(
+    help="Measure how good results are, beside the truth, and what a model has learnt.", epilog=EXIT_CODES
+)
 VERBS = (analogy, sample, retarget, refine, transfer, remove, segment)
-GROUPS = ((app, VERBS, "STRUCTKIT"), (trainings, train.PAGES, "STRUCTKIT_TRAIN"), (scorings, score.PAGES, "STRUCTKIT_SCORE"))
+GROUPS = (
+    (app, VERBS, "STRUCTKIT"),
+    (trainings, train.PAGES, "STRUCTKIT_TRAIN"),
+    (scorings, score.PAGES, "STRUCTKIT_SCORE"),
+)
 for group, pages, words in GROUPS:
     for page in pages:
         settings = {"auto_envvar_prefix": f"{words}_{page.__name__.upper()}"}
@@ -66,7 +75,9 @@ def _print_version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def _root(
     ctx: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     _need_a_verb(ctx)
 

@@ -1,6 +1,7 @@
 """Configuration files and environment variables: read, refused by name when unknown, and printed back.
 
-A file holds options at its top, a table for each verb (`[analogy]`, `[train.analogy]`), or both; a verb's table beats what stands above it.
+A file holds options at its top, a table for each verb (`[analogy]`, `[train.analogy]`), or both; a verb's table beats
+what stands above it.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def prefix(ctx: typer.Context) -> str:
 
 
 def spelled(parameter: Any) -> str:
-    """The name of an option, as it is said; that of a parameter ends in _ where it would be a word of Python: from_, with_."""
+    """The name of an option, as it is said; that of a parameter ends in _ where it would be a word of Python: from_,
+    with_.
+    """
     return str(parameter.name).rstrip("_")
 
 
@@ -56,7 +59,9 @@ def _options(ctx: typer.Context, path: str, tables: dict[str, Any]) -> dict[str,
         verbs = group.list_commands(ctx)  # type: ignore[union-attr]
         unknown = [name for name, table in tables.items() if isinstance(table, dict) and name not in verbs]
         if unknown:
-            raise typer.BadParameter(f"{path} has a table [{unknown[0]}] that is no verb: the verbs are {', '.join(verbs)}")
+            raise typer.BadParameter(
+                f"{path} has a table [{unknown[0]}] that is no verb: the verbs are {', '.join(verbs)}"
+            )
         found |= {name: v for name, v in tables.items() if not isinstance(v, dict)}
         own = tables.get(word)
         tables, group = own if isinstance(own, dict) else {}, group.get_command(ctx, word)  # type: ignore[union-attr]
@@ -64,12 +69,16 @@ def _options(ctx: typer.Context, path: str, tables: dict[str, Any]) -> dict[str,
 
 
 def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str, Any]:
-    parameters = {spelled(p): p for p in ctx.command.params if p.param_type_name == "option" and p.name not in NOT_IN_A_FILE}
+    parameters = {
+        spelled(p): p for p in ctx.command.params if p.param_type_name == "option" and p.name not in NOT_IN_A_FILE
+    }
     checked = {}
     for key, value in options.items():
         name = key.replace("-", "_")
         if name not in parameters:
-            raise typer.BadParameter(f"{path} sets {key!r}, which {' '.join(words(ctx))} does not have{_nearest(name, parameters)}")
+            raise typer.BadParameter(
+                f"{path} sets {key!r}, which {' '.join(words(ctx))} does not have{_nearest(name, parameters)}"
+            )
         parameter = parameters[name]
         values = value if isinstance(value, list) and parameter.multiple else [value]
         if not all(_fits(one, parameter) for one in values):
@@ -89,7 +98,9 @@ def refuse_unknown_environment(ctx: typer.Context) -> None:
     for variable in sorted(os.environ):
         name = variable.removeprefix(prefix(ctx)).lower()
         if variable.startswith(prefix(ctx)) and name not in names:
-            raise typer.BadParameter(f"the environment sets {variable}, which {' '.join(words(ctx))} does not have{_nearest(name, names)}")
+            raise typer.BadParameter(
+                f"the environment sets {variable}, which {' '.join(words(ctx))} does not have{_nearest(name, names)}"
+            )
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
@@ -106,7 +117,9 @@ def origin(ctx: Any, name: str) -> str:
 
 
 def render(ctx: typer.Context) -> str:
-    """The options of this run as TOML; those without a value are comments.  `--config` reads it back to the same options."""
+    """The options of this run as TOML; those without a value are comments.  `--config` reads it back to the same
+    options.
+    """
     lines = [f"[{'.'.join(words(ctx))}]"]
     for parameter in ctx.command.params:
         if parameter.param_type_name != "option" or parameter.name in NOT_IN_A_FILE:

@@ -1,8 +1,8 @@
 """Options: one is made of each field of a configuration, so that a new field appears here without being written again.
 
-A verb is a function; a parameter annotated with a dataclass becomes one option for each of its fields (name, type, default, help, range
-and choices come from the field).  Where a value comes from is decided by the parser: command line, then the environment
-(STRUCTKIT_<VERB>_<OPTION>), then the file given to `--config`, then the default.
+A verb is a function; a parameter annotated with a dataclass becomes one option for each of its fields (name, type,
+default, help, range and choices come from the field).  Where a value comes from is decided by the parser: command line,
+then the environment (STRUCTKIT_<VERB>_<OPTION>), then the file given to `--config`, then the default.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from structkit.configs import LEAST_SIDE, MOST_SIDE, Config, option
 from structkit.errors import OptionError
 from structkit_cli import config
 
-Inputs = Annotated[list[str], typer.Argument(help="pictures, folders, a 'pattern*.png', @list.txt or -", metavar="INPUT")]
+Inputs = Annotated[
+    list[str], typer.Argument(help="pictures, folders, a 'pattern*.png', @list.txt or -", metavar="INPUT")
+]
 
 SHORT = {"output": "-o", "count": "-n", "quiet": "-q"}
 FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
@@ -31,7 +33,9 @@ FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
 
 def named(default: Any, help: str, metavar: str, callback: Any = None) -> Any:
     """A field whose value is a name; `callback` runs before the other options are read."""
-    return dataclasses.field(default=default, metadata=option(default, help).metadata | {"metavar": metavar, "callback": callback})
+    return dataclasses.field(
+        default=default, metadata=option(default, help).metadata | {"metavar": metavar, "callback": callback}
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +43,10 @@ class Common(Config):
     """What every verb that computes can be told about how to run."""
 
     seed: int = option(
-        0, "of the random numbers: with the same one, a command gives the same bytes on the same device", low=0, high=2**32 - 1
+        0,
+        "of the random numbers: with the same one, a command gives the same bytes on the same device",
+        low=0,
+        high=2**32 - 1,
     )
     device: str = named("auto", "auto, cpu, cuda or cuda:0; one that is named must be there", "DEVICE")
     json: bool = option(False, "print one JSON record for each output, then a summary")
@@ -59,12 +66,20 @@ class Running(Common):
 
     output: str | None = named(None, "file or folder to write (a folder's name ends in /), or - for stdout", "OUT")
     format: str | None = option(None, "format of the result; else the one that --output names, or png", choices=FORMATS)
-    quality: int | None = option(None, "for jpeg (else 95), avif (else 90), webp (else lossless) and videos (else 64)", low=1, high=100)
-    exists: str | None = option(
-        None, "what to do when an output is there; else error, or skip in a batch", choices=("error", "skip", "overwrite")
+    quality: int | None = option(
+        None, "for jpeg (else 95), avif (else 90), webp (else lossless) and videos (else 64)", low=1, high=100
     )
-    dtype: str = option("auto", "arithmetic of the heavy steps; the search for patches computes in float32", choices=("auto", "float32"))
-    max_pixels: int | None = option(None, "largest picture, or frame of a video, that is read, px; else 89 million, for a frame 35", low=1)
+    exists: str | None = option(
+        None,
+        "what to do when an output is there; else error, or skip in a batch",
+        choices=("error", "skip", "overwrite"),
+    )
+    dtype: str = option(
+        "auto", "arithmetic of the heavy steps; the search for patches computes in float32", choices=("auto", "float32")
+    )
+    max_pixels: int | None = option(
+        None, "largest picture, or frame of a video, that is read, px; else 89 million, for a frame 35", low=1
+    )
 
 
 class Verb(TyperCommand):
@@ -83,7 +98,9 @@ class Verb(TyperCommand):
 
 
 def _several(parameter: Any, ctx: typer.Context) -> list[str] | None:
-    """The values of an option in the environment, separated as those of PATH: texts would be split at spaces, which names may have."""
+    """The values of an option in the environment, separated as those of PATH: texts would be split at spaces, which
+    names may have.
+    """
     text = parameter.resolve_envvar_value(ctx)
     return text.split(os.pathsep) if text else None
 
@@ -111,7 +128,9 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             function(**values)
 
     paragraphs = inspect.getdoc(function).split("\n\n")  # type: ignore[union-attr]
-    command.__doc__ = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)  # the terminal decides where lines end
+    command.__doc__ = "\n\n".join(
+        " ".join(paragraph.split()) for paragraph in paragraphs
+    )  # the terminal decides where lines end
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     del command.__wrapped__  # so that nobody reads the folded signature
@@ -119,7 +138,9 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _fold(ctx: typer.Context, kind: type[Config], values: dict[str, Any]) -> Config:
-    """Take a configuration's values out of those of the command; a value out of range is refused with the place it came from."""
+    """Take a configuration's values out of those of the command; a value out of range is refused with the place it came
+    from.
+    """
     own = {field.name: values.pop(field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     try:
         return kind(**own)
@@ -168,7 +189,15 @@ def result_size(text: str | None, max_side: int | None = None) -> tuple[int, int
     if max_side is not None:
         raise OptionError("--size and --max-side both say how large the result is: give one of them")
     width, cross, height = text.lower().partition("x")
-    if not (cross and width.isascii() and width.isdigit() and height.isascii() and height.isdigit() and int(width) and int(height)):
+    if not (
+        cross
+        and width.isascii()
+        and width.isdigit()
+        and height.isascii()
+        and height.isdigit()
+        and int(width)
+        and int(height)
+    ):
         raise OptionError(f"--size is {text!r}: give width and height in px, such as 640x480")
     size = int(width), int(height)
     if not LEAST_SIDE <= min(size) <= max(size) <= MOST_SIDE:

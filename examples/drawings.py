@@ -5,7 +5,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw
-from textures import SIDE, SKYLIGHT, SUNLIGHT, Array, blur, develop, grid, mix, nearest_seed, noise, ramp, relief, rgb, rise, shine
+from textures import (
+    SIDE,
+    SKYLIGHT,
+    SUNLIGHT,
+    Array,
+    blur,
+    develop,
+    grid,
+    mix,
+    nearest_seed,
+    noise,
+    ramp,
+    relief,
+    rgb,
+    rise,
+    shine,
+)
 
 
 def curve(points: list[tuple[float, float]], count: int) -> Array:
@@ -63,7 +79,11 @@ def letter(rng: Generator) -> Image.Image:
         for k in range(int(start * 420), int(end * 420) - 2, 2):
             dry = rise(0.70, 1.05, t[k] / load) + 0.25 * rise(0.9, 1.0, abs(hair))
             if rng.random() > 0.55 * dry:
-                draw.line([tuple(line[k]), tuple(line[k + 2])], fill=int(255 - 50 * rng.random()), width=int(rng.integers(2, 5)))
+                draw.line(
+                    [tuple(line[k]), tuple(line[k + 2])],
+                    fill=int(255 - 50 * rng.random()),
+                    width=int(rng.integers(2, 5)),
+                )
     height = paper(rng)
     ink = rise(0.30, 0.72, blur(np.asarray(sheet, np.float32) / 255, 2) + 0.06 * height)
     _, lit, open_ = relief(height * 0.6, (-0.6, -0.55, 0.6), reach=12)
@@ -111,10 +131,13 @@ def fish() -> Array:
 
 
 def courses(figure: Array, rng: Generator, pitch: float, rounds: int = 8) -> tuple[Array, Array]:
-    """Centres (N, 2) in pixels and the stone of each pixel (SIDE, SIDE) for square stones that follow a figure's outline.
+    """Centres (N, 2) in pixels and the stone of each pixel (SIDE, SIDE) for square stones that follow a figure's
+    outline.
 
-    After A. Hausner, Simulating decorative mosaics (SIGGRAPH 2001): Lloyd's iterations under a metric that turns with the
-    direction to the outline, with the outline itself counted out so that no stone lies across it.  Settled at half size.
+    After A. Hausner, Simulating decorative mosaics (SIGGRAPH 2001): Lloyd's iterations under a metric that turns with
+    the
+    direction to the outline, with the outline itself counted out so that no stone lies across it.  Settled at half
+    size.
     """
     side, pitch = SIDE // 2, pitch / 2
     soft = blur(figure, 2)[::2, ::2]
@@ -125,7 +148,9 @@ def courses(figure: Array, rng: Generator, pitch: float, rounds: int = 8) -> tup
     turn = np.arctan2(dy, dx)
     free = (np.hypot(dy, dx) > 1.3).astype(np.float64).ravel()
     start = np.arange(pitch / 2, side, pitch)
-    seeds = np.stack(np.meshgrid(start, start, indexing="ij"), -1).reshape(-1, 2) + rng.uniform(-3, 3, (len(start) ** 2, 2))
+    seeds = np.stack(np.meshgrid(start, start, indexing="ij"), -1).reshape(-1, 2) + rng.uniform(
+        -3, 3, (len(start) ** 2, 2)
+    )
     for _ in range(rounds):
         at = np.clip(seeds, 0, side - 1).astype(int)
         stone = nearest_seed(seeds.astype(np.float32), side, turn[at[:, 0], at[:, 1]], spacing=16).ravel()
@@ -159,7 +184,9 @@ def mosaic(rng: Generator) -> Image.Image:
     grout = rise(0.10, 0.24, blur(edge, 2) + 0.015 * cloud + 0.01 * grit)
     y, x = grid()
     tilt = rng.normal(0, 0.035, (count, 2))[stone]
-    level = tilt[..., 0] * (y - seeds[stone, 0]) + tilt[..., 1] * (x - seeds[stone, 1]) + rng.normal(0, 0.4, count)[stone]
+    level = (
+        tilt[..., 0] * (y - seeds[stone, 0]) + tilt[..., 1] * (x - seeds[stone, 1]) + rng.normal(0, 0.4, count)[stone]
+    )
     height = (1 - grout) * (4 + level + 0.10 * grit) + 0.25 * grout * grit
     colour = tiles[stone] * np.clip(1 + 0.10 * grit + 0.08 * cloud, 0.3, 2)[..., None]
     colour = mix(colour, rgb("#6f6456") * np.clip(0.7 + 0.16 * grit, 0.3, 2)[..., None], grout)
@@ -203,5 +230,11 @@ def paint(rng: Generator) -> Image.Image:
     daub("#f4f6f8", 38, [(0.67, 0.44), (0.73, 0.40), (0.79, 0.425)])
     daub("#23402a", 60, [(-0.05, 0.585), (0.3, 0.575), (0.6, 0.59), (1.05, 0.58)])
     daub("#3f6f9f", 100, *[[(-0.1, row), (0.4, row + 0.012), (1.1, row)] for row in (0.63, 0.69, 0.75, 0.80)])
-    daub("#5c8a34", 110, [(-0.1, 0.86), (0.25, 0.84), (0.6, 0.89), (1.1, 0.85)], [(-0.1, 0.92), (1.1, 0.93)], [(-0.1, 0.99), (1.1, 0.99)])
+    daub(
+        "#5c8a34",
+        110,
+        [(-0.1, 0.86), (0.25, 0.84), (0.6, 0.89), (1.1, 0.85)],
+        [(-0.1, 0.92), (1.1, 0.93)],
+        [(-0.1, 0.99), (1.1, 0.99)],
+    )
     return sheet.resize((SIDE // 2, SIDE // 2), Image.Resampling.LANCZOS)

@@ -28,7 +28,9 @@ def sandstone(view: View, rng: Generator, scale: float, *codes: str) -> Array:
     bed = sample(beds, wavy * 0.22, np.zeros_like(wavy))
     fine = sample(beds, wavy * 1.1 + 0.4, np.zeros_like(wavy))
     rough = sample(grit, view.y / scale * 0.5, (view.x + 0.7 * view.z) / scale * 0.5)
-    streak = sample(noise(rng, 1.2, low=6, stretch=(14, 1)), view.y / scale * 0.3, (view.x + 0.7 * view.z) / scale * 0.3)
+    streak = sample(
+        noise(rng, 1.2, low=6, stretch=(14, 1)), view.y / scale * 0.3, (view.x + 0.7 * view.z) / scale * 0.3
+    )
     steep = rise(0.75, 0.4, view.normal[:, 1])
     tint = 0.5 + 0.15 * bed + 0.07 * fine + 0.08 * rough
     colour = ramp(np.clip(tint, 0, 1), *codes)
@@ -41,7 +43,9 @@ def desert_floor(view: View, rng: Generator, scale: float, sand: tuple[str, ...]
     at = view.z / scale, view.x / scale
     tone = 0.5 + 0.12 * sample(patch, at[0] * 0.2, at[1] * 0.2) + 0.09 * sample(grit, at[0] * 0.8, at[1] * 0.8)
     colour = ramp(np.clip(tone, 0, 1), *sand)
-    bush = rise(1.15, 1.7, sample(spots, at[0] * 0.35, at[1] * 0.35) + 0.45 * sample(patch, at[0] * 0.11 + 0.5, at[1] * 0.11))
+    bush = rise(
+        1.15, 1.7, sample(spots, at[0] * 0.35, at[1] * 0.35) + 0.45 * sample(patch, at[0] * 0.11 + 0.5, at[1] * 0.11)
+    )
     return mix(colour, rgb(scrub) * (0.8 + 0.25 * sample(grit, at[0], at[1]))[..., None].clip(0.2), 0.85 * bush)
 
 
@@ -56,7 +60,9 @@ def tower(rng: Generator) -> Image.Image:
         radius = np.hypot(x + 0.15, z - 9.5)
         radius = radius * (1 + 0.10 * sample(dents, z * 0.11, x * 0.11) + 0.05 * sample(fluting, z * 0.25, x * 0.25))
         talus = 1.7 * np.clip(1 - radius / 3.4, 0, 1) ** 1.4 * (1 + 0.07 * sample(fluting, z * 0.12, x * 0.12))
-        wall = 3.7 * rise(1.02, 0.90, radius) * (0.30 + 0.44 * rise(0.93, 0.85, radius) + 0.26 * rise(0.80, 0.70, radius))
+        wall = (
+            3.7 * rise(1.02, 0.90, radius) * (0.30 + 0.44 * rise(0.93, 0.85, radius) + 0.26 * rise(0.80, 0.70, radius))
+        )
         wall += rise(0.72, 0.45, radius) * (0.22 + 0.12 * sample(dents, z * 0.4, x * 0.4))
         far = rise(0.25, 0.5, sample(mesa, z * 0.008 + 0.1, x * 0.012)) * rise(38, 48, z)
         return plain + talus + wall + far * (2.1 + 0.9 * rise(0.6, 0.75, sample(mesa, z * 0.008 + 0.1, x * 0.012)))
@@ -81,12 +87,22 @@ def canyon(rng: Generator) -> Image.Image:
 
     def ground(x: Array, z: Array) -> Array:
         bent = x + 1.6 * np.sin(z * 0.16 + 0.6)
-        rim = np.abs(bent) / (4.6 + 0.13 * z) + 0.22 * sample(plan, z * 0.035, x * 0.035) + 0.09 * sample(spur, z * 0.08, x * 0.08)
+        rim = (
+            np.abs(bent) / (4.6 + 0.13 * z)
+            + 0.22 * sample(plan, z * 0.035, x * 0.035)
+            + 0.09 * sample(spur, z * 0.08, x * 0.08)
+        )
         butte = rise(3.2, 1.2, np.hypot(x - 2.2, z - 26)) * 0.95
         climb = np.clip(np.maximum((rim - 0.62) / 1.5, butte), 0, 1)
         climb = climb + 0.012 * sample(rough, z * 0.4, x * 0.4)
-        shelf = sum((high - low) * rise(low, low + 0.022, climb) for low, high in zip([0.04, *steps[:-1]], steps, strict=True))
-        return 5.6 * (0.72 * shelf + 0.28 * climb) + 0.06 * sample(rough, z * 0.1, x * 0.1) + 0.008 * sample(rough, z * 0.6, x * 0.6)
+        shelf = sum(
+            (high - low) * rise(low, low + 0.022, climb) for low, high in zip([0.04, *steps[:-1]], steps, strict=True)
+        )
+        return (
+            5.6 * (0.72 * shelf + 0.28 * climb)
+            + 0.06 * sample(rough, z * 0.1, x * 0.1)
+            + 0.008 * sample(rough, z * 0.6, x * 0.6)
+        )
 
     view = look(ground, eye, (-0.5, 0.6, -0.62), samples=900)
     rock = sandstone(view, rng, 1.5, "#5e2417", "#97402a", "#bf6440", "#d98f63", "#e3b48a", "#a94d30")
@@ -110,7 +126,9 @@ def pyramids(rng: Generator) -> Image.Image:
         return np.maximum(np.abs(c * dx + s * dz), np.abs(c * dz - s * dx)) / tomb[2]
 
     def ground(x: Array, z: Array) -> Array:
-        sand = 0.22 * sample(dune, z * 0.03, x * 0.03) + 0.011 * sample(ripple, z * 0.22 + 0.02 * x, x * 0.22) * rise(18, 4, z)
+        sand = 0.22 * sample(dune, z * 0.03, x * 0.03) + 0.011 * sample(ripple, z * 0.22 + 0.02 * x, x * 0.22) * rise(
+            18, 4, z
+        )
         high = -1.0 + np.zeros_like(x)
         for tomb in tombs:
             climb = tomb[3] * (1 - square(x, z, tomb)) + 0.03 * sample(rough, z * 0.25, x * 0.25)
@@ -129,14 +147,23 @@ def pyramids(rng: Generator) -> Image.Image:
     tone = 0.5 + 0.10 * sample(rough, view.z * 0.1, view.x * 0.1) + 0.07 * sample(stones, view.z * 0.5, view.x * 0.5)
     sand = ramp(np.clip(tone, 0, 1), "#a47a48", "#cfa56c", "#e6c690")
     light = view.shade(mix(sand, wall, built), np.array([1.4, 1.16, 0.86]), np.array([0.26, 0.34, 0.48]))
-    sky = cloudy(clear_sky(eye, "#ecdcc2", "#bdd0da", "#86b1d6", "#5088c0"), clouds(noise(rng, 1.9, low=2, stretch=(1, 2)), eye, 0.22))
+    sky = cloudy(
+        clear_sky(eye, "#ecdcc2", "#bdd0da", "#86b1d6", "#5088c0"),
+        clouds(noise(rng, 1.9, low=2, stretch=(1, 2)), eye, 0.22),
+    )
     return develop(view.over(sky, haze(light, rgb("#dccdb6"), view.z, 150)), rng, 1.2)
 
 
 def alps(
-    rng: Generator, eye: Eye, sun: tuple[float, float, float], peaks: list[tuple[float, float, float, float]], snow: float
+    rng: Generator,
+    eye: Eye,
+    sun: tuple[float, float, float],
+    peaks: list[tuple[float, float, float, float]],
+    snow: float,
 ) -> tuple[View, Array]:
-    """Ridged mountains: what is seen, and its lit colours (N, 3).  A peak is (x, z, height, spread); `snow` is a height."""
+    """Ridged mountains: what is seen, and its lit colours (N, 3).  A peak is (x, z, height, spread); `snow` is a
+    height.
+    """
     crags, rough, warp = ridges(rng, octaves=8, low=2, gain=0.46), noise(rng, 2.0, low=8), noise(rng, 2.2, low=2)
 
     def ground(x: Array, z: Array) -> Array:
@@ -147,7 +174,9 @@ def alps(
         crest = sample(crags, v * 0.045, u * 0.045 + 0.15) - 0.35
         fine = sample(crags, v * 0.16 + 0.4, u * 0.16) - 0.35
         return (
-            mass * (1 + 0.12 * crest) + rise(0.1, 2.5, mass) * (1.35 * crest + 0.15 * fine + 0.012 * sample(rough, z * 0.4, x * 0.4)) - 0.6
+            mass * (1 + 0.12 * crest)
+            + rise(0.1, 2.5, mass) * (1.35 * crest + 0.15 * fine + 0.012 * sample(rough, z * 0.4, x * 0.4))
+            - 0.6
         )
 
     view = look(ground, eye, sun, samples=900)
@@ -155,7 +184,9 @@ def alps(
     bed = sample(noise(rng, 1.0, low=3, stretch=(1, 30)), view.y * 0.4 + view.x * 0.08, view.x * 0.1)
     rock = ramp(np.clip(0.5 + 0.10 * grain + 0.14 * bed, 0, 1), "#2b2d31", "#4c4a49", "#716a63", "#948a7e")
     white = rise(-0.10, 0.08, up - 0.52 + 0.03 * grain + 0.22 * np.clip(view.y - snow, -3, 0.6))
-    return view, view.shade(mix(rock, rgb("#f2f4f8"), white), np.array([1.15, 1.02, 0.86]), np.array([0.30, 0.40, 0.58]))
+    return view, view.shade(
+        mix(rock, rgb("#f2f4f8"), white), np.array([1.15, 1.02, 0.86]), np.array([0.30, 0.40, 0.58])
+    )
 
 
 def mountains(rng: Generator) -> Image.Image:
@@ -201,7 +232,9 @@ def lake(rng: Generator) -> Image.Image:
     view, light = alps(rng, eye, (0.75, 0.5, -0.35), peaks, 3.0)
     sky = cloudy(clear_sky(eye, "#d3e4ee", "#8fbfe2", "#4f93d0", "#2f70b8"), clouds(noise(rng, 1.8, low=2), eye, 0.35))
     picture = view.over(sky, haze(light, rgb("#a9c3de"), view.z, 80))
-    picture = forest(picture, rng, [(490, 0.8, 32, 420, 0.30), (515, 0.5, 38, 400, 0.14), (538, 0.15, 44, 330, 0.02)], rgb("#a9c0d4"))
+    picture = forest(
+        picture, rng, [(490, 0.8, 32, 420, 0.30), (515, 0.5, 38, 400, 0.14), (538, 0.15, 44, 330, 0.02)], rgb("#a9c0d4")
+    )
     shore = 545
     y, x = grid()
     below = np.maximum(y - shore, 0)
@@ -210,7 +243,11 @@ def lake(rng: Generator) -> Image.Image:
     ripple = sample(swell, depth, x / SIDE) + 0.6 * sample(chop, depth * 1.5, x / SIDE)
     mirror = (shore - 1.05 * below + ripple * (2 + 0.07 * below)) / SIDE
     glance = 0.86 - 0.30 * below / SIDE
-    water = mix(rgb("#12343f"), sample(blur(picture, 2), np.clip(mirror, 0.002, (shore - 3) / SIDE), (x + ripple * 2) / SIDE), glance)
+    water = mix(
+        rgb("#12343f"),
+        sample(blur(picture, 2), np.clip(mirror, 0.002, (shore - 3) / SIDE), (x + ripple * 2) / SIDE),
+        glance,
+    )
     picture = mix(picture, water, rise(shore - 2, shore + 2, y + 2 * ripple))
     bank = 800 + 34 * np.sin(np.arange(SIDE) / 210 + 0.8) + 16 * noise(rng, 2.0)[0]
     soil = ramp(np.clip(0.5 + 0.15 * chop, 0, 1), "#1c2411", "#2f3d1a", "#4a5a26")

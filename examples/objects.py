@@ -33,10 +33,15 @@ def planks(rng: Generator) -> tuple[Array, Array]:
         knot = np.maximum(knot, (board == int(middle // width)) * rise(1.25, 0.75, np.sqrt(far) / radius))
     tone = rng.uniform(-0.14, 0.14, 8)[board]
     late = sum(
-        a * sample(noise(rng, 0.9, stretch=(1, 900), side=512), grain / f + shift[..., 0], 0 * along) for f, a in ((900, 0.75), (310, 0.4))
+        a * sample(noise(rng, 0.9, stretch=(1, 900), side=512), grain / f + shift[..., 0], 0 * along)
+        for f, a in ((900, 0.75), (310, 0.4))
     )
     fibre = sample(noise(rng, 0.5, low=30, stretch=(1, 24)), grain / SIDE + shift[..., 1], along / SIDE + shift[..., 0])
-    crack = rise(1.5, 2.6, sample(noise(rng, 0.7, low=20, stretch=(1, 45)), grain / SIDE + shift[..., 0], along / SIDE + shift[..., 1]))
+    crack = rise(
+        1.5,
+        2.6,
+        sample(noise(rng, 0.7, low=20, stretch=(1, 45)), grain / SIDE + shift[..., 0], along / SIDE + shift[..., 1]),
+    )
     stain = noise(rng, 1.8, stretch=(1, 3))
     tint = 0.5 + tone + 0.1 * late + 0.075 * fibre + 0.05 * stain
     colour = ramp(np.clip(tint, 0, 1), "#3f3228", "#6e5c4b", "#98866f", "#b5a58e", "#cfc3ae")
@@ -89,12 +94,16 @@ def pebbles(rng: Generator) -> Image.Image:
         height = height * (1 - stone) + stone * (half * 0.20 + bumpy)
         gloss = gloss * (1 - stone) + stone * (0.10 if index in (0, 3) else 0.05)
     normal, sunlight, open_ = relief(height.astype(np.float32), sun, softness=0.2, reach=260)
-    light = colour * (sunlight[..., None] * SUNLIGHT * 1.15 + (open_ * (0.5 + 0.5 * normal[..., 2]))[..., None] * SKYLIGHT * 0.36)
+    light = colour * (
+        sunlight[..., None] * SUNLIGHT * 1.15 + (open_ * (0.5 + 0.5 * normal[..., 2]))[..., None] * SKYLIGHT * 0.36
+    )
     light += (gloss * shine(normal, sun, 22) * (sunlight > 0.05))[..., None]
     return develop(light, rng, 1.25)
 
 
-def ball(rng: Generator, row: float, column: float, radius: float, tiles: tuple[Array, Array], codes: tuple[str, ...]) -> Image.Image:
+def ball(
+    rng: Generator, row: float, column: float, radius: float, tiles: tuple[Array, Array], codes: tuple[str, ...]
+) -> Image.Image:
     """A polished, marbled ball that mirrors sky and grass: RGBA, (SIDE, SIDE), sRGB."""
     y, x = grid()
     dx, dy = (x - column) / radius, (y - row) / radius
@@ -106,13 +115,17 @@ def ball(rng: Generator, row: float, column: float, radius: float, tiles: tuple[
     shift = rng.uniform(0, 1, 2)
     swirl, speck = tiles
     v, u = dy * arc * 0.11 + shift[0], dx * arc * 0.11 + shift[1]
-    warped = sample(swirl, v + 0.05 * sample(swirl, v * 0.7 + 0.3, u * 0.7), u + 0.05 * sample(swirl, v * 0.7, u * 0.7 + 0.6))
+    warped = sample(
+        swirl, v + 0.05 * sample(swirl, v * 0.7 + 0.3, u * 0.7), u + 0.05 * sample(swirl, v * 0.7, u * 0.7 + 0.6)
+    )
     grit = sample(speck, v * 2, u * 2)
     skin = ramp(np.clip(0.5 + 0.26 * warped + 0.05 * grit, 0, 1), *codes)
     sun = np.array([-0.55, -0.68, 0.50], np.float32)
     lambert = rise(-0.05, 1.0, normal @ (sun / np.linalg.norm(sun)))
     up = 0.5 - 0.5 * normal[..., 1]
-    ambient = mix(rgb("#31461a") * 0.7, SKYLIGHT * 0.42, rise(0.15, 0.9, up)) * (0.35 + 0.65 * rise(0.0, 0.5, up))[..., None]
+    ambient = (
+        mix(rgb("#31461a") * 0.7, SKYLIGHT * 0.42, rise(0.15, 0.9, up)) * (0.35 + 0.65 * rise(0.0, 0.5, up))[..., None]
+    )
     light = skin * (1.15 * lambert[..., None] * SUNLIGHT + ambient)
     mirrored = 2 * nz * dy + 0.02 * grit  # downward part of the ray that the eye sees in the ball
     around = ramp(np.clip(0.5 - 0.5 * mirrored, 0, 1), "#16240b", "#2b4412", "#8fb0c8", "#c9dcec", "#86b4dc")
@@ -142,6 +155,10 @@ def balls(rng: Generator) -> Image.Image:
         contact = np.hypot((x - column) / (0.95 * radius), (y - foot) / (0.34 * radius))
         shadow = np.maximum(shadow, np.maximum(0.85 * rise(1.1, 0.8, cast), rise(1.25, 0.5, contact)))
     soil = ramp(np.clip(0.5 + 0.18 * tiles[1], 0, 1), "#131a09", "#26330f", "#3d4a1a") * (1 - 0.7 * shadow[..., None])
-    things = [(row + 0.84 * radius, ball(rng, row, column, radius, tiles, codes)) for row, column, radius, codes in scattered]
-    field = grass(soil, rng, np.full(SIDE, -10.0), count=30000, length=(30, 62), flowers=0.004, shadow=shadow, things=things)
+    things = [
+        (row + 0.84 * radius, ball(rng, row, column, radius, tiles, codes)) for row, column, radius, codes in scattered
+    ]
+    field = grass(
+        soil, rng, np.full(SIDE, -10.0), count=30000, length=(30, 62), flowers=0.004, shadow=shadow, things=things
+    )
     return develop(field, rng, 1.15)

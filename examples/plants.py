@@ -8,8 +8,12 @@ from PIL import Image, ImageDraw
 from textures import SIDE, Array, grid, mix, noise, rgb, rise
 
 
-def conifers(draw: ImageDraw.ImageDraw, rng: Generator, line: Array, count: int, tall: float, dark: Array, light: Array) -> None:
-    """Fir trees on the line (SIDE,) of rows; `dark` and `light` are the sRGB colours, 0-255, of boughs in shade and in sun."""
+def conifers(
+    draw: ImageDraw.ImageDraw, rng: Generator, line: Array, count: int, tall: float, dark: Array, light: Array
+) -> None:
+    """Fir trees on the line (SIDE,) of rows; `dark` and `light` are the sRGB colours, 0-255, of boughs in shade and in
+    sun.
+    """
     columns = rng.uniform(-20, SIDE + 20, count)
     feet = line[np.clip(columns, 0, SIDE - 1).astype(int)] + rng.uniform(-0.35, 0.30, count) * tall
     for column, foot in sorted(zip(columns, feet, strict=True), key=lambda tree: tree[1]):
@@ -36,7 +40,9 @@ def conifers(draw: ImageDraw.ImageDraw, rng: Generator, line: Array, count: int,
 
 
 def forest(picture: Array, rng: Generator, layers: list[tuple[float, float, float, int, float]], mist: Array) -> Array:
-    """Layers of firs, farthest first, with mist between; a layer is (row, roughness, tree height, trees, mist in [0, 1])."""
+    """Layers of firs, farthest first, with mist between; a layer is (row, roughness, tree height, trees, mist in [0,
+    1]).
+    """
     y, _ = grid()
     wave, fog = noise(rng, 2.0, low=1, high=30), noise(rng, 2.0, low=2, stretch=(1, 3))
     for index, (row, rough, tall, count, thick) in enumerate(layers):
@@ -68,7 +74,8 @@ def grass(
 ) -> Array:
     """Grass over the picture (SIDE, SIDE, 3), rooted below the rows `edge` (SIDE,).
 
-    length: of the farthest and the nearest blades, px.  flowers: share of stalks with one.  shadow (SIDE, SIDE) in [0, 1]
+    length: of the farthest and the nearest blades, px.  flowers: share of stalks with one.  shadow (SIDE, SIDE) in [0,
+    1]
     darkens the roots.  things: (row of the foot, RGBA picture), set among the blades at their depth.
     """
     canvas = Image.fromarray((np.clip(picture, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8))
@@ -90,12 +97,21 @@ def grass(
         lush = patch[at]
         pick = np.clip(2.0 + 0.8 * lush + rng.normal(0, 1.0), 0, 4.0) if rng.random() > 0.06 else 5.0
         hue = hues[int(pick)] * rng.uniform(0.8, 1.15) * (1 - (0.68 * shadow[at] if shadow is not None else 0))
-        lean, bend, width = rng.normal(0, 0.22) * tall, rng.normal(0.05, 0.30) * tall, (0.9 + 1.6 * near) * rng.uniform(0.7, 1.3)
+        lean, bend, width = (
+            rng.normal(0, 0.22) * tall,
+            rng.normal(0.05, 0.30) * tall,
+            (0.9 + 1.6 * near) * rng.uniform(0.7, 1.3),
+        )
         middle = column + 0.45 * lean, root - 0.55 * tall
         tip = column + lean + bend, root - tall * rng.uniform(0.8, 1.0)
         dark, bright = (tuple(int(v) for v in np.clip(hue * gain, 0, 255)) for gain in (0.55, rng.uniform(0.9, 1.25)))
         draw.polygon(
-            [(column - width, root), (column + width, root), (middle[0] + width * 0.8, middle[1]), (middle[0] - width * 0.8, middle[1])],
+            [
+                (column - width, root),
+                (column + width, root),
+                (middle[0] + width * 0.8, middle[1]),
+                (middle[0] - width * 0.8, middle[1]),
+            ],
             fill=dark,
         )
         draw.polygon([(middle[0] - width * 0.8, middle[1]), (middle[0] + width * 0.8, middle[1]), tip], fill=bright)

@@ -1,7 +1,7 @@
 """Render the example pictures: python examples/render.py [NAME ...] [--into FOLDER] [--seed N]
 
-Each subject is painted from noise and light alone (`textures.py`, `terrain.py`, `plants.py`); nothing is downloaded or photographed.
-The same seed gives the same pictures.  Without names all are rendered, beside this file.
+Each subject is painted from noise and light alone (`textures.py`, `terrain.py`, `plants.py`); nothing is downloaded or
+photographed. The same seed gives the same pictures.  Without names all are rendered, beside this file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def main() -> None:
     names = {name.split(".")[0]: name for name in SUBJECTS}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(names)} (default: all)")
-    parser.add_argument("--into", type=Path, default=Path(__file__).parent, help="folder for the pictures (default: beside the script)")
+    parser.add_argument(
+        "--into", type=Path, default=Path(__file__).parent, help="folder for the pictures (default: beside the script)"
+    )
     parser.add_argument("--seed", type=int, help="one seed for all (default: the seed chosen for each)")
     wanted = parser.parse_args()
     if unknown := [name for name in wanted.names if name not in names]:

@@ -56,8 +56,8 @@ class View:
 def look(ground: Ground, eye: Eye, sun: tuple[float, float, float], samples: int = 700) -> View:
     """Cast a ray through every pixel.
 
-    The running maximum of the slopes along a column is monotone, so a binary search finds where each row meets the ground;
-    bisection between two samples then sharpens the hit.
+    The running maximum of the slopes along a column is monotone, so a binary search finds where each row meets the
+    ground; bisection between two samples then sharpens the hit.
     """
     rise_per_depth, drift = eye.rays()
     depth = np.geomspace(eye.near, eye.far, samples)
@@ -76,15 +76,21 @@ def look(ground: Ground, eye: Eye, sun: tuple[float, float, float], samples: int
     x, y, z = back * side, eye.height + back * ray, back
     step = z / (eye.zoom * SIDE) * 1.5
     here = ground(x, z)
-    normal = np.stack([(here - ground(x + step, z)) / step, np.ones_like(here), (here - ground(x, z + step)) / step], -1)
+    normal = np.stack(
+        [(here - ground(x + step, z)) / step, np.ones_like(here), (here - ground(x, z + step)) / step], -1
+    )
     normal = (normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32)
     direction = np.array(sun) / np.linalg.norm(sun)
     shade, openness = _shadows(ground, eye, direction, x, y, z)
     return View(mask, x, y, z, normal, np.clip(normal @ direction, 0, 1) * shade, openness)
 
 
-def _shadows(ground: Ground, eye: Eye, sun: Array, x: Array, y: Array, z: Array, side: int = 1024) -> tuple[Array, Array]:
-    """Share of the sun's disc and of the sky that each point sees, from a height map whose rows run away from the sun."""
+def _shadows(
+    ground: Ground, eye: Eye, sun: Array, x: Array, y: Array, z: Array, side: int = 1024
+) -> tuple[Array, Array]:
+    """Share of the sun's disc and of the sky that each point sees, from a height map whose rows run away from the
+    sun.
+    """
     level = np.hypot(sun[0], sun[2])
     dx, dz, climb = sun[0] / level, sun[2] / level, sun[1] / level
     half = 0.75 * float(z.max())

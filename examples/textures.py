@@ -45,7 +45,9 @@ def rise(low: float | Array, high: float | Array, x: Array) -> Array:
     return t * t * (3 - 2 * t)
 
 
-def noise(rng: Generator, slope: float = 2.0, low: float = 1, high: float = 1e9, stretch=(1.0, 1.0), side: int = SIDE) -> Array:
+def noise(
+    rng: Generator, slope: float = 2.0, low: float = 1, high: float = 1e9, stretch=(1.0, 1.0), side: int = SIDE
+) -> Array:
     """Fractal noise of zero mean and unit variance that tiles: (side, side) float32.
 
     The amplitude falls as frequency ** -slope (2 is cloudy, 1 is gritty) between `low` and `high` cycles per tile.
@@ -95,15 +97,19 @@ def blur(field: Array, radius: float) -> Array:
         field = np.moveaxis(field, axis, 0)
         padded = np.concatenate([field[:1].repeat(reach + 1, 0), field, field[-1:].repeat(reach, 0)])
         total = np.cumsum(padded, 0, dtype=np.float64)
-        field = np.moveaxis(((total[2 * reach + 1 :] - total[: -2 * reach - 1]) / (2 * reach + 1)).astype(np.float32), 0, axis)
+        field = np.moveaxis(
+            ((total[2 * reach + 1 :] - total[: -2 * reach - 1]) / (2 * reach + 1)).astype(np.float32), 0, axis
+        )
     return field
 
 
 def nearest_seed(seeds: Array, side: int, angle: Array | None = None, spacing: int = 512) -> Array:
     """Index (side, side) of the seed that is nearest to each pixel, by jump flooding (Rong and Tan, 2006).
 
-    seeds (N, 2) are rows and columns.  With `angle` (N,), a seed measures max(|a|, |b|) along its own turned axes, which
-    makes the cells square and aligned (Hausner, 2001); without, the distance is Euclidean.  spacing: a power of two that
+    seeds (N, 2) are rows and columns.  With `angle` (N,), a seed measures max(|a|, |b|) along its own turned axes,
+    which
+    makes the cells square and aligned (Hausner, 2001); without, the distance is Euclidean.  spacing: a power of two
+    that
     no pixel is farther than from a seed; a small one saves passes.
     """
     y, x = grid(side, side)
@@ -136,11 +142,15 @@ def nearest_seed(seeds: Array, side: int, angle: Array | None = None, spacing: i
     return label
 
 
-def relief(height: Array, sun: tuple[float, float, float], softness: float = 0.25, reach: int = 160) -> tuple[Array, Array, Array]:
-    """Light on a height field seen from above: (normal (H, W, 3), sunlight (H, W), openness (H, W)), the last two in [0, 1].
+def relief(
+    height: Array, sun: tuple[float, float, float], softness: float = 0.25, reach: int = 160
+) -> tuple[Array, Array, Array]:
+    """Light on a height field seen from above: (normal (H, W, 3), sunlight (H, W), openness (H, W)), the last two in
+    [0, 1].
 
     sun (right, down, towards the eye) points to the sun.  Sunlight is the cosine times a cast shadow whose edge widens
-    with the distance to what casts it; openness is ambient occlusion, from how far the surroundings stand above a pixel.
+    with the distance to what casts it; openness is ambient occlusion, from how far the surroundings stand above a
+    pixel.
     """
     down, across = np.gradient(height)
     normal = np.stack([-across, -down, np.ones_like(height)], -1)
@@ -151,7 +161,9 @@ def relief(height: Array, sun: tuple[float, float, float], softness: float = 0.2
     rows, columns = height.shape
     shadow = np.zeros_like(height)
     step = 2.0
-    while step < reach:  # march towards the sun, in growing strides; the edge of a shadow softens with the distance marched
+    while (
+        step < reach
+    ):  # march towards the sun, in growing strides; the edge of a shadow softens with the distance marched
         dy, dx = reach + round(step * sy / level), reach + round(step * sx / level)
         above = padded[dy : dy + rows, dx : dx + columns] - height - step * sz / level
         np.maximum(shadow, above / (softness * step + 1) + 0.5 * (above > 0), out=shadow)
@@ -169,7 +181,9 @@ def shine(normal: Array, sun: tuple[float, float, float], sharpness: float) -> A
     return np.clip(normal @ half, 0, 1) ** sharpness
 
 
-def develop(light: Array, rng: Generator, exposure: float = 1.0, vignette: float = 0.25, grain: float = 0.008) -> Image.Image:
+def develop(
+    light: Array, rng: Generator, exposure: float = 1.0, vignette: float = 0.25, grain: float = 0.008
+) -> Image.Image:
     """A finished picture, half the size: reduction, corner fall-off, a soft shoulder, sRGB and film grain."""
     rows, columns = light.shape[0] // 2, light.shape[1] // 2
     small = light.reshape(rows, 2, columns, 2, 3).mean((1, 3)) * exposure

@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file whose metadata holds a JSON card.  The only file that reads or writes weights.
 
-Nothing is ever unpickled.  What a file says of itself is checked before anything is allocated: the header against the size of the file,
-the tensors against each other, the card against what is needed.  Every way in which a file can be wrong has a message of its own.
+Nothing is ever unpickled.  What a file says of itself is checked before anything is allocated: the header against the
+size of the file, the tensors against each other, the card against what is needed.  Every way in which a file can be
+wrong has a message of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +30,14 @@ MAX_HEADER = 2**24  # bytes; some 100 000 tensors
 MAX_ELEMENTS = 2**60  # of one tensor, an empty side counted as 1: below what a stride can hold
 DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
-    **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool},
+    **{
+        "I64": torch.int64,
+        "I32": torch.int32,
+        "I16": torch.int16,
+        "I8": torch.int8,
+        "U8": torch.uint8,
+        "BOOL": torch.bool,
+    },
 }
 
 Layout = Mapping[str, tuple[torch.dtype, tuple[int, ...]]]
@@ -39,17 +47,23 @@ def save(path: str | Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any
     """Write tensors and their card, atomically; the same content gives the same bytes.
 
     card: JSON, with `kind`; the format and the version of structkit are added.
-    Raises CheckpointError for values that are not finite and for what the format cannot hold, OutputError for what the disk refuses.
+    Raises CheckpointError for values that are not finite and for what the format cannot hold, OutputError for what the
+    disk refuses.
     """
     try:
         text = json.dumps({**card, "format": FORMAT, "structkit": __version__}, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its card is not JSON ({one_line(error)}); nothing was written") from error
     # A copy of each: tied weights share memory, which the format cannot say.
-    copies = {name: tensors[name].detach().to("cpu", copy=True, memory_format=torch.contiguous_format) for name in sorted(tensors)}
+    copies = {
+        name: tensors[name].detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name in sorted(tensors)
+    }
     for name, tensor in copies.items():
         if tensor.dtype not in DTYPES.values():
-            raise CheckpointError(f"{path}: {name} is {tensor.dtype}, which a checkpoint cannot hold; nothing was written")
+            raise CheckpointError(
+                f"{path}: {name} is {tensor.dtype}, which a checkpoint cannot hold; nothing was written"
+            )
         _check_finite(path, name, tensor, "nothing was written")
     write_atomically(path, safetensors.save(copies, {CARD: text}))
 
@@ -61,17 +75,23 @@ def read_card(path: str | Path) -> dict[str, Any]:
 
 
 def load(
-    path: str | Path, *, kind: str, expected: Callable[[dict[str, Any]], Layout] | None = None, device: str | torch.device = "cpu"
+    path: str | Path,
+    *,
+    kind: str,
+    expected: Callable[[dict[str, Any]], Layout] | None = None,
+    device: str | torch.device = "cpu",
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors, on `device`, and the card of a checkpoint of this kind.
 
-    expected: from the card to the dtype and the shape of each tensor that must be there, and no other; asked before tensors are allocated.
-    Raises CheckpointError.
+    expected: from the card to the dtype and the shape of each tensor that must be there, and no other; asked before
+    tensors are allocated. Raises CheckpointError.
     """
     with _opened(path) as stream:
         header = _header(str(path), stream)
         if header.card["kind"] != kind:
-            raise CheckpointError(f"{path}: a checkpoint of kind {header.card['kind']!r}, where {kind!r} is needed; name one of that kind")
+            raise CheckpointError(
+                f"{path}: a checkpoint of kind {header.card['kind']!r}, where {kind!r} is needed; name one of that kind"
+            )
         if expected is not None:
             _compare(str(path), header.slots, expected(header.card))
         tensors = {}
@@ -81,7 +101,12 @@ def load(
             if stream.readinto(flat.numpy()) != len(flat):
                 raise CheckpointError(f"{path}: it was cut short while it was read; copy it again from where it came")
             tensors[name] = flat.view(slot.dtype).reshape(slot.shape)
-            _check_finite(path, name, tensors[name], "the file is damaged, or its training went astray; copy it again or train it again")
+            _check_finite(
+                path,
+                name,
+                tensors[name],
+                "the file is damaged, or its training went astray; copy it again or train it again",
+            )
         return {name: tensor.to(device) for name, tensor in tensors.items()}, header.card
 
 
@@ -121,9 +146,13 @@ def _header(path: str, stream: BinaryIO) -> _Header:
     if size < 10 or length < 2 or head != b"{":
         raise CheckpointError(f"{path}: not a safetensors file; name a checkpoint that structkit wrote")
     if length > MAX_HEADER:
-        raise CheckpointError(f"{path}: its header claims {length} bytes, over the limit of {MAX_HEADER}; it is damaged or no checkpoint")
+        raise CheckpointError(
+            f"{path}: its header claims {length} bytes, over the limit of {MAX_HEADER}; it is damaged or no checkpoint"
+        )
     if 8 + length > size:
-        raise CheckpointError(f"{path}: truncated: {size} bytes, of which the header alone claims {8 + length}; copy it again")
+        raise CheckpointError(
+            f"{path}: truncated: {size} bytes, of which the header alone claims {8 + length}; copy it again"
+        )
     try:
         fields = _json(head + stream.read(length - 1))
         metadata = fields.pop("__metadata__", {})
@@ -132,20 +161,32 @@ def _header(path: str, stream: BinaryIO) -> _Header:
     except CheckpointError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: its header is damaged ({one_line(error)}); copy it again from where it came") from error
+        raise CheckpointError(
+            f"{path}: its header is damaged ({one_line(error)}); copy it again from where it came"
+        ) from error
     end = 0
     for name, slot in sorted(slots.items(), key=lambda item: (item[1].begin, item[1].end)):
         if slot.begin != end:
-            fact = "overlaps another tensor" if slot.begin < end else f"leaves a gap of {slot.begin - end} bytes before it"
+            fact = (
+                "overlaps another tensor" if slot.begin < end else f"leaves a gap of {slot.begin - end} bytes before it"
+            )
             raise CheckpointError(f"{path}: its header is damaged ({name} {fact}); copy it again from where it came")
         end = slot.end
     if (whole := 8 + length + end) != size:
         fact = "truncated" if size < whole else "too long"
-        raise CheckpointError(f"{path}: {fact}: {size} bytes, where its header claims {whole}; copy it again from where it came")
+        raise CheckpointError(
+            f"{path}: {fact}: {size} bytes, where its header claims {whole}; copy it again from where it came"
+        )
     if card is None:
-        raise CheckpointError(f"{path}: safetensors of another program, without structkit's card; name a checkpoint that structkit wrote")
-    if type(card.get("format")) is not int or any(not isinstance(card.get(name), str) for name in ("kind", "structkit")):
-        raise CheckpointError(f"{path}: its card names no kind, format or version; name a checkpoint that structkit wrote")
+        raise CheckpointError(
+            f"{path}: safetensors of another program, without structkit's card; name a checkpoint that structkit wrote"
+        )
+    if type(card.get("format")) is not int or any(
+        not isinstance(card.get(name), str) for name in ("kind", "structkit")
+    ):
+        raise CheckpointError(
+            f"{path}: its card names no kind, format or version; name a checkpoint that structkit wrote"
+        )
     if card["format"] > FORMAT:
         raise CheckpointError(
             f"{path}: written by structkit {card['structkit']} in format {card['format']}; "
@@ -214,7 +255,9 @@ def _compare(path: str, slots: Mapping[str, _Slot], expected: Layout) -> None:
             raise CheckpointError(f"{path}: {fact} tensors ({len(names)}: {some}); {way_out}")
     for name, (dtype, shape) in expected.items():
         if slots[name].shape != tuple(shape):
-            raise CheckpointError(f"{path}: {name} has the shape {slots[name].shape}; its card asks for {tuple(shape)}; {way_out}")
+            raise CheckpointError(
+                f"{path}: {name} has the shape {slots[name].shape}; its card asks for {tuple(shape)}; {way_out}"
+            )
         if slots[name].dtype != dtype:
             raise CheckpointError(f"{path}: {name} is {slots[name].dtype}; its card asks for {dtype}; {way_out}")
 

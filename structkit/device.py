@@ -9,7 +9,9 @@ from structkit.errors import DeviceError
 
 
 def resolve(name: str = "auto") -> str:
-    """`auto` -> the best device here; cpu, cuda or cuda:1 -> the same, checked.  Raises DeviceError for one that is absent."""
+    """`auto` -> the best device here; cpu, cuda or cuda:1 -> the same, checked.  Raises DeviceError for one that is
+    absent.
+    """
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -26,7 +28,9 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was too little memory.  On a CPU PyTorch has no type of its own for that."""
     import torch
 
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    )
 
 
 @contextmanager
@@ -42,7 +46,8 @@ def enough_memory(device: str, way_out: str = "use a smaller --max-side or --siz
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """PyTorch on one CPU thread: where operations are small, several spend more time waiting for each other than they save.
+    """PyTorch on one CPU thread: where operations are small, several spend more time waiting for each other than they
+    save.
 
     Measured on two cores: a 64 px level takes a third of the CPU seconds.
     """
@@ -57,10 +62,11 @@ def one_thread() -> Iterator[None]:
 
 
 def keep_memory() -> None:
-    """Let the C library keep freed memory for the next large tensor, where it would give each back to the system (glibc only).
+    """Let the C library keep freed memory for the next large tensor, where it would give each back to the system (glibc
+    only).
 
-    Fresh pages cost more than some convolutions: a step of training takes 1.2 to 1.4 times the CPU seconds without this.  It lasts as long
-    as the process, which is why only the command line does it.
+    Fresh pages cost more than some convolutions: a step of training takes 1.2 to 1.4 times the CPU seconds without
+    this.  It lasts as long as the process, which is why only the command line does it.
     """
     import ctypes
 

@@ -1,4 +1,5 @@
-"""What the tests and the programs that they start have in common: one thread, Ctrl-C, Triton's interpreter; and a film with sound.
+"""What the tests and the programs that they start have in common: one thread, Ctrl-C, Triton's interpreter; and a film
+with sound.
 
 Set here, before torch and triton are first imported, which torchvision does too: no order of collection is too late.
 """
@@ -8,8 +9,8 @@ import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-# On small pictures more threads wait for each other, and on a busy machine for other programs.  The laws hold for any number:
-# OMP_NUM_THREADS=2 pytest.
+# On small pictures more threads wait for each other, and on a busy machine for other programs.  The laws hold for any
+# number: OMP_NUM_THREADS=2 pytest.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does
 
@@ -20,12 +21,16 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell puts into the background ignores Ctrl-C, and its children too
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # what a shell puts into the background ignores Ctrl-C, and its children too
 
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """Whatever OMP_NUM_THREADS says: where trainings are compared with those of other processes, or many small ones are made."""
+    """Whatever OMP_NUM_THREADS says: where trainings are compared with those of other processes, or many small ones are
+    made.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -47,7 +52,9 @@ def sounding(tmp_path) -> Callable[[Sequence[np.ndarray]], Path]:
                 container.mux(picture.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             container.mux(picture.encode(None))
             for start in range(0, 2048, 1024):
-                wave = av.AudioFrame.from_ndarray(np.sin(np.arange(1024, dtype=np.float32) / 9)[None], format="fltp", layout="mono")
+                wave = av.AudioFrame.from_ndarray(
+                    np.sin(np.arange(1024, dtype=np.float32) / 9)[None], format="fltp", layout="mono"
+                )
                 wave.sample_rate, wave.pts = 8000, start
                 container.mux(sound.encode(wave))
             container.mux(sound.encode(None))

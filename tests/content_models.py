@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from structkit import kinds
+from structkit import models as kinds
 from structkit.configs import Config, option
-from structkit.engines.layer import Layer
-from structkit.engines.transfer import Cut
+from structkit.engines.transfer.layer import Layer
+from structkit.engines.transfer.model import Cut
 from structkit.training.model import Model
 
 
@@ -35,7 +35,11 @@ class Fake(Model):
         self.batches: list[int] = []
 
     def seen(self, squares: Tensor) -> Tensor:
-        assert squares.shape[1:] == (3, self.size, self.size) and squares.abs().max() <= 1 and torch.is_inference_mode_enabled()
+        assert (
+            squares.shape[1:] == (3, self.size, self.size)
+            and squares.abs().max() <= 1
+            and torch.is_inference_mode_enabled()
+        )
         self.batches.append(len(squares))
         return squares * self.scale
 

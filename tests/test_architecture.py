@@ -1,4 +1,6 @@
-"""The house rules that no single test of behaviour would notice: who imports whom, what is never called, what lies where."""
+"""The house rules that no single test of behaviour would notice: who imports whom, what is never called, what lies
+where.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +22,7 @@ TOP = {
 }
 FLOORS = (  # from the roof down; what stands on one line may import each other
     ("structkit_cli",),
-    (
-        "structkit",
-        "structkit.pictures",
-        "structkit.clips",
-        "structkit.pairs",
-        "structkit.domains",
-        "structkit.trainings",
-        "structkit.contents",
-        "structkit.kinds",
-        "structkit.scores",
-    ),  # the public interface
+    ("structkit", "structkit.recipes", "structkit.verbs", "structkit.models"),  # the public interface
     ("structkit.engines",),
     ("structkit.training", "structkit.nets", "structkit.data", "structkit.metrics"),
     ("structkit.kernels", "structkit.media", "structkit.checkpoint"),
@@ -63,7 +55,9 @@ def floor(module: str) -> int:
 
 
 def imported(module: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and full name of each module that a file imports, wherever in the file that is; of ours, what it imports from them too."""
+    """Line and full name of each module that a file imports, wherever in the file that is; of ours, what it imports
+    from them too.
+    """
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, name.name) for name in node.names)
@@ -87,12 +81,22 @@ def upward_imports(module: str, text: str) -> list[str]:
 def unsafe(text: str) -> list[str]:
     """Where a file could run what it was given as data: unpickling, eval and exec."""
     tree, found = ast.parse(text), []
-    aliases = {name.asname: name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names if name.asname}
+    aliases = {
+        name.asname: name.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for name in node.names
+        if name.asname
+    }
     for line, name in imported("", tree):
         if name.split(".")[0] in UNPICKLERS:
             found.append(f"line {line}: imports {name}")
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "torch" and any(n.name == "load" for n in node.names):
+        if (
+            isinstance(node, ast.ImportFrom)
+            and (node.module or "").split(".")[0] == "torch"
+            and any(n.name == "load" for n in node.names)
+        ):
             found.append(f"line {node.lineno}: imports torch's load")
         if isinstance(node, ast.Call):
             first, *rest = ast.unparse(node.func).split(".")
@@ -114,17 +118,17 @@ def test_imports_run_downward(module):
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("structkit.media.files", "import structkit.engines.patch"),
+        ("structkit.media.files", "import structkit.engines.patch.analogy"),
         ("structkit.media.files", "from structkit.engines import patch"),
         ("structkit.kernels.vote", "def f():\n    from structkit.metrics.structure import edge_agreement"),
         ("structkit.kernels.vote", "from ..metrics import structure"),
-        ("structkit.engines.patch", "from structkit import pictures"),
-        ("structkit.engines.patch", "from structkit import analogy"),
-        ("structkit.engines.patch", "import structkit"),
-        ("structkit.engines", "from ..pictures import analogy"),
+        ("structkit.engines.patch.analogy", "from structkit import pictures"),
+        ("structkit.engines.patch.analogy", "from structkit import analogy"),
+        ("structkit.engines.patch.analogy", "import structkit"),
+        ("structkit.engines", "from ..verbs import patchwork"),
         ("structkit.configs", "import os, structkit.device as d"),
         ("structkit.errors", "from .configs import Config"),
-        ("structkit.pictures", "from structkit_cli.batch import run"),
+        ("structkit.verbs.patchwork", "from structkit_cli.run.batch import run"),
     ],
 )
 def test_an_upward_import_is_found(module, text):
@@ -132,14 +136,22 @@ def test_an_upward_import_is_found(module, text):
 
 
 def test_a_downward_import_and_one_on_the_same_floor_are_none():
-    assert upward_imports("structkit.engines.patch", "from structkit.engines.alignment import moments\nimport structkit.errors") == []
-    assert upward_imports("structkit", "from . import pictures\nfrom structkit._version import __version__") == []
-    assert upward_imports("structkit_cli.batch", "import structkit, torch\nfrom structkit.device import resolve") == []
+    assert (
+        upward_imports(
+            "structkit.engines.patch.analogy",
+            "from structkit.engines.patch.alignment import moments\nimport structkit.errors",
+        )
+        == []
+    )
+    assert upward_imports("structkit", "from .verbs import patchwork\nfrom structkit._version import __version__") == []
+    assert (
+        upward_imports("structkit_cli.run.batch", "import structkit, torch\nfrom structkit.device import resolve") == []
+    )
 
 
 def test_a_module_without_a_floor_is_an_error():
     with pytest.raises(KeyError, match="helpers"):
-        upward_imports("structkit.engines.patch", "import structkit.helpers")
+        upward_imports("structkit.engines.patch.analogy", "import structkit.helpers")
 
 
 @pytest.mark.parametrize("path", [*MODULES.values(), *EXAMPLES], ids=lambda path: str(path.relative_to(ROOT)))
@@ -169,14 +181,21 @@ def test_what_unpickles_or_evaluates_is_found(text):
 
 
 def test_what_only_looks_alike_is_not_found():
-    assert unsafe("import json, re\nmodel.eval()\njson.load(f)\nre.compile('a')\nstructkit.load(path)\n'torch.load(x)'") == []
+    assert (
+        unsafe("import json, re\nmodel.eval()\njson.load(f)\nre.compile('a')\nstructkit.load(path)\n'torch.load(x)'")
+        == []
+    )
 
 
-@pytest.mark.parametrize(("name", "module"), [("structkit", "torch"), ("structkit_cli.app", "torch"), ("structkit_cli.app", "numpy")])
+@pytest.mark.parametrize(
+    ("name", "module"), [("structkit", "torch"), ("structkit_cli.app", "torch"), ("structkit_cli.app", "numpy")]
+)
 def test_what_is_imported_at_once_is_light(name, module, tmp_path):
     def imports(code: str) -> bool:
         check = f"import sys, {name}\n{code}\nsys.exit({module!r} in sys.modules)"
-        return bool(subprocess.run([sys.executable, "-c", check], env={**os.environ, "PYTHONPATH": str(tmp_path)}).returncode)
+        return bool(
+            subprocess.run([sys.executable, "-c", check], env={**os.environ, "PYTHONPATH": str(tmp_path)}).returncode
+        )
 
     assert not imports("")
     (tmp_path / f"{module}.py").touch()  # the check can fail; the real module takes seconds to import
@@ -187,7 +206,9 @@ def tracked() -> list[str]:
     """The files of the repository; a copy without git has what it has."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: what belongs to the repository is not known")
-    return subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
+    return subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\0"
+    )[:-1]
 
 
 def test_the_top_level_holds_what_the_design_names_and_nothing_else():
@@ -195,5 +216,9 @@ def test_the_top_level_holds_what_the_design_names_and_nothing_else():
 
 
 def test_every_file_is_read_at_one_sitting():
-    long = {name: count for name in tracked() if name.endswith(".py") and (count := (ROOT / name).read_bytes().count(b"\n")) >= 400}
+    long = {
+        name: count
+        for name in tracked()
+        if name.endswith(".py") and (count := (ROOT / name).read_bytes().count(b"\n")) >= 400
+    }
     assert long == {}

@@ -60,7 +60,13 @@ def test_what_is_saved_is_what_is_loaded(tmp_path, dtype, shape):
 
 def test_any_layout_in_memory_is_saved(tmp_path):
     base = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
-    tensors = {"whole": base, "tied": base, "part": base[1:, :, ::2], "last": base.to(memory_format=torch.channels_last), "t": base.mT}
+    tensors = {
+        "whole": base,
+        "tied": base,
+        "part": base[1:, :, ::2],
+        "last": base.to(memory_format=torch.channels_last),
+        "t": base.mT,
+    }
     tensors["weight"] = torch.nn.Parameter(base.clone())
     save(tmp_path / "a", tensors, CARD)
     loaded, _ = load(tmp_path / "a", kind="toy")
@@ -124,40 +130,79 @@ WRONG_FILES = {
     "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(40), f"not a safetensors file; {NO_CHECKPOINT}"),
     "a pickle": (b"PK\x03\x04" + bytes(100), f"not a safetensors file; {NO_CHECKPOINT}"),
     "header of no length": (bytes(8) + b"{}", f"not a safetensors file; {NO_CHECKPOINT}"),
-    "header length bomb": (file_of({}, length=2**62), f"its header claims {2**62} bytes, over the limit of 16777216; *"),
-    "cut in the header": (file_of(with_card())[:-9], "truncated: * bytes, of which the header alone claims *; copy it again"),
-    "cut in a tensor": (file_of(with_card(x=entry()), bytes(3)), f"truncated: * bytes, where its header claims *; {AGAIN}"),
-    "something appended": (file_of(with_card(x=entry()), bytes(5)), f"too long: * bytes, where its header claims *; {AGAIN}"),
+    "header length bomb": (
+        file_of({}, length=2**62),
+        f"its header claims {2**62} bytes, over the limit of 16777216; *",
+    ),
+    "cut in the header": (
+        file_of(with_card())[:-9],
+        "truncated: * bytes, of which the header alone claims *; copy it again",
+    ),
+    "cut in a tensor": (
+        file_of(with_card(x=entry()), bytes(3)),
+        f"truncated: * bytes, where its header claims *; {AGAIN}",
+    ),
+    "something appended": (
+        file_of(with_card(x=entry()), bytes(5)),
+        f"too long: * bytes, where its header claims *; {AGAIN}",
+    ),
     "no JSON": (file_of(b"{no}"), f"its header is damaged (*); {AGAIN}"),
     "no UTF-8": (file_of(b'{"\xff":1}'), f"its header is damaged (*); {AGAIN}"),
     "nested without end": (file_of(b'{"x":' + b"[" * 100_000), f"its header is damaged (*); {AGAIN}"),
     "a number without end": (file_of(b'{"x":' + b"9" * 10_000 + b"}"), f"its header is damaged (*); {AGAIN}"),
     "a name twice": (file_of(b'{"x":{},"x":{}}'), f"its header is damaged (a name stands twice); {AGAIN}"),
-    "no offsets": (file_of(with_card(x={"dtype": "F32", "shape": []})), f"its header is damaged (*data_offsets*); {AGAIN}"),
+    "no offsets": (
+        file_of(with_card(x={"dtype": "F32", "shape": []})),
+        f"its header is damaged (*data_offsets*); {AGAIN}",
+    ),
     "three offsets": (file_of(with_card(x=entry(offsets=(0, 4, 8))), bytes(8)), f"its header is damaged (*); {AGAIN}"),
     "a list for a tensor": (file_of(with_card(x=[1])), f"its header is damaged (*); {AGAIN}"),
-    "unknown dtype": (file_of(with_card(x=entry("F4")), bytes(4)), f"its header is damaged (x has the dtype F4; known are *); {AGAIN}"),
-    "negative side": (file_of(with_card(x=entry(shape=(-1,))), bytes(4)), "its header is damaged (x has the impossible shape [[]-1]*"),
-    "a side that is true": (file_of(with_card(x=entry(shape=(True,))), bytes(4)), "its header is damaged (x has the impossible shape *"),
-    "a side too many": (file_of(with_card(x=entry(shape=(1,) * 99)), bytes(4)), "its header is damaged (x has the impossible shape *"),
+    "unknown dtype": (
+        file_of(with_card(x=entry("F4")), bytes(4)),
+        f"its header is damaged (x has the dtype F4; known are *); {AGAIN}",
+    ),
+    "negative side": (
+        file_of(with_card(x=entry(shape=(-1,))), bytes(4)),
+        "its header is damaged (x has the impossible shape [[]-1]*",
+    ),
+    "a side that is true": (
+        file_of(with_card(x=entry(shape=(True,))), bytes(4)),
+        "its header is damaged (x has the impossible shape *",
+    ),
+    "a side too many": (
+        file_of(with_card(x=entry(shape=(1,) * 99)), bytes(4)),
+        "its header is damaged (x has the impossible shape *",
+    ),
     "strides overflow": (
         file_of(with_card(x=entry(shape=(0, 2**62, 2**62), offsets=(0, 0)))),
         "its header is damaged (x has the impossible shape *",
     ),
-    "shape and bytes": (file_of(with_card(x=entry(shape=(2,))), bytes(4)), f"its header is damaged (x takes 8 bytes, not 4); {AGAIN}"),
-    "overlap": (file_of(with_card(x=entry(), y=entry()), bytes(4)), f"its header is damaged (y overlaps another tensor); {AGAIN}"),
+    "shape and bytes": (
+        file_of(with_card(x=entry(shape=(2,))), bytes(4)),
+        f"its header is damaged (x takes 8 bytes, not 4); {AGAIN}",
+    ),
+    "overlap": (
+        file_of(with_card(x=entry(), y=entry()), bytes(4)),
+        f"its header is damaged (y overlaps another tensor); {AGAIN}",
+    ),
     "gap": (
         file_of(with_card(x=entry(offsets=(4, 8))), bytes(8)),
         f"its header is damaged (x leaves a gap of 4 bytes before it); {AGAIN}",
     ),
-    "no card": (file_of({"x": entry()}, bytes(4)), f"safetensors of another program, without structkit's card; {NO_CHECKPOINT}"),
+    "no card": (
+        file_of({"x": entry()}, bytes(4)),
+        f"safetensors of another program, without structkit's card; {NO_CHECKPOINT}",
+    ),
     "another's metadata": (
         file_of({"__metadata__": {"format": "pt"}}),
         f"safetensors of another program, without structkit's card; {NO_CHECKPOINT}",
     ),
     "metadata of another form": (file_of({"__metadata__": 7}), f"its header is damaged (*); {AGAIN}"),
     "a card that is no JSON": (file_of({"__metadata__": {"structkit": "{"}}), f"its header is damaged (*); {AGAIN}"),
-    "a card with NaN": (file_of({"__metadata__": {"structkit": "[NaN]"}}), f"its header is damaged (NaN is no JSON); {AGAIN}"),
+    "a card with NaN": (
+        file_of({"__metadata__": {"structkit": "[NaN]"}}),
+        f"its header is damaged (NaN is no JSON); {AGAIN}",
+    ),
     "a card that is a list": (
         file_of({"__metadata__": {"structkit": "[]"}}),
         f"its header is damaged (the card is no JSON object); {AGAIN}",
@@ -170,9 +215,18 @@ WRONG_FILES = {
         file_of({"__metadata__": {"structkit": '{"kind":"toy","format":1}'}}),
         f"its card names no kind, format or version; {NO_CHECKPOINT}",
     ),
-    "a version that is a number": (file_of(with_facts(structkit=1)), f"its card names no kind, format or version; {NO_CHECKPOINT}"),
-    "a run that is a list": (file_of(with_facts(run=[1])), f"its header is damaged (the card's run is no JSON object); {AGAIN}"),
-    "a run that is null": (file_of(with_facts(run=None)), f"its header is damaged (the card's run is no JSON object); {AGAIN}"),
+    "a version that is a number": (
+        file_of(with_facts(structkit=1)),
+        f"its card names no kind, format or version; {NO_CHECKPOINT}",
+    ),
+    "a run that is a list": (
+        file_of(with_facts(run=[1])),
+        f"its header is damaged (the card's run is no JSON object); {AGAIN}",
+    ),
+    "a run that is null": (
+        file_of(with_facts(run=None)),
+        f"its header is damaged (the card's run is no JSON object); {AGAIN}",
+    ),
     "inputs that are a list": (
         file_of(with_facts(run={"inputs": [1]})),
         f"its header is damaged (the card's run.inputs is no JSON object); {AGAIN}",
@@ -183,7 +237,8 @@ WRONG_FILES = {
     ),
     "newer format": (
         file_of({"__metadata__": {"structkit": '{"kind":"toy","format":2,"structkit":"9.0"}'}}),
-        f"written by structkit 9.0 in format 2; this is structkit {__version__}, which reads up to format 1; update structkit",
+        f"written by structkit 9.0 in format 2; this is structkit {__version__}, which reads up to format 1; update "
+        "structkit",
     ),
 }
 
@@ -202,7 +257,10 @@ def test_every_wrong_file_has_its_message(tmp_path, way):
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
-    for path, fact in ((tmp_path / "none", "no such file; check the path"), (tmp_path, "a folder, not a file; name the files in it")):
+    for path, fact in (
+        (tmp_path / "none", "no such file; check the path"),
+        (tmp_path, "a folder, not a file; name the files in it"),
+    ):
         with pytest.raises(CheckpointError) as caught:
             load(path, kind="toy")
         assert str(caught.value) == f"{path}: {fact}"

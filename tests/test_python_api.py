@@ -10,12 +10,14 @@ from structkit.configs import MAX_SIDE
 from structkit.device import resolve
 from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.pictures import Picture
-from structkit.pictures import _size
+from structkit.verbs.patchwork import _size
 
 FAST = {"rounds": 1, "patch": 5, "device": "cpu"}
 
 
-def picture(height: int, width: int, *, alpha: np.ndarray | None = None, seed: int = 0, name: str = "picture") -> Picture:
+def picture(
+    height: int, width: int, *, alpha: np.ndarray | None = None, seed: int = 0, name: str = "picture"
+) -> Picture:
     blocks = np.random.default_rng(seed).integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
     return Picture(np.kron(blocks, np.ones((8, 8, 1), np.uint8))[:height, :width], alpha, name)
 
@@ -43,7 +45,9 @@ def test_sizes_that_cannot_be():
         structkit.analogy(picture(32, 32), picture(32, 32), size=(32, 32), max_side=32, **FAST)
     with pytest.raises(OptionError, match="--size is 8x32: each side must be 16 to 8192 px"):
         structkit.retarget(picture(32, 32), (8, 32), **FAST)
-    with pytest.raises(InputError, match=r"banner: the result would be 512 x 10 px, each side must be at least 16: give a larger size"):
+    with pytest.raises(
+        InputError, match=r"banner: the result would be 512 x 10 px, each side must be at least 16: give a larger size"
+    ):
         structkit.analogy(picture(20, 1024, name="banner"), picture(32, 32), **FAST)
 
 
@@ -85,7 +89,10 @@ def test_notes_of_the_inputs_and_an_enlarged_target_are_told():
 
 
 def test_no_metadata_goes_from_the_source_to_a_new_picture():
-    assert structkit.analogy(picture(24, 24), picture(24, 24), **FAST)[0].metadata == Picture(picture(24, 24).pixels).metadata
+    assert (
+        structkit.analogy(picture(24, 24), picture(24, 24), **FAST)[0].metadata
+        == Picture(picture(24, 24).pixels).metadata
+    )
 
 
 def test_options_that_cannot_be():

@@ -11,14 +11,24 @@ import torch
 
 import structkit
 import structkit_weights
-from structkit import checkpoint, kinds
+from structkit import checkpoint
+from structkit import models as kinds
 from structkit.errors import CheckpointError, OptionError
 from structkit.media.files import sha256_file
 
 SHIPPED = structkit_weights.names()
 EXAMPLE = Path(__file__).parents[1] / "examples" / "avatar.png"
 MOST_BYTES = 20_000_000
-FIELDS = ("Data", "Licence", "Command", "Hardware", "Minutes", "Scores", "Date", "SHA-256")  # each begins a line of a card
+FIELDS = (
+    "Data",
+    "Licence",
+    "Command",
+    "Hardware",
+    "Minutes",
+    "Scores",
+    "Date",
+    "SHA-256",
+)  # each begins a line of a card
 
 
 def field(card: str, name: str) -> str:
@@ -58,7 +68,11 @@ def test_a_model_that_ships_has_a_card_that_is_about_it(name):
     said = {of: field(card, of) for of in FIELDS}
     assert kinds.kind_of(path, checkpoint.read_card(path)).made_by in said["Command"]
     assert sha256_file(path) in said["SHA-256"]
-    assert re.search(r"\d", said["Scores"]) and re.search(r"\d", said["Minutes"]) and re.search(r"\d{4}-\d{2}-\d{2}", said["Date"])
+    assert (
+        re.search(r"\d", said["Scores"])
+        and re.search(r"\d", said["Minutes"])
+        and re.search(r"\d{4}-\d{2}-\d{2}", said["Date"])
+    )
 
 
 def test_there_is_no_card_without_a_model():
@@ -83,7 +97,9 @@ def test_a_bare_name_finds_what_ships(shipped):
     assert structkit_weights.names() == ("beard", "glasses")
     for name in structkit_weights.names():
         assert structkit_weights.find(name) == kinds.resolve_model(name) == shipped / f"{name}.safetensors"
-    assert [structkit_weights.find(name) for name in ("", "hat", "glasses.md", "../weights/glasses", "glasses.safetensors")] == [None] * 5
+    assert [
+        structkit_weights.find(name) for name in ("", "hat", "glasses.md", "../weights/glasses", "glasses.safetensors")
+    ] == [None] * 5
 
 
 def test_a_file_wins_and_a_folder_does_not(shipped, tmp_path):
@@ -101,7 +117,9 @@ def test_only_a_bare_name_is_one(shipped, name):
 
 def test_a_path_is_a_file_and_the_empty_text_is_nothing(shipped):
     assert kinds.resolve_model(Path("glasses")) == Path("glasses")
-    with pytest.raises(OptionError, match=r"^the name of a model is the empty text: name a checkpoint, or a model that ships with"):
+    with pytest.raises(
+        OptionError, match=r"^the name of a model is the empty text: name a checkpoint, or a model that ships with"
+    ):
         structkit.load("")
 
 

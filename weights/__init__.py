@@ -1,7 +1,7 @@
 """Small trained checkpoints that ship with structkit, installed as `structkit_weights`.
 
-NAME.safetensors is a model; NAME.md beside it, its card, tells readers of the data and its licence, the command, the hardware, the minutes,
-the scores and the date.
+NAME.safetensors is a model; NAME.md beside it, its card, tells readers of the data and its licence, the command, the
+hardware, the minutes, the scores and the date.
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
 """The configuration of every engine: the only place where a default lives.
 
 Free of torch, so that the command line can print its help and its usage errors without loading it.  The command line
-makes one option of each field (name, default, help, limits), and `--config` and the documentation come from the same fields.
+makes one option of each field (name, default, help, limits), and `--config` and the documentation come from the same
+fields.
 """
 
 from structkit.configs.base import LEAST_SIDE, MAX_SIDE, MOST_SIDE, Config, of_preset, option

@@ -17,7 +17,9 @@ LEAST_SIDE, MOST_SIDE = 16, 8192  # px, of a result
 Presets = Mapping[str, Mapping[str, Any]]  # values of options, by the name of the preset
 
 
-def option(default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()) -> Any:
+def option(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
     """A dataclass field with what a user must know of it: one line of help, its range (inclusive) or its choices."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
 
@@ -38,7 +40,9 @@ class Config:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """The configuration of options by name.  Raises OptionError for one that there is not, and for a value that cannot be."""
+        """The configuration of options by name.  Raises OptionError for one that there is not, and for a value that
+        cannot be.
+        """
         fields = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
         for name in options:
             if name not in fields:
@@ -47,7 +51,9 @@ class Config:
 
     def _with(self, values: Mapping[str, Any]) -> Self:
         """The same, and these values where it has None."""
-        return dataclasses.replace(self, **{name: value for name, value in values.items() if getattr(self, name) is None})  # type: ignore[type-var]
+        return dataclasses.replace(
+            self, **{name: value for name, value in values.items() if getattr(self, name) is None}
+        )  # type: ignore[type-var]
 
 
 def check_halvings(size: int | None) -> None:
@@ -78,6 +84,10 @@ def _check(name: str, value: Any, low: float | None, high: float | None, choices
             raise OptionError(f"{flag} is {value}: it must be a finite number")
         if (low is not None and value < low) or (high is not None and value > high):
             span = (
-                f"at least {low:.15g}" if high is None else f"at most {high:.15g}" if low is None else f"between {low:.15g} and {high:.15g}"
+                f"at least {low:.15g}"
+                if high is None
+                else f"at most {high:.15g}"
+                if low is None
+                else f"between {low:.15g} and {high:.15g}"
             )
             raise OptionError(f"{flag} is {value:.15g}: it must be {span}")

@@ -14,13 +14,19 @@ NO_DONOR = "--from is missing: name the picture whose content is to be put on"
 class ContentConfig(Config):
     """`structkit transfer`: how much of a content is put on."""
 
-    strength: float = option(1.0, "how much of the content: 0 none, 1 as the donor has it, above 1 more than that", low=0, high=1.3)
+    strength: float = option(
+        1.0, "how much of the content: 0 none, 1 as the donor has it, above 1 more than that", low=0, high=1.3
+    )
     steps: int | None = option(
-        None, "so many results, from none of the content to all of it; with two donors from the first's to the second's", low=2, high=99
+        None,
+        "so many results, from none of the content to all of it; with two donors from the first's to the second's",
+        low=2,
+        high=99,
     )
     by: str | None = option(
         None,
-        "how: donor, its own pixels, brought to where they belong; codes, painted from its code (as published), which --strength and "
+        "how: donor, its own pixels, brought to where they belong; codes, painted from its code (as published), which "
+        "--strength and "
         "--steps need; else donor, where the model can",
         choices=("donor", "codes"),
     )
@@ -30,7 +36,10 @@ class ContentConfig(Config):
         if self.steps is not None and self.strength != 1:
             raise OptionError("--strength and --steps both say how much of the content there is: give one of them")
         if self.by == "donor" and self.graded:
-            raise OptionError(f"--by donor puts on all that the donor has: leave out {'--strength' if self.steps is None else '--steps'}")
+            raise OptionError(
+                "--by donor puts on all that the donor has: leave out "
+                f"{'--strength' if self.steps is None else '--steps'}"
+            )
 
     @property
     def graded(self) -> bool:
@@ -40,7 +49,9 @@ class ContentConfig(Config):
     def check_donors(self, a: int, b: int, *, two_sided: bool) -> None:
         """Refuse numbers of donors of which a model has no use.  two_sided: whether it is a domain difference."""
         if b and not two_sided:
-            raise OptionError("--from-b is for a domain difference, and this model knows one content: name the donor with --from")
+            raise OptionError(
+                "--from-b is for a domain difference, and this model knows one content: name the donor with --from"
+            )
         if not a + b:
             raise OptionError(NO_DONOR + ("; or with --from-b that of the second folder" if two_sided else ""))
         if self.steps is not None and max(a, b) > 2:
@@ -49,7 +60,9 @@ class ContentConfig(Config):
     def check_by(self, *, two_sided: bool, painter: bool) -> None:
         """Refuse a way that a model does not know.  painter: whether it has one."""
         if self.by is not None and two_sided:
-            raise OptionError(f"--by {self.by} is for a model of one content, and this is a domain difference: leave it out")
+            raise OptionError(
+                f"--by {self.by} is for a model of one content, and this is a domain difference: leave it out"
+            )
         if self.by == "donor" and not painter:
             raise OptionError("--by donor needs a painter and a placer, and this model has not both: leave it out")
 

@@ -1,4 +1,4 @@
-"""Trained pairs: `structkit.engines.pair`."""
+"""Trained pairs: `structkit.engines.pair.model`."""
 
 from __future__ import annotations
 
@@ -30,36 +30,68 @@ _preset = partial(of_preset, PAIR_PRESETS)
 
 @dataclass(frozen=True)
 class PairConfig(Config):
-    """`structkit train analogy` and `structkit analogy --engine gan`.  `filled()` puts the preset's and the mode's values in."""
+    """`structkit train analogy` and `structkit analogy --engine gan`.  `filled()` puts the preset's and the mode's
+    values in.
+    """
 
-    preset: str = option("fast", "how much effort: paper as published, for a GPU; fast for two CPU cores", choices=tuple(PAIR_PRESETS))
+    preset: str = option(
+        "fast", "how much effort: paper as published, for a GPU; fast for two CPU cores", choices=tuple(PAIR_PRESETS)
+    )
     mode: str | None = option(
-        None, "what the pair is for: sets what the authors set for it; else analogy, of a video video", choices=tuple(PAIR_MODES)
+        None,
+        "what the pair is for: sets what the authors set for it; else analogy, of a video video",
+        choices=tuple(PAIR_MODES),
     )
     size: int | None = _preset("side of the square, px, that has the area of the result", "size", low=24, high=1024)
     coarsest: int | None = option(
-        None, "side of the coarsest level, px: larger for more variety; else 18, 25 for text, 22 for video", low=12, high=256
+        None,
+        "side of the coarsest level, px: larger for more variety; else 18, 25 for text, 22 for video",
+        low=12,
+        high=256,
     )
     steps: int | None = _preset("steps of training at the coarsest level", "steps", low=1, high=10_000_000)
     taper: float | None = _preset("steps at the finest level, as a share of those", "taper", low=0.001, high=1)
-    width: int | None = _preset("channels of the coarsest networks; doubled every four levels", "width", low=4, high=512)
+    width: int | None = _preset(
+        "channels of the coarsest networks; doubled every four levels", "width", low=4, high=512
+    )
     widest: int | None = _preset("channels at most", "widest", low=4, high=512)
     layers: int = option(5, "convolutions in each network", low=2, high=12)
-    plain_levels: int = option(2, "finest levels that paint anew, where the others add to what is there", low=0, high=16)
-    frames: int | None = option(None, "frames of a video that are learned from, at most, evenly spread; else 250", low=1, high=100_000)
+    plain_levels: int = option(
+        2, "finest levels that paint anew, where the others add to what is there", low=0, high=16
+    )
+    frames: int | None = option(
+        None, "frames of a video that are learned from, at most, evenly spread; else 250", low=1, high=100_000
+    )
     batch: int = option(1, "samples in each step, in each process", low=1, high=256)
-    generator_rate: float | None = option(None, "learning rate of the generators; else 0.0005, 0.0001 for sketch", low=1e-7, high=1)
-    critic_rate: float | None = option(None, "learning rate of the critics; else 0.0001, 0.0005 for sketch", low=1e-7, high=1)
+    generator_rate: float | None = option(
+        None, "learning rate of the generators; else 0.0005, 0.0001 for sketch", low=1e-7, high=1
+    )
+    critic_rate: float | None = option(
+        None, "learning rate of the critics; else 0.0001, 0.0005 for sketch", low=1e-7, high=1
+    )
     reconstruction: float = option(1.0, "weight of giving back each picture (alpha)", low=0, high=1000)
-    cycle: float | None = option(None, "weight of coming back after going across (beta); else 10, 1 for video", low=0, high=1000)
-    abroad: float | None = option(None, "weight of the critics' view of translated real pictures; else 0, 1 for video", low=0, high=1000)
-    target_weight: float | None = option(None, "weight of the target's critic; else 1, 0.1 for sketch", low=0, high=1000)
+    cycle: float | None = option(
+        None, "weight of coming back after going across (beta); else 10, 1 for video", low=0, high=1000
+    )
+    abroad: float | None = option(
+        None, "weight of the critics' view of translated real pictures; else 0, 1 for video", low=0, high=1000
+    )
+    target_weight: float | None = option(
+        None, "weight of the target's critic; else 1, 0.1 for sketch", low=0, high=1000
+    )
     penalty: float = option(0.1, "weight of the critics' gradient penalty", low=0, high=1000)
     noise: float = option(0.1, "noise at each level, in units of what is still missing there", low=0, high=10)
 
     def filled(self) -> PairConfig:
         """Without None: what is said here, else what the mode sets, else what the preset sets."""
-        default = {"mode": "analogy", "generator_rate": 5e-4, "critic_rate": 1e-4, "target_weight": 1.0, "cycle": 10.0, "abroad": 0.0}
+        default = {
+            "mode": "analogy",
+            "generator_rate": 5e-4,
+            "critic_rate": 1e-4,
+            "target_weight": 1.0,
+            "cycle": 10.0,
+            "abroad": 0.0,
+        }
         values = default | PAIR_PRESETS[self.preset] | PAIR_MODES[self.mode or "analogy"]
         filled = self._with(values)
         if filled.coarsest > filled.size:
@@ -77,19 +109,22 @@ class PairResultConfig(Config):
 
     inject: int | None = option(
         None,
-        "level at which the picture itself takes the place of what was made from noise: 0, the coarsest, is the freest; else, where a "
+        "level at which the picture itself takes the place of what was made from noise: 0, the coarsest, is the "
+        "freest; else, where a "
         "source is given, two below the finest, and without a source none",
         low=0,
         high=64,
     )
     refine: str = option(
         "none",
-        "repaint the result: with the target's own patches, which gives any --size, or by the target's chain of generators",
+        "repaint the result: with the target's own patches, which gives any --size, or by the target's chain of "
+        "generators",
         choices=("none", "patches", "chain"),
     )
     draw: str = option(
         "analogy",
-        "what to draw: the analogy, or its partner, the new picture in the source's own look whose structure it has; both with one seed "
+        "what to draw: the analogy, or its partner, the new picture in the source's own look whose structure it has; "
+        "both with one seed "
         "are a pair",
         choices=("analogy", "partner"),
     )

@@ -1,4 +1,4 @@
-"""The training-free verbs: `structkit.engines.patch`."""
+"""The training-free verbs: `structkit.engines.patch.analogy`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from structkit.errors import OptionError
 
 @dataclass(frozen=True)
 class PatchConfig(Config):
-    """What all training-free patch synthesis has (`structkit.engines.patch`)."""
+    """What all training-free patch synthesis has (`structkit.engines.patch.analogy`)."""
 
     patch: int = option(7, "side of a patch, px", low=3, high=15)
-    rounds: int | None = option(None, "rounds of matching and voting at each level; else what the verb and its mode take", low=1, high=100)
+    rounds: int | None = option(
+        None, "rounds of matching and voting at each level; else what the verb and its mode take", low=1, high=100
+    )
     completeness: float | None = option(
         None,
-        "how much every patch that is offered must be used, 0 not at all, 1 as GPNN; else what the verb and its mode take",
+        "how much every patch that is offered must be used, 0 not at all, 1 as GPNN; else what the verb and its mode "
+        "take",
         low=0,
         high=1,
     )
-    coarsest: int | None = option(None, "short side of the coarsest level, px; else from the other options", low=8, high=4096)
+    coarsest: int | None = option(
+        None, "short side of the coarsest level, px; else from the other options", low=8, high=4096
+    )
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,13 @@ class AnalogyConfig(PatchConfig):
     """`structkit analogy`."""
 
     mode: str = option("analogy", "what to make of the pair", choices=("analogy", "style", "texture", "paint"))
-    strength: float = option(0.5, "how much of the source's structure is kept: 0 little, 1 most; not with --match colour", low=0, high=1)
+    strength: float = option(
+        0.5, "how much of the source's structure is kept: 0 little, 1 most; not with --match colour", low=0, high=1
+    )
     match: str = option(
-        "structure", "compare patches by structure (aligned statistics) or by raw colour (as published)", choices=("structure", "colour")
+        "structure",
+        "compare patches by structure (aligned statistics) or by raw colour (as published)",
+        choices=("structure", "colour"),
     )
     max_side: int | None = option(
         None,
@@ -42,7 +51,9 @@ class AnalogyConfig(PatchConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.match == "colour" and self.mode != "analogy":
-            raise OptionError(f"--match colour is the published analogy and has no --mode {self.mode}: leave one of them out")
+            raise OptionError(
+                f"--match colour is the published analogy and has no --mode {self.mode}: leave one of them out"
+            )
 
 
 @dataclass(frozen=True)
@@ -67,7 +78,12 @@ class RetargetConfig(PatchConfig):
 class RefineConfig(PatchConfig):
     """`structkit refine`."""
 
-    strength: float = option(0.5, "how much of the picture is kept: 0 its layout alone, 1 all but the finest detail", low=0, high=1)
+    strength: float = option(
+        0.5, "how much of the picture is kept: 0 its layout alone, 1 all but the finest detail", low=0, high=1
+    )
     max_side: int | None = option(
-        None, f"longest side of the result, px; else {MAX_SIDE}, never more than the picture's", low=LEAST_SIDE, high=MOST_SIDE
+        None,
+        f"longest side of the result, px; else {MAX_SIDE}, never more than the picture's",
+        low=LEAST_SIDE,
+        high=MOST_SIDE,
     )

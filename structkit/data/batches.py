@@ -40,5 +40,9 @@ def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """(B, C, H, W): each of them moved by up to `most` px up or down, left or right; zeros come in."""
     height, width = images.shape[-2:]
     wide = F.pad(images, (most,) * 4)
-    top, left = torch.randint(2 * most + 1, (len(images), 2), generator=generator, device=generator.device).to(images.device).unbind(1)
+    top, left = (
+        torch.randint(2 * most + 1, (len(images), 2), generator=generator, device=generator.device)
+        .to(images.device)
+        .unbind(1)
+    )
     return wide.unfold(2, height, 1).unfold(3, width, 1)[torch.arange(len(images), device=images.device), :, top, left]

@@ -1,7 +1,7 @@
 """A domain: the pictures below a folder, as one tensor of squares.
 
-A few threads decode and make the squares, so that in memory are these, 0.05 MB each at 128 px, and a few decoded pictures.  What could
-not be read is left out, counted and said.
+A few threads decode and make the squares, so that in memory are these, 0.05 MB each at 128 px, and a few decoded
+pictures.  What could not be read is left out, counted and said.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from structkit.data.listed import Listed, Pictures, Source, check_neither_within, counted, listed
+from structkit.data.listing import Listed, Pictures, Source, check_neither_within, counted, listed
 from structkit.data.squares import window
 from structkit.device import enough_memory
 from structkit.errors import InputError, OptionError
@@ -42,8 +42,9 @@ Square = tuple[Tensor, str, tuple[str, ...]]  # (3, size, size) uint8, the diges
 class Folder:
     """The pictures of a domain, in the natural order of their names.
 
-    pictures: (N, 3, size, size) uint8 RGB.  names: below the folder, or as they were given.  digests: SHA-256 of each file's bytes, in hex
-    (of a picture in memory: of its pixels).  label: what messages call it.  notes: what must be said of it, one line each.
+    pictures: (N, 3, size, size) uint8 RGB.  names: below the folder, or as they were given.  digests: SHA-256 of each
+    file's bytes, in hex (of a picture in memory: of its pixels).  label: what messages call it.  notes: what must be
+    said of it, one line each.
     """
 
     pictures: Tensor
@@ -77,11 +78,12 @@ def read_folder(
 ) -> Folder:
     """Every picture of a domain, as squares of `size` px; fit: see `structkit.data.squares`.
 
-    pictures: a folder, @list.txt with a path in each line, or a sequence of pictures and paths, see `listed`; or what that has found.
-    What is transparent becomes the mean colour of what is seen.  A picture that cannot be read, or has more than max_pixels, is left out,
-    and a note says so.
-    tell: called every ten seconds with how far the reading is.  What must be said of the pictures is in `notes`, and not told.
-    Raises InputError where no picture is left, OptionError for an unknown fit, DeviceError where the squares do not fit into memory.
+    pictures: a folder, @list.txt with a path in each line, or a sequence of pictures and paths, see `listed`; or what
+    that has found. What is transparent becomes the mean colour of what is seen.  A picture that cannot be read, or has
+    more than max_pixels, is left out, and a note says so.
+    tell: called every ten seconds with how far the reading is.  What must be said of the pictures is in `notes`, and
+    not told. Raises InputError where no picture is left, OptionError for an unknown fit, DeviceError where the squares
+    do not fit into memory.
     """
     window((size, size), fit)  # refuses an unknown fit before any work
     found = pictures if isinstance(pictures, Listed) else listed(pictures)
@@ -90,7 +92,9 @@ def read_folder(
     remarks: dict[str, list[str]] = defaultdict(list)  # to the names of the pictures that each is true of
     with enough_memory("cpu", f"{label}: use a smaller --size, or fewer pictures"):
         squares = torch.empty(len(sources), 3, size, size, dtype=torch.uint8)
-        for number, ((name, _), reading) in enumerate(_ahead(sources, partial(_read, size=size, fit=fit, max_pixels=max_pixels)), start=1):
+        for number, ((name, _), reading) in enumerate(
+            _ahead(sources, partial(_read, size=size, fit=fit, max_pixels=max_pixels)), start=1
+        ):
             try:
                 squares[len(names)], digest, said = reading.result()
             except InputError as error:
@@ -124,15 +128,20 @@ def shared(one: Folder, other: Folder) -> tuple[str, ...]:
     if not both:
         return ()
     some = ", ".join(both[:3]) + (", ..." if len(both) > 3 else "")
-    return (f"{one.label} and {other.label} share {counted(len(both))} ({some}), which blur the difference; leave them out of one",)
+    return (
+        f"{one.label} and {other.label} share {counted(len(both))} ({some}), which blur the difference; leave them out "
+        "of one",
+    )
 
 
 def split(folder: Folder, share: float = HELD) -> tuple[Folder, Folder]:
-    """The pictures to learn from, and a part that is held out: about `share` of them, at least 1 and at most 256; of fewer than 20 none.
+    """The pictures to learn from, and a part that is held out: about `share` of them, at least 1 and at most 256; of
+    fewer than 20 none.
 
     `folder.pictures` is arranged anew, in place, and both parts are views of it: there may be too many for a copy.
-    Each file's content decides, and not its place or the other files: more pictures move no old one to the other part, but for the one
-    that is always held out and for those over 256.  Equal files are on the same side, and count once.  Raises OptionError.
+    Each file's content decides, and not its place or the other files: more pictures move no old one to the other part,
+    but for the one that is always held out and for those over 256.  Equal files are on the same side, and count once.
+    Raises OptionError.
     """
     if not 0 < share <= 0.5:
         raise OptionError(f"the share that is held out is {share:g}: it must be above 0 and at most 0.5")
@@ -155,7 +164,9 @@ def _move_behind(pictures: Tensor, some: Sequence[int]) -> None:
     pictures[len(rows) - len(some) :] = aside
 
 
-def _ahead(sources: Sequence[Source], read: Callable[[Picture | Path], Square]) -> Iterator[tuple[Source, Future[Square]]]:
+def _ahead(
+    sources: Sequence[Source], read: Callable[[Picture | Path], Square]
+) -> Iterator[tuple[Source, Future[Square]]]:
     """Each source and its reading, in order, while the next few are being read."""
     waiting: deque[tuple[Source, Future[Square]]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
@@ -180,13 +191,16 @@ def _read(source: Picture | Path, *, size: int, fit: str, max_pixels: int) -> Sq
 def _square(picture: Picture, size: int, fit: str) -> Tensor:
     """(3, size, size) uint8: `to_square` on levels of 8 bits.
 
-    Beside `to_square` in float32 it takes a fortieth of the CPU seconds for 24 megapixels, and a fifth for 128 x 128 px; its levels are the
-    same to within one, and beside the hardest edges, where ringing is cut off between rows and columns, to within a few.
+    Beside `to_square` in float32 it takes a fortieth of the CPU seconds for 24 megapixels, and a fifth for 128 x 128
+    px; its levels are the same to within one, and beside the hardest edges, where ringing is cut off between rows and
+    columns, to within a few.
     """
     if _is_seen_through(picture):
         picture = from_tensor(filled(picture), name=picture.name)
     top, left, height, width = window((picture.height, picture.width), fit)
-    seen = picture.at(8).pixels[top : top + height, left : left + width].copy()  # PyTorch takes no array that must not be written to
+    seen = (
+        picture.at(8).pixels[top : top + height, left : left + width].copy()
+    )  # PyTorch takes no array that must not be written to
     return resize(torch.from_numpy(seen).permute(2, 0, 1)[None], (size, size))[0]
 
 
@@ -206,7 +220,10 @@ def _remarks(picture: Picture, size: int) -> Iterator[str]:
 def _notes(label: str, remarks: dict[str, list[str]]) -> tuple[str, ...]:
     """A line for each of the most frequent remarks."""
     often = sorted(remarks, key=lambda remark: -len(remarks[remark]))
-    lines = [f"{label}: {remark} ({counted(len(remarks[remark]))}; the first: {remarks[remark][0]})" for remark in often[:MOST_REMARKS]]
+    lines = [
+        f"{label}: {remark} ({counted(len(remarks[remark]))}; the first: {remarks[remark][0]})"
+        for remark in often[:MOST_REMARKS]
+    ]
     if len(often) > MOST_REMARKS:
         lines.append(f"{label}: {counted(len(often) - MOST_REMARKS, 'more remark')} on single pictures")
     return tuple(lines)

@@ -12,13 +12,14 @@ from structkit.media.video import VideoReader
 
 
 def spread_frames(video: VideoReader, shape: Shape, most: int) -> Tensor:
-    """(T, 3, h, w) in [-1, 1]: every frame of a video; of one with more than `most`, every second, fourth, eighth and so on.
+    """(T, 3, h, w) in [-1, 1]: every frame of a video; of one with more than `most`, every second, fourth, eighth and
+    so on.
 
     So they are evenly spread and T is at most `most`, after one reading of a video whose length nobody need know.
-    shape: of the finest level that is trained.  Larger frames are reduced to it as they come, in the way of `levels`, which then makes the
-    coarser levels from these (published: from the full frames); smaller ones stay as they are.
-    Memory: 12 bytes for each pixel of a frame that is kept, 0.2 MB for 128 x 128, and at most as much again for the level that is trained.
-    Raises InputError for damage on the way.
+    shape: of the finest level that is trained.  Larger frames are reduced to it as they come, in the way of `levels`,
+    which then makes the coarser levels from these (published: from the full frames); smaller ones stay as they are.
+    Memory: 12 bytes for each pixel of a frame that is kept, 0.2 MB for 128 x 128, and at most as much again for the
+    level that is trained. Raises InputError for damage on the way.
     """
     kept: list[Tensor] = []
     stride = 1

@@ -27,7 +27,10 @@ def level_sides(size: int, coarsest: int) -> list[int]:
 
 def level_shapes(size: int, coarsest: int, aspect: float) -> list[Shape]:
     """The same for a rectangle of the square's area; aspect: width / height.  A square's are `level_sides`."""
-    return [(max(1, round(side / math.sqrt(aspect))), max(1, round(side * math.sqrt(aspect)))) for side in level_sides(size, coarsest)]
+    return [
+        (max(1, round(side / math.sqrt(aspect))), max(1, round(side * math.sqrt(aspect))))
+        for side in level_sides(size, coarsest)
+    ]
 
 
 def levels(picture: Tensor, shapes: list[Shape]) -> list[Tensor]:
@@ -38,7 +41,7 @@ def levels(picture: Tensor, shapes: list[Shape]) -> list[Tensor]:
 def rise(images: Tensor, shape: Shape) -> Tensor:
     """images (B, C, h, w) -> (B, C, *shape), the next level, bicubic, in [-1, 1].
 
-    Published: rounded to 8 bits below, scaled by the levels' mean ratio and then cropped, all on the CPU.  Here: no rounding, and each
-    level's exact size, so that nothing drifts.
+    Published: rounded to 8 bits below, scaled by the levels' mean ratio and then cropped, all on the CPU.  Here: no
+    rounding, and each level's exact size, so that nothing drifts.
     """
     return resize(images.clamp(-1, 1), shape).clamp(-1, 1)

@@ -1,12 +1,12 @@
 """Motion between two pictures, pictures moved along it, and where it can be believed.
 
-What: for each pixel of the first picture, where it is in the second, px, by TV-L1 (Zach, Pock and Bischof, DAGM 2007; step sizes and
-thresholds as Sanchez, Meinhardt-Llopis and Facciolo, IPOL 2013): brightness stays, and the motion is smooth but for jumps.  Where
-nothing tells of motion it is that of the surroundings.
-Laws: equal pictures have no motion; a picture moved by few pixels has that motion; mirroring both mirrors it; a picture moved by a
-whole number of pixels and back is itself, away from the borders.
-How: from coarse to fine; up to 160 px, which finer motions are interpolated from: four times the pixels move by no more than they do.
-`warp` is one `grid_sample`; `warp_reference` gathers.
+What: for each pixel of the first picture, where it is in the second, px, by TV-L1 (Zach, Pock and Bischof, DAGM 2007;
+step sizes and thresholds as Sanchez, Meinhardt-Llopis and Facciolo, IPOL 2013): brightness stays, and the motion is
+smooth but for jumps.  Where nothing tells of motion it is that of the surroundings.
+Laws: equal pictures have no motion; a picture moved by few pixels has that motion; mirroring both mirrors it; a picture
+moved by a whole number of pixels and back is itself, away from the borders.
+How: from coarse to fine; up to 160 px, which finer motions are interpolated from: four times the pixels move by no more
+than they do. `warp` is one `grid_sample`; `warp_reference` gathers.
 Measured: tests/benchmarks/flow.csv.
 """
 
@@ -24,7 +24,11 @@ from structkit.kernels.pyramid import level_sizes, resize
 FINEST = 160  # px: short side up to which motion is computed
 COARSEST = 12  # px: there, a motion by a quarter of the picture is 3 px
 WARPS, ROUNDS = 5, 12  # per level: linearisations of the brightness, and rounds of smoothing for each
-DATA, COUPLING, STEP = 38.0, 0.3, 0.25  # weight of brightness (IPOL's 0.15 for 255 levels; here black to white is 2), theta, tau
+DATA, COUPLING, STEP = (
+    38.0,
+    0.3,
+    0.25,
+)  # weight of brightness (IPOL's 0.15 for 255 levels; here black to white is 2), theta, tau
 
 
 @torch.no_grad()
@@ -34,7 +38,9 @@ def motion(first: Tensor, second: Tensor) -> Tensor:
     first, second (B, C, H, W) float32 in [-1, 1].  Raises OptionError for shapes that differ.
     """
     if first.shape != second.shape or first.dim() != 4:
-        raise OptionError(f"motion from {tuple(first.shape)} to {tuple(second.shape)}: expected two of one shape (B, C, H, W)")
+        raise OptionError(
+            f"motion from {tuple(first.shape)} to {tuple(second.shape)}: expected two of one shape (B, C, H, W)"
+        )
     size = tuple(first.shape[-2:])
     by = min(1.0, FINEST / min(size))
     sizes = level_sizes([max(1, round(side * by)) for side in size], ratio=0.5, coarsest=COARSEST)
@@ -46,13 +52,16 @@ def motion(first: Tensor, second: Tensor) -> Tensor:
 
 
 def resize_flow(flow: Tensor, size: Sequence[int]) -> Tensor:
-    """flow (B, 2, h, w) for pictures of another size (H, W): it is interpolated, and as much longer as they are larger."""
+    """flow (B, 2, h, w) for pictures of another size (H, W): it is interpolated, and as much longer as they are
+    larger.
+    """
     ratio = flow.new_tensor([new / old for new, old in zip(size, flow.shape[-2:], strict=True)])
     return flow if tuple(flow.shape[-2:]) == tuple(size) else resize(flow, size) * ratio[:, None, None]
 
 
 def warp(images: Tensor, flow: Tensor, *, cubic: bool = False) -> Tensor:
-    """images (B, C, H, W) as seen from where flow (B, 2, H, W) starts: the result at x is the image at x + flow(x), its border beyond it.
+    """images (B, C, H, W) as seen from where flow (B, 2, H, W) starts: the result at x is the image at x + flow(x), its
+    border beyond it.
 
     cubic: cubic convolution instead of linear interpolation: sharper, may ring.
     """
@@ -88,8 +97,8 @@ def warp_reference(images: Tensor, flow: Tensor, *, cubic: bool = False) -> Tens
 def agreement(there: Tensor, back: Tensor) -> Tensor:
     """(B, 1, H, W) in [0, 1]: how far the motion `there` (B, 2, H, W) can be believed, given that of the way back.
 
-    One where there and back ends where it began, near zero where it ends elsewhere (what is seen in one picture alone) or leaves the
-    picture.  Limits: Sundaram, Brox and Keutzer, ECCV 2010, eq. 5.
+    One where there and back ends where it began, near zero where it ends elsewhere (what is seen in one picture alone)
+    or leaves the picture.  Limits: Sundaram, Brox and Keutzer, ECCV 2010, eq. 5.
     """
     returned = warp(back, there)
     apart = (there + returned).square().sum(1, keepdim=True)
@@ -103,8 +112,9 @@ def agreement(there: Tensor, back: Tensor) -> Tensor:
 def warp_field(field: Tensor, grid: Sequence[int], flow: Tensor, trusted: Tensor, other: Tensor) -> Tensor:
     """A field of nearest patches, moved along with the picture that it belongs to, as a seed for the next one.
 
-    field, other (N,): a key patch for each position of grid (rows, columns).  flow (1, 2, H, W) and trusted (1, 1, H, W) bool: at the
-    pixels of the new picture.  Returns (N,): where a patch's middle is trusted the entry of the patch it came from, elsewhere `other`.
+    field, other (N,): a key patch for each position of grid (rows, columns).  flow (1, 2, H, W) and trusted (1, 1, H,
+    W) bool: at the pixels of the new picture.  Returns (N,): where a patch's middle is trusted the entry of the patch
+    it came from, elsewhere `other`.
     """
     rows, columns = ((side - count) // 2 for side, count in zip(flow.shape[-2:], grid, strict=True))
     middle = (0, slice(None), slice(rows, rows + grid[0]), slice(columns, columns + grid[1]))
@@ -152,7 +162,9 @@ def _backward(x: Tensor, axis: int) -> Tensor:
 
 
 def _difference(x: Tensor, axis: int) -> Tensor:
-    """Half the difference of the two neighbours along an axis; at the border of the pixel itself and its one neighbour."""
+    """Half the difference of the two neighbours along an axis; at the border of the pixel itself and its one
+    neighbour.
+    """
     first, last = x.narrow(axis, 0, 1), x.narrow(axis, x.shape[axis] - 1, 1)
     wide = torch.cat([first, x, last], axis)
     return (wide.narrow(axis, 2, x.shape[axis]) - wide.narrow(axis, 0, x.shape[axis])) / 2
@@ -175,4 +187,6 @@ def _kernel(x: Tensor, cubic: bool, a: float = -0.75) -> Tensor:
 
 def _check_flow(images: Tensor, flow: Tensor) -> None:
     if flow.shape != (len(images), 2, *images.shape[-2:]):
-        raise OptionError(f"{tuple(images.shape)} warped along {tuple(flow.shape)}: expected a flow (B, 2, H, W) of the images' size")
+        raise OptionError(
+            f"{tuple(images.shape)} warped along {tuple(flow.shape)}: expected a flow (B, 2, H, W) of the images' size"
+        )

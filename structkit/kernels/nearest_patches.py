@@ -1,15 +1,18 @@
 """Exact nearest patches: for each query the key with the smallest weighted distance, without the N x M matrix.
 
-What: argmin_j weights[j] * |queries[i] - keys[j]|^2, as in GPNN (Granot et al., CVPR 2022, sec. 3.2), whose completeness score is
+What: argmin_j weights[j] * |queries[i] - keys[j]|^2, as in GPNN (Granot et al., CVPR 2022, sec. 3.2), whose
+completeness score is
 a weight per key.
-Laws: the answer is that of the reference for any tile size, number of threads and processor; of equally near keys, to 1e-12 of the
-query's squared contrast, it is the first.
-How, on CPU: a screen gives lower bounds of all distances as float32 matrix products and keeps one minimum per block of keys.  A
-few blocks per query can then hold the nearest key (one to four of 1300 on photographs), and these are compared value by value.
-Where many are left (flat but grainy regions, white paper) the query is compared with all keys in float64 products.  The screen sees
-a patch as its leading principal components and the norm of what they leave: a third of the numbers, so a third of the work.  Where
-it is loose it costs time, never exactness.  It needs no instruction that only some processors have: a screen of 8-bit codes takes as
-long as this one where there are such instructions (VNNI), and 30 to 50 times as long elsewhere.
+Laws: the answer is that of the reference for any tile size, number of threads and processor; of equally near keys, to
+1e-12 of the query's squared contrast, it is the first.
+How, on CPU: a screen gives lower bounds of all distances as float32 matrix products and keeps one minimum per block of
+keys.  A
+few blocks per query can then hold the nearest key (one to four of 1300 on photographs), and these are compared value by
+value. Where many are left (flat but grainy regions, white paper) the query is compared with all keys in float64
+products.  The screen sees a patch as its leading principal components and the norm of what they leave: a third of the
+numbers, so a third of the work.  Where it is loose it costs time, never exactness.  It needs no instruction that only
+some processors have: a screen of 8-bit codes takes as long as this one where there are such instructions (VNNI), and 30
+to 50 times as long elsewhere.
 Measured: tests/benchmarks/nearest_patches.csv.
 """
 
@@ -38,8 +41,9 @@ ROUNDING = 2.0**-24  # of one operation in float32, relative
 def nearest_patches(queries: Tensor, keys: Tensor, *, weights: Tensor | None = None) -> Nearest:
     """Index and mean squared distance of each query's nearest key.
 
-    queries (N, D), keys (M, D) float32; weights (M,) not negative, multiply the distances to a key (bidirectional similarity), but
-    not the distance returned.  Memory beyond the inputs: O(N + M) and a constant.  Ties go to the lowest index.
+    queries (N, D), keys (M, D) float32; weights (M,) not negative, multiply the distances to a key (bidirectional
+    similarity), but not the distance returned.  Memory beyond the inputs: O(N + M) and a constant.  Ties go to the
+    lowest index.
     Raises InputError for values that are not finite, OptionError for shapes that do not match.
     """
     _check(queries, keys, weights)
@@ -64,9 +68,9 @@ def nearest_patches_reference(queries: Tensor, keys: Tensor, *, weights: Tensor 
 class _Screen:
     """Lower bounds of weighted squared distances, as the products of a row of each query with one of each key.
 
-    A patch r becomes c = (r - mean) A and the norm of the rest of r - mean, A being orthonormal columns: by Pythagoras and the
-    triangle inequality |c_q - c_k|^2 <= |q - k|^2.  Without A, c is r - mean.  The product is |c_q|^2 + |c_k|^2 - 2 c_q . c_k, less
-    what it can have been rounded by.
+    A patch r becomes c = (r - mean) A and the norm of the rest of r - mean, A being orthonormal columns: by Pythagoras
+    and the triangle inequality |c_q - c_k|^2 <= |q - k|^2.  Without A, c is r - mean.  The product is |c_q|^2 + |c_k|^2
+    - 2 c_q . c_k, less what it can have been rounded by.
     """
 
     def __init__(self, keys: Tensor, axes: Tensor | None) -> None:
@@ -81,8 +85,8 @@ class _Screen:
     def keys(self, rows: Tensor, weights: Tensor | None) -> Tensor:
         """(M, D) -> (M, W): -2 c, |c|^2, 1, times the weights; the last two are less by all that rounding can add."""
         codes, squares = self._coded(rows)
-        # A sum of W products is off by at most W roundings of the sum of their absolute values, which is at most 2 (|c_q|^2 + |c_k|^2).
-        # The codes, their squares and what is multiplied by weights are rounded, too.
+        # A sum of W products is off by at most W roundings of the sum of their absolute values, which is at most 2
+        # (|c_q|^2 + |c_k|^2). The codes, their squares and what is multiplied by weights are rounded, too.
         left = 1 - (2 * codes.shape[1] + 32) * ROUNDING
         made = torch.cat([-2 * codes, left * squares, torch.full_like(squares, left)], 1)
         return made if weights is None else made.mul_(weights[:, None])
@@ -120,7 +124,9 @@ def _components(keys: Tensor) -> Tensor:
 
 
 def _nearest_in_float64(queries: Tensor, keys: Tensor, weights: Tensor | None) -> Tensor:
-    """All distances in float64, by products: what remains where a screen cannot decide (paper, grain, many keys alike)."""
+    """All distances in float64, by products: what remains where a screen cannot decide (paper, grain, many keys
+    alike).
+    """
     centre = keys.mean(0, dtype=torch.float64)  # small numbers keep their digits
     offered = keys.double() - centre
     squares = offered.square().sum(1)
@@ -141,7 +147,9 @@ def _nearest_in_float64(queries: Tensor, keys: Tensor, weights: Tensor | None) -
     return index
 
 
-def _search(screen: _Screen, queries: Tensor, keys: Tensor, weights: Tensor | None, rows: Tensor, index: Tensor) -> Tensor:
+def _search(
+    screen: _Screen, queries: Tensor, keys: Tensor, weights: Tensor | None, rows: Tensor, index: Tensor
+) -> Tensor:
     """Fill index[rows]; return those rows to which the screen leaves too many blocks."""
     # Padded with copies of the last key, which never win.  Within a tile, entry e of block b stands in column
     # e * (TILE / BLOCK) + b: the minimum over e then reads whole cache lines.
@@ -169,16 +177,20 @@ def _block_minima(queries: Tensor, table: Tensor, tile: int) -> Tensor:
     return low.flatten(1)
 
 
-def _compare(queries: Tensor, keys: Tensor, weights: Tensor | None, same: Tensor, bound: Tensor, most: float) -> tuple[Tensor, Tensor]:
+def _compare(
+    queries: Tensor, keys: Tensor, weights: Tensor | None, same: Tensor, bound: Tensor, most: float
+) -> tuple[Tensor, Tensor]:
     """Index of the nearest key, given a lower bound (N, blocks) of the weighted squared distance to each block.
 
-    same (N, 1): by how much squared distances may differ and count as one.  Also returns which queries (N,) have more than `most` blocks
-    to look at: they are left undecided.
+    same (N, 1): by how much squared distances may differ and count as one.  Also returns which queries (N,) have more
+    than `most` blocks to look at: they are left undecided.
     """
     first = bound.argmin(1, keepdim=True)
     score, index = _best_of_blocks(queries, keys, weights, same, torch.arange(len(queries)), first[:, 0])
     possible = (bound < (score * (1 + 1e-6)).float()[:, None]).scatter_(1, first, False)
-    alike = (score == 0).nonzero()[:, 0]  # nothing is nearer, and of many that are alike (white paper) only an earlier one counts
+    alike = (score == 0).nonzero()[
+        :, 0
+    ]  # nothing is nearer, and of many that are alike (white paper) only an earlier one counts
     possible[alike] = (bound[alike] <= 0) & (torch.arange(bound.shape[1]) < first[alike])
     undecided = possible.sum(1) > most
     query, block = possible.logical_and_(~undecided[:, None]).nonzero().T
@@ -224,7 +236,10 @@ def _distance(queries: Tensor, keys: Tensor, index: Tensor) -> Tensor:
 
 def _check(queries: Tensor, keys: Tensor, weights: Tensor | None) -> None:
     if queries.dim() != 2 or keys.dim() != 2 or queries.shape[1] != keys.shape[1] or not len(keys):
-        raise OptionError(f"patches of shapes {tuple(queries.shape)} and {tuple(keys.shape)}: expected (N, D) and (M, D), M at least 1")
+        raise OptionError(
+            f"patches of shapes {tuple(queries.shape)} and {tuple(keys.shape)}: expected (N, D) and (M, D), M "
+            "at least 1"
+        )
     if queries.shape[1] > 2**15:  # so that rounding stays far below 1
         raise OptionError(f"patches of {queries.shape[1]} values: at most {2**15} are supported, use a smaller patch")
     if weights is not None and weights.shape != (len(keys),):

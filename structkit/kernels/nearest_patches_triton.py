@@ -1,7 +1,9 @@
 """Exact nearest patches on CUDA: a matrix product whose epilogue is the running minimum.
 
-One program holds ROWS queries and walks over all keys; neither the scores nor copies of the inputs reach memory.  Products are
-full float32 (TF32 would lose neighbours) around the keys' mean, which keeps the cancellation of |q|^2 + |k|^2 - 2 q.k small:
+One program holds ROWS queries and walks over all keys; neither the scores nor copies of the inputs reach memory.
+Products are
+full float32 (TF32 would lose neighbours) around the keys' mean, which keeps the cancellation of |q|^2 + |k|^2 - 2 q.k
+small:
 keys whose distances differ by less than 1e-6 of the patches' squared contrast may change places.
 """
 
@@ -29,7 +31,18 @@ def nearest_index(queries: Tensor, keys: Tensor, weights: Tensor | None) -> Tens
 
 @triton.jit
 def _nearest(
-    queries, keys, mean, weights, index, N, M, D, WEIGHTED: tl.constexpr, ROWS: tl.constexpr, TILE: tl.constexpr, DEPTH: tl.constexpr
+    queries,
+    keys,
+    mean,
+    weights,
+    index,
+    N,
+    M,
+    D,
+    WEIGHTED: tl.constexpr,
+    ROWS: tl.constexpr,
+    TILE: tl.constexpr,
+    DEPTH: tl.constexpr,
 ):
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     best = tl.full((ROWS,), float("inf"), tl.float32)

@@ -1,8 +1,9 @@
 """Patches of a picture, as rows of a table or read in place, and the grid of positions they come from.
 
-Images are (C, *space): (C, H, W) for pictures, (C, T, H, W) for clips.  A patch has `patch` pixels per axis (an int, or one
-number per axis) and lies wholly inside, so that positions form a grid of `space - patch + 1`; position i is the i-th in row-major
-order.  As a row a patch holds D = C * prod(patch) values in the order channel, then space.
+Images are (C, *space): (C, H, W) for pictures, (C, T, H, W) for clips.  A patch has `patch` pixels per axis (an int, or
+one
+number per axis) and lies wholly inside, so that positions form a grid of `space - patch + 1`; position i is the i-th in
+row-major order.  As a row a patch holds D = C * prod(patch) values in the order channel, then space.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def patch_grid(space: Sequence[int], patch: Patch) -> tuple[int, ...]:
     grid = tuple(side - p + 1 for side, p in zip(space, sides, strict=True))
     if min(grid) < 1:
         image, one = (" x ".join(map(str, lengths)) for lengths in (space, sides))
-        raise OptionError(f"an image of {image} px is smaller than one patch of {one} px: use a larger image or a smaller patch")
+        raise OptionError(
+            f"an image of {image} px is smaller than one patch of {one} px: use a larger image or a smaller patch"
+        )
     return grid
 
 
@@ -64,8 +67,9 @@ def finite(values: Tensor) -> bool:
 class PatchTable:
     """Patches read in place: row i of `pixels` is pixel i with all its channels, next to each other in memory.
 
-    corner (grid positions,) is the pixel at which a patch starts, and offsets() walks over the pixels of a patch, so that pixel
-    `offset` of patch i is `pixels[corner[i] + flat]`.  Costs the image once, where the rows of all patches cost it D / C times.
+    corner (grid positions,) is the pixel at which a patch starts, and offsets() walks over the pixels of a patch, so
+    that pixel `offset` of patch i is `pixels[corner[i] + flat]`.  Costs the image once, where the rows of all patches
+    cost it D / C times.
     """
 
     def __init__(self, image: Tensor, patch: Patch) -> None:
@@ -83,8 +87,8 @@ class PatchTable:
             yield offset, sum(o * stride for o, stride in zip(offset, self._strides, strict=True))
 
     def strips(self) -> tuple[Tensor, list[int]]:
-        """Patches as lines of pixels along the last axis: (lines, side * C), read in place, one line for each pixel that it may
-        start at; and how far the lines of a patch lie from its corner.
+        """Patches as lines of pixels along the last axis: (lines, side * C), read in place, one line for each pixel
+        that it may start at; and how far the lines of a patch lie from its corner.
         """
         channels, side = self.pixels.shape[1], self.sides[-1]
         lines = self.pixels.flatten().as_strided((len(self.pixels) - side + 1, side * channels), (channels, 1))

@@ -1,13 +1,15 @@
 """PatchMatch: approximate nearest patches, found by spreading good matches to their neighbours.
 
-What: PatchMatch (Barnes et al., SIGGRAPH 2009) in the parallel order of VGPNN (Haim et al., ECCV 2022, sec. 3): every position at
-once takes its neighbours' matches, shifted, from 4 and then 1 pixels away, then random ones around its own.  Where they draw distant
-guesses blindly, here they come from keys with the same hash, as in Coherency Sensitive Hashing (Korman and Avidan, ICCV 2011).
-Laws: never worse than the initial field at any position; an exact field stays; the same generator state gives the same field, on CPUs
-with any number of threads and whatever instructions they have from AVX2 on.
-How: a candidate is judged by 30 cosines of its patch, computed as a convolution, with their norm folded in: 32 numbers, two cache
-lines, one product.  They are whole numbers of steps, so few that every sum of them is exact, in whatever order a processor adds.  At
-the end, where the field has changed, the patches themselves decide between it and the initial one.
+What: PatchMatch (Barnes et al., SIGGRAPH 2009) in the parallel order of VGPNN (Haim et al., ECCV 2022, sec. 3): every
+position at once takes its neighbours' matches, shifted, from 4 and then 1 pixels away, then random ones around its own.
+Where they draw distant guesses blindly, here they come from keys with the same hash, as in Coherency Sensitive Hashing
+(Korman and Avidan, ICCV 2011). Laws: never worse than the initial field at any position; an exact field stays; the same
+generator state gives the same field, on CPUs with any number of threads and whatever instructions they have from AVX2
+on.
+How: a candidate is judged by 30 cosines of its patch, computed as a convolution, with their norm folded in: 32 numbers,
+two cache lines, one product.  They are whole numbers of steps, so few that every sum of them is exact, in whatever
+order a processor adds.  At the end, where the field has changed, the patches themselves decide between it and the
+initial one.
 On CUDA the gather, the product and the choice are one Triton kernel.
 Measured: tests/benchmarks/patchmatch.csv.
 """
@@ -49,18 +51,21 @@ def patchmatch(
 ) -> Nearest:
     """Approximate argmin_j weights[j] * mean((query patch i - key patch j)^2) over the patches of two images.
 
-    queries (C, *space), keys (C, *other space) float32, meant for [-1, 1]: what lies beyond, and finer differences than 1/128, is seen
-    only at the end.  keys may be made ready for several searches (`KeyPatches`, of the same patch).  weights (M,) not negative, per key
-    patch.
-    init: (N,) or (*query grid) int64 positions in the key grid, the field of a former iteration or level (see `upscale_field`), or
-    None for a random one, which needs about 4 iterations instead of 2.  Returns flat fields (N,) over the query grid, row-major.
-    Raises InputError for values that are not finite, OptionError for shapes that do not match.
+    queries (C, *space), keys (C, *other space) float32, meant for [-1, 1]: what lies beyond, and finer differences than
+    1/128, is seen only at the end.  keys may be made ready for several searches (`KeyPatches`, of the same patch).
+    weights (M,) not negative, per key patch.
+    init: (N,) or (*query grid) int64 positions in the key grid, the field of a former iteration or level (see
+    `upscale_field`), or None for a random one, which needs about 4 iterations instead of 2.  Returns flat fields (N,)
+    over the query grid, row-major. Raises InputError for values that are not finite, OptionError for shapes that do not
+    match.
     """
     keys = keys if isinstance(keys, KeyPatches) else KeyPatches(keys, patch)
     mine, theirs = PatchTable(queries, patch), keys.table
     count = len(theirs.corner)
     if init is None:
-        init = torch.randint(count, (len(mine.corner),), generator=generator, device=generator.device).to(queries.device)
+        init = torch.randint(count, (len(mine.corner),), generator=generator, device=generator.device).to(
+            queries.device
+        )
     seed = init.reshape(-1)
     _check(queries, weights, seed, mine, theirs)
     weights = None if weights is None else weights.float()
@@ -83,12 +88,15 @@ def patchmatch(
     return Nearest(index, after)
 
 
-def upscale_field(index: Tensor, *, queries: tuple[Sequence[int], Sequence[int]], keys: tuple[Sequence[int], Sequence[int]]) -> Tensor:
+def upscale_field(
+    index: Tensor, *, queries: tuple[Sequence[int], Sequence[int]], keys: tuple[Sequence[int], Sequence[int]]
+) -> Tensor:
     """The field of a coarse level as the seed of the next finer one.
 
-    index (N,): a position of the coarse key grid for each position of the coarse query grid.  queries, keys: (coarse, fine) patch
-    grid of the query and of the key image.  Returns (N fine,) int64 positions of the fine key grid.  Grids are matched corner to
-    corner; queries between two coarse ones keep their offset from the nearer one, so that a copied block stays a copied block.
+    index (N,): a position of the coarse key grid for each position of the coarse query grid.  queries, keys: (coarse,
+    fine) patch grid of the query and of the key image.  Returns (N fine,) int64 positions of the fine key grid.  Grids
+    are matched corner to corner; queries between two coarse ones keep their offset from the nearer one, so that a
+    copied block stays a copied block.
     """
     coarse = torch.unravel_index(index.reshape(tuple(queries[0])), tuple(keys[0]))
     near, rest = [], []
@@ -107,12 +115,15 @@ def upscale_field(index: Tensor, *, queries: tuple[Sequence[int], Sequence[int]]
 class KeyPatches:
     """The patches of an image to search in, each told by few numbers: made once, for any number of searches.
 
-    They are the products of a patch with the cosines (DCT over channels and space) in which the image's patches differ most.  Unlike
-    those of principal components, which are as good for 30 % fewer, their directions are the same on any processor.
+    They are the products of a patch with the cosines (DCT over channels and space) in which the image's patches differ
+    most.  Unlike those of principal components, which are as good for 30 % fewer, their directions are the same on any
+    processor.
     """
 
     def __init__(self, image: Tensor, patch: Patch) -> None:
-        """image (C, *space) float32, patch as in `kernels.patches`.  Raises InputError for values that are not finite."""
+        """image (C, *space) float32, patch as in `kernels.patches`.  Raises InputError for values that are not
+        finite.
+        """
         if not finite(image):
             raise InputError("the keys of a patch search hold values that are not finite")
         self.table = table = PatchTable(image, patch)
@@ -123,7 +134,9 @@ class KeyPatches:
         mean = _stepped(rows.mean(0), STEPS_OF_PIXELS)
         axes = _stepped(cosines((len(image), *table.sides)), steps).to(image)
         energy = ((rows - mean).double() @ axes.double()).square().sum(0)
-        alike = (energy / (LIKE * energy.amax()).clamp_min(1e-30)).round()  # ties are ties, whatever rounding makes of them
+        alike = (
+            energy / (LIKE * energy.amax()).clamp_min(1e-30)
+        ).round()  # ties are ties, whatever rounding makes of them
         self.axes = axes[:, alike.argsort(descending=True, stable=True)[:COMPONENTS].sort().values]
         self.mean = mean @ self.axes
         products = self._products(image)
@@ -152,7 +165,9 @@ class KeyPatches:
 
 
 class _Cells:
-    """Keys on the same side of some planes, about 8 to a cell; the planes have random directions and pass through random keys."""
+    """Keys on the same side of some planes, about 8 to a cell; the planes have random directions and pass through
+    random keys.
+    """
 
     def __init__(self, codes: Tensor, seed: int) -> None:
         count, numbers = codes.shape
@@ -207,12 +222,16 @@ class _Comparison:
         first, sizes = cells.first[own], cells.sizes[own]
         for _ in range(GUESSES):
             share = torch.rand(len(own), generator=generator, device=generator.device).to(own.device)
-            yield cells.order[((share * sizes).long() + first).clamp_(max=len(cells.order) - 1)]  # an empty cell gives a key of the next
+            yield cells.order[
+                ((share * sizes).long() + first).clamp_(max=len(cells.order) - 1)
+            ]  # an empty cell gives a key of the next
 
 
 @functools.lru_cache(maxsize=2)
 def cosines(shape: tuple[int, ...]) -> Tensor:
-    """(D, D) float64, D the product of shape: an orthonormal basis, in columns, of products of cosines (DCT-II) along each axis."""
+    """(D, D) float64, D the product of shape: an orthonormal basis, in columns, of products of cosines (DCT-II) along
+    each axis.
+    """
     basis = torch.ones(1, 1, dtype=torch.float64)
     for side in shape:
         at = torch.arange(side, dtype=torch.float64)
@@ -233,7 +252,9 @@ def _stepped(values: Tensor, steps: int) -> Tensor:
 
 
 def _moves(queries: Sequence[int], keys: Sequence[int], generator: torch.Generator) -> list[Callable[[Tensor], Tensor]]:
-    """Functions from a field to candidates: the neighbours' matches moved along with them, then random ones around the own."""
+    """Functions from a field to candidates: the neighbours' matches moved along with them, then random ones around the
+    own.
+    """
     strides = [math.prod(keys[axis + 1 :]) for axis in range(len(keys))]
 
     def neighbour(axis: int, step: int) -> Callable[[Tensor], Tensor]:
@@ -255,7 +276,9 @@ def _moves(queries: Sequence[int], keys: Sequence[int], generator: torch.Generat
 
 
 def _distance(queries: PatchTable, at: Tensor, keys: PatchTable, index: Tensor) -> Tensor:
-    """(N,) exact mean squared distance of the query patches `at` (N,) to key patches (N,), one line of the patch at a time."""
+    """(N,) exact mean squared distance of the query patches `at` (N,) to key patches (N,), one line of the patch at a
+    time.
+    """
     (mine, here), (theirs, there) = queries.strips(), keys.strips()
     parts = []
     for own, other in zip(at.split(CHUNK), index.split(CHUNK), strict=True):
@@ -271,13 +294,19 @@ def _distance(queries: PatchTable, at: Tensor, keys: PatchTable, index: Tensor) 
 def _check(queries: Tensor, weights: Tensor | None, seed: Tensor, mine: PatchTable, theirs: PatchTable) -> None:
     positions, count = len(mine.corner), len(theirs.corner)
     if mine.pixels.shape[1] != theirs.pixels.shape[1]:
-        raise OptionError(f"images of {mine.pixels.shape[1]} and {theirs.pixels.shape[1]} channels have no common patches")
+        raise OptionError(
+            f"images of {mine.pixels.shape[1]} and {theirs.pixels.shape[1]} channels have no common patches"
+        )
     if mine.sides != theirs.sides:
-        raise OptionError(f"patches of {mine.sides} px searched for among patches of {theirs.sides} px: give both the same side")
+        raise OptionError(
+            f"patches of {mine.sides} px searched for among patches of {theirs.sides} px: give both the same side"
+        )
     if weights is not None and weights.shape != (count,):
         raise OptionError(f"{tuple(weights.shape)} weights for {count} key patches: expected one per patch")
     if seed.numel() != positions or int(seed.min()) < 0 or int(seed.max()) >= count:
-        raise OptionError(f"an initial field of {seed.numel()} entries: expected {positions}, each a key patch from 0 to {count - 1}")
+        raise OptionError(
+            f"an initial field of {seed.numel()} entries: expected {positions}, each a key patch from 0 to {count - 1}"
+        )
     for name, values in (("queries", queries), ("weights", weights)):
         if values is not None and not finite(values):
             raise InputError(f"the {name} of a patch search hold values that are not finite")

@@ -16,7 +16,8 @@ ROWS = 64  # queries per program
 def keep_better(
     left: Tensor, right: Tensor, weights: Tensor | None, index: Tensor, best: Tensor, candidates: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The field and its scores after one step: candidates c where weights[c] * left[i] . right[c] < best[i], else index.
+    """The field and its scores after one step: candidates c where weights[c] * left[i] . right[c] < best[i], else
+    index.
 
     left (N, D), right (M, D), weights (M,) or None, and best (N,) float32; index, candidates (N,) int64 in [0, M).
     Returns new (N,) index and best.
@@ -33,7 +34,19 @@ def keep_better(
 
 @triton.jit
 def _keep_better(
-    left, right, weights, index, best, candidates, chosen, score, N, D, WEIGHTED: tl.constexpr, ROWS: tl.constexpr, DEPTH: tl.constexpr
+    left,
+    right,
+    weights,
+    index,
+    best,
+    candidates,
+    chosen,
+    score,
+    N,
+    D,
+    WEIGHTED: tl.constexpr,
+    ROWS: tl.constexpr,
+    DEPTH: tl.constexpr,
 ):
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     depth = tl.arange(0, DEPTH)

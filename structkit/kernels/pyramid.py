@@ -1,9 +1,10 @@
 """Antialiased resampling with exact sizes, and the pyramids made of it.
 
 What: separable cubic filter (Keys, a = -0.5), widened by the scale factor when it shrinks (antialias), its weights
-renormalised at the borders; sizes are exact, whatever the factor.  Any number of axes: (H, W) for pictures, (T, H, W) for clips.
-Laws: constants, linear ramps away from the borders and the identity size are preserved; it commutes with mirroring and with
-permuting the axes; it equals `F.interpolate(mode="bicubic", antialias=True)`, which is the fast path on CPU.
+renormalised at the borders; sizes are exact, whatever the factor.  Any number of axes: (H, W) for pictures, (T, H, W)
+for clips. Laws: constants, linear ramps away from the borders and the identity size are preserved; it commutes with
+mirroring and with permuting the axes; it equals `F.interpolate(mode="bicubic", antialias=True)`, which is the fast path
+on CPU.
 Measured: tests/benchmarks/pyramid.csv.
 """
 
@@ -22,8 +23,9 @@ from structkit.errors import OptionError
 def level_sizes(size: Sequence[int], *, ratio: float, coarsest: int) -> list[tuple[int, ...]]:
     """Sizes of a pyramid's levels: level 0 is the coarsest, the last is `size`.
 
-    size: (H, W) in pixels.  ratio: of one level to the next finer, in (0, 1).  coarsest: wanted short side of level 0, px; the
-    number of levels is the one that comes nearest to it.  Each level is computed from the full size (rounded, never below 1),
+    size: (H, W) in pixels.  ratio: of one level to the next finer, in (0, 1).  coarsest: wanted short side of level 0,
+    px; the number of levels is the one that comes nearest to it.  Each level is computed from the full size (rounded,
+    never below 1),
     so that errors do not add up.  A picture whose short side is at most `coarsest` has one level.
     """
     if not 0 < ratio < 1:
@@ -41,7 +43,8 @@ def resize(images: Tensor, size: Sequence[int]) -> Tensor:
     Ringing may leave the input's range by a few percent at sharp edges.
     """
     size = _checked(images, size)
-    # Measured on CPU: 2x (256 px) to 10x (1080p) faster than the products; elsewhere its antialiasing is limited or missing.
+    # Measured on CPU: 2x (256 px) to 10x (1080p) faster than the products; elsewhere its antialiasing is limited or
+    # missing.
     return _resize_interpolate(images, size) if images.device.type == "cpu" else resize_reference(images, size)
 
 
@@ -77,7 +80,9 @@ def _cubic(x: Tensor, a: float = -0.5) -> Tensor:
 
 
 def _resize_interpolate(images: Tensor, size: tuple[int, ...]) -> Tensor:
-    """PyTorch resamples two axes at a time: rows and columns together, then each further axis alone beside the others flattened."""
+    """PyTorch resamples two axes at a time: rows and columns together, then each further axis alone beside the others
+    flattened.
+    """
     batch, channels, *space = images.shape
     *leading, height, width = space
     if size[-2:] != (height, width):
@@ -87,7 +92,9 @@ def _resize_interpolate(images: Tensor, size: tuple[int, ...]) -> Tensor:
         if length != images.shape[axis]:
             shape = images.shape
             columns = images.reshape(batch, math.prod(shape[1:axis]), shape[axis], -1)
-            images = _interpolate(columns, (length, columns.shape[-1])).reshape(*shape[:axis], length, *shape[axis + 1 :])
+            images = _interpolate(columns, (length, columns.shape[-1])).reshape(
+                *shape[:axis], length, *shape[axis + 1 :]
+            )
     return images
 
 
@@ -98,7 +105,10 @@ def _interpolate(planes: Tensor, size: Sequence[int]) -> Tensor:
 def _checked(images: Tensor, size: Sequence[int]) -> tuple[int, ...]:
     size = tuple(int(side) for side in size)
     if images.dim() != len(size) + 2 or len(size) < 2:
-        raise OptionError(f"cannot resize {tuple(images.shape)} to {size}: expected (B, C, *space) and as many sides as space has axes")
+        raise OptionError(
+            f"cannot resize {tuple(images.shape)} to {size}: expected (B, C, *space) and as many sides as space has "
+            "axes"
+        )
     if min(size) < 1 or min(images.shape) < 1:
         raise OptionError(f"cannot resize {tuple(images.shape)} to {size}: every side must be at least 1")
     return size

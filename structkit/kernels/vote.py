@@ -1,9 +1,10 @@
 """Voting: a picture from chosen patches, each pixel the mean of all patch values that cover it.
 
 What: GPNN's aggregation (Granot et al., CVPR 2022, sec. 3.2), uniform or with a Gaussian window over the patch.
-Laws: an image's own patches vote for that image exactly; the mean lies between the values that cover the pixel; folding a table of
-patches gives the same.  Sums are in float64, so that the first law holds to the last bit and the order of addition cannot show.
-How: one gather of pixels per offset within the patch, added in place; the (N, D) table of patches never exists.
+Laws: an image's own patches vote for that image exactly; the mean lies between the values that cover the pixel; folding
+a table of patches gives the same.  Sums are in float64, so that the first law holds to the last bit and the order of
+addition cannot show. How: one gather of pixels per offset within the patch, added in place; the (N, D) table of patches
+never exists.
 Measured: tests/benchmarks/vote.csv.
 """
 
@@ -25,9 +26,11 @@ Window = Literal["gaussian"] | None
 
 @torch.no_grad()
 def vote(values: Tensor, index: Tensor, query_grid: Sequence[int], *, patch: Patch, window: Window = None) -> Tensor:
-    """The image whose patch at each position of `query_grid` is patch `index` of `values`, averaged where patches overlap.
+    """The image whose patch at each position of `query_grid` is patch `index` of `values`, averaged where patches
+    overlap.
 
-    values (C, *space) float32; index (N,) int64 into the patch grid of `values`, one per position of query_grid, row-major.
+    values (C, *space) float32; index (N,) int64 into the patch grid of `values`, one per position of query_grid,
+    row-major.
     window: None for the plain mean, "gaussian" to let a patch's centre count more (see `profile`).
     Returns (C, *(query_grid + patch - 1)) float32; not differentiable.
     """
@@ -47,7 +50,9 @@ def vote(values: Tensor, index: Tensor, query_grid: Sequence[int], *, patch: Pat
     return _gather(table, corner, grid, profiles)
 
 
-def vote_reference(values: Tensor, index: Tensor, query_grid: Sequence[int], *, patch: int, window: Window = None) -> Tensor:
+def vote_reference(
+    values: Tensor, index: Tensor, query_grid: Sequence[int], *, patch: int, window: Window = None
+) -> Tensor:
     """The same for pictures: fold the (N, D) table of chosen patches, and divide by the folded window."""
     size = [g + patch - 1 for g in query_grid]
     line = profile(patch, window, values.device)
@@ -57,7 +62,9 @@ def vote_reference(values: Tensor, index: Tensor, query_grid: Sequence[int], *, 
 
 
 def profile(side: int, window: Window, device: torch.device) -> Tensor:
-    """(side,) float64 weights of a patch's pixels along one axis: 1, or a Gaussian of sigma 1.7 half-sides (0.84 at the edge)."""
+    """(side,) float64 weights of a patch's pixels along one axis: 1, or a Gaussian of sigma 1.7 half-sides (0.84 at the
+    edge).
+    """
     if window not in (None, "gaussian"):
         raise OptionError(f"vote window is {window!r}: choose None or 'gaussian'")
     at = (torch.arange(side, dtype=torch.float64, device=device) - (side - 1) / 2) / max(1, side - 1) * 2
@@ -71,7 +78,9 @@ def _gather(table: PatchTable, corner: Tensor, grid: tuple[int, ...], profiles: 
     for offset, flat in table.offsets():
         torch.index_select(pixels, 0, torch.add(corner, flat, out=at), out=picked)
         weight = math.prod(float(line[o]) for line, o in zip(profiles, offset, strict=True))
-        total[tuple(slice(o, o + g) for o, g in zip(offset, grid, strict=True))].add_(picked.view(*grid, -1), alpha=weight)
+        total[tuple(slice(o, o + g) for o, g in zip(offset, grid, strict=True))].add_(
+            picked.view(*grid, -1), alpha=weight
+        )
     total = total.movedim(-1, 0)
     for axis, (line, g) in enumerate(zip(profiles, grid, strict=True), start=1):
         total /= _coverage(line, g).reshape(-1, *(1,) * (len(grid) - axis))

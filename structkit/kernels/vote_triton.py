@@ -13,9 +13,12 @@ from torch import Tensor
 PIXELS = 256  # outputs per program
 
 
-def gather_votes(pixels: Tensor, space: Sequence[int], corner: Tensor, grid: Sequence[int], profiles: Sequence[Tensor]) -> Tensor:
-    """pixels (source pixels, C) of an image with sides `space`, corner (N,) the first source pixel of the patch chosen at each
-    position of `grid`, profiles the window's float64 weights per axis.  Returns (C, *(grid + side - 1)), the dtype of pixels.
+def gather_votes(
+    pixels: Tensor, space: Sequence[int], corner: Tensor, grid: Sequence[int], profiles: Sequence[Tensor]
+) -> Tensor:
+    """pixels (source pixels, C) of an image with sides `space`, corner (N,) the first source pixel of the patch chosen
+    at each position of `grid`, profiles the window's float64 weights per axis.  Returns (C, *(grid + side - 1)), the
+    dtype of pixels.
 
     At most three axes; fewer are led by axes of length 1.
     """
@@ -27,7 +30,9 @@ def gather_votes(pixels: Tensor, space: Sequence[int], corner: Tensor, grid: Seq
     count, channels = math.prod(size), pixels.shape[1]
     result = torch.empty(channels, *size[lead:], dtype=pixels.dtype, device=pixels.device)
     launch = (triton.cdiv(count, PIXELS), channels)
-    _gather[launch](pixels, corner, *profiles, result, count, *grid, *size[1:], *space[1:], channels, *sides, PIXELS=PIXELS)
+    _gather[launch](
+        pixels, corner, *profiles, result, count, *grid, *size[1:], *space[1:], channels, *sides, PIXELS=PIXELS
+    )
     return result
 
 

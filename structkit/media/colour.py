@@ -1,7 +1,9 @@
-"""Colour profiles to sRGB: LittleCMS at 8 bits, and at 16 bits (which Pillow's LittleCMS cannot) the matrix profiles' own formula.
+"""Colour profiles to sRGB: LittleCMS at 8 bits, and at 16 bits (which Pillow's LittleCMS cannot) the matrix profiles'
+own formula.
 
-Intent: relative colorimetric with black point compensation, the editors' default.  A profile that moves no colour by more than one
-level of 255 counts as sRGB, and the pixels stay exactly as they are.  A broken or unfitting profile is a note, never a failure.
+Intent: relative colorimetric with black point compensation, the editors' default.  A profile that moves no colour by
+more than one level of 255 counts as sRGB, and the pixels stay exactly as they are.  A broken or unfitting profile is a
+note, never a failure.
 """
 
 import struct
@@ -46,7 +48,9 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tup
 
 
 def to_srgb_16(pixels: np.ndarray, profile: bytes | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """16 bits.  pixels: (H, W, 3) uint16.  Returns the same shape and the notes; None where curves and a matrix do not do."""
+    """16 bits.  pixels: (H, W, 3) uint16.  Returns the same shape and the notes; None where curves and a matrix do not
+    do.
+    """
     if not profile:
         return pixels, ()
     source, note = _opened(profile)
@@ -75,9 +79,13 @@ def to_srgb_16(pixels: np.ndarray, profile: bytes | None) -> tuple[np.ndarray | 
 
 def _without_profile(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
     if image.mode == "CMYK":
-        return image.convert("RGB"), ("CMYK without a colour profile: converted by the plain formula, colours are approximate",)
+        return image.convert("RGB"), (
+            "CMYK without a colour profile: converted by the plain formula, colours are approximate",
+        )
     if image.mode == "LAB":
-        return ImageCms.applyTransform(image, _transform(ImageCms.createProfile("LAB"), "LAB")), ("Lab converted to sRGB",)
+        return ImageCms.applyTransform(image, _transform(ImageCms.createProfile("LAB"), "LAB")), (
+            "Lab converted to sRGB",
+        )
     return image.convert("RGB"), ()
 
 
@@ -93,15 +101,23 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def _transform(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
-    """Grey is not optimised: LittleCMS would interpolate, and be 9 levels off in the shadows of a linear profile (2.19)."""
+    """Grey is not optimised: LittleCMS would interpolate, and be 9 levels off in the shadows of a linear profile
+    (2.19).
+    """
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION | (ImageCms.Flags.NOOPTIMIZE if mode == "L" else 0)
     return ImageCms.buildTransform(source, _srgb(), mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags)
 
 
 def _grid(transform: ImageCms.ImageCmsTransform, mode: str) -> tuple[np.ndarray, np.ndarray]:
-    """A 9 x 9 x 9 grid of colours, or all 256 greys in order, before and after: (27, 27, 3) or (16, 16, 3) uint8 each."""
+    """A 9 x 9 x 9 grid of colours, or all 256 greys in order, before and after: (27, 27, 3) or (16, 16, 3) uint8
+    each.
+    """
     levels = np.linspace(0, 255, 9).round() if mode == "RGB" else np.arange(256)
-    grid = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(27, 27, 3) if mode == "RGB" else levels.reshape(16, 16)
+    grid = (
+        np.stack(np.meshgrid(levels, levels, levels), -1).reshape(27, 27, 3)
+        if mode == "RGB"
+        else levels.reshape(16, 16)
+    )
     before = Image.fromarray(grid.astype(np.uint8))
     return np.asarray(before.convert("RGB")), np.asarray(ImageCms.applyTransform(before, transform))
 
@@ -119,7 +135,9 @@ def _is_grey(pixels: np.ndarray) -> bool:
 
 
 def _description(source: ImageCms.ImageCmsProfile) -> str:
-    return one_line(source.profile.profile_description or f"an unnamed {source.profile.xcolor_space.strip()} profile", 60)
+    return one_line(
+        source.profile.profile_description or f"an unnamed {source.profile.xcolor_space.strip()} profile", 60
+    )
 
 
 def _primaries(source: ImageCms.ImageCmsProfile) -> np.ndarray:
@@ -131,9 +149,14 @@ def _primaries(source: ImageCms.ImageCmsProfile) -> np.ndarray:
 
 
 def _curves(profile: bytes, names: tuple[str, ...]) -> list[np.ndarray]:
-    """The tone curves of a profile: each (65536,) float32, device level -> linear light in [0, 1].  ICC.1:2022, 7.3, 10.6, 10.18."""
+    """The tone curves of a profile: each (65536,) float32, device level -> linear light in [0, 1].  ICC.1:2022, 7.3,
+    10.6, 10.18.
+    """
     (count,) = struct.unpack_from(">I", profile, 128)
-    table = {struct.unpack_from(">4s", profile, 132 + 12 * i)[0]: struct.unpack_from(">II", profile, 136 + 12 * i) for i in range(count)}
+    table = {
+        struct.unpack_from(">4s", profile, 132 + 12 * i)[0]: struct.unpack_from(">II", profile, 136 + 12 * i)
+        for i in range(count)
+    }
     return [_curve(profile[at : at + size]) for at, size in (table[name.encode()] for name in names)]
 
 
@@ -156,7 +179,9 @@ def _parametric(x: np.ndarray, kind: int, values: np.ndarray) -> np.ndarray:
     """ICC.1:2022, table 68: a power law, with a straight piece below `d` in kinds 3 and 4."""
     if kind > 4 or (kind and values[1] == 0):
         raise ValueError("unknown kind of tone curve")
-    g, a, b, c, d, e, f = (values[0], 1.0, 0.0, 0.0, 0.0, 0.0, 0.0) if kind == 0 else (*values, *[0.0] * (7 - len(values)))
+    g, a, b, c, d, e, f = (
+        (values[0], 1.0, 0.0, 0.0, 0.0, 0.0, 0.0) if kind == 0 else (*values, *[0.0] * (7 - len(values)))
+    )
     if kind in (1, 2):
         c, d, e, f = 0.0, -b / a, c, c  # kind 1 has c = 0
     power = (a * x + b).clip(0) ** g + e

@@ -1,7 +1,8 @@
 """Video containers: which are read and written, how each is recognised, and whether a file is all there.
 
-Nothing here needs FFmpeg, so that a command line can sort its inputs before anything heavy is imported.  Only the containers below are
-ever handed to FFmpeg, each with its demuxer named: FFmpeg's own guessing would also open playlists, which name other files and hosts.
+Nothing here needs FFmpeg, so that a command line can sort its inputs before anything heavy is imported.  Only the
+containers below are ever handed to FFmpeg, each with its demuxer named: FFmpeg's own guessing would also open
+playlists, which name other files and hosts.
 """
 
 import os
@@ -21,8 +22,9 @@ BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # what 
 class Container:
     """One container.
 
-    demuxer: FFmpeg's name.  has_origin: time zero is where the presentation starts, whatever comes first.  is_timed: it states its length,
-    while FFmpeg steps over clusters that it cannot read.  needed: bytes that a file says it has, by its stream and its size.
+    demuxer: FFmpeg's name.  has_origin: time zero is where the presentation starts, whatever comes first.  is_timed: it
+    states its length, while FFmpeg steps over clusters that it cannot read.  needed: bytes that a file says it has, by
+    its stream and its size.
     """
 
     demuxer: str
@@ -36,7 +38,10 @@ class Container:
 
 def _is_mpegts(head: bytes) -> bool:
     """Sync bytes a packet apart: 188 bytes, or 192 with the time code of camcorders and discs."""
-    return any(len(head) > at + 2 * step and all(head[at + i * step] == 0x47 for i in range(3)) for at, step in ((0, 188), (4, 192)))
+    return any(
+        len(head) > at + 2 * step and all(head[at + i * step] == 0x47 for i in range(3))
+        for at, step in ((0, 188), (4, 192))
+    )
 
 
 def _mov_needs(stream: BinaryIO, size: int) -> int:
@@ -88,7 +93,14 @@ def _avi_needs(stream: BinaryIO, size: int) -> int:
 
 CONTAINERS = (
     Container("mov", "MP4/MOV", (".mp4", ".m4v", ".mov", ".3gp"), lambda h: h[4:8] in BOXES, needed=_mov_needs),
-    Container("matroska", "MKV/WebM", (".mkv", ".webm"), lambda h: h[:4] == b"\x1aE\xdf\xa3", is_timed=True, needed=_matroska_needs),
+    Container(
+        "matroska",
+        "MKV/WebM",
+        (".mkv", ".webm"),
+        lambda h: h[:4] == b"\x1aE\xdf\xa3",
+        is_timed=True,
+        needed=_matroska_needs,
+    ),
     Container("avi", "AVI", (".avi",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI ", needed=_avi_needs),
     Container("mpegts", "MPEG-TS", (".ts", ".m2ts", ".mts"), _is_mpegts, has_origin=False),
     Container("mpeg", "MPEG-PS", (".mpg", ".mpeg", ".vob"), lambda h: h[:4] == b"\0\0\1\xba", has_origin=False),
@@ -109,5 +121,11 @@ def is_video(source: object) -> bool:
 
 
 def sniff(head: bytes) -> Container | None:
-    """The container whose files begin like `head` (the first HEAD bytes), or None; pictures that share a container are none."""
-    return None if formats.recognise(head) or formats.is_heic(head) else next((c for c in CONTAINERS if c.recognises(head)), None)
+    """The container whose files begin like `head` (the first HEAD bytes), or None; pictures that share a container are
+    none.
+    """
+    return (
+        None
+        if formats.recognise(head) or formats.is_heic(head)
+        else next((c for c in CONTAINERS if c.recognises(head)), None)
+    )

@@ -1,9 +1,9 @@
 """What a picture carries besides its pixels, and the one rule for keeping it.
 
 Kept: the resolution, and the EXIF tags in KEPT (who made it, when, with which kind of camera and exposure).
-Dropped: everything else.  A list of what is kept, and not of what is dropped, because pictures get published: place (GPS), serial numbers,
-owners, comments, thumbnails, makers' notes and XMP stay private even where we do not know their tag; orientation and colour space
-are dropped because the pixels are upright sRGB by then.
+Dropped: everything else.  A list of what is kept, and not of what is dropped, because pictures get published: place
+(GPS), serial numbers, owners, comments, thumbnails, makers' notes and XMP stay private even where we do not know their
+tag; orientation and colour space are dropped because the pixels are upright sRGB by then.
 """
 
 import math
@@ -21,8 +21,26 @@ X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
 
 # ImageDescription, Make, Model, DateTime, Artist, Copyright (TIFF 6.0)
 KEPT = (270, 271, 272, 306, 315, 33432)
-# ExposureTime, FNumber, ISO, the dates with their offsets and fractions, ExposureBias, Flash, FocalLength, 35 mm, lens model (EXIF 2.32)
-KEPT_EXIF = (33434, 33437, 34855, 36867, 36868, 36880, 36881, 36882, 37380, 37385, 37386, 37520, 37521, 37522, 41989, 42036)
+# ExposureTime, FNumber, ISO, the dates with their offsets and fractions, ExposureBias, Flash, FocalLength, 35 mm, lens
+# model (EXIF 2.32)
+KEPT_EXIF = (
+    33434,
+    33437,
+    34855,
+    36867,
+    36868,
+    36880,
+    36881,
+    36882,
+    37380,
+    37385,
+    37386,
+    37520,
+    37521,
+    37522,
+    41989,
+    42036,
+)
 
 
 Tags = tuple[tuple[int, object], ...]
@@ -30,7 +48,9 @@ Tags = tuple[tuple[int, object], ...]
 
 @dataclass(frozen=True)
 class Metadata:
-    """dpi: (x, y) dots an inch, or None.  exif, photo: the kept tags and their values, of EXIF's first and of its camera directory."""
+    """dpi: (x, y) dots an inch, or None.  exif, photo: the kept tags and their values, of EXIF's first and of its
+    camera directory.
+    """
 
     dpi: tuple[float, float] | None = None
     exif: Tags = ()
@@ -58,7 +78,9 @@ def kept_metadata(image: Image.Image) -> Metadata:
 
 
 def into_png(png: bytes, metadata: Metadata) -> bytes:
-    """Keep of a PNG what makes the picture, and put the metadata before it (PNG, third edition, 11.3.2.5 and 11.3.4.3)."""
+    """Keep of a PNG what makes the picture, and put the metadata before it (PNG, third edition, 11.3.2.5 and
+    11.3.4.3).
+    """
     at, chunks = 8, {b"IHDR": b"", b"IDAT": b"", b"IEND": b""}
     while at < len(png):
         length, kind = struct.unpack_from(">I4s", png, at)
@@ -69,7 +91,9 @@ def into_png(png: bytes, metadata: Metadata) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    extra = chunk(b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in metadata.dpi), 1)) if metadata.dpi else b""  # dots a metre
+    extra = (
+        chunk(b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in metadata.dpi), 1)) if metadata.dpi else b""
+    )  # dots a metre
     extra += chunk(b"eXIf", metadata.tags().tobytes().removeprefix(b"Exif\0\0")) if metadata != Metadata() else b""
     return png[:8] + chunks[b"IHDR"] + extra + chunks[b"IDAT"] + chunks[b"IEND"]
 
@@ -87,7 +111,12 @@ def into_tiff(tiff: bytes, metadata: Metadata) -> bytes:
     old.load(stream)
     strips = [tiff[at : at + size] for at, size in zip(old[273], old[279], strict=True)]
     tags = {tag: value for tag, value in old.items() if tag != 305}  # Software
-    tags |= {X_RESOLUTION: 1, Y_RESOLUTION: 1, RESOLUTION_UNIT: 1, 259: 8}  # unknown resolution; deflate by its registered number
+    tags |= {
+        X_RESOLUTION: 1,
+        Y_RESOLUTION: 1,
+        RESOLUTION_UNIT: 1,
+        259: 8,
+    }  # unknown resolution; deflate by its registered number
     tags |= dict(metadata.tags())
     new = ImageFileDirectory_v2()
     for tag, value in tags.items():
@@ -103,11 +132,18 @@ def _kept(tags: Image.Exif | dict, which: tuple[int, ...]) -> Tags:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | Rational) and not isinstance(value, bool) and math.isfinite(value) and abs(value) < 2**31
+    return (
+        isinstance(value, int | float | Rational)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and abs(value) < 2**31
+    )
 
 
 def _resolution(image: Image.Image, tags: Image.Exif) -> tuple[float, float] | None:
-    """Dots an inch: the container's own, else EXIF's.  Pillow's guess of 72 for a JPEG that says nothing is not taken, and 1 means none."""
+    """Dots an inch: the container's own, else EXIF's.  Pillow's guess of 72 for a JPEG that says nothing is not taken,
+    and 1 means none.
+    """
     stated = image.format != "JPEG" or image.info.get("jfif_unit") in (1, 2)
     dpi = image.info.get("dpi") if stated else None
     unit = {2: 1.0, 3: 2.54}.get(tags.get(RESOLUTION_UNIT, 2))

@@ -1,6 +1,7 @@
 """Files on disk: safe reading, atomic writing, hashes and the natural order of names.
 
-A reader of a path that structkit writes sees the old bytes or the new ones, never a half: the bytes go to a hidden file in the
+A reader of a path that structkit writes sees the old bytes or the new ones, never a half: the bytes go to a hidden file
+in the
 same folder, reach the disk, and only then take the name.
 """
 
@@ -19,7 +20,9 @@ from typing import BinaryIO
 from structkit.errors import InputError, OutputError
 
 TEMP_PREFIX = ".structkit-"  # of a file that is being written; no listing shows it
-LEFTOVER = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\..{{0,15}})?", re.DOTALL)  # the whole name of such a file
+LEFTOVER = re.compile(
+    rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\..{{0,15}})?", re.DOTALL
+)  # the whole name of such a file
 
 Source = str | Path | bytes | BinaryIO
 
@@ -55,7 +58,9 @@ def open_source(source: Source, name: str | None = None) -> Iterator[tuple[str, 
 
 
 def one_line(fact: object, limit: int = 120) -> str:
-    """Text for one message line: white space and control characters become one blank, and `limit` characters are kept."""
+    """Text for one message line: white space and control characters become one blank, and `limit` characters are
+    kept.
+    """
     text = " ".join("".join(c if c.isprintable() else " " for c in str(fact)).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
@@ -64,8 +69,9 @@ def one_line(fact: object, limit: int = 120) -> str:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a hidden path beside `path` to write to; on a clean exit its file takes the name `path`, durably.
 
-    Order: write, fsync, rename, fsync of the folder.  On any failure, Ctrl-C included, the hidden file is removed and what `path`
-    held before stays.  The file's mode follows the umask.  A symbolic link is followed, as the shell's `>` does.
+    Order: write, fsync, rename, fsync of the folder.  On any failure, Ctrl-C included, the hidden file is removed and
+    what `path` held before stays.  The file's mode follows the umask.  A symbolic link is followed, as the shell's `>`
+    does.
     Raises OutputError (missing folder, permission, full disk, a folder or device at `path`).
     """
     with _output_errors(path):
@@ -82,7 +88,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader, or a crash at any moment, sees the old file or the new one.  See `atomic_path`."""
+    """Write `data` to `path` so that a reader, or a crash at any moment, sees the old file or the new one.  See
+    `atomic_path`.
+    """
     with atomic_path(path) as temp:
         temp.write_bytes(data)
 
@@ -90,7 +98,8 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 class Unnamed:
     """A file that is written and has not its name yet: `atomic_path` in its parts, for many files together.
 
-    For each: the constructor, `settle`; then `take_name`; then, once for each folder, `sync_folder`.  Raises OutputError as `atomic_path`.
+    For each: the constructor, `settle`; then `take_name`; then, once for each folder, `sync_folder`.  Raises
+    OutputError as `atomic_path`.
     """
 
     def __init__(self, path: str | Path, data: bytes) -> None:
@@ -158,15 +167,19 @@ def _output_errors(path: str | Path) -> Iterator[None]:
         raise OutputError(f"{path}: no permission to write in {Path(path).parent}; choose another folder") from None
     except (OSError, ValueError) as error:
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        fact = "the disk is full; free some space" if full else f"cannot be written ({one_line(error)}); choose another path"
+        fact = (
+            "the disk is full; free some space"
+            if full
+            else f"cannot be written ({one_line(error)}); choose another path"
+        )
         raise OutputError(f"{path}: {fact}") from error
 
 
 def remove_leftovers(folder: str | Path, *, older_than: float = 3600.0) -> int:
     """Remove the hidden files that killed runs left in `folder`; returns how many.
 
-    older_than: seconds since the last change; a younger one may belong to a run that is still writing.  0 is all of them, for one who
-    knows that no other run is at work there.
+    older_than: seconds since the last change; a younger one may belong to a run that is still writing.  0 is all of
+    them, for one who knows that no other run is at work there.
     """
     removed = 0
     for path in Path(folder).glob(f"{TEMP_PREFIX}*"):
@@ -185,9 +198,11 @@ def sha256_file(path: str | Path) -> str:
 
 
 def files_below(folder: str | Path, leave_out: Container[Path] = (), _above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Every file below a folder, in natural order; what is hidden is passed over.  Links to folders are followed, but never in a circle.
+    """Every file below a folder, in natural order; what is hidden is passed over.  Links to folders are followed, but
+    never in a circle.
 
-    leave_out: folders that are passed over, resolved; the one that is named is not.  Raises InputError for one that cannot be listed.
+    leave_out: folders that are passed over, resolved; the one that is named is not.  Raises InputError for one that
+    cannot be listed.
     """
     folder = Path(folder)
     real = folder.resolve()
@@ -196,7 +211,9 @@ def files_below(folder: str | Path, leave_out: Container[Path] = (), _above: tup
     try:
         entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=natural)
     except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}: it cannot be listed; change its rights, or leave it out") from error
+        raise InputError(
+            f"{folder}: {error.strerror}: it cannot be listed; change its rights, or leave it out"
+        ) from error
     for entry in entries:
         if entry.is_dir():
             yield from files_below(entry, leave_out, (*_above, real))

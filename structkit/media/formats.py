@@ -1,8 +1,8 @@
 """The seven still-picture formats: how each is recognised, opened, and what it can hold.
 
 Formats are recognised by their first bytes; a file's name decides only what is written.
-Pillow's readers are opened one by one and not through `Image.open`: its list of formats is longer than ours, and its own size limit is
-a global that a library must not change.
+Pillow's readers are opened one by one and not through `Image.open`: its list of formats is longer than ours, and its
+own size limit is a global that a library must not change.
 """
 
 from __future__ import annotations
@@ -62,12 +62,33 @@ def _is_avif(head: bytes) -> bool:
     return head[4:8] == b"ftyp" and (head[8:12] in (b"avif", b"avis") or b"avif" in head[16:])
 
 
-HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")  # brands: ISO/IEC 23008-12, 10
+HEIC = (
+    b"heic",
+    b"heix",
+    b"heim",
+    b"heis",
+    b"hevc",
+    b"hevx",
+    b"hevm",
+    b"hevs",
+    b"mif1",
+    b"msf1",
+)  # brands: ISO/IEC 23008-12, 10
 
 FORMATS = (
     Format("PNG", (".png",), lambda h: h[:8] == b"\x89PNG\r\n\x1a\n", "PngImageFile", 2**31 - 1, bits=16),
-    Format("JPEG", (".jpg", ".jpeg"), lambda h: h[:3] == b"\xff\xd8\xff", "JpegImageFile", 65500, alpha=False, has_quality=True),
-    Format("WEBP", (".webp",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"WEBP", "WebPImageFile", 16383, has_quality=True),
+    Format(
+        "JPEG",
+        (".jpg", ".jpeg"),
+        lambda h: h[:3] == b"\xff\xd8\xff",
+        "JpegImageFile",
+        65500,
+        alpha=False,
+        has_quality=True,
+    ),
+    Format(
+        "WEBP", (".webp",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"WEBP", "WebPImageFile", 16383, has_quality=True
+    ),
     Format(
         "TIFF",
         (".tif", ".tiff"),
@@ -90,7 +111,9 @@ def recognise(head: bytes) -> Format | None:
 
 
 def is_heic(head: bytes) -> bool:
-    """Whether a file that begins like `head` holds a picture as telephones take them, which is not read; it looks like an MP4."""
+    """Whether a file that begins like `head` holds a picture as telephones take them, which is not read; it looks like
+    an MP4.
+    """
     return head[4:8] == b"ftyp" and head[8:12] in HEIC and not _is_avif(head)
 
 

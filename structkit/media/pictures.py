@@ -1,8 +1,9 @@
 """Still pictures: bytes on disk <-> arrays.
 
-What comes in is checked (size before decoding, truncation, checksums) and brought to one form: upright, sRGB, straight alpha, 8 or 16 bits.
-What goes out is sRGB without a profile, which is what an untagged picture means, in the format that the name's suffix asks for; the same
-picture always gives the same bytes.  What is kept besides the pixels: see `structkit.media.exif`.
+What comes in is checked (size before decoding, truncation, checksums) and brought to one form: upright, sRGB, straight
+alpha, 8 or 16 bits. What goes out is sRGB without a profile, which is what an untagged picture means, in the format
+that the name's suffix asks for; the same picture always gives the same bytes.  What is kept besides the pixels: see
+`structkit.media.exif`.
 """
 
 import hashlib
@@ -29,8 +30,8 @@ QUALITY = {"JPEG": 95, "AVIF": 90}  # WebP is lossless unless a quality is asked
 class Picture:
     """One still picture.
 
-    pixels: (H, W, 3) uint8 or uint16, sRGB over the full range.  alpha: (H, W) of the same dtype, straight (not premultiplied), or None.
-    name: what messages call it.  notes: what was done to it on the way in, one line each.
+    pixels: (H, W, 3) uint8 or uint16, sRGB over the full range.  alpha: (H, W) of the same dtype, straight (not
+    premultiplied), or None. name: what messages call it.  notes: what was done to it on the way in, one line each.
     """
 
     pixels: np.ndarray
@@ -42,9 +43,13 @@ class Picture:
     def __post_init__(self) -> None:
         p, a = self.pixels, self.alpha
         if p.dtype not in (np.uint8, np.uint16) or p.ndim != 3 or p.shape[2] != 3 or 0 in p.shape:
-            raise InputError(f"{self.name}: pixels are {p.dtype} {p.shape}; they must be uint8 or uint16 (H, W, 3) and not empty")
+            raise InputError(
+                f"{self.name}: pixels are {p.dtype} {p.shape}; they must be uint8 or uint16 (H, W, 3) and not empty"
+            )
         if a is not None and (a.dtype != p.dtype or a.shape != p.shape[:2]):
-            raise InputError(f"{self.name}: alpha is {a.dtype} {a.shape}; it must be {p.dtype} {p.shape[:2]}, as the pixels are")
+            raise InputError(
+                f"{self.name}: alpha is {a.dtype} {a.shape}; it must be {p.dtype} {p.shape[:2]}, as the pixels are"
+            )
 
     @property
     def height(self) -> int:
@@ -77,9 +82,10 @@ def read_picture(source: Source, *, name: str | None = None, max_pixels: int = M
     """Read a PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF, recognised by its content.
 
     source: a path, the file's bytes, or a binary stream (read to its end).  name: what messages call it.
-    16-bit PNG and TIFF give uint16.  EXIF orientation is applied and colour profiles are converted to sRGB.  Of an animation or a
-    multi-page file the first picture is read.  What was lost or changed on the way is in `notes`.
-    Raises InputError: missing, unreadable, another format, damaged, truncated, empty, or over `max_pixels` (checked before decoding).
+    16-bit PNG and TIFF give uint16.  EXIF orientation is applied and colour profiles are converted to sRGB.  Of an
+    animation or a multi-page file the first picture is read.  What was lost or changed on the way is in `notes`.
+    Raises InputError: missing, unreadable, another format, damaged, truncated, empty, or over `max_pixels` (checked
+    before decoding).
     """
     with open_source(source, name) as (name, stream):
         head = stream.read(formats.HEAD)
@@ -90,7 +96,9 @@ def read_picture(source: Source, *, name: str | None = None, max_pixels: int = M
     if formats.is_heic(head):
         raise InputError(f"{name}: HEIC picture: convert it to .jpg")
     if format is None:
-        raise InputError(f"{name}: not a picture of a known format; pictures read: {formats.NAMES}; convert it to one of them")
+        raise InputError(
+            f"{name}: not a picture of a known format; pictures read: {formats.NAMES}; convert it to one of them"
+        )
     if len(data) > MAX_BYTES:
         raise InputError(f"{name}: over the limit of {MAX_BYTES >> 30} GiB for one picture file; save it compressed")
     with warnings_of_this_thread() as warned:
@@ -102,24 +110,31 @@ def read_picture(source: Source, *, name: str | None = None, max_pixels: int = M
             raise InputError(f"{name}: {one_line(error)}; shrink it") from error
         except Exception as error:  # a decoder's reaction to foreign bytes is not foreseeable
             fact = one_line(error) or type(error).__name__
-            raise InputError(f"{name}: damaged or truncated {format.label} ({fact}); copy or export it again from the original") from error
+            raise InputError(
+                f"{name}: damaged or truncated {format.label} ({fact}); copy or export it again from the original"
+            ) from error
     notes = (*found.notes, *(f"the {format.label} reader says: {one_line(w)}" for w in warned))
     return Picture(found.pixels, found.alpha, name, tuple(dict.fromkeys(notes)), found.metadata)
 
 
-def encode_picture(picture: Picture, format: str = "png", *, quality: int | None = None, keep_metadata: bool = True) -> bytes:
+def encode_picture(
+    picture: Picture, format: str = "png", *, quality: int | None = None, keep_metadata: bool = True
+) -> bytes:
     """The bytes of a picture file.
 
-    format: a suffix or a name that ends in one.  quality: 1 to 100, for JPEG (default 95), AVIF (90) and WebP (lossless by default);
-    refused elsewhere.  PNG and TIFF hold 8 or 16 bits, the others the nearest 8.  GIF takes the best 256 colours, and alpha of one half
-    or more as opaque.  keep_metadata: write `picture.metadata` where the format has a place for it (GIF has none, BMP only resolution).
-    Raises OutputError (unknown format; transparency in JPEG or BMP; a side too long), OptionError (quality).
+    format: a suffix or a name that ends in one.  quality: 1 to 100, for JPEG (default 95), AVIF (90) and WebP (lossless
+    by default); refused elsewhere.  PNG and TIFF hold 8 or 16 bits, the others the nearest 8.  GIF takes the best 256
+    colours, and alpha of one half or more as opaque.  keep_metadata: write `picture.metadata` where the format has a
+    place for it (GIF has none, BMP only resolution). Raises OutputError (unknown format; transparency in JPEG or BMP; a
+    side too long), OptionError (quality).
     """
     return _encode(picture, formats.format_of(format), quality, keep_metadata, picture.name)
 
 
 def write_picture(picture: Picture, path: str | Path, *, quality: int | None = None, keep_metadata: bool = True) -> str:
-    """Write a picture atomically, in the format of the path's suffix; returns the file's SHA-256 in hex.  See `encode_picture`."""
+    """Write a picture atomically, in the format of the path's suffix; returns the file's SHA-256 in hex.  See
+    `encode_picture`.
+    """
     data = _encode(picture, formats.format_of(path), quality, keep_metadata, path)
     write_atomically(path, data)
     return hashlib.sha256(data).hexdigest()
@@ -127,15 +142,21 @@ def write_picture(picture: Picture, path: str | Path, *, quality: int | None = N
 
 def _encode(picture: Picture, format: Format, quality: int | None, keep_metadata: bool, where: str | Path) -> bytes:
     if quality is not None and not format.has_quality:
-        raise OptionError(f"{where}: quality does not apply to {format.label}; it applies to JPEG, WebP and AVIF; leave it out")
+        raise OptionError(
+            f"{where}: quality does not apply to {format.label}; it applies to JPEG, WebP and AVIF; leave it out"
+        )
     if quality is not None and not 1 <= quality <= 100:
         raise OptionError(f"{where}: quality {quality}; it goes from 1 to 100")
     if max(picture.width, picture.height) > format.max_side:
-        fact = f"{picture.width} x {picture.height} pixels, over the {format.max_side} a side that {format.label} can hold"
+        fact = (
+            f"{picture.width} x {picture.height} pixels, over the {format.max_side} a side that {format.label} can hold"
+        )
         raise OutputError(f"{where}: {fact}; write .png or .tif")
     if not format.alpha and picture.alpha is not None:
         if picture.alpha.min() < np.iinfo(picture.alpha.dtype).max:
-            raise OutputError(f"{where}: {format.label} cannot hold transparency; write .png, .webp, .tif, .avif or .gif")
+            raise OutputError(
+                f"{where}: {format.label} cannot hold transparency; write .png, .webp, .tif, .avif or .gif"
+            )
         picture = replace(picture, alpha=None)
     metadata = picture.metadata if keep_metadata else Metadata()
     try:
@@ -157,7 +178,9 @@ def _image(picture: Picture, format: Format) -> Image.Image:
         return image.quantize(256, dither=Image.Dither.NONE) if format.name == "GIF" else image
     if format.name != "GIF":
         return Image.fromarray(np.dstack([picture.pixels, picture.alpha]))
-    image = Image.fromarray(picture.pixels).quantize(255, dither=Image.Dither.NONE)  # the last of 256 colours is the transparent one
+    image = Image.fromarray(picture.pixels).quantize(
+        255, dither=Image.Dither.NONE
+    )  # the last of 256 colours is the transparent one
     image.paste(255, mask=Image.fromarray(picture.alpha < 128))
     image.info["transparency"] = 255
     return image
@@ -173,7 +196,9 @@ def _options(format: Format, quality: int | None, metadata: Metadata) -> dict[st
     elif format.name == "TIFF":
         return {"compression": "tiff_adobe_deflate"}
     if format.name in ("PNG", "JPEG", "BMP"):
-        options["dpi"] = metadata.dpi or (0, 0) if format.name == "BMP" else metadata.dpi  # a BMP has no other way to say "unknown"
+        options["dpi"] = (
+            metadata.dpi or (0, 0) if format.name == "BMP" else metadata.dpi
+        )  # a BMP has no other way to say "unknown"
     if format.has_exif and metadata != Metadata():
         options["exif"] = metadata.tags().tobytes()
     return {name: value for name, value in options.items() if value is not None}

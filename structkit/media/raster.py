@@ -13,7 +13,9 @@ from structkit.media.files import one_line
 from structkit.media.formats import Format
 
 ORIENTATION, BITS_PER_SAMPLE, PHOTOMETRIC = 274, 258, 262  # EXIF and TIFF tags
-UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {  # orientation -> how to turn rows and columns (EXIF 2.32, 4.6.4 A)
+UPRIGHT: dict[
+    int, Callable[[np.ndarray], np.ndarray]
+] = {  # orientation -> how to turn rows and columns (EXIF 2.32, 4.6.4 A)
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
     4: lambda a: a[::-1],
@@ -35,13 +37,19 @@ class Raster:
 
 
 def decode(data: bytes, format: Format, name: str, max_pixels: int) -> Raster:
-    """Read the first picture of a file.  Raises InputError for what is checked here, and whatever Pillow raises on foreign bytes."""
+    """Read the first picture of a file.  Raises InputError for what is checked here, and whatever Pillow raises on
+    foreign bytes.
+    """
     image = format.open(data)
     _check_size(image.size, name, max_pixels)
-    stored = _orientation(image.tag_v2) if format.name == "TIFF" else 1  # Pillow turns a TIFF while it loads, and forgets the tag
+    stored = (
+        _orientation(image.tag_v2) if format.name == "TIFF" else 1
+    )  # Pillow turns a TIFF while it loads, and forgets the tag
     image.load()
     if not format.is_whole(data):
-        raise InputError(f"{name}: truncated {format.label}, its end is missing; copy or export it again from the original")
+        raise InputError(
+            f"{name}: truncated {format.label}, its end is missing; copy or export it again from the original"
+        )
     notes: list[str] = []
     try:
         metadata, turn = kept_metadata(image), _orientation(image.getexif())
@@ -51,7 +59,9 @@ def decode(data: bytes, format: Format, name: str, max_pixels: int) -> Raster:
     found = _raster(image, _file_bits(image, data), data, name, UPRIGHT.get(stored, np.asarray))
     frames = getattr(image, "n_frames", 1)  # after the pixels: counting moves on through the file
     if frames > 1:
-        notes.append(f"multi-page: first of {frames} pages" if format.name == "TIFF" else f"animated: first of {frames} frames")
+        notes.append(
+            f"multi-page: first of {frames} pages" if format.name == "TIFF" else f"animated: first of {frames} frames"
+        )
     upright = UPRIGHT.get(turn, np.asarray)
     alpha = None if found.alpha is None else np.ascontiguousarray(upright(found.alpha))
     return Raster(np.ascontiguousarray(upright(found.pixels)), alpha, (*notes, *found.notes), metadata)
@@ -60,7 +70,9 @@ def decode(data: bytes, format: Format, name: str, max_pixels: int) -> Raster:
 def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise InputError(f"{name}: {width} x {height} pixels; a picture has at least 1 x 1; export it again from the original")
+        raise InputError(
+            f"{name}: {width} x {height} pixels; a picture has at least 1 x 1; export it again from the original"
+        )
     if width * height > max_pixels:
         fact = f"{width} x {height} pixels = {width * height / 1e6:.6g} megapixels"
         raise InputError(f"{name}: {fact}, over the limit of {max_pixels / 1e6:.6g}; shrink it or raise --max-pixels")
@@ -82,7 +94,9 @@ def _file_bits(image: ImageFile.ImageFile, data: bytes) -> int:
 
 
 def _raster(image: Image.Image, bits: int, data: bytes, name: str, turn: Callable[[np.ndarray], np.ndarray]) -> Raster:
-    """The levels in the file's own turn, as sRGB.  turn: what Pillow has already done to the rows and columns of a TIFF."""
+    """The levels in the file's own turn, as sRGB.  turn: what Pillow has already done to the rows and columns of a
+    TIFF.
+    """
     profile = image.info.get("icc_profile")
     notes: tuple[str, ...] = ()
     if image.mode.startswith(("I", "F")):
@@ -105,7 +119,9 @@ def _raster(image: Image.Image, bits: int, data: bytes, name: str, turn: Callabl
 
 
 def _grey(image: Image.Image, bits: int, name: str) -> np.ndarray:
-    """(H, W) uint16 from modes I;16, I and F: single channels of 12, 16 or 32 bits.  Values that 16 bits cannot hold are refused."""
+    """(H, W) uint16 from modes I;16, I and F: single channels of 12, 16 or 32 bits.  Values that 16 bits cannot hold
+    are refused.
+    """
     values = np.asarray(image)
     if image.mode == "F":
         low, high, limit = values.min(), values.max(), 1
@@ -114,21 +130,27 @@ def _grey(image: Image.Image, bits: int, name: str) -> np.ndarray:
         low, high, limit = int(values.min()), int(values.max()), 65535
         scale = 65535 / 4095 if bits == 12 else 1
     if not (low >= 0 and high <= limit):  # so written, NaN is refused too
-        raise InputError(f"{name}: grey values from {low:g} to {high:g}; the range is 0 to {limit}; rescale them and save again")
+        raise InputError(
+            f"{name}: grey values from {low:g} to {high:g}; the range is 0 to {limit}; rescale them and save again"
+        )
     levels = values.astype(np.uint16) if scale == 1 else np.floor(values * np.float64(scale) + 0.5).astype(np.uint16)
     inverted = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == 0  # white is zero
     return 65535 - levels if inverted else levels
 
 
 def _colour_16(image: Image.Image, data: bytes, turn: Callable[[np.ndarray], np.ndarray]) -> Raster | None:
-    """FFmpeg's 16-bit samples, if their upper bytes are what Pillow read: where two decoders agree, damage cannot pass silently."""
+    """FFmpeg's 16-bit samples, if their upper bytes are what Pillow read: where two decoders agree, damage cannot pass
+    silently.
+    """
     if image.mode not in ("RGB", "RGBA"):
         return None
     samples = sixteen.read_samples(data, image.format.lower())
     if samples is None:
         return None
     samples, upper = turn(samples), np.asarray(image)
-    samples = samples[..., : upper.shape[2]]  # FFmpeg counts a channel more for a transparent colour and for a channel without meaning
+    samples = samples[
+        ..., : upper.shape[2]
+    ]  # FFmpeg counts a channel more for a transparent colour and for a channel without meaning
     if samples.shape != upper.shape or not (samples >> 8 == upper).all():
         return None
     if image.mode == "RGBA":

@@ -1,4 +1,6 @@
-"""Sixteen bits a channel, for colour PNG and TIFF: Pillow has no such mode, FFmpeg (PyAV) reads and writes the samples."""
+"""Sixteen bits a channel, for colour PNG and TIFF: Pillow has no such mode, FFmpeg (PyAV) reads and writes the
+samples.
+"""
 
 import numpy as np
 
@@ -9,7 +11,11 @@ def at_bits(levels: np.ndarray, bits: int) -> np.ndarray:
     """Levels 0..255 (uint8) <-> 0..65535 (uint16), to the nearest.  257 = 65535 / 255."""
     if levels.dtype.itemsize * 8 == bits:
         return levels
-    return levels.astype(np.uint16) * np.uint16(257) if bits == 16 else ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return (
+        levels.astype(np.uint16) * np.uint16(257)
+        if bits == 16
+        else ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    )
 
 
 def read_samples(data: bytes, codec: str) -> np.ndarray | None:
@@ -29,7 +35,9 @@ def read_samples(data: bytes, codec: str) -> np.ndarray | None:
         return None
     frame, plane, channels = frames[0], frames[0].planes[0], CHANNELS[layout]
     rows = np.frombuffer(plane, ">u2" if order == "be" else "<u2").reshape(-1, plane.line_size // 2)
-    samples = rows[: frame.height, : frame.width * channels].reshape(frame.height, frame.width, channels).astype(np.uint16)
+    samples = (
+        rows[: frame.height, : frame.width * channels].reshape(frame.height, frame.width, channels).astype(np.uint16)
+    )
     return samples if channels > 2 else np.concatenate([samples[..., :1].repeat(3, 2), samples[..., 1:]], 2)
 
 

@@ -1,7 +1,9 @@
-"""Sound, subtitles and chapters of one video on their way into another: copied packet by packet where the container can hold them.
+"""Sound, subtitles and chapters of one video on their way into another: copied packet by packet where the container can
+hold them.
 
-Copied packets keep their bytes and their own time stamps, so that picture and sound stay together to the tick.  Sound that the container
-cannot hold is encoded anew, text is brought to the container's form, anything else is left out; each with a note.
+Copied packets keep their bytes and their own time stamps, so that picture and sound stay together to the tick.  Sound
+that the container cannot hold is encoded anew, text is brought to the container's form, anything else is left out; each
+with a note.
 """
 
 from collections.abc import Iterator
@@ -17,10 +19,49 @@ from structkit.media.video import SOUND_CODECS, VideoReader, reason
 
 HOLDS = {  # what players expect in each container, by FFmpeg's decoders; FFmpeg itself would put more into them
     "mp4": {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "flac", "mov_text"},
-    "mov": {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "mov_text"},
+    "mov": {
+        "aac",
+        "mp3",
+        "mp3float",
+        "ac3",
+        "eac3",
+        "alac",
+        "pcm_s16le",
+        "pcm_s16be",
+        "pcm_s24le",
+        "pcm_s24be",
+        "mov_text",
+    },
     "matroska": {
-        *("aac", "mp3", "mp3float", "mp2", "mp2float", "ac3", "eac3", "alac", "opus", "vorbis", "flac", "dca", "truehd", "pcm_s16le"),
-        *("pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8", "subrip", "srt", "ass", "ssa", "webvtt"),
+        *(
+            "aac",
+            "mp3",
+            "mp3float",
+            "mp2",
+            "mp2float",
+            "ac3",
+            "eac3",
+            "alac",
+            "opus",
+            "vorbis",
+            "flac",
+            "dca",
+            "truehd",
+            "pcm_s16le",
+        ),
+        *(
+            "pcm_s16be",
+            "pcm_s24le",
+            "pcm_s24be",
+            "pcm_s32le",
+            "pcm_f32le",
+            "pcm_u8",
+            "subrip",
+            "srt",
+            "ass",
+            "ssa",
+            "webvtt",
+        ),
         *("pgssub", "dvdsub", "dvbsub"),
     },
     "webm": {"opus", "vorbis", "webvtt"},
@@ -47,8 +88,8 @@ class Way(Protocol):
 class Soundtrack:
     """What lies beside the picture, in step with it.  Enter it before the first packet is muxed.
 
-    video: where they come from.  output, muxer: the container that they go to, and its FFmpeg name.  notes: what is not as it was.
-    Raises InputError where they are damaged.
+    video: where they come from.  output, muxer: the container that they go to, and its FFmpeg name.  notes: what is not
+    as it was. Raises InputError where they are damaged.
     """
 
     def __init__(self, video: VideoReader, output: av.container.OutputContainer, muxer: str) -> None:
@@ -77,11 +118,15 @@ class Soundtrack:
         self._stack.close()
 
     def mux_until(self, time: Fraction | None, shift: Fraction) -> None:
-        """Mux what begins before `time` (s, of the input's frames), all that is left for None.  shift: s, added to the time stamps."""
+        """Mux what begins before `time` (s, of the input's frames), all that is left for None.  shift: s, added to the
+        time stamps.
+        """
         if self._chapters:
             self._output.set_chapters(list(self._moved(shift - self._video.origin)))
             self._chapters = []
-        while self._next is not None and (time is None or self._next.dts * self._next.time_base - self._video.origin < time):
+        while self._next is not None and (
+            time is None or self._next.dts * self._next.time_base - self._video.origin < time
+        ):
             packet = self._next
             moved = round((shift - self._video.origin) / packet.time_base)
             packet.pts, packet.dts = (None if ticks is None else ticks + moved for ticks in (packet.pts, packet.dts))
@@ -101,7 +146,9 @@ class Soundtrack:
     def _say_what_else(self, container: av.container.InputContainer) -> None:
         """Streams that are no pictures, sound or subtitles."""
         chapters = "bin_data" if self._chapters else None  # what FFmpeg calls the text track that holds them in MP4
-        kinds = [s.type for s in container.streams if s.type == "attachment" or (s.type == "data" and s.name != chapters)]
+        kinds = [
+            s.type for s in container.streams if s.type == "attachment" or (s.type == "data" and s.name != chapters)
+        ]
         self.notes += [f"{kind} left out" for type_, kind in OTHERS.items() if type_ in kinds]
 
     def _mux(self, way: Way, packet: av.Packet | None) -> None:
@@ -125,7 +172,11 @@ class Soundtrack:
             return False
         if not isinstance(way, Copied):
             made = way.stream.codec_context.name.removeprefix("lib")
-            what = f"sound encoded anew as {made}" if stream.type == "audio" else f"subtitles written as {made}, without styling"
+            what = (
+                f"sound encoded anew as {made}"
+                if stream.type == "audio"
+                else f"subtitles written as {made}, without styling"
+            )
             self.notes.append(f"{codec.removesuffix('float')} {what}")
         if stream.type == "audio" and isinstance(way, Encoded) and stream.channels > 2:
             self.notes.append(f"{stream.channels} channels of sound mixed down to 2")
@@ -138,13 +189,17 @@ class Soundtrack:
         if codec in HOLDS[self._muxer]:
             try:
                 made = self._output.add_stream_from_template(stream)
-                made.codec_context.options = {"strict": "experimental"}  # PyAV 14 opens an encoder even for what is copied
+                made.codec_context.options = {
+                    "strict": "experimental"
+                }  # PyAV 14 opens an encoder even for what is copied
                 return Copied(made)
             except ValueError:  # of which it has none for some codecs
                 pass
         if stream.type == "audio" and codec in SOUND_CODECS:
             return Encoded(self._output, ENCODERS[self._muxer], stream)
-        if codec in subtitles.TEXT and hasattr(av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"):  # not in PyAV 14
+        if codec in subtitles.TEXT and hasattr(
+            av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"
+        ):  # not in PyAV 14
             return Retold(self._output, subtitles.MADE[self._muxer], stream)
         return None
 
@@ -159,7 +214,10 @@ class Soundtrack:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> InputError:
-        return InputError(f"{self._video.name}: damaged sound or subtitles ({reason(error)}); copy or export it again from the original")
+        return InputError(
+            f"{self._video.name}: damaged sound or subtitles ({reason(error)}); copy or export it again from the "
+            "original"
+        )
 
 
 class Copied:
@@ -187,7 +245,8 @@ class Encoded:
     def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
         for frame in packet.decode() if packet else [*self._source.codec_context.decode(None), None]:
             for made in self.stream.encode(frame):
-                # PyAV's resampler cuts frames to the encoder's size and misstates their times; only a gap in the sound counts
+                # PyAV's resampler cuts frames to the encoder's size and misstates their times; only a gap in the sound
+                # counts
                 if self._end is not None and made.pts < self._end + 2 * made.duration:
                     made.pts = made.dts = self._end
                 self._end = made.pts + made.duration
@@ -206,5 +265,10 @@ class Retold:
         text = subtitles.words(packet.stream.codec_context.name, bytes(packet)) if packet else ""
         if text.strip():  # else it says only that nothing is shown
             made = av.Packet(subtitles.payload(self.stream.codec_context.name, text))
-            made.pts, made.dts, made.duration, made.time_base = packet.pts, packet.pts, packet.duration, packet.time_base
+            made.pts, made.dts, made.duration, made.time_base = (
+                packet.pts,
+                packet.pts,
+                packet.duration,
+                packet.time_base,
+            )
             yield made

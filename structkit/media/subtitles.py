@@ -11,8 +11,8 @@ HEADER = b"""[Script Info]
 ScriptType: v4.00+
 
 [V4+ Styles]
-Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, StrikeOut, \
-ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
+Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, \
+StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, Encoding
 Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1
 
 [Events]
@@ -26,7 +26,12 @@ def words(codec: str, payload: bytes) -> str:
         return payload[2 : 2 + int.from_bytes(payload[:2])].decode(errors="replace")
     text = payload.decode(errors="replace").replace("\r\n", "\n").strip("\n\0")
     if codec in ("ass", "ssa"):  # eight fields and the text, as in Matroska
-        return re.sub(r"\{[^}]*\}", "", text.split(",", 8)[-1]).replace(r"\N", "\n").replace(r"\n", "\n").replace(r"\h", " ")
+        return (
+            re.sub(r"\{[^}]*\}", "", text.split(",", 8)[-1])
+            .replace(r"\N", "\n")
+            .replace(r"\n", "\n")
+            .replace(r"\h", " ")
+        )
     return re.sub(r"</?[a-zA-Z][^<>]*>|\{\\[^}]*\}", "", text)
 
 

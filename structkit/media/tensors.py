@@ -35,7 +35,8 @@ def alpha_to_tensor(picture: Picture) -> Tensor:
 
 
 def filled(picture: Picture) -> Tensor:
-    """(1, 3, H, W) in [-1, 1]: its colours, and the mean of what is seen where nothing is seen: hidden colours never show.
+    """(1, 3, H, W) in [-1, 1]: its colours, and the mean of what is seen where nothing is seen: hidden colours never
+    show.
 
     Raises InputError where nothing is seen at all.
     """
@@ -81,11 +82,14 @@ def _unit(levels: np.ndarray) -> Tensor:
 
 
 def _levels(plane: Tensor, bits: int, name: str, to_unit=lambda plane: plane) -> np.ndarray:
-    """One (H, W) plane -> levels.  In float64: there `x + 0.5` is exact enough that a value just below a half stays below."""
+    """One (H, W) plane -> levels.  In float64: there `x + 0.5` is exact enough that a value just below a half stays
+    below.
+    """
     bad = int((~plane.isfinite()).sum())
     if bad:
         raise StructkitError(
-            f"{name}: {bad} of {plane.numel()} values are not finite; check the model's weights; no picture is made of them"
+            f"{name}: {bad} of {plane.numel()} values are not finite; check the model's weights; no picture is made of "
+            "them"
         )
     top = 2**bits - 1
     levels = (to_unit(plane.cpu().double()) * top).clamp(0, top).add(0.5).floor()

@@ -1,8 +1,9 @@
 """Videos, frame by frame: a file -> upright RGB frames with their times.
 
-One frame is in memory at a time (and the few that the decoder needs for its own), so that a film takes no more than a clip.
-The container's time stamps are the authority: no frame rate is assumed, none is made constant.  Damage is an error that says how far the
-video could be read; no frame is left out in silence.
+One frame is in memory at a time (and the few that the decoder needs for its own), so that a film takes no more than a
+clip.
+The container's time stamps are the authority: no frame rate is assumed, none is made constant.  Damage is an error that
+says how far the video could be read; no frame is left out in silence.
 """
 
 import os
@@ -26,14 +27,79 @@ MAX_PIXELS = 8192 * 4320  # 8K
 ENDS_EARLY = Fraction(1, 2)  # s; a file whose packets end by more before its stated length has lost some
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
 VIDEO_CODECS = (  # FFmpeg's decoders that are let near a file
-    *("h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4", "mpeg2video", "mpeg1video", "mjpeg", "prores"),
-    *("dnxhd", "theora", "ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "v210", "qtrle", "png", "dvvideo", "h263", "flv"),
+    *(
+        "h264",
+        "hevc",
+        "av1",
+        "libdav1d",
+        "vp8",
+        "vp9",
+        "libvpx",
+        "libvpx-vp9",
+        "mpeg4",
+        "mpeg2video",
+        "mpeg1video",
+        "mjpeg",
+        "prores",
+    ),
+    *(
+        "dnxhd",
+        "theora",
+        "ffv1",
+        "huffyuv",
+        "ffvhuff",
+        "utvideo",
+        "rawvideo",
+        "v210",
+        "qtrle",
+        "png",
+        "dvvideo",
+        "h263",
+        "flv",
+    ),
     *("msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "wmv3", "vc1", "svq1", "svq3", "cinepak"),
 )
 SOUND_CODECS = (
-    *("aac", "mp3", "mp3float", "mp2", "mp2float", "opus", "libopus", "vorbis", "flac", "alac", "ac3", "eac3", "dca", "truehd"),
-    *("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_u8", "pcm_alaw"),
-    *("pcm_mulaw", "adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "wmav1", "wmav2", "wmapro", "amrnb", "libopencore_amrnb", "amrwb"),
+    *(
+        "aac",
+        "mp3",
+        "mp3float",
+        "mp2",
+        "mp2float",
+        "opus",
+        "libopus",
+        "vorbis",
+        "flac",
+        "alac",
+        "ac3",
+        "eac3",
+        "dca",
+        "truehd",
+    ),
+    *(
+        "pcm_s16le",
+        "pcm_s16be",
+        "pcm_s24le",
+        "pcm_s24be",
+        "pcm_s32le",
+        "pcm_s32be",
+        "pcm_f32le",
+        "pcm_f32be",
+        "pcm_u8",
+        "pcm_alaw",
+    ),
+    *(
+        "pcm_mulaw",
+        "adpcm_ms",
+        "adpcm_ima_wav",
+        "adpcm_ima_qt",
+        "wmav1",
+        "wmav2",
+        "wmapro",
+        "amrnb",
+        "libopencore_amrnb",
+        "amrwb",
+    ),
     *("aac_latm", "pcm_bluray", "pcm_dvd"),
 )
 HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
@@ -43,9 +109,10 @@ HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 class Frame:
     """One frame.
 
-    pixels: (H, W, 3) uint8 RGB over the full range, upright and with square pixels.  time: when it is shown, s, from the start of the
-    presentation.  duration: for how long, s; None for the last one where the container does not say.  Nothing but this field tells how
-    long the last frame is shown, so `dataclasses.replace(frame, pixels=...)` is the way to paint on a frame.
+    pixels: (H, W, 3) uint8 RGB over the full range, upright and with square pixels.  time: when it is shown, s, from
+    the start of the presentation.  duration: for how long, s; None for the last one where the container does not say.
+    Nothing but this field tells how long the last frame is shown, so `dataclasses.replace(frame, pixels=...)` is the
+    way to paint on a frame.
     """
 
     pixels: np.ndarray
@@ -54,20 +121,26 @@ class Frame:
 
 
 class VideoReader:
-    """The frames of a video's first picture stream, in the order they are shown; may be iterated again, and twice at once.
+    """The frames of a video's first picture stream, in the order they are shown; may be iterated again, and twice at
+    once.
 
-    source: a path, the file's bytes, or a binary stream (copied to a temporary file first).  name: what messages call it.
-    width, height: of the frames as handed out.  frames, duration (s), rate (1/s): what the container says, None where it does not; they are
-    for progress bars.  time_base: the tick of the times, s.  notes: what was done on the way in; more may come while frames are read.
-    Frames whose size changes on the way are scaled to the first's.  A frame without a time, or not after the one before, follows that
-    one by a tick, with a note; where times go back by more than half a second it is an error.
-    Raises InputError: missing, not a video, a codec or container off the white-list, without frames, truncated, damaged, or over
-    `max_pixels`; the last two also while it is iterated, and then the message says how far the video could be read.
+    source: a path, the file's bytes, or a binary stream (copied to a temporary file first).  name: what messages call
+    it.
+    width, height: of the frames as handed out.  frames, duration (s), rate (1/s): what the container says, None where
+    it does not; they are for progress bars.  time_base: the tick of the times, s.  notes: what was done on the way in;
+    more may come while frames are read. Frames whose size changes on the way are scaled to the first's.  A frame
+    without a time, or not after the one before, follows that one by a tick, with a note; where times go back by more
+    than half a second it is an error.
+    Raises InputError: missing, not a video, a codec or container off the white-list, without frames, truncated,
+    damaged, or over `max_pixels`; the last two also while it is iterated, and then the message says how far the video
+    could be read.
     """
 
     def __init__(self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
         self._max_pixels = max_pixels
-        self._fence = str(2 * max_pixels + 2**20)  # for FFmpeg, which counts its own padding, where a stream grows on the way
+        self._fence = str(
+            2 * max_pixels + 2**20
+        )  # for FFmpeg, which counts its own padding, where a stream grows on the way
         self._copy = None
         with open_source(source, name) as (self.name, stream):
             is_whole = isinstance(source, bytes | bytearray | memoryview | str | os.PathLike) and stream.seekable()
@@ -100,7 +173,9 @@ class VideoReader:
 
     @property
     def origin(self) -> Fraction:
-        """The container's time, s, that is called zero: its start in the kinds whose clock starts anywhere (MPEG), else 0."""
+        """The container's time, s, that is called zero: its start in the kinds whose clock starts anywhere (MPEG), else
+        0.
+        """
         return self._origin
 
     def __iter__(self) -> Iterator[Frame]:
@@ -141,8 +216,14 @@ class VideoReader:
             raise InputError(f"{self.name}: HEIC picture: convert it to .jpg")
         if found is None:
             if picture := formats.recognise(head):
-                raise InputError(f"{self.name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to .mp4")
-            raise InputError(f"{self.name}: not a video of a known container; videos read: {containers.NAMES}; convert it to one of them")
+                raise InputError(
+                    f"{self.name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to "
+                    ".mp4"
+                )
+            raise InputError(
+                f"{self.name}: not a video of a known container; videos read: {containers.NAMES}; convert it to one of "
+                "them"
+            )
         if needed > size:
             fact = f"truncated {found.label}, {size} of at least {needed} bytes are there"
             raise InputError(f"{self.name}: {fact}; copy or export it again from the original")
@@ -162,7 +243,9 @@ class VideoReader:
             raise InputError(f"{self.name}: no moving pictures in it; is it a sound file?")
         codec = found[0].codec_context and found[0].codec_context.name
         if codec not in VIDEO_CODECS:
-            raise InputError(f"{self.name}: its codec ({codec or 'unknown'}) is not read; convert it to H.264, for example")
+            raise InputError(
+                f"{self.name}: its codec ({codec or 'unknown'}) is not read; convert it to H.264, for example"
+            )
         return found[0]
 
     def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
@@ -186,7 +269,9 @@ class VideoReader:
                         raise self._damaged("a frame cannot be decoded in full", count, time)
                     if not count and start is not None and frame.pts is not None and start < frame.pts:
                         gap = float((frame.pts - start) * stream.time_base)
-                        self._note(f"the first {gap:.2f} s cannot be decoded: the file begins in the middle of a recording")
+                        self._note(
+                            f"the first {gap:.2f} s cannot be decoded: the file begins in the middle of a recording"
+                        )
                     yield frame
                     count, time = count + 1, (frame.pts or 0) * stream.time_base - self._origin
         except (av.FFmpegError, ValueError) as error:
@@ -194,16 +279,23 @@ class VideoReader:
         if not count:
             raise InputError(f"{self.name}: a video without frames; export it again from the original")
         if self.container.is_timed and reach + ENDS_EARLY < Fraction(container.duration or 0, av.time_base):
-            raise self._damaged(f"nothing of it is readable from there to {container.duration / av.time_base:.2f} s", count, time)
+            raise self._damaged(
+                f"nothing of it is readable from there to {container.duration / av.time_base:.2f} s", count, time
+            )
 
     def _damaged(self, fact: object, count: int = 0, time: Fraction = Fraction(0)) -> InputError:
         far = f"after {count} frames ({float(time):.2f} s)" if count else "before its first frame"
-        return InputError(f"{self.name}: damaged {self.container.label} {far} ({reason(fact)}); copy or export it again from the original")
+        return InputError(
+            f"{self.name}: damaged {self.container.label} {far} ({reason(fact)}); copy or export it again from the "
+            "original"
+        )
 
     def _check_size(self, width: int, height: int) -> None:
         if width * height > self._max_pixels:
             fact = f"{width} x {height} pixels = {width * height / 1e6:.6g} megapixels a frame"
-            raise InputError(f"{self.name}: {fact}, over the limit of {self._max_pixels / 1e6:.6g}; shrink it or raise --max-pixels")
+            raise InputError(
+                f"{self.name}: {fact}, over the limit of {self._max_pixels / 1e6:.6g}; shrink it or raise --max-pixels"
+            )
 
     def _describe(self, container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> None:
         """What the first frame tells: the size with square pixels, the turn, and what is worth a note."""
@@ -230,7 +322,11 @@ class VideoReader:
         self._notes[note] = None
 
     def _start(self, container: av.container.InputContainer) -> Fraction:
-        starts = [s.start_time * s.time_base for s in container.streams if s.type in ("video", "audio") and s.start_time is not None]
+        starts = [
+            s.start_time * s.time_base
+            for s in container.streams
+            if s.type in ("video", "audio") and s.start_time is not None
+        ]
         return Fraction(0) if self.container.has_origin or not starts else min(starts)
 
     @staticmethod

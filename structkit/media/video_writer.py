@@ -1,8 +1,9 @@
 """Frames -> a video file, with the sound and the subtitles of the video that they came from.
 
-The times of the frames are kept: to the tick in MP4 and MOV, to the nearest millisecond in MKV and WebM, which count in those.
-The same frames give the same bytes: a fixed number of threads, nothing that depends on what lay in memory before, and no date, library
-or version in the file.
+The times of the frames are kept: to the tick in MP4 and MOV, to the nearest millisecond in MKV and WebM, which count in
+those.
+The same frames give the same bytes: a fixed number of threads, nothing that depends on what lay in memory before, and
+no date, library or version in the file.
 """
 
 import math
@@ -31,18 +32,24 @@ SLOWEST = Fraction(1, 1001)  # 1/s, the lowest nominal rate that is said
 MILLISECONDS = ("matroska", "webm")  # count in them, whatever the times are
 MOST_SIDE = 16384  # px, of both encoders
 
-# Frames are never reordered: MP4 counts durations in the order of decoding, and only without B-frames are they those of the frames, the
-# last one's too, where the rate varies.  It costs bytes: 12 and 92 % on two clips of 640 x 360.
-# No macroblock tree: with AVX-512, x264 (core 165) takes what lies in memory beyond the last row of blocks for motion towards it, where a
-# row is not a multiple of 8 blocks (128 px), and so quantises the last blocks by chance.  Without it still parts are quantised finer:
-# from 6 % fewer to 69 % more bytes on five clips, at -0.8 to +1.5 dB.
+# Frames are never reordered: MP4 counts durations in the order of decoding, and only without B-frames are they those of
+# the frames, the last one's too, where the rate varies.  It costs bytes: 12 and 92 % on two clips of 640 x 360.
+# No macroblock tree: with AVX-512, x264 (core 165) takes what lies in memory beyond the last row of blocks for motion
+# towards it, where a row is not a multiple of 8 blocks (128 px), and so quantises the last blocks by chance.  Without
+# it still parts are quantised finer: from 6 % fewer to 69 % more bytes on five clips, at -0.8 to +1.5 dB.
 ENCODERS = {
     "libx264": {"preset": "medium", "bf": "0", "mbtree": "0"},
     "libvpx-vp9": {"deadline": "good", "cpu-used": "3", "tile-columns": "2"},
 }
 WORST = {"libx264": 51, "libvpx-vp9": 63}  # the rate factor at quality 0
-CLEAN = {"libx264": "filter_units=remove_types=6", "libvpx-vp9": "null"}  # x264 writes its version and options into the first frame
-ALIKE = {"threads": "4", "flags": "+bitexact"}  # the bytes depend on the number of threads, so that it is not the machine's
+CLEAN = {
+    "libx264": "filter_units=remove_types=6",
+    "libvpx-vp9": "null",
+}  # x264 writes its version and options into the first frame
+ALIKE = {
+    "threads": "4",
+    "flags": "+bitexact",
+}  # the bytes depend on the number of threads, so that it is not the machine's
 MUXERS = {
     "mp4": {"movflags": "+faststart"},
     "mov": {"movflags": "+faststart"},
@@ -58,11 +65,12 @@ class VideoWriter:
     like: the video that the frames came from: its sound, subtitles, chapters, languages and title are carried over.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
-    4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that begin before zero are
-    moved to zero, and the sound with them; one less than a tick after the one before follows that by a tick; with a note each.
+    4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that begin
+    before zero are moved to zero, and the sound with them; one less than a tick after the one before follows that by a
+    tick; with a note each.
     The file takes its name when the context ends without an error; else nothing is left.
-    Raises OptionError (size, quality, rate), OutputError (suffix, folder, disk), InputError (damaged sound; frames of another size or
-    out of order; none).
+    Raises OptionError (size, quality, rate), OutputError (suffix, folder, disk), InputError (damaged sound; frames of
+    another size or out of order; none).
     """
 
     def __init__(
@@ -90,7 +98,9 @@ class VideoWriter:
         nominal = Fraction(rate or (like and like.rate) or RATE)
         self._rate = max(SLOWEST, nominal.limit_denominator(SLOWEST.denominator))
         self._tick = (
-            Fraction(1, 1000) if self._muxer in MILLISECONDS else _tick(like.time_base.denominator if like else self._rate.numerator)
+            Fraction(1, 1000)
+            if self._muxer in MILLISECONDS
+            else _tick(like.time_base.denominator if like else self._rate.numerator)
         )
         self._even = width + width % 2, height + height % 2
         self._notes: list[str] = []
@@ -114,7 +124,9 @@ class VideoWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with suppress(_Abandoned), self._stack:
-            if kind is not None:  # an error of our own, since `atomic_path` would take the caller's OSError for the disk's
+            if (
+                kind is not None
+            ):  # an error of our own, since `atomic_path` would take the caller's OSError for the disk's
                 raise _Abandoned
             self._finish()
 
@@ -139,7 +151,9 @@ class VideoWriter:
         if self._waiting is not None:
             if at <= self._at:
                 at = self._at + 1
-                self._note(f"frames closer than {self._tick} s, the {self._muxer} tick: each follows the one before by one")
+                self._note(
+                    f"frames closer than {self._tick} s, the {self._muxer} tick: each follows the one before by one"
+                )
             self._gap = frame.time - self._waiting.time
             self._encode(at - self._at)
         self._waiting, self._at = frame, at
@@ -182,7 +196,9 @@ class VideoWriter:
         return round(time / self._tick)
 
     def _encoder(self) -> av.VideoStream:
-        factor = max(1, WORST[self._codec] * (1 - self._quality / 100))  # 0 would be a lossless profile that few can play
+        factor = max(
+            1, WORST[self._codec] * (1 - self._quality / 100)
+        )  # 0 would be a lossless profile that few can play
         options = {**ENCODERS[self._codec], **ALIKE, **yuv.TAGS, "crf": f"{factor:.0f}"}
         made = self._output.add_stream(self._codec, rate=self._rate, options=options, time_base=self._tick)
         made.width, made.height = self._even
@@ -191,7 +207,9 @@ class VideoWriter:
 
     @contextmanager
     def _file(self) -> Iterator[Path]:
-        """A path to write to: hidden beside the target, or, for a stream, one whose bytes are poured into it at the end."""
+        """A path to write to: hidden beside the target, or, for a stream, one whose bytes are poured into it at the
+        end.
+        """
         if isinstance(self._target, str | Path):
             with atomic_path(self._target) as temp:
                 yield temp
@@ -205,7 +223,9 @@ class VideoWriter:
     def _opened(self, temp: Path) -> Iterator[av.container.OutputContainer]:
         """The container.  It is closed in any case, and a failure to do so counts only where nothing else failed."""
         options = {"fflags": "+bitexact", **MUXERS[self._muxer]}
-        if self._muxer not in MILLISECONDS:  # what comes before a late first frame is counted in these, by default in milliseconds
+        if (
+            self._muxer not in MILLISECONDS
+        ):  # what comes before a late first frame is counted in these, by default in milliseconds
             options["movie_timescale"] = str(self._tick.denominator)
         with self._output_errors():
             output = av.open(f"file:{temp}", "w", format=self._muxer, options=options)
@@ -223,7 +243,9 @@ class VideoWriter:
         try:
             yield
         except (av.FFmpegError, ValueError, OSError) as error:
-            raise OutputError(f"{self.name}: cannot be written ({reason(error)}); choose another path or free some space") from error
+            raise OutputError(
+                f"{self.name}: cannot be written ({reason(error)}); choose another path or free some space"
+            ) from error
 
 
 class _Abandoned(Exception):

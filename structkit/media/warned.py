@@ -1,7 +1,7 @@
 """What a decoder warns of, told apart by threads.
 
-`warnings.catch_warnings` changes the whole process: of two threads inside it at once one would hear the other's warnings, and whoever
-leaves last would put back what the other had changed.
+`warnings.catch_warnings` changes the whole process: of two threads inside it at once one would hear the other's
+warnings, and whoever leaves last would put back what the other had changed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _heard = threading.local()
 
 @contextmanager
 def warnings_of_this_thread() -> Iterator[list[str]]:
-    """A list that every warning raised by this thread inside is added to, and printed nowhere; those of other threads go their way."""
+    """A list that every warning raised by this thread inside is added to, and printed nowhere; those of other threads
+    go their way.
+    """
     global _inside
     with _lock:
         if not _inside:

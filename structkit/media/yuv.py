@@ -1,6 +1,7 @@
 """Decoded frames -> upright RGB with square pixels, and RGB -> what encoders take.
 
-The matrix and the range are named on both sides of every conversion; FFmpeg's defaults differ from one version to the next.
+The matrix and the range are named on both sides of every conversion; FFmpeg's defaults differ from one version to the
+next.
 """
 
 import struct
@@ -11,7 +12,15 @@ import av
 import numpy as np
 
 FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"  # the same bytes whatever the processor
-MATRICES = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}  # ITU-T H.273, table 4
+MATRICES = {
+    1: "bt709",
+    4: "fcc",
+    5: "bt601",
+    6: "bt601",
+    7: "smpte240m",
+    9: "bt2020",
+    10: "bt2020",
+}  # ITU-T H.273, table 4
 RGB = 0  # in the same table
 FULL = 2  # AVCOL_RANGE_JPEG
 
@@ -30,8 +39,14 @@ class Scaler:
         kind = frame.width, frame.height, frame.format.name, options, layout
         if kind != self._kind:
             graph = av.filter.Graph()
-            source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))
-            scale, format, sink = graph.add("scale", f"{options}:{FLAGS}"), graph.add("format", layout), graph.add("buffersink")
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+            )
+            scale, format, sink = (
+                graph.add("scale", f"{options}:{FLAGS}"),
+                graph.add("format", layout),
+                graph.add("buffersink"),
+            )
             source.link_to(scale)
             scale.link_to(format)
             format.link_to(sink)
@@ -48,7 +63,8 @@ def to_rgb(scaler: Scaler, frame: av.VideoFrame, width: int, height: int) -> np.
         options.append("in_range=pc")
     else:
         full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
-        options.append(f"in_range={'pc' if full else 'tv'}:in_color_matrix={MATRICES.get(frame.colorspace) or likely_matrix(frame)}")
+        matrix = MATRICES.get(frame.colorspace) or likely_matrix(frame)
+        options.append(f"in_range={'pc' if full else 'tv'}:in_color_matrix={matrix}")
     return np.ascontiguousarray(scaler(frame, ":".join(options), "rgb24").to_ndarray())
 
 
@@ -67,7 +83,8 @@ TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709",
 
 
 def upright(matrix: bytes) -> Turn:
-    """How to turn rows and columns, from a display matrix of nine int32 (ISO/IEC 14496-12, 6.2.2); to the nearest quarter turn.
+    """How to turn rows and columns, from a display matrix of nine int32 (ISO/IEC 14496-12, 6.2.2); to the nearest
+    quarter turn.
 
     The matrix takes (x, y), y down, to (a x + c y, b x + d y): a mirror image is turned back as well.
     """
@@ -79,5 +96,7 @@ def upright(matrix: bytes) -> Turn:
 
 
 def square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """The size with square pixels.  aspect: of one pixel, width over height.  The side that is too short grows: no detail is lost."""
+    """The size with square pixels.  aspect: of one pixel, width over height.  The side that is too short grows: no
+    detail is lost.
+    """
     return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))

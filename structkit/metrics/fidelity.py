@@ -1,7 +1,7 @@
 """How near a picture is to the true one: PSNR and SSIM, over the whole picture or within a mask.
 
-Pictures are (3, H, W) of any number type, masks (H, W) bool.  A measure gives a `Pool`, a sum and a count: the pools of several pictures
-add up to the pool of all their pixels.
+Pictures are (3, H, W) of any number type, masks (H, W) bool.  A measure gives a `Pool`, a sum and a count: the pools of
+several pictures add up to the pool of all their pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from torch import Tensor
 from structkit.errors import InputError
 from structkit.metrics.overlap import same_size
 
-LEAST_ERROR = 1e-9 / 255**2  # mean squared error of what is equal, of the span squared: keeps means over pictures finite
+LEAST_ERROR = (
+    1e-9 / 255**2
+)  # mean squared error of what is equal, of the span squared: keeps means over pictures finite
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # Wang et al. 2004, section III B and C
 
 
@@ -45,7 +47,9 @@ def squared_error(result: Tensor, truth: Tensor, within: Tensor | None = None) -
 
 
 def decibel(error: float, span: float = 255) -> float:
-    """Peak signal to noise ratio of a mean squared error, dB.  span: how far the values reach.  Equal pictures have 138.13 dB."""
+    """Peak signal to noise ratio of a mean squared error, dB.  span: how far the values reach.  Equal pictures have
+    138.13 dB.
+    """
     return -10 * math.log10(max(error / span**2, LEAST_ERROR)) if error == error else math.nan
 
 
@@ -55,14 +59,19 @@ def psnr(result: Tensor, truth: Tensor, within: Tensor | None = None, *, span: f
 
 
 def similarity(result: Tensor, truth: Tensor, within: Tensor | None = None, *, span: float = 255) -> Pool:
-    """Structural similarity (Wang et al. 2004), -1 .. 1, of each pixel that the window fits around, or of those of them in `within`.
+    """Structural similarity (Wang et al. 2004), -1 .. 1, of each pixel that the window fits around, or of those of them
+    in `within`.
 
-    A window of 11 x 11 px, Gaussian of sigma 1.5; K1 0.01, K2 0.03.  The paper compares grey pictures; this is the mean over the three
-    channels, since a change of colour alone is a change too.  Raises InputError for a picture smaller than the window.
+    A window of 11 x 11 px, Gaussian of sigma 1.5; K1 0.01, K2 0.03.  The paper compares grey pictures; this is the mean
+    over the three channels, since a change of colour alone is a change too.  Raises InputError for a picture smaller
+    than the window.
     """
     _check(result, truth, within)
     if min(truth.shape[-2:]) < WINDOW:
-        raise InputError(f"a picture of {truth.shape[-1]} x {truth.shape[-2]} px; SSIM needs {WINDOW} px a side, its window: use PSNR")
+        raise InputError(
+            f"a picture of {truth.shape[-1]} x {truth.shape[-2]} px; SSIM needs {WINDOW} px a side, its window: use "
+            "PSNR"
+        )
     x, y = result.double() / span, truth.double() / span
     mean_x, mean_y = _blur(x), _blur(y)
     variance_x, variance_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2

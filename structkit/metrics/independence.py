@@ -1,7 +1,9 @@
-"""Whether a code tells what it should not: probes that are trained afresh, and a test of whether two codes depend on each other.
+"""Whether a code tells what it should not: probes that are trained afresh, and a test of whether two codes depend on
+each other.
 
-Codes are (N, D), one row a picture, of a model in evaluation mode.  About 1,000 rows of each kind make the figures steady.  A probe finds
-much more than the critic of a training does, whose own accuracy says little about independence: it has to follow codes that move away.
+Codes are (N, D), one row a picture, of a model in evaluation mode.  About 1,000 rows of each kind make the figures
+steady.  A probe finds much more than the critic of a training does, whose own accuracy says little about independence:
+it has to follow codes that move away.
 
 All that is drawn comes from the generator, so that the same codes give the same figures.
 """
@@ -20,7 +22,9 @@ from torch import Tensor
 from structkit.errors import InputError, StructkitError
 
 LEAST = 20  # codes of each kind, for a probe
-RIDGES = tuple(10 ** (-i / 2) for i in range(9))  # 1 to 1e-4: half the weight of the squared norm, of standardised codes
+RIDGES = tuple(
+    10 ** (-i / 2) for i in range(9)
+)  # 1 to 1e-4: half the weight of the squared norm, of standardised codes
 BATCH, RATE, EPOCHS, PATIENCE = 128, 1e-3, 100, 8
 GAIN = 2e-3  # nats; a probe that gets better by less is done
 
@@ -39,7 +43,9 @@ class Probe:
 
 @dataclass(frozen=True)
 class Dependence:
-    """correlation: of distances, squared and without bias, about 0 for independent codes and 1 for equal ones.  p: of as much by chance."""
+    """correlation: of distances, squared and without bias, about 0 for independent codes and 1 for equal ones.  p: of
+    as much by chance.
+    """
 
     correlation: float
     p: float
@@ -48,14 +54,17 @@ class Dependence:
 def probe(one: Tensor, other: Tensor, *, hidden: int = 0, folds: int = 5, generator: torch.Generator) -> Probe:
     """Learn to tell two kinds of codes apart, (N, D) and (M, D), and be asked about codes that were not learnt from.
 
-    hidden: 0 for a logistic regression, else a network with that many units in its one hidden layer, which begins where the regression
-    ends and so is never much weaker: from random weights it lost half of what there was to find in 480 numbers of 1,500 pictures.
-    Each of `folds` probes leaves out its part of the codes, is chosen (strength of the ridge, epoch) on another tenth, and asked about its
-    part.  Row i of either kind is in the same part: if it is one picture with and without something, no probe has seen its twin.
-    Both kinds count the same.  Raises InputError for fewer than 20 codes of a kind, StructkitError for values that are not finite.
+    hidden: 0 for a logistic regression, else a network with that many units in its one hidden layer, which begins where
+    the regression ends and so is never much weaker: from random weights it lost half of what there was to find in 480
+    numbers of 1,500 pictures. Each of `folds` probes leaves out its part of the codes, is chosen (strength of the
+    ridge, epoch) on another tenth, and asked about its part.  Row i of either kind is in the same part: if it is one
+    picture with and without something, no probe has seen its twin. Both kinds count the same.  Raises InputError for
+    fewer than 20 codes of a kind, StructkitError for values that are not finite.
     """
     if min(len(one), len(other)) < LEAST:
-        raise InputError(f"{len(one)} and {len(other)} codes; a probe learns from at least {LEAST} of each kind: give more pictures")
+        raise InputError(
+            f"{len(one)} and {len(other)} codes; a probe learns from at least {LEAST} of each kind: give more pictures"
+        )
     kinds = torch.cat([torch.zeros(len(one)), torch.ones(len(other))]).to(one.device)
     weights = torch.where(kinds > 0, 0.5 / len(other), 0.5 / len(one))
     parts = _parts(max(len(one), len(other)), 2 * folds, generator).to(one.device)
@@ -71,28 +80,39 @@ def probe(one: Tensor, other: Tensor, *, hidden: int = 0, folds: int = 5, genera
 
 
 def zero_ratio(absent: Tensor, present: Tensor) -> float:
-    """Mean absolute code where there is nothing to encode over that where there is: 0 is ideal; NaN for a code that is always zero."""
+    """Mean absolute code where there is nothing to encode over that where there is: 0 is ideal; NaN for a code that is
+    always zero.
+    """
     return float(absent.double().abs().mean() / present.double().abs().mean())
 
 
 def dependence(one: Tensor, other: Tensor, *, permutations: int = 199, generator: torch.Generator) -> Dependence:
     """Do two codes of the same pictures, (N, D) and (N, E), depend on each other in whatever way?  N at least 4.
 
-    The correlation of distances, corrected for its bias in many dimensions (Szekely and Rizzo 2013), of standardised codes; p by
-    permutation, 1 / 200 at least.  Memory: a few N x N matrices.
+    The correlation of distances, corrected for its bias in many dimensions (Szekely and Rizzo 2013), of standardised
+    codes; p by permutation, 1 / 200 at least.  Memory: a few N x N matrices.
     """
     if len(one) != len(other) or len(one) < 4:
-        raise InputError(f"{len(one)} and {len(other)} codes; two codes of the same pictures, at least 4, can be tested for dependence")
+        raise InputError(
+            f"{len(one)} and {len(other)} codes; two codes of the same pictures, at least 4, can be tested for "
+            "dependence"
+        )
     a, b = (_centred(torch.cdist(x, x)) for x in (_standardised(one.double()), _standardised(other.double())))
     found = (a * b).sum()
-    orders = (torch.randperm(len(a), generator=generator, device=generator.device).to(a.device) for _ in range(permutations))
+    orders = (
+        torch.randperm(len(a), generator=generator, device=generator.device).to(a.device) for _ in range(permutations)
+    )
     chance = sum(float((a * b[order][:, order]).sum() >= found) for order in orders)
-    return Dependence(float(found / (a.square().sum() * b.square().sum()).sqrt().clamp_min(1e-300)), (1 + chance) / (1 + permutations))
+    return Dependence(
+        float(found / (a.square().sum() * b.square().sum()).sqrt().clamp_min(1e-300)), (1 + chance) / (1 + permutations)
+    )
 
 
 @dataclass(frozen=True)
 class _Learner:
-    """Several probes that learn at once.  codes (N, D), kinds (N,) 0 or 1; weights (folds, N): 0 for what a probe must not learn from."""
+    """Several probes that learn at once.  codes (N, D), kinds (N,) 0 or 1; weights (folds, N): 0 for what a probe must
+    not learn from.
+    """
 
     codes: Tensor
     kinds: Tensor
@@ -108,7 +128,9 @@ class _Learner:
         weights = self.codes.new_zeros(self.codes.shape[1], len(self.weights)).requires_grad_()
         offset = self.codes.new_zeros(len(self.weights)).requires_grad_()
         for ridge in RIDGES:
-            solver = torch.optim.LBFGS([weights, offset], line_search_fn="strong_wolfe", tolerance_grad=1e-4, tolerance_change=1e-6)
+            solver = torch.optim.LBFGS(
+                [weights, offset], line_search_fn="strong_wolfe", tolerance_grad=1e-4, tolerance_change=1e-6
+            )
 
             def value(solver=solver, ridge=ridge) -> Tensor:
                 solver.zero_grad()
@@ -122,16 +144,23 @@ class _Learner:
     def networks(self, start: Tensor, hidden: int, generator: torch.Generator) -> Iterator[Tensor]:
         """(folds, N) logits after each epoch of networks whose logits are added to those of `start`."""
         (count, width), folds = self.codes.shape, len(self.weights)
-        first = torch.randn(folds, width, hidden, generator=generator, device=generator.device).to(start.device) / math.sqrt(width)
+        first = torch.randn(folds, width, hidden, generator=generator, device=generator.device).to(
+            start.device
+        ) / math.sqrt(width)
         layers = [first, *(start.new_zeros(folds, *shape) for shape in ((1, hidden), (hidden, 1), (1, 1)))]
         solver = torch.optim.AdamW([layer.requires_grad_() for layer in layers], RATE)
 
         def logits(rows: Tensor | slice) -> Tensor:
             x = self.codes[rows].expand(folds, -1, -1)
-            return start[:, rows] + torch.baddbmm(layers[3], F.relu(torch.baddbmm(layers[1], x, layers[0])), layers[2])[..., 0]
+            return (
+                start[:, rows]
+                + torch.baddbmm(layers[3], F.relu(torch.baddbmm(layers[1], x, layers[0])), layers[2])[..., 0]
+            )
 
         for _ in range(EPOCHS):
-            for rows in torch.randperm(count, generator=generator, device=generator.device).to(start.device).split(BATCH):
+            for rows in (
+                torch.randperm(count, generator=generator, device=generator.device).to(start.device).split(BATCH)
+            ):
                 solver.zero_grad()
                 (self.loss(logits(rows), rows) * count / len(rows)).backward()
                 solver.step()
@@ -140,7 +169,9 @@ class _Learner:
 
 
 def _chosen(candidates: Iterable[Tensor], kinds: Tensor, weights: Tensor) -> Tensor:
-    """Of each probe the candidate (folds, N) with the least cross-entropy over `weights`; they end where they no longer gain."""
+    """Of each probe the candidate (folds, N) with the least cross-entropy over `weights`; they end where they no longer
+    gain.
+    """
     kept = least = None
     waited = 0
     for logits in candidates:

@@ -1,7 +1,7 @@
 """How far a mask that was predicted covers the true one.
 
-Masks are (..., H, W): bool where they are cut, uint8 levels 0 .. 255 where they are soft.  There is a figure for each picture, (...)
-float64; a mean over pictures is the caller's, so that large pictures do not outweigh small ones.
+Masks are (..., H, W): bool where they are cut, uint8 levels 0 .. 255 where they are soft.  There is a figure for each
+picture, (...) float64; a mean over pictures is the caller's, so that large pictures do not outweigh small ones.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def soft_iou(levels: Tensor, truth: Tensor) -> Tensor:
 
 
 def iou_by_level(levels: Tensor, truth: Tensor) -> Tensor:
-    """(256,): the IoU of one picture's levels (H, W), cut so that the mask is set from level 0, 1, ..., 255, with a bool mask.
+    """(256,): the IoU of one picture's levels (H, W), cut so that the mask is set from level 0, 1, ..., 255, with a
+    bool mask.
 
     Two histograms hold all that is asked: a picture is passed through once, not once a level.
     """
@@ -54,10 +55,11 @@ def iou_by_level(levels: Tensor, truth: Tensor) -> Tensor:
 
 
 def best_threshold(curve: Tensor) -> tuple[float, float]:
-    """The one threshold for all pictures that gives the best mean IoU, and that mean.  curve: (256,), the mean of their `iou_by_level`.
+    """The one threshold for all pictures that gives the best mean IoU, and that mean.  curve: (256,), the mean of their
+    `iou_by_level`.
 
-    It lies midway between two levels, as 0.5 does between 127 and 128, so that it may be rounded a little; of several that are as good, the
-    one nearest 0.5 is taken.
+    It lies midway between two levels, as 0.5 does between 127 and 128, so that it may be rounded a little; of several
+    that are as good, the one nearest 0.5 is taken.
     """
     means = curve[1:]  # from level 0 on every pixel would be set
     thresholds = (torch.arange(1, LEVELS, dtype=torch.float64) - 0.5) / (LEVELS - 1)
@@ -67,9 +69,11 @@ def best_threshold(curve: Tensor) -> tuple[float, float]:
 
 
 def otsu(levels: Tensor) -> float:
-    """The threshold that parts a picture's levels (H, W) best in two: the largest variance between both parts (Otsu 1979).
+    """The threshold that parts a picture's levels (H, W) best in two: the largest variance between both parts (Otsu
+    1979).
 
-    Needs no truth.  Where many cuts are as good, as between the two levels of a hard mask, the middle one; 0.5 for a flat picture.
+    Needs no truth.  Where many cuts are as good, as between the two levels of a hard mask, the middle one; 0.5 for a
+    flat picture.
     """
     counts = torch.bincount(levels.flatten().long(), minlength=LEVELS).double()
     moments = counts * torch.arange(LEVELS)

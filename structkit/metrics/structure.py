@@ -1,7 +1,8 @@
 """Is a picture laid out like another one, and made of the patches of a third?
 
-Three measures for pictures (1, 3, H, W) in [-1, 1].  None of them cares which colours stand for which: that is what an analogy changes.
-They are meant for small pictures (about 64 px), where layout is decided; there they order results as slower measures do.
+Three measures for pictures (1, 3, H, W) in [-1, 1].  None of them cares which colours stand for which: that is what an
+analogy changes. They are meant for small pictures (about 64 px), where layout is decided; there they order results as
+slower measures do.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from structkit.kernels.patches import extract
 
 
 def explained_structure(source: Tensor, result: Tensor) -> float:
-    """Share of the variance of the source's smoothed colours that can be told from the result's colours and texture, 0 .. 1.
+    """Share of the variance of the source's smoothed colours that can be told from the result's colours and texture, 0
+    .. 1.
 
     A quadratic regression at equal positions; pictures of equal size.
     """
@@ -32,7 +34,9 @@ def explained_structure(source: Tensor, result: Tensor) -> float:
 
 
 def edge_agreement(source: Tensor, result: Tensor) -> float:
-    """Agreement of local edge directions, -1 .. 1, weighted by how strong the edges are in both; pictures of equal size."""
+    """Agreement of local edge directions, -1 .. 1, weighted by how strong the edges are in both; pictures of equal
+    size.
+    """
     a, b = _double_angle(source), _double_angle(result)
     strength_a, strength_b = a.norm(dim=1), b.norm(dim=1)
     weight = (strength_a * strength_b).sqrt()
@@ -41,7 +45,9 @@ def edge_agreement(source: Tensor, result: Tensor) -> float:
 
 
 def patch_distance(picture: Tensor, target: Tensor, *, patch: int = 7) -> float:
-    """Mean over the picture's patches of the root mean squared distance to the nearest patch of the target; sizes may differ."""
+    """Mean over the picture's patches of the root mean squared distance to the nearest patch of the target; sizes may
+    differ.
+    """
     return float(nearest_patches(extract(picture[0], patch), extract(target[0], patch)).distance.sqrt().mean())
 
 

@@ -1,8 +1,8 @@
 """Encoders to small codes, decoders from them, and the critic that tells domains apart by their codes.
 
-Press et al. (ICLR 2019), DID (Benaim et al., ICCV 2019) and MBU (Mokady et al., ICLR 2020) use the same stack: 4-wide convolutions of
-stride 2 down to 2 x 2 pixels, and transposed ones up again.  The published convolutions have a bias in front of each norm, too: the norm
-takes it away again, so there is none here.
+Press et al. (ICLR 2019), DID (Benaim et al., ICCV 2019) and MBU (Mokady et al., ICLR 2020) use the same stack: 4-wide
+convolutions of stride 2 down to 2 x 2 pixels, and transposed ones up again.  The published convolutions have a bias in
+front of each norm, too: the norm takes it away again, so there is none here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ NORMS = ("batch", "instance", "none")
 
 
 def stage_widths(size: int, width: int, widest: int) -> list[int]:
-    """Channels after each halving from `size` px to a code: `width`, doubled each time up to `widest`.  128, 32, 512: 32 .. 256 512 512.
+    """Channels after each halving from `size` px to a code: `width`, doubled each time up to `widest`.  128, 32, 512:
+    32 .. 256 512 512.
 
     Raises OptionError for a size that halving does not bring to 2 px.
     """
@@ -56,8 +57,8 @@ class Encoder(nn.Sequential):
 class Decoder(nn.Sequential):
     """(B, widths[-1], 2, 2) -> (B, outputs, S, S): an `Encoder` of these widths upside down.  No activation at the end.
 
-    slope: of its LeakyReLUs; 0 makes them ReLUs.  upsampling: transposed convolutions (as published), or the nearest pixel and a 3-wide
-    convolution, which leaves no checkerboard.
+    slope: of its LeakyReLUs; 0 makes them ReLUs.  upsampling: transposed convolutions (as published), or the nearest
+    pixel and a 3-wide convolution, which leaves no checkerboard.
     """
 
     def __init__(
@@ -79,7 +80,12 @@ class Decoder(nn.Sequential):
         descending = [*reversed(widths)]
         for before, after in itertools.pairwise(descending):
             *first, convolution = up(before, after, norm == "none")
-            stages += [*first, spectral_norm(convolution) if spectral else convolution, _norm(norm, after), nn.LeakyReLU(slope)]
+            stages += [
+                *first,
+                spectral_norm(convolution) if spectral else convolution,
+                _norm(norm, after),
+                nn.LeakyReLU(slope),
+            ]
         super().__init__(*stages, *up(descending[-1], outputs, True))
 
 
@@ -87,22 +93,34 @@ class CodeCritic(nn.Sequential):
     """(B, C, 2, 2) codes -> (B,) logits that they come from the first domain."""
 
     def __init__(self, channels: int, width: int = 512) -> None:
-        super().__init__(nn.Flatten(), nn.Linear(channels * LATENT**2, width), nn.LeakyReLU(SLOPE), nn.Linear(width, 1), nn.Flatten(0))
+        super().__init__(
+            nn.Flatten(),
+            nn.Linear(channels * LATENT**2, width),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(width, 1),
+            nn.Flatten(0),
+        )
 
 
 def confusion(logits: Tensor, first: int, form: str) -> Tensor:
-    """The encoder's side of the game: the sum over both domains of the mean cross-entropy with what the critic is to believe.
+    """The encoder's side of the game: the sum over both domains of the mean cross-entropy with what the critic is to
+    believe.
 
-    logits (B,), of which the first `first` are of the first domain.  form: "one-sided", all of them of the second domain (as published);
-    "even", one half; "flipped", the other one.
+    logits (B,), of which the first `first` are of the first domain.  form: "one-sided", all of them of the second
+    domain (as published); "even", one half; "flipped", the other one.
     """
     wanted = {"one-sided": (0.0, 0.0), "even": (0.5, 0.5), "flipped": (0.0, 1.0)}[form]
-    return sum(_entropy(part, target) for part, target in zip(logits.split([first, len(logits) - first]), wanted, strict=True))
+    return sum(
+        _entropy(part, target) for part, target in zip(logits.split([first, len(logits) - first]), wanted, strict=True)
+    )
 
 
 def discrimination(logits: Tensor, first: int) -> Tensor:
     """The critic's side: the sum over both domains of the mean cross-entropy with the truth."""
-    return sum(_entropy(part, target) for part, target in zip(logits.split([first, len(logits) - first]), (1.0, 0.0), strict=True))
+    return sum(
+        _entropy(part, target)
+        for part, target in zip(logits.split([first, len(logits) - first]), (1.0, 0.0), strict=True)
+    )
 
 
 def _entropy(logits: Tensor, target: float) -> Tensor:

@@ -1,6 +1,8 @@
-"""Patch generators and patch critics: short stacks of 3-wide convolutions, over pictures or clips, for several domains in one call.
+"""Patch generators and patch critics: short stacks of 3-wide convolutions, over pictures or clips, for several domains
+in one call.
 
-Structural analogy (Benaim et al., CGF 2020) and HP-VAE-GAN (Gur et al., NeurIPS 2020), both after SinGAN (Shaham et al., ICCV 2019).
+Structural analogy (Benaim et al., CGF 2020) and HP-VAE-GAN (Gur et al., NeurIPS 2020), both after SinGAN (Shaham et
+al., ICCV 2019).
 """
 
 from __future__ import annotations
@@ -40,9 +42,10 @@ class PatchStack:
 class PatchNet(nn.Module):
     """(B, domains * inputs, *space) -> (B, domains * outputs, *space), the domains beside each other in the channels.
 
-    Convolution, affine instance norm and LeakyReLU 0.2, but for the last layer, which has only the convolution.  The published
-    networks have a bias in front of each norm, too: the norm takes it away again, so there is none here.
-    The domains share each call (a grouped convolution), and no more than that: one domain's result depends on its own channels only.
+    Convolution, affine instance norm and LeakyReLU 0.2, but for the last layer, which has only the convolution.  The
+    published networks have a bias in front of each norm, too: the norm takes it away again, so there is none here.
+    The domains share each call (a grouped convolution), and no more than that: one domain's result depends on its own
+    channels only.
     """
 
     def __init__(self, stack: PatchStack, generator: torch.Generator | None = None):
@@ -56,7 +59,9 @@ class PatchNet(nn.Module):
             return torch.empty(shape, device=device).normal_(mean, 0.02, generator=generator)
 
         self.order = torch.channels_last if stack.axes == 2 else torch.channels_last_3d
-        self.weights = nn.ParameterList([nn.Parameter(normal(0, *shape).to(memory_format=self.order)) for shape in shapes])
+        self.weights = nn.ParameterList(
+            [nn.Parameter(normal(0, *shape).to(memory_format=self.order)) for shape in shapes]
+        )
         self.gains = nn.ParameterList([nn.Parameter(normal(1, shape[0])) for shape in shapes[:-1]])
         self.shifts = nn.ParameterList([nn.Parameter(torch.zeros(shape[0], device=device)) for shape in shapes[:-1]])
         bound = 1 / math.sqrt(math.prod(shapes[-1][1:]))

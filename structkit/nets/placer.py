@@ -1,4 +1,6 @@
-"""Frames: where something lies in a square, how large it is and how it is turned; and a network that reads them from a picture."""
+"""Frames: where something lies in a square, how large it is and how it is turned; and a network that reads them from a
+picture.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from torch import Tensor, nn
 
 from structkit.nets.codes import LATENT, Encoder
 
-NUMBERS = 5  # of a frame: x, y, the logarithm of its spread, and its direction twice turned, (cos 2t, sin 2t) times how long it is
+# of a frame: x, y, the logarithm of its spread, and its direction twice turned, (cos 2t, sin 2t) times how long it is
+NUMBERS = 5
 LARGEST, WIDEST = 1.5, math.pi / 4  # scale, and turn, between two frames at most: more is a mistake of theirs
 CLEAR = 0.3  # how long a direction is from which on it is trusted
 LEAST = 1e-4  # spread, squared
@@ -30,7 +33,9 @@ class Placer(nn.Module):
 
 
 def frames(masks: Tensor) -> Tensor:
-    """masks (B, 1, S, S) in [0, 1], none of them empty -> (B, 5): their moments, in the coordinates of `F.grid_sample`."""
+    """masks (B, 1, S, S) in [0, 1], none of them empty -> (B, 5): their moments, in the coordinates of
+    `F.grid_sample`.
+    """
     side = masks.shape[-1]
     axis = (torch.arange(side, device=masks.device) * 2 + 1) / side - 1
     weights = masks[:, 0] / masks.sum((1, 2, 3))[:, None, None].clamp_min(LEAST)
@@ -44,13 +49,17 @@ def frames(masks: Tensor) -> Tensor:
 
 
 def between(source: Tensor, target: Tensor) -> Tensor:
-    """The similarities that bring what lies in `source` frames to `target` frames, both (B, 5): (B, 2, 3) for `F.affine_grid`, which
-    asks for each place of the target where it comes from.
+    """The similarities that bring what lies in `source` frames to `target` frames, both (B, 5): (B, 2, 3) for
+    `F.affine_grid`, which asks for each place of the target where it comes from.
     """
     scale = (source[:, 2] - target[:, 2]).exp().clamp(1 / LARGEST, LARGEST)
     turns = [torch.atan2(frame[:, 4], frame[:, 3]) / 2 for frame in (source, target)]
-    known = (source[:, 3:].norm(dim=1) * target[:, 3:].norm(dim=1) / CLEAR**2).clamp(max=1)  # what is round has no direction
-    turn = known * ((turns[0] - turns[1] + math.pi / 2).remainder(math.pi) - math.pi / 2)  # a direction has no front: the shorter way round
+    known = (source[:, 3:].norm(dim=1) * target[:, 3:].norm(dim=1) / CLEAR**2).clamp(
+        max=1
+    )  # what is round has no direction
+    turn = known * (
+        (turns[0] - turns[1] + math.pi / 2).remainder(math.pi) - math.pi / 2
+    )  # a direction has no front: the shorter way round
     return similarity(scale, turn.clamp(-WIDEST, WIDEST), target[:, :2], source[:, :2])
 
 

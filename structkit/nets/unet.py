@@ -19,9 +19,11 @@ def block(before: int, after: int, *, halve: bool = False) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """(B, 3, S, S) -> what it sees at half the size and at a quarter, (B, width, S/2, S/2) and (B, 2 width, S/4, S/4); S a multiple of 32.
+    """(B, 3, S, S) -> what it sees at half the size and at a quarter, (B, width, S/2, S/2) and (B, 2 width, S/4, S/4);
+    S a multiple of 32.
 
-    It begins at half the size, on blocks of 2 x 2 pixels: at the full size a convolution costs four times as much, and finds no more.
+    It begins at half the size, on blocks of 2 x 2 pixels: at the full size a convolution costs four times as much, and
+    finds no more.
     """
 
     def __init__(self, width: int) -> None:
@@ -29,7 +31,9 @@ class UNet(nn.Module):
         widths = [width * factor for factor in FACTORS]
         pairs = list(itertools.pairwise(widths))
         self.first = block(12, width)
-        self.down = nn.ModuleList([nn.Sequential(block(before, after, halve=True), block(after, after)) for before, after in pairs])
+        self.down = nn.ModuleList(
+            [nn.Sequential(block(before, after, halve=True), block(after, after)) for before, after in pairs]
+        )
         self.up = nn.ModuleList([block(above + below, above) for above, below in pairs])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

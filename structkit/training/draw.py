@@ -1,7 +1,7 @@
 """All randomness of a training: a function of where it is, never of what was drawn before.
 
-So a training that was stopped anywhere goes on as if it had not been, without any generator's state on disk; and every process of a
-data-parallel training draws the same.
+So a training that was stopped anywhere goes on as if it had not been, without any generator's state on disk; and every
+process of a data-parallel training draws the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Draw:
         return replace(self, step=step)
 
     def seed_networks(self) -> None:
-        """Let what networks draw without a generator (initial weights, dropout) follow from this draw; see `own_randomness`."""
+        """Let what networks draw without a generator (initial weights, dropout) follow from this draw; see
+        `own_randomness`.
+        """
         torch.default_generator.manual_seed(self._number("networks"))
         if (index := _cuda_index(self.device)) is not None:
             torch.cuda.default_generators[index].manual_seed(self._number("networks"))

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 class Average:
     """A copy of a module whose parameters are the average of those it had after each `update`.
 
-    The weight of the parameters u updates ago is proportional to decay^u, from the first update on (Kingma and Ba, ICLR 2015,
-    section 3): there is no trace of the initial weights.  Buffers are the module's latest.
+    The weight of the parameters u updates ago is proportional to decay^u, from the first update on (Kingma and Ba, ICLR
+    2015, section 3): there is no trace of the initial weights.  Buffers are the module's latest.
     """
 
     def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
@@ -32,7 +32,10 @@ class Average:
             average.copy_(buffer)
 
     def state(self) -> dict[str, Tensor]:
-        return {**{f"module.{name}": t for name, t in self.module.state_dict().items()}, "updates": torch.tensor(self.updates)}
+        return {
+            **{f"module.{name}": t for name, t in self.module.state_dict().items()},
+            "updates": torch.tensor(self.updates),
+        }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         self.module.load_state_dict({name.removeprefix("module."): t for name, t in state.items() if name != "updates"})

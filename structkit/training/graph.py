@@ -15,8 +15,8 @@ Update = Callable[[Sequence[Tensor]], Mapping[str, Tensor]]
 class Graphed:
     """`update`, recorded once and replayed.
 
-    update: from tensors, always of the same shapes, to tensors; it may change the parameters of `optimisers` (which must be capturable),
-    and nothing else; it must not look at values.
+    update: from tensors, always of the same shapes, to tensors; it may change the parameters of `optimisers` (which
+    must be capturable), and nothing else; it must not look at values.
     """
 
     def __init__(self, update: Update, inputs: Sequence[Tensor], optimisers: Sequence[Optimizer]):

@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM wait for the end of a step: in its midst the networks are neither those before nor those after it."""
+"""Ctrl-C and SIGTERM wait for the end of a step: in its midst the networks are neither those before nor those after
+it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from typing import Any
 
 
 class Interrupts:
-    """Inside this context the first signal is only noted; when the context ends, it takes the effect that it would have had.
+    """Inside this context the first signal is only noted; when the context ends, it takes the effect that it would have
+    had.
 
     A second signal takes effect at once.  Outside the main thread, where Python delivers none, nothing is changed.
     """
@@ -27,7 +30,9 @@ class Interrupts:
                     self._previous[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self._put_back()
         if self.noted is not None and kind is None:
             signal.raise_signal(self.noted)

@@ -1,4 +1,6 @@
-"""One training at a time for one output: a lock that the system itself gives back when its process ends, in whatever way."""
+"""One training at a time for one output: a lock that the system itself gives back when its process ends, in whatever
+way.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ except ImportError:  # Windows
 def held(path: Path) -> Iterator[bool]:
     """Hold the lock on the file `path`, which is made for this and removed at the end; yields whether it is ours.
 
-    A file that a killed process left is no lock.  Where none can be had, on Windows or in a folder that cannot be written in, all get it.
+    A file that a killed process left is no lock.  Where none can be had, on Windows or in a folder that cannot be
+    written in, all get it.
     """
     try:
         descriptor = _locked(path)
@@ -36,7 +39,9 @@ def held(path: Path) -> Iterator[bool]:
 
 
 def _locked(path: Path) -> int | None:
-    """The descriptor that holds the lock, or None where there are none.  Raises BlockingIOError if another one holds it."""
+    """The descriptor that holds the lock, or None where there are none.  Raises BlockingIOError if another one holds
+    it.
+    """
     while fcntl is not None:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

@@ -1,7 +1,8 @@
 """The one training loop.
 
-It goes through the stages of a training, logs, reports, shows a preview and saves its state, so that a training that is killed at any
-moment and started again ends in the same bytes on a CPU, with as many threads (where no stage is limited in seconds).
+It goes through the stages of a training, logs, reports, shows a preview and saves its state, so that a training that is
+killed at any moment and started again ends in the same bytes on a CPU, with as many threads (where no stage is limited
+in seconds).
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from structkit.media.files import remove_leftovers
 from structkit.media.pictures import write_picture
 from structkit.media.tensors import from_tensor
 from structkit.training.draw import Draw, own_randomness
-from structkit.training.files import Files, Log, Place
 from structkit.training.interrupts import Interrupts
 from structkit.training.lock import held
 from structkit.training.model import Model
+from structkit.training.outputs import Files, Log, Place
 from structkit.training.parallel import ALONE, Processes
 from structkit.training.processor import Processor, relocation
 from structkit.training.stages import Event, Stage, Training
@@ -51,17 +52,20 @@ def train(
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
 ) -> Model:
-    """Train to the end, from where an earlier call with the same `run` was stopped; returns the model, which is saved at `output`.
+    """Train to the end, from where an earlier call with the same `run` was stopped; returns the model, which is saved
+    at `output`.
 
-    run: JSON: with the seed, all that decides what comes out, the configuration and the SHA-256 of each input above all.  It stands in the
-    card.  An output that this run has finished before is returned as it is.
+    run: JSON: with the seed, all that decides what comes out, the configuration and the SHA-256 of each input above
+    all.  It stands in the card.  An output that this run has finished before is returned as it is.
     report: called every few steps, in the first process.  save_every: seconds between states, at least.
-    tell: called with what is to be known, in one line: that it goes on on another processor, or with another number of threads.
-    overwrite: replace an output, or an unfinished training, of another run.
+    tell: called with what is to be known, in one line: that it goes on on another processor, or with another number of
+    threads. overwrite: replace an output, or an unfinished training, of another run.
     inputs: the files that are learnt from; none of them is ever written over.
-    Ctrl-C and SIGTERM: the state and the model so far, its card saying `complete: false`, are saved before they take effect.
-    Raises OutputError (what is there is of another run, another process is training it, or nothing can be written), StructkitError (losses
-    or weights are not finite: the last good state stays), DeviceError (out of memory), and what the training raises.
+    Ctrl-C and SIGTERM: the state and the model so far, its card saying `complete: false`, are saved before they take
+    effect.
+    Raises OutputError (what is there is of another run, another process is training it, or nothing can be written),
+    StructkitError (losses or weights are not finite: the last good state stays), DeviceError (out of memory), and what
+    the training raises.
     """
     files, training.processes = Files(Path(output)), processes
     files.spare(inputs)
@@ -70,7 +74,8 @@ def train(
         finished, resumable = files.find(run, overwrite)
         if not processes.same(2 * finished + resumable):
             raise OutputError(
-                f"{files.output}: the processes find different files beside it; name an output on a file system that all share"
+                f"{files.output}: the processes find different files beside it; name an output on a file system that "
+                "all share"
             )
         if finished:
             if processes.first:
@@ -101,10 +106,14 @@ def check(
 
 @contextmanager
 def _alone(files: Files, processes: Processes) -> Iterator[None]:
-    """Hold the lock of a training; the first process has it for all.  Raises OutputError, in each of them, if another training has it."""
+    """Hold the lock of a training; the first process has it for all.  Raises OutputError, in each of them, if another
+    training has it.
+    """
     with held(files.lock) if processes.first else nullcontext(True) as ours:
         if processes.most(int(not ours)):
-            raise OutputError(f"{files.output}: another process is training it now; wait for its end, or name another output")
+            raise OutputError(
+                f"{files.output}: another process is training it now; wait for its end, or name another output"
+            )
         yield
 
 
@@ -141,7 +150,14 @@ class _Loop:
         tell: Callable[[str], None],
         save_every: float,
     ) -> None:
-        self.training, self.files, self.seed, self.run, self.report, self.tell = training, files, seed, run, report, tell
+        self.training, self.files, self.seed, self.run, self.report, self.tell = (
+            training,
+            files,
+            seed,
+            run,
+            report,
+            tell,
+        )
         self.save_every, self.interrupts, self.processes = save_every, Interrupts(), training.processes
         self.place, self.tally = Place(), Tally()
         self.log: Log | None = None  # of the first process
@@ -271,7 +287,9 @@ class _Loop:
         model = self.training.model()
         if self.processes.first:
             if complete or self.files.may_show(self.run):
-                found = {"scores": dict(self.training.scores()), "doubts": list(self.training.doubts())} if complete else {}
+                found = (
+                    {"scores": dict(self.training.scores()), "doubts": list(self.training.doubts())} if complete else {}
+                )
                 processors = [asdict(one) for one in self.place.processors]
                 model.save(self.files.output, run=self.run, complete=complete, processors=processors, **found)
             if complete:
@@ -296,4 +314,7 @@ class _Loop:
 
     def _astray(self, fact: str) -> StructkitError:
         way_out = "try another seed, a lower learning rate or other inputs"
-        return StructkitError(f"{self.files.output}: the training went astray at {self._where(self.place)}: {fact}; {self.kept}; {way_out}")
+        return StructkitError(
+            f"{self.files.output}: the training went astray at {self._where(self.place)}: {fact}; {self.kept}; "
+            f"{way_out}"
+        )

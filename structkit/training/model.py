@@ -20,8 +20,8 @@ from structkit.training.draw import own_randomness
 class Model(nn.Module):
     """Networks that can be saved and rebuilt; the methods of a subclass carry the names of the verbs.
 
-    `type(model)(model.config, **model.facts())` builds the same networks with other weights.  It is also called with the device "meta",
-    where tensors have shapes and no values: a constructor must not read values.
+    `type(model)(model.config, **model.facts())` builds the same networks with other weights.  It is also called with
+    the device "meta", where tensors have shapes and no values: a constructor must not read values.
     """
 
     kind: ClassVar[str]
@@ -34,7 +34,9 @@ class Model(nn.Module):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Notes on each of its results: why they may be bad, as was found at the end of its training.  Older cards do not tell."""
+        """Notes on each of its results: why they may be bad, as was found at the end of its training.  Older cards do
+        not tell.
+        """
         return tuple(f"{DOUBTFUL}{doubt}" for doubt in self.card.get("doubts", ()))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -42,12 +44,17 @@ class Model(nn.Module):
         return self.state_dict()
 
     def facts(self) -> dict[str, Any]:
-        """JSON that the constructor needs beyond the configuration, by the names of its arguments: sizes of levels, amplitudes, ..."""
+        """JSON that the constructor needs beyond the configuration, by the names of its arguments: sizes of levels,
+        amplitudes, ...
+        """
         return {}
 
     def save(self, path: str | Path, **card: Any) -> None:
-        """Write a checkpoint, atomically.  card: what else its card says (JSON).  Raises CheckpointError, OutputError."""
-        card |= {"kind": self.kind, "config": dataclasses.asdict(self.config), "facts": self.facts()}  # type: ignore[call-overload]
+        """Write a checkpoint, atomically.  card: what else its card says (JSON).  Raises CheckpointError,
+        OutputError.
+        """
+        config = dataclasses.asdict(self.config)  # type: ignore[call-overload]
+        card |= {"kind": self.kind, "config": config, "facts": self.facts()}
         checkpoint.save(path, self.tensors(), card)
         self.card = checkpoint.read_card(path)
 
@@ -83,5 +90,12 @@ class Model(nn.Module):
             return cls(cls.config_class(**config), **facts)
         except OptionError as error:
             raise CheckpointError(f"{path}: its configuration is refused ({error}); train it again") from error
-        except (TypeError, ValueError, LookupError, RuntimeError) as error:  # facts of another form than the constructor's
-            raise CheckpointError(f"{path}: no {cls.kind!r} can be built from its card ({one_line(error)}); train it again") from error
+        except (
+            TypeError,
+            ValueError,
+            LookupError,
+            RuntimeError,
+        ) as error:  # facts of another form than the constructor's
+            raise CheckpointError(
+                f"{path}: no {cls.kind!r} can be built from its card ({one_line(error)}); train it again"
+            ) from error

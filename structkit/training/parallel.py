@@ -1,5 +1,5 @@
-"""Data parallel training under torchrun: every process draws the same batch, works on its share, and makes the same step as the others,
-down the mean of their gradients.
+"""Data parallel training under torchrun: every process draws the same batch, works on its share, and makes the same
+step as the others, down the mean of their gradients.
 
     torchrun --nproc-per-node 2 -m structkit_cli train ...
 
@@ -40,9 +40,14 @@ class Processes:
         return self.rank == 0
 
     def share(self, batch: Tensor) -> Tensor:
-        """This process's part of a batch (B, ...) that all have drawn alike: (B / size, ...).  Raises OptionError if B does not divide."""
+        """This process's part of a batch (B, ...) that all have drawn alike: (B / size, ...).  Raises OptionError if B
+        does not divide.
+        """
         if len(batch) % self.size:
-            raise OptionError(f"a batch of {len(batch)} cannot be shared evenly by {self.size} processes; choose a multiple of {self.size}")
+            raise OptionError(
+                f"a batch of {len(batch)} cannot be shared evenly by {self.size} processes; choose a multiple of "
+                f"{self.size}"
+            )
         return batch.chunk(self.size)[self.rank]
 
     def evenly(self, count: int) -> int:
@@ -63,13 +68,17 @@ class Processes:
         optimiser.step()
 
     def mean_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace each gradient by its mean over the processes: one transfer for all.  All processes must have the same gradients."""
+        """Replace each gradient by its mean over the processes: one transfer for all.  All processes must have the same
+        gradients.
+        """
         self._become_means([p.grad for p in parameters if p.grad is not None])
 
     def mean_buffers(self, network: nn.Module) -> None:
-        """Replace what a network gathers beside its weights, as batch norm its running statistics, by its mean over the processes.
+        """Replace what a network gathers beside its weights, as batch norm its running statistics, by its mean over the
+        processes.
 
-        To be called in each step in which the network has gathered: only what all have alike comes back from a state, which is the first's.
+        To be called in each step in which the network has gathered: only what all have alike comes back from a state,
+        which is the first's.
         """
         self._become_means([buffer for buffer in network.buffers() if buffer.is_floating_point()])
 
@@ -91,7 +100,9 @@ class Processes:
         return total / self.size
 
     def most(self, number: int) -> int:
-        """The largest of the numbers that the processes bring: how they agree on what only one of them knows, a clock or a signal."""
+        """The largest of the numbers that the processes bring: how they agree on what only one of them knows, a clock
+        or a signal.
+        """
         if self.size == 1:
             return number
         largest = torch.tensor(number)
@@ -113,7 +124,8 @@ class Processes:
             yield
         except RuntimeError as error:
             raise StructkitError(
-                f"process {self.rank} of {self.size}: another process of this training ended early ({one_line(error)}); "
+                f"process {self.rank} of {self.size}: another process of this training ended early "
+                f"({one_line(error)}); "
                 "its own message says why; the same command goes on from the last state"
             ) from error
 
@@ -123,7 +135,8 @@ ALONE = Processes()
 
 @contextmanager
 def joined(device: str) -> Iterator[tuple[Processes, str]]:
-    """Join the processes that torchrun started; yields them, and the device of this one.  Without torchrun: alone, on `device`.
+    """Join the processes that torchrun started; yields them, and the device of this one.  Without torchrun: alone, on
+    `device`.
 
     device: cpu, or cuda, of which each process takes its own.  Raises DeviceError, OptionError, StructkitError.
     """
@@ -138,11 +151,15 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
         # On CUDA gloo is there too, for the numbers that are agreed on: those never wait for the device.
         dist.init_process_group("gloo" if device == "cpu" else "cpu:gloo,cuda:nccl", timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
-        raise StructkitError(f"process {processes.rank} of {size}: cannot join the others ({one_line(error)}); use torchrun") from error
+        raise StructkitError(
+            f"process {processes.rank} of {size}: cannot join the others ({one_line(error)}); use torchrun"
+        ) from error
     try:
         yield processes, device
     except BaseException:
-        if device == "cpu":  # this closes the connections, so that nobody waits; nccl would itself wait: there the process must end
+        if (
+            device == "cpu"
+        ):  # this closes the connections, so that nobody waits; nccl would itself wait: there the process must end
             dist.destroy_process_group()
         raise
     dist.destroy_process_group()
@@ -150,8 +167,14 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
 
 def _own_device(device: str, local: int) -> str:
     if device != "cuda":
-        raise DeviceError(f"--device {device}: several processes cannot share it; say --device cuda, of which each takes its own, or cpu")
+        raise DeviceError(
+            f"--device {device}: several processes cannot share it; say --device cuda, of which each takes its own, or "
+            "cpu"
+        )
     if local >= torch.cuda.device_count():
-        raise DeviceError(f"--device cuda: process {local} finds {torch.cuda.device_count()} here; start no more processes than devices")
+        raise DeviceError(
+            f"--device cuda: process {local} finds {torch.cuda.device_count()} here; start no more processes than "
+            "devices"
+        )
     torch.cuda.set_device(local)
     return f"cuda:{local}"

@@ -1,11 +1,12 @@
 """A training that plans itself to end in time.
 
-It is given trainings to choose from: the one that is asked for, then others of fewer rounds or of smaller pictures.  Before its first step
-it measures a few steps of some stages, tells from their work what those of the others will cost, and takes the first training whose fewest
-steps that make sense fit; what time is left goes into more of them.  So steps are given up before a round is, or the size of the pictures,
-but no more than makes sense.  Where no training fits it takes the last with still fewer steps, one of each stage at least, and says so:
-there is no time in which nothing is trained.  It says so at its end, too, where a stage had time for far fewer than the fewest, since steps
-took longer than was measured.  The plan is part of the state: a training that goes on, on a faster or a slower machine, keeps it.
+It is given trainings to choose from: the one that is asked for, then others of fewer rounds or of smaller pictures.
+Before its first step it measures a few steps of some stages, tells from their work what those of the others will cost,
+and takes the first training whose fewest steps that make sense fit; what time is left goes into more of them.  So steps
+are given up before a round is, or the size of the pictures, but no more than makes sense.  Where no training fits it
+takes the last with still fewer steps, one of each stage at least, and says so: there is no time in which nothing is
+trained.  It says so at its end, too, where a stage had time for far fewer than the fewest, since steps took longer than
+was measured.  The plan is part of the state: a training that goes on, on a faster or a slower machine, keeps it.
 """
 
 from __future__ import annotations
@@ -26,10 +27,14 @@ from structkit.training.draw import Draw
 from structkit.training.model import Model
 from structkit.training.stages import Stage, Training
 
-LEAST = 200  # steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail
+LEAST = (
+    200  # steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail
+)
 MEASURED = 5  # steps in each stage that is measured, but for the first that warms up; fewer where there is no time
 FEW = 12  # steps that a stage has while it is measured, so that it makes ready for no more
-MEASURING = 0.05  # part of the time that is spent on it, but for a few steps of the first stage, which are always measured
+MEASURING = (
+    0.05  # part of the time that is spent on it, but for a few steps of the first stage, which are always measured
+)
 SPARE = 0.05  # part of what is left that no step is planned for: states and previews are written, and machines hesitate
 NEARLY = 0.75  # of the fewest steps: where a stage had time for so many, the model is not said to be a bad one
 SHORT = "it was trained for less time than the fewest steps that make sense take"
@@ -53,13 +58,16 @@ def minutes(seconds: float) -> str:
 
 
 def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least: Sequence[int]) -> list[int]:
-    """Steps of each stage: those of the same time for all, but no more than `most` and no fewer than `least`, which is not above it.
+    """Steps of each stage: those of the same time for all, but no more than `most` and no fewer than `least`, which is
+    not above it.
 
     costs: of a step of each stage, s, above 0.  Where even the fewest do not fit into the time, these.
     """
 
     def steps(each: float) -> list[int]:
-        return [min(max(math.floor(each / cost), low), high) for cost, low, high in zip(costs, least, most, strict=True)]
+        return [
+            min(max(math.floor(each / cost), low), high) for cost, low, high in zip(costs, least, most, strict=True)
+        ]
 
     low, high = 0.0, (max(most) + 1) * max(costs)
     for _ in range(60):  # halvings, to far less than a step
@@ -86,8 +94,8 @@ def steps_between(seconds: float, costs: Sequence[float], most: Sequence[int], l
 def costs_by_work(work: Sequence[float], measured: Sequence[tuple[float, float]]) -> list[float]:
     """What a step costs, s, for each amount of work (any unit).
 
-    measured: (work, cost), in ascending order of work.  Between them costs are straight lines; beyond the last they grow like the work, and
-    below the first they do not fall, since there the time goes into calls.
+    measured: (work, cost), in ascending order of work.  Between them costs are straight lines; beyond the last they
+    grow like the work, and below the first they do not fall, since there the time goes into calls.
     """
     works, costs = zip(*measured, strict=True)
     found = []
@@ -119,11 +127,12 @@ class Planned(Training):
         clock: Callable[[], float] = time.monotonic,
         began: float | None = None,
     ) -> None:
-        """make: the training of a choice; its stages have the most steps that they can use.  choices: what is asked for, then what to do
-        with instead, in that order.  work: of a step in each stage, in any unit.  seconds: from `began` on the clock, or else from now.
-        least: the fewest steps of each stage that make sense, where it has so many.  steps: `steps_in` or `steps_between`, how the time is
-        shared out.  chunk: each chunk-th step, from the first on, makes ready what the others use; the first step of a stage may do more
-        than that, about as much as the stage has steps.
+        """make: the training of a choice; its stages have the most steps that they can use.  choices: what is asked
+        for, then what to do with instead, in that order.  work: of a step in each stage, in any unit.  seconds: from
+        `began` on the clock, or else from now. least: the fewest steps of each stage that make sense, where it has so
+        many.  steps: `steps_in` or `steps_between`, how the time is shared out.  chunk: each chunk-th step, from the
+        first on, makes ready what the others use; the first step of a stage may do more than that, about as much as the
+        stage has steps.
         tell: called once, with the plan.
 
         Raises what `make` raises.
@@ -165,8 +174,15 @@ class Planned(Training):
     def state(self) -> dict[str, Tensor]:
         steps = torch.tensor([stage.steps for stage in self.stages])
         seconds = torch.tensor([stage.seconds for stage in self.stages], dtype=torch.float64)
-        plan = {"choice": torch.tensor(self.number), "short": torch.tensor(self.short), "steps": steps, "seconds": seconds}
-        return self.inner.state() | {f"plan.{name}": tensor for name, tensor in (plan | {"done": torch.tensor(self.done)}).items()}
+        plan = {
+            "choice": torch.tensor(self.number),
+            "short": torch.tensor(self.short),
+            "steps": steps,
+            "seconds": seconds,
+        }
+        return self.inner.state() | {
+            f"plan.{name}": tensor for name, tensor in (plan | {"done": torch.tensor(self.done)}).items()
+        }
 
     def restore(self, stage: int, state: Mapping[str, Tensor]) -> None:
         own = dict(state)
@@ -176,10 +192,14 @@ class Planned(Training):
             )
         except KeyError as error:
             fact = f"the state is of another version of structkit (it has no {error.args[0]})"
-            raise CheckpointError(f"{fact}; name another output, or remove the .resume.safetensors and overwrite this one") from error
+            raise CheckpointError(
+                f"{fact}; name another output, or remove the .resume.safetensors and overwrite this one"
+            ) from error
         self._become(number)
         self.short, self.done = short, done
-        self.stages = self.inner.stages = [Stage(s.name, n, t) for s, n, t in zip(self.inner.stages, steps, seconds, strict=True)]
+        self.stages = self.inner.stages = [
+            Stage(s.name, n, t) for s, n, t in zip(self.inner.stages, steps, seconds, strict=True)
+        ]
         self.inner.restore(stage, own)
 
     def model(self) -> Model:
@@ -218,12 +238,16 @@ class Planned(Training):
         return Plan(choice, stages, total, len(needed) == 1 and steps == most, short, needed)
 
     def _bounds(self, training: Training) -> tuple[list[int], list[int]]:
-        """Steps of each of its stages: the most that it can use, and the fewest that make sense, where it has so many."""
+        """Steps of each of its stages: the most that it can use, and the fewest that make sense, where it has so
+        many.
+        """
         most = [stage.steps for stage in training.stages]
         return most, [min(pair) for pair in zip(self.least(training), most, strict=True)]
 
     def _share_out(self, first: int) -> None:
-        """What the stages before have left of their time, or taken of that of others, is that of the stages from `first` on."""
+        """What the stages before have left of their time, or taken of that of others, is that of the stages from
+        `first` on.
+        """
         planned = sum(stage.seconds for stage in self.stages[first:])
         more = self._left() / planned if planned else 1.0
 
@@ -238,13 +262,15 @@ class Planned(Training):
         return self.seconds * (1 - SPARE) - self._slowest(self.clock() - self.started)
 
     def _measure(self, training: Training, works: Sequence[float], measured: dict[float, float], draw: Draw) -> None:
-        """Add what a step costs, with networks that are thrown away, in one stage of each amount of work while there is time, at least in
-        the first; unless a training with such a first stage was measured before.
+        """Add what a step costs, with networks that are thrown away, in one stage of each amount of work while there is
+        time, at least in the first; unless a training with such a first stage was measured before.
         """
         began, allowed = self.clock(), MEASURING * self.seconds
         if works[0] in measured:
             return
-        for w, stage in {w: stage for stage, w in enumerate(works)}.items():  # rounds alike: the last, which has all to do
+        for w, stage in {
+            w: stage for stage, w in enumerate(works)
+        }.items():  # rounds alike: the last, which has all to do
             foreseen = (MEASURED + 1) * costs_by_work([w], sorted(measured.items()))[0] if measured else 0.0
             if self.processes.most(int(stage > 0 and self.clock() - began + foreseen > allowed)):
                 break
@@ -253,8 +279,8 @@ class Planned(Training):
             measured[w] = max(self._slowest(self._cost(training, replace(draw, stage=stage), began + allowed)), 1e-6)
 
     def _cost(self, training: Training, draw: Draw, until: float) -> float:
-        """Seconds of a step: first one that warms up; then the first, which may make ready for the whole stage; one that makes ready for a
-        chunk; and others, at least one and no more than there is time for.
+        """Seconds of a step: first one that warms up; then the first, which may make ready for the whole stage; one
+        that makes ready for a chunk; and others, at least one and no more than there is time for.
         """
         _, first, ready = (self._timed(training, replace(draw, step=step)) for step in (2, 1, self.chunk + 1))
         others: list[float] = []
@@ -276,7 +302,9 @@ class Planned(Training):
 
 
 def _smoothed(measured: Mapping[float, float], works: Sequence[float]) -> list[tuple[float, float]]:
-    """What was measured, in ascending order; where the costs of some of the works grow from it, noise must not make them fall."""
+    """What was measured, in ascending order; where the costs of some of the works grow from it, noise must not make
+    them fall.
+    """
     pairs = sorted(measured.items())
     if measured.keys() >= set(works):
         return pairs

@@ -1,4 +1,6 @@
-"""What the last bits of a training depend on beside its run: the order of sums, which the processor and its threads decide."""
+"""What the last bits of a training depend on beside its run: the order of sums, which the processor and its threads
+decide.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class Processor:
         return cls(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
 
     def __str__(self) -> str:
-        return self.kind if self.threads is None else f"{self.kind} with {self.threads} thread{'s' * (self.threads != 1)}"
+        return (
+            self.kind if self.threads is None else f"{self.kind} with {self.threads} thread{'s' * (self.threads != 1)}"
+        )
 
 
 def relocation(before: Sequence[Processor], here: Processor) -> str:

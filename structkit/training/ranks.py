@@ -1,4 +1,6 @@
-"""Which of the processes that torchrun started this one is.  Free of torch: the command line asks before it says anything."""
+"""Which of the processes that torchrun started this one is.  Free of torch: the command line asks before it says
+anything.
+"""
 
 from __future__ import annotations
 
@@ -13,5 +15,7 @@ def rank_and_size() -> tuple[int, int]:
         return 0, 1
     rank, size = os.environ["RANK"], os.environ["WORLD_SIZE"]
     if not (rank.isdecimal() and size.isdecimal() and int(rank) < int(size)):
-        raise OptionError(f"RANK is {rank!r} and WORLD_SIZE is {size!r} in the environment: let torchrun set both, or remove them")
+        raise OptionError(
+            f"RANK is {rank!r} and WORLD_SIZE is {size!r} in the environment: let torchrun set both, or remove them"
+        )
     return int(rank), int(size)

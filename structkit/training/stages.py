@@ -17,7 +17,9 @@ from structkit.training.parallel import ALONE, Processes
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a training.  It ends after its steps, or earlier when its seconds of work are over; one step is always done."""
+    """A part of a training.  It ends after its steps, or earlier when its seconds of work are over; one step is always
+    done.
+    """
 
     name: str
     steps: int
@@ -25,7 +27,9 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or (self.seconds is not None and not self.seconds >= 0):
-            raise OptionError(f"stage {self.name}: {self.steps} steps, {self.seconds} seconds; it needs 1 step or more, 0 s or more")
+            raise OptionError(
+                f"stage {self.name}: {self.steps} steps, {self.seconds} seconds; it needs 1 step or more, 0 s or more"
+            )
 
 
 class Training(ABC):
@@ -44,13 +48,15 @@ class Training(ABC):
     def step(self, draw: Draw) -> Mapping[str, Tensor]:
         """Do one update; returns scalar losses by name, on the device: never wait for their values.
 
-        With several processes: draw the whole batch, keep `processes.share` of it, step with `processes.descend`, and where networks have
-        batch norms, call `processes.mean_buffers`.
+        With several processes: draw the whole batch, keep `processes.share` of it, step with `processes.descend`, and
+        where networks have batch norms, call `processes.mean_buffers`.
         """
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """All that later steps and the model depend on, the networks of finished stages and the optimisers included; see `state.pack`."""
+        """All that later steps and the model depend on, the networks of finished stages and the optimisers included;
+        see `state.pack`.
+        """
 
     @abstractmethod
     def restore(self, stage: int, state: Mapping[str, Tensor]) -> None:
@@ -61,16 +67,20 @@ class Training(ABC):
         """As far as trained; asked for at the end, and when the training is interrupted."""
 
     def scores(self) -> Mapping[str, float]:
-        """How good the model is, by name, for its card: measured once, when the training is complete, in the first process only."""
+        """How good the model is, by name, for its card: measured once, when the training is complete, in the first
+        process only.
+        """
         return {}
 
     def doubts(self) -> Sequence[str]:
-        """Why the model may be a bad one, for its card and for whoever uses it: a sentence each, none of a good one.  Asked as `scores`."""
+        """Why the model may be a bad one, for its card and for whoever uses it: a sentence each, none of a good one.
+        Asked as `scores`.
+        """
         return []
 
     def preview(self, draw: Draw) -> Tensor | None:
-        """(1, 3, H, W) in [-1, 1]: what to show of the training now, or None.  Called in the first process only, at times of the clock:
-        it must change nothing."""
+        """(1, 3, H, W) in [-1, 1]: what to show of the training now, or None.  Called in the first process only, at
+        times of the clock: it must change nothing."""
         return None
 
 

@@ -37,7 +37,9 @@ def pack(**parts: Part) -> dict[str, Tensor]:
 
 
 def unpack(state: Mapping[str, Tensor], **parts: Part) -> None:
-    """Put back what `pack` took from parts of the same names and shapes.  Raises CheckpointError where the state is of others."""
+    """Put back what `pack` took from parts of the same names and shapes.  Raises CheckpointError where the state is of
+    others.
+    """
     for part, kept in parts.items():
         own = within(state, part)
         try:
@@ -48,7 +50,9 @@ def unpack(state: Mapping[str, Tensor], **parts: Part) -> None:
             else:
                 kept.restore(own)
         except (RuntimeError, LookupError, ValueError) as error:
-            raise CheckpointError(f"the state of {part} is of another training ({str(error).splitlines()[0]}); start anew") from error
+            raise CheckpointError(
+                f"the state of {part} is of another training ({str(error).splitlines()[0]}); start anew"
+            ) from error
 
 
 def within(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
@@ -65,7 +69,9 @@ def _state(kept: Part) -> dict[str, Tensor]:
 def _optimiser_state(optimiser: Optimizer) -> dict[str, Tensor]:
     """Moments and counters as `PARAMETER.NAME`, learning rates, which a schedule may have changed, as `lr.GROUP`."""
     state = optimiser.state_dict()
-    flat = {f"lr.{i}": torch.as_tensor(group["lr"], dtype=torch.float64) for i, group in enumerate(state["param_groups"])}
+    flat = {
+        f"lr.{i}": torch.as_tensor(group["lr"], dtype=torch.float64) for i, group in enumerate(state["param_groups"])
+    }
     for parameter, values in state["state"].items():
         flat |= {f"{parameter}.{name}": torch.as_tensor(value) for name, value in values.items() if value is not None}
     return flat
@@ -81,7 +87,8 @@ def _restore_optimiser(optimiser: Optimizer, flat: Mapping[str, Tensor]) -> None
             parameter = parameters[int(number)]
             if tensor.ndim and tensor.shape != parameter.shape:
                 raise ValueError(f"{name} of parameter {number} has the shape {tuple(tensor.shape)}")
-            # A copy, for the optimiser may keep it; in the parameter's order in memory, for a fused one goes through both side by side.
+            # A copy, for the optimiser may keep it; in the parameter's order in memory, for a fused one goes through
+            # both side by side.
             copied = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor) if tensor.ndim else tensor.clone()
             values.setdefault(int(number), {})[name] = copied
     optimiser.load_state_dict({"state": values, "param_groups": groups})

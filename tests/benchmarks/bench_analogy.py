@@ -1,9 +1,10 @@
-"""The whole command, start included: CPU seconds, wall seconds and peak memory of `structkit analogy` in a fresh process.
+"""The whole command, start included: CPU seconds, wall seconds and peak memory of `structkit analogy` in a fresh
+process.
 
     python tests/benchmarks/bench_analogy.py [--sizes 128 256] [--repeat 5] [--threads 2] [--pictures A.png B.png]
 
-The pictures are cropped to squares and resized.  CPU seconds are user + system of the whole process, all threads together; `units` are
-CPU seconds over those of a thousand matrix products (`measure.unit`), measured before and after.
+The pictures are cropped to squares and resized.  CPU seconds are user + system of the whole process, all threads
+together; `units` are CPU seconds over those of a thousand matrix products (`measure.unit`), measured before and after.
 `bench_start.py` measures starting alone.
 """
 
@@ -25,15 +26,16 @@ from PIL import Image, ImageOps
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MATCHES = {"defaults": [], "--match colour": ["--match", "colour"]}
 
-# Runs a command and prints its wall seconds, CPU seconds, peak memory and exit code.  Between us and the command, because Linux counts
-# the memory of the process that starts a command as that command's own, and we hold torch.
+# Runs a command and prints its wall seconds, CPU seconds, peak memory and exit code.  Between us and the command,
+# because Linux counts the memory of the process that starts a command as that command's own, and we hold torch.
 WATCH = """
 import json, os, sys, time
 quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
 started = time.perf_counter()
 child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
 _, status, used = os.wait4(child, 0)
-print(json.dumps([time.perf_counter() - started, used.ru_utime + used.ru_stime, used.ru_maxrss, os.waitstatus_to_exitcode(status)]))
+took, code = time.perf_counter() - started, os.waitstatus_to_exitcode(status)
+print(json.dumps([took, used.ru_utime + used.ru_stime, used.ru_maxrss, code]))
 """
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
@@ -68,11 +70,22 @@ def squares(pictures: list[Path], side: int, folder: Path) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", type=int, default=[128, 256, 512, 1024], metavar="SIDE", help="of all pictures, px")
+    parser.add_argument(
+        "--sizes", nargs="+", type=int, default=[128, 256, 512, 1024], metavar="SIDE", help="of all pictures, px"
+    )
     parser.add_argument("--repeat", type=int, default=3, help="repetitions, of which the median counts")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1: no waiting, hence comparable CPU times)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of torch (default 1: no waiting, hence comparable CPU times)"
+    )
     examples = [EXAMPLES / "pebbles.jpg", EXAMPLES / "balls.jpg"]
-    parser.add_argument("--pictures", nargs=2, type=Path, default=examples, metavar=("SOURCE", "TARGET"), help="default: pebbles and balls")
+    parser.add_argument(
+        "--pictures",
+        nargs=2,
+        type=Path,
+        default=examples,
+        metavar=("SOURCE", "TARGET"),
+        help="default: pebbles and balls",
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)  # which `record` writes down
     os.environ["OMP_NUM_THREADS"] = str(chosen.threads)  # of the commands
@@ -81,7 +94,18 @@ def main() -> None:
         for side in chosen.sizes:
             size, files = f"{side}x{side}", squares(chosen.pictures, side, Path(folder))
             for path, options in MATCHES.items():
-                command = ["analogy", *files, "-o", f"{folder}/out.png", "--size", size, "--exists", "overwrite", "--quiet", *options]
+                command = [
+                    "analogy",
+                    *files,
+                    "-o",
+                    f"{folder}/out.png",
+                    "--size",
+                    size,
+                    "--exists",
+                    "overwrite",
+                    "--quiet",
+                    *options,
+                ]
                 record(__file__, [{"case": f"{size}, {names}", "path": path} | measured(command, chosen.repeat)])
 
 

@@ -1,14 +1,16 @@
 """How good the masks are that `structkit train transfer --minutes M` learns, for several M.
 
-    python tests/benchmarks/bench_budgets.py CASE --with FOLDER --without FOLDER --pictures FOLDER --truth FOLDER [--changed-from FOLDER]
+    python tests/benchmarks/bench_budgets.py CASE --with FOLDER --without FOLDER --pictures FOLDER --truth FOLDER
+    [--changed-from FOLDER]
         [--minutes 3 6 12 25] [--threads 1]
 
-The pictures are none of those that are learnt from; truth: their true masks, or with --changed-from the same pictures without and with the
-content.  The minutes are CPU minutes: the training is told the seconds that its process has computed for those on the clock, so that the
-plan is that of a machine that nobody else uses.  `iou`: of `structkit score`.  `doubts`: how many the model has of itself.
+The pictures are none of those that are learnt from; truth: their true masks, or with --changed-from the same pictures
+without and with the content.  The minutes are CPU minutes: the training is told the seconds that its process has
+computed for those on the clock, so that the plan is that of a machine that nobody else uses.  `iou`: of `structkit
+score`.  `doubts`: how many the model has of itself.
 
-Two rows of 12 minutes are not of this script as it stands: "at 128 px" was planned by an earlier rule, which kept that size with 5 rounds,
-and "from pictures of 64 px" was trained with --size 32 --painter-size 64 added to the command.
+Two rows of 12 minutes are not of this script as it stands: "at 128 px" was planned by an earlier rule, which kept that
+size with 5 rounds, and "from pictures of 64 px" was trained with --size 32 --painter-size 64 added to the command.
 """
 
 from __future__ import annotations
@@ -26,13 +28,18 @@ import torch
 from measure import record
 
 # Before anything else has asked for the clock.
-TRAIN = "import time; time.monotonic = time.process_time; import sys; from structkit_cli.__main__ import main; sys.exit(main(sys.argv[1:]))"
+TRAIN = (
+    "import time; time.monotonic = time.process_time; import sys; from structkit_cli.__main__ import main; "
+    "sys.exit(main(sys.argv[1:]))"
+)
 
 
 def structkit(*arguments: str, threads: int, program: tuple[str, ...] = ("-m", "structkit_cli")) -> list[dict]:
     """The records that a command prints."""
     env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    ran = subprocess.run([sys.executable, *program, *arguments, "--json"], env=env, stdout=subprocess.PIPE, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, *program, *arguments, "--json"], env=env, stdout=subprocess.PIPE, text=True, check=True
+    )
     return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
@@ -57,7 +64,9 @@ def main() -> None:
             folders = ("--with", chosen["with"], "--without", chosen["without"])
             how = ("--minutes", str(minutes), "--device", "cpu", "--dtype", chosen["dtype"])
             began, before = time.monotonic(), os.times()
-            told = structkit("train", "transfer", *folders, *how, "-o", model, threads=threads, program=("-c", TRAIN))[-1]
+            told = structkit("train", "transfer", *folders, *how, "-o", model, threads=threads, program=("-c", TRAIN))[
+                -1
+            ]
             wall, after = time.monotonic() - began, os.times()
             structkit("segment", chosen["pictures"], "--model", model, "-o", masks, threads=threads)
             changed = ("--changed-from", chosen["changed_from"]) if chosen["changed_from"] else ()

@@ -18,13 +18,18 @@ SHAPES = [(96, 3, 64, 64), (96, 3, 128, 128), (1, 3, 2048, 2048)]  # three canva
 def layers(shape: tuple[int, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     batch, _, height, width = shape
     draw = torch.Generator().manual_seed(0)
-    parts = (torch.rand(shape, generator=draw), torch.rand(shape, generator=draw), torch.rand(batch, 1, height, width, generator=draw))
+    parts = (
+        torch.rand(shape, generator=draw),
+        torch.rand(shape, generator=draw),
+        torch.rand(batch, 1, height, width, generator=draw),
+    )
     return tuple(part.to(dtype).requires_grad_() for part in parts)
 
 
 def main() -> None:
     chosen = options(__doc__)
-    keep_memory()  # as the command line does; else fresh pages cost more than the arithmetic, now and then twice as much
+    # as the command line does; else fresh pages cost more than the arithmetic, now and then twice as much
+    keep_memory()
     rows = []
     for shape in SHAPES:
         for dtype in (torch.float32, torch.bfloat16):
@@ -41,7 +46,10 @@ def main() -> None:
         levels = torch.zeros(*SHAPES[-1][2:], 3).numpy().astype(f"uint{bits}")
         for words, mask in (("a whole mask", whole), ("a mask of 548 x 200", small)):
             case = f"paste on {levels.shape[1]} x {levels.shape[0]} px, {bits} bits, {words}"
-            rows.append({"case": case, "path": "structkit"} | timed(lambda a=levels, m=mask: paste(a, colours, m), chosen.repeat))
+            rows.append(
+                {"case": case, "path": "structkit"}
+                | timed(lambda a=levels, m=mask: paste(a, colours, m), chosen.repeat)
+            )
     record(__file__, rows)
 
 

@@ -1,10 +1,11 @@
 """A folder through `structkit remove` and `structkit segment`, beside reading and writing its pictures alone.
 
-    python tests/benchmarks/bench_contents.py [--model glasses] [--count 1000] [--side 128] [--repeat 3] [--pictures FOLDER]
+    python tests/benchmarks/bench_contents.py [--model glasses] [--count 1000] [--side 128] [--repeat 3] [--pictures
+    FOLDER]
 
-Each row is a fresh process, its start included, with the threads that it takes by itself; "read and write" decodes each picture, encodes
-it and writes the file plainly, on one thread.  `ratio` is to that row.  The aim is at most 3 on two cores that nobody else uses: wall
-seconds mean something only there.
+Each row is a fresh process, its start included, with the threads that it takes by itself; "read and write" decodes each
+picture, encodes it and writes the file plainly, on one thread.  `ratio` is to that row.  The aim is at most 3 on two
+cores that nobody else uses: wall seconds mean something only there.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ for path in Path(sys.argv[1]).iterdir():
 
 
 def pictures(folder: Path, count: int, side: int, given: Path | None) -> str:
-    """Fill the folder with `count` pictures of `side` px: given ones, repeated as need be, or procedural ones; returns what they are."""
+    """Fill the folder with `count` pictures of `side` px: given ones, repeated as need be, or procedural ones; returns
+    what they are.
+    """
     from structkit.kernels.pyramid import resize
     from structkit.media.pictures import Picture, read_picture, write_picture
     from structkit.media.tensors import from_tensor, to_tensor
 
     files = sorted(path for path in given.iterdir() if path.is_file())[:count] if given else []
-    shown = [to_tensor(read_picture(path)) for path in files] or [natural_picture(side, side, seed)[None] for seed in range(8)]
+    shown = [to_tensor(read_picture(path)) for path in files] or [
+        natural_picture(side, side, seed)[None] for seed in range(8)
+    ]
     made: list[Picture] = [from_tensor(resize(one, (side, side)).clamp(-1, 1)) for one in shown]
     for i in range(count):
         write_picture(made[i % len(made)], folder / f"{i}.png")
@@ -75,8 +80,15 @@ def main() -> None:
     alone, rows = statistics.median(wall for wall, *_ in runs["read and write"]), []
     for path, found in runs.items():
         wall, cpu, memory = (statistics.median(numbers) for numbers in zip(*found, strict=True))
-        numbers = {"wall_s": f"{wall:.2f}", "cpu_s": f"{cpu:.2f}", "ratio": f"{wall / alone:.2f}", "peak_mib": f"{memory:.0f}"}
-        rows.append({"case": f"{chosen.count} {name}, {chosen.side} px, {Path(chosen.model).stem}", "path": path} | numbers)
+        numbers = {
+            "wall_s": f"{wall:.2f}",
+            "cpu_s": f"{cpu:.2f}",
+            "ratio": f"{wall / alone:.2f}",
+            "peak_mib": f"{memory:.0f}",
+        }
+        rows.append(
+            {"case": f"{chosen.count} {name}, {chosen.side} px, {Path(chosen.model).stem}", "path": path} | numbers
+        )
     record(__file__, rows)
 
 

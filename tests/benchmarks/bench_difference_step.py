@@ -2,10 +2,11 @@
 
     python tests/benchmarks/bench_difference_step.py [--repeat 5]
 
-`published`: the authors' ten passes through the networks, one domain at a time, float32, one step of the critic.  `float32` and
-`bfloat16`: structkit's step, which takes all of one domain's pictures along with the other's.  The paper's networks at 128 px do the same
-work on both sides; of the `fast` ones at 64 px, structkit's step has four steps of the critic and the linear critic besides, as the preset
-has them, and an average of the weights is kept everywhere.  Batches of 32 + 32 of noise, the paths in turn; CPU milliseconds of one step.
+`published`: the authors' ten passes through the networks, one domain at a time, float32, one step of the critic.
+`float32` and `bfloat16`: structkit's step, which takes all of one domain's pictures along with the other's.  The
+paper's networks at 128 px do the same work on both sides; of the `fast` ones at 64 px, structkit's step has four steps
+of the critic and the linear critic besides, as the preset has them, and an average of the weights is kept everywhere.
+Batches of 32 + 32 of noise, the paths in turn; CPU milliseconds of one step.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from measure import plain, record, side_by_side
 from structkit.configs import DifferenceConfig
 from structkit.data.batches import signed
 from structkit.device import keep_memory
-from structkit.engines.difference_training import DifferenceTraining
+from structkit.engines.difference.training import DifferenceTraining
 from structkit.training.draw import Draw
 
 
@@ -55,7 +56,10 @@ def main() -> None:
         calls = {"published": published(begun(config, torch.float32))}
         calls |= {name: ours(begun(config, getattr(torch, name))) for name in ("float32", "bfloat16")}
         case = f"{filled.preset}, {filled.size} px"
-        record(__file__, [{"case": case, "path": name} | numbers for name, numbers in side_by_side(calls, chosen.repeat).items()])
+        record(
+            __file__,
+            [{"case": case, "path": name} | numbers for name, numbers in side_by_side(calls, chosen.repeat).items()],
+        )
 
 
 if __name__ == "__main__":

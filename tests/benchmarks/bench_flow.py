@@ -21,7 +21,9 @@ def main() -> None:
         flow = motion(*pair)
         error = (flow[:1] - torch.tensor([3.0, -2.0]).view(1, 2, 1, 1)).norm(dim=1).mean()
         numbers = timed(lambda p=pair: motion(*p), chosen.repeat)
-        rows.append({"case": f"{height} x {width}, there and back", "path": "structkit", "error_px": f"{error:.3f}"} | numbers)
+        rows.append(
+            {"case": f"{height} x {width}, there and back", "path": "structkit", "error_px": f"{error:.3f}"} | numbers
+        )
         for name, path in (("structkit", warp), ("gather", warp_reference)):
             numbers = timed(lambda q=path, s=second, f=flow[:1]: q(s, f, cubic=True), chosen.repeat)
             rows.append({"case": f"{height} x {width}, cubic warp", "path": name, "error_px": ""} | numbers)

@@ -2,8 +2,10 @@
 
     python tests/benchmarks/bench_nearest_patches.py [--threads 2] [--pictures A.png B.png]
 
-`tiles` is what one would write first: float32 products, tile by tile, and `min`.  faiss is measured where it is installed.
-`same` is the share of 512 sampled queries whose index is that of products in float64; `ratio` their mean distance over the exact one.
+`tiles` is what one would write first: float32 products, tile by tile, and `min`.  faiss is measured where it is
+installed.
+`same` is the share of 512 sampled queries whose index is that of products in float64; `ratio` their mean distance over
+the exact one.
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
 """Analogies of a folder of pairs, in both directions, measured by a scorer: is the quality what it was?
 
-    python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py [--settings defaults match=colour] [--max-side 256]
-    python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py --models PAIRS/ --settings gan gan,inject=6,refine=patches
+    python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py [--settings defaults match=colour]
+    [--max-side 256] python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py --models PAIRS/ --settings
+    gan gan,inject=6,refine=patches
 
-PAIRS holds pictures named X_a.* and X_b.*, or a `pairs.csv` with the columns a and b.  SCORER is called as `SCORER SOURCE TARGET OUT...`
-and prints for each OUT one line of JSON with alignment, copy, orientation (higher: laid out like SOURCE), coherence and completeness
-(lower: made of TARGET).  The results and `scores.csv` go to RESULTS, outside of the source tree.  A pair whose row is there is not made
-again, so that a run which was stopped goes on where it was; after a change of the engine take a new folder.
-A setting that begins with `gan` draws from a trained pair, X-Y.safetensors in --models, which was trained on X and Y and serves Y-X too.
+PAIRS holds pictures named X_a.* and X_b.*, or a `pairs.csv` with the columns a and b.  SCORER is called as `SCORER
+SOURCE TARGET OUT...` and prints for each OUT one line of JSON with alignment, copy, orientation (higher: laid out like
+SOURCE), coherence and completeness (lower: made of TARGET).  The results and `scores.csv` go to RESULTS, outside of the
+source tree.  A pair whose row is there is not made again, so that a run which was stopped goes on where it was; after a
+change of the engine take a new folder.
+A setting that begins with `gan` draws from a trained pair, X-Y.safetensors in --models, which was trained on X and Y
+and serves Y-X too.
 """
 
 from __future__ import annotations
@@ -67,10 +70,12 @@ def _value(text: str) -> object:
 
 
 def prepare() -> None:
-    """Of a worker: one thread, so that CPU seconds do not count waiting; what is loaded once is not the first pair's."""
+    """Of a worker: one thread, so that CPU seconds do not count waiting; what is loaded once is not the first
+    pair's.
+    """
     import torch
 
-    import structkit.pictures  # noqa: F401
+    import structkit.verbs.patchwork  # noqa: F401
 
     torch.set_num_threads(1)
 
@@ -88,7 +93,9 @@ def make(pair: tuple[str, Path, Path], setting: str, models: Path | None) -> Pic
     return picture
 
 
-def make_and_score(pair: tuple[str, Path, Path], settings: list[str], results: Path, scorer: Path, models: Path | None) -> list[Row]:
+def make_and_score(
+    pair: tuple[str, Path, Path], settings: list[str], results: Path, scorer: Path, models: Path | None
+) -> list[Row]:
     """One row for each setting."""
     name, source, target = pair
     rows, made = [], []
@@ -103,7 +110,9 @@ def make_and_score(pair: tuple[str, Path, Path], settings: list[str], results: P
     command = [sys.executable, scorer, source, target, *made]
     scored = subprocess.run(command, capture_output=True, text=True)
     if scored.returncode:
-        raise ChildProcessError(f"{scorer.name} ended with {scored.returncode}: {(scored.stderr.splitlines() or ['(silent)'])[-1]}")
+        raise ChildProcessError(
+            f"{scorer.name} ended with {scored.returncode}: {(scored.stderr.splitlines() or ['(silent)'])[-1]}"
+        )
     for row, line in zip(rows, scored.stdout.splitlines(), strict=True):
         measures = json.loads(line)
         row |= {number: str(measures[number]) for number in NUMBERS if number != "cpu_s"}
@@ -136,9 +145,16 @@ def summary(rows: list[Row], settings: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="PAIRS", help="folder of pairs")
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder for the results and scores.csv, outside of the source tree")
+    parser.add_argument(
+        "results",
+        type=Path,
+        metavar="RESULTS",
+        help="folder for the results and scores.csv, outside of the source tree",
+    )
     parser.add_argument("--scorer", type=Path, required=True, help="script that measures results")
-    parser.add_argument("--settings", nargs="+", default=["defaults", "match=colour"], help="such as match=colour,strength=0.7")
+    parser.add_argument(
+        "--settings", nargs="+", default=["defaults", "match=colour"], help="such as match=colour,strength=0.7"
+    )
     parser.add_argument("--models", type=Path, help="folder of trained pairs, for settings that begin with gan")
     parser.add_argument("--max-side", type=int, help="of the results, px; part of each setting")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="names of pairs, such as 'p2s*-ab'")
@@ -154,7 +170,9 @@ def main() -> None:
     if chosen.models is None and any(setting.startswith("gan") for setting in settings):
         parser.error("a setting that begins with gan needs --models")
     if not pairs:
-        parser.error(f"{chosen.folder} has no pair X_a.*, X_b.* and no pairs.csv with one, of a name like {chosen.only}")
+        parser.error(
+            f"{chosen.folder} has no pair X_a.*, X_b.* and no pairs.csv with one, of a name like {chosen.only}"
+        )
     table = chosen.results / "scores.csv"
     table.parent.mkdir(parents=True, exist_ok=True)
     rows, failed = read(table), 0
@@ -175,7 +193,13 @@ def main() -> None:
             rows += made
             write(table, rows)
             for row in made:
-                print(f"[{number}/{len(waiting)}]", row["pair"], row["setting"], *(f"{n} {row[n]}" for n in NUMBERS), flush=True)
+                print(
+                    f"[{number}/{len(waiting)}]",
+                    row["pair"],
+                    row["setting"],
+                    *(f"{n} {row[n]}" for n in NUMBERS),
+                    flush=True,
+                )
     summary([row for row in rows if row["pair"] in pairs], settings)
     sys.exit(1 if failed else 0)
 

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_patchmatch.py [--threads 2] [--pictures A.png B.png]
 
-Seeds: the exact field with a fifth of its entries random; the exact field of the picture before one vote (an iteration of the
-engine); the field of a level of 3/4 the size; none.  `exact` is `nearest_patches` in the same run.
+Seeds: the exact field with a fifth of its entries random; the exact field of the picture before one vote (an iteration
+of the engine); the field of a level of 3/4 the size; none.  `exact` is `nearest_patches` in the same run.
 """
 
 from __future__ import annotations
@@ -42,9 +42,16 @@ def main() -> None:
     seeds += [("coarser level", query, level, exact), ("none", query, None, exact)]
     for label, picture, seed, best in seeds:
         for iterations in (1, 2, 4, 8):
-            call = lambda p=picture, s=seed, n=iterations: patchmatch(p, key, patch=PATCH, init=s, iterations=n, generator=g)  # noqa: E731
-            row = {"case": f"{len(keys)} x {len(keys)} x {keys.shape[1]}, seed {label}, {name}", "path": f"{iterations} iterations"}
-            rows.append(row | timed(call, chosen.repeat) | {"ratio": f"{call().distance.mean() / best.distance.mean():.4f}"})
+            call = lambda p=picture, s=seed, n=iterations: patchmatch(
+                p, key, patch=PATCH, init=s, iterations=n, generator=g
+            )
+            row = {
+                "case": f"{len(keys)} x {len(keys)} x {keys.shape[1]}, seed {label}, {name}",
+                "path": f"{iterations} iterations",
+            }
+            rows.append(
+                row | timed(call, chosen.repeat) | {"ratio": f"{call().distance.mean() / best.distance.mean():.4f}"}
+            )
     row = {"case": rows[0]["case"], "path": "exact"}
     rows.append(row | timed(lambda: nearest_patches(extract(query, PATCH), keys), 1) | {"ratio": "1.0000"})
     record(__file__, rows)

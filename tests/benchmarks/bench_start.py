@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_start.py [--repeat 9]
 
-The aim is less than 0.3 CPU seconds; `import typer` is what the command line's library takes of them.  What a start must not import is held
-by tests/cli/test_processes.py.
+The aim is less than 0.3 CPU seconds; `import typer` is what the command line's library takes of them.  What a start
+must not import is held by tests/cli/test_processes.py.
 """
 
 from __future__ import annotations
@@ -36,7 +36,12 @@ def measured(arguments: list[str], expected: int, repeat: int) -> dict[str, str]
     if any(code != expected for *_, code in runs):
         raise SystemExit(f"python {' '.join(arguments)} ended with {[code for *_, code in runs]}")
     wall, cpu, memory = (statistics.median(numbers) for numbers in list(zip(*runs, strict=True))[:3])
-    return {"wall_s": f"{wall:.3f}", "cpu_s": f"{cpu:.3f}", "peak_mib": f"{memory * MAXRSS_UNIT / 2**20:.0f}", "repeat": str(repeat)}
+    return {
+        "wall_s": f"{wall:.3f}",
+        "cpu_s": f"{cpu:.3f}",
+        "peak_mib": f"{memory * MAXRSS_UNIT / 2**20:.0f}",
+        "repeat": str(repeat),
+    }
 
 
 def main() -> None:

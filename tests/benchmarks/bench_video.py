@@ -1,8 +1,10 @@
-"""A frame of a video analogy that has one before it: CPU time, in milliseconds and in units of a thousand matrix products.
+"""A frame of a video analogy that has one before it: CPU time, in milliseconds and in units of a thousand matrix
+products.
 
     python tests/benchmarks/bench_video.py [--threads 2] [--pictures CLIP_FRAME.png TARGET.png]
 
-The film is a window of 512 x 288 px that moves over a picture by 3 px a frame; the first frame, an analogy like any other, is not counted.
+The film is a window of 512 x 288 px that moves over a picture by 3 px a frame; the first frame, an analogy like any
+other, is not counted.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from measure import options, picture_pair, record, unit
 
 from structkit.configs import AnalogyConfig
 from structkit.device import keep_memory
-from structkit.engines.video import analogy_frames
+from structkit.engines.patch.video import analogy_frames
 
 SIZE, MOVE, FRAMES = (288, 512), 3, 6
 
@@ -35,7 +37,9 @@ def main() -> None:
     a_unit = (before + unit()) / 2
     spent = {"wall_ms": wall, "cpu_ms": cpu}
     medians = {name: statistics.median(b - a for a, b in itertools.pairwise(times)) for name, times in spent.items()}
-    numbers = {name: f"{1000 * seconds:.0f}" for name, seconds in medians.items()} | {"units": f"{medians['cpu_ms'] / a_unit:.2f}"}
+    numbers = {name: f"{1000 * seconds:.0f}" for name, seconds in medians.items()} | {
+        "units": f"{medians['cpu_ms'] / a_unit:.2f}"
+    }
     record(__file__, [{"case": f"{SIZE[1]}x{SIZE[0]}, {name}", "path": "a later frame"} | numbers])
 
 

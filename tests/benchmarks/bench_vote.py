@@ -22,7 +22,9 @@ def main() -> None:
         index = torch.randint(math.prod(grid), (math.prod(grid),), generator=torch.Generator().manual_seed(0))
         for window in (None, "gaussian"):
             for name, path in (("structkit", vote), ("fold", vote_reference)):
-                numbers = timed(lambda p=path, v=values, i=index, n=grid, w=window: p(v, i, n, patch=7, window=w), chosen.repeat)
+                numbers = timed(
+                    lambda p=path, v=values, i=index, n=grid, w=window: p(v, i, n, patch=7, window=w), chosen.repeat
+                )
                 rows.append({"case": f"{side} x {side}, patch 7, {window or 'uniform'}", "path": name} | numbers)
     record(__file__, rows)
 

@@ -1,7 +1,8 @@
-"""What the benchmarks share: a stopwatch, test pictures, and CSV with the date, the hardware and the versions on every row.
+"""What the benchmarks share: a stopwatch, test pictures, and CSV with the date, the hardware and the versions on every
+row.
 
-Times are medians over repetitions.  CPU seconds are those of the whole process, all threads together: unlike wall time they mean
-the same on a machine that others use.
+Times are medians over repetitions.  CPU seconds are those of the whole process, all threads together: unlike wall time
+they mean the same on a machine that others use.
 """
 
 from __future__ import annotations
@@ -26,21 +27,29 @@ from torch import Tensor
 def options(description: str) -> argparse.Namespace:
     """The command line of a benchmark."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1: no waiting, hence comparable CPU times)")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of torch (default 1: no waiting, hence comparable CPU times)"
+    )
     parser.add_argument("--repeat", type=int, default=3, help="repetitions, of which the median counts")
-    parser.add_argument("--pictures", nargs=2, metavar=("QUERY", "KEY"), help="two picture files instead of the procedural ones")
+    parser.add_argument(
+        "--pictures", nargs=2, metavar=("QUERY", "KEY"), help="two picture files instead of the procedural ones"
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     return chosen
 
 
 def timed(call: Callable[[], object], repeat: int) -> dict[str, str]:
-    """Median wall and CPU milliseconds of a call, and the slowest wall time; where repeated, one more call first to warm up."""
+    """Median wall and CPU milliseconds of a call, and the slowest wall time; where repeated, one more call first to
+    warm up.
+    """
     return side_by_side({"": call}, repeat)[""]
 
 
 def side_by_side(calls: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, dict[str, str]]:
-    """What `timed` says of each call.  They take turns, so that all of them see the same of what else the machine does."""
+    """What `timed` says of each call.  They take turns, so that all of them see the same of what else the machine
+    does.
+    """
     if repeat > 1:
         for call in calls.values():
             call()
@@ -59,7 +68,8 @@ def side_by_side(calls: Mapping[str, Callable[[], object]], repeat: int) -> dict
 
 
 def unit() -> float:
-    """CPU seconds of a thousand float32 products of 512 x 160 by 160 x 1024, on one thread: what a processor can do just now.
+    """CPU seconds of a thousand float32 products of 512 x 160 by 160 x 1024, on one thread: what a processor can do
+    just now.
 
     Ratios to it mean the same on fast and slow machines.
     """
@@ -81,7 +91,8 @@ def plain(name: str) -> ModuleType:
 
 
 def natural_picture(height: int, width: int, seed: int) -> Tensor:
-    """(3, height, width) in [-1, 1] on the 8-bit grid: overlapping discs, whose sizes follow a power law as in photographs
+    """(3, height, width) in [-1, 1] on the 8-bit grid: overlapping discs, whose sizes follow a power law as in
+    photographs
     (the dead-leaves model), slightly shaded, textured and blurred."""
     g = torch.Generator().manual_seed(seed)
     y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -111,7 +122,9 @@ def picture_pair(files: list[str] | None, size: tuple[int, int]) -> tuple[str, T
 
 
 def record(benchmark: str, rows: list[dict[str, str]]) -> None:
-    """Print the rows, and put them in the CSV beside the benchmark, in place of those of the same case, path, threads and instructions."""
+    """Print the rows, and put them in the CSV beside the benchmark, in place of those of the same case, path, threads
+    and instructions.
+    """
     path = Path(benchmark).with_name(Path(benchmark).stem.removeprefix("bench_") + ".csv")
     context = {
         "threads": str(torch.get_num_threads()),
@@ -132,10 +145,19 @@ def record(benchmark: str, rows: list[dict[str, str]]) -> None:
 
 
 def _key(row: dict[str, str]) -> tuple[str, ...]:
-    return row["case"], row["path"], row["threads"], row["hardware"].rpartition(", ")[2]  # the instructions that were used
+    return (
+        row["case"],
+        row["path"],
+        row["threads"],
+        row["hardware"].rpartition(", ")[2],
+    )  # the instructions that were used
 
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    names = (
+        [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
+    )
     return f"{names[0]} x{len(names)}" if names else platform.processor() or platform.machine()

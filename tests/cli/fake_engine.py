@@ -1,7 +1,8 @@
 """A stand-in for the engine: the laws of the command line do not depend on what the pictures look like.
 
-As a script it is the command with a slow engine, to be killed and interrupted: python fake_engine.py SECONDS PICTURES analogy ...
-Each picture takes SECONDS; after so many PICTURES it waits until there is a file `go` in the current folder.
+As a script it is the command with a slow engine, to be killed and interrupted: python fake_engine.py SECONDS PICTURES
+analogy ... Each picture takes SECONDS; after so many PICTURES it waits until there is a file `go` in the current
+folder.
 """
 
 from __future__ import annotations

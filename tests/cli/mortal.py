@@ -1,10 +1,11 @@
-"""A training that dies three times on its way and is started again, beside one that nothing disturbs; each in a process of its own.
+"""A training that dies three times on its way and is started again, beside one that nothing disturbs; each in a process
+of its own.
 
     python mortal.py CALM STOPPED train analogy ...
 
-CALM, STOPPED: their outputs.  Prints the exit code of every process.  Death comes by the system's clock of a process's own work, so that
-it finds the training on its way however busy the machine is; and as by kill -9, no Python is run on it.  Which parts of the work are done
-by then is drawn from SEED, so that a failure comes again.
+CALM, STOPPED: their outputs.  Prints the exit code of every process.  Death comes by the system's clock of a process's
+own work, so that it finds the training on its way however busy the machine is; and as by kill -9, no Python is run on
+it.  Which parts of the work are done by then is drawn from SEED, so that a failure comes again.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import sys
 
 import torch
 
-import structkit.domains
-import structkit.pairs  # noqa: F401  what is loaded here is loaded once
+import structkit.recipes.domains
+import structkit.verbs.pair  # noqa: F401  what is loaded here is loaded once
 from structkit_cli.__main__ import main
 
 SEED = 1

@@ -13,11 +13,11 @@ import pytest
 
 from structkit.media.formats import FORMATS
 from structkit.media.pictures import Picture, write_picture
-from structkit_cli import ahead
-from structkit_cli.ahead import Ahead
-from structkit_cli.inputs import Input
 from structkit_cli.options import Running
-from structkit_cli.plan import Output, Task
+from structkit_cli.run import ahead
+from structkit_cli.run.ahead import Ahead
+from structkit_cli.run.inputs import Input
+from structkit_cli.run.plan import Output, Task
 
 OUTPUT = Output(None, Path(), "png", seed=0)
 

@@ -14,9 +14,10 @@ import pytest
 import torch
 
 import structkit
-from structkit import checkpoint, kinds
+from structkit import checkpoint
+from structkit import models as kinds
 from structkit.configs import PAIR_PRESETS
-from structkit.engines.pair_training import PairTraining
+from structkit.engines.pair.training import PairTraining
 from structkit.media.pictures import Picture, read_picture, write_picture
 from structkit.media.video import VideoReader
 from structkit_cli.__main__ import main
@@ -61,7 +62,13 @@ def same(one: str, other: str | Picture) -> bool:
 def test_it_trains_draws_and_keeps_the_pair_beside_the_output(run, pictures, trained):
     ran = run(*GAN, "-o", "out.png")
     assert (ran.code, ran.paths) == (0, ["out.png"])
-    assert sorted(p.name for p in pictures.iterdir()) == ["cake.png", "house.png", "out.log.jsonl", "out.png", "out.safetensors"]
+    assert sorted(p.name for p in pictures.iterdir()) == [
+        "cake.png",
+        "house.png",
+        "out.log.jsonl",
+        "out.png",
+        "out.safetensors",
+    ]
     assert (pictures / "out.safetensors").read_bytes() == trained
     assert same("out.png", structkit.analogy("house.png", model=structkit.load("out.safetensors"), device="cpu")[0])
     assert re.search(r"structkit: level 3, 30 x 30 px \(4 of 4\): 2 steps in \d+:\d\d; adversarial ", ran.err)
@@ -73,18 +80,27 @@ def test_the_same_pair_is_used_again_and_another_is_refused_by_name(run, picture
     assert run(*GAN, "-o", "a.png", "--model", "pair.safetensors", "--inject", "0").paths == ["a.png"]
     assert run(*GAN, "-o", "b.png", "--model", "pair.safetensors", "--samples", "2").paths == ["b-1.png", "b-2.png"]
     other = run(*GAN, "-o", "c.png", "--model", "pair.safetensors", "--minutes", "5")
-    assert other.code == 1 and other.err.startswith("structkit: error: pair.safetensors: exists and is of another training (minutes is ")
+    assert other.code == 1 and other.err.startswith(
+        "structkit: error: pair.safetensors: exists and is of another training (minutes is "
+    )
     paint(pictures / "cake.png", 3, side=32)
-    assert "exists and is of another training (inputs.target is " in run(*GAN, "-o", "c.png", "--model", "pair.safetensors").err
+    assert (
+        "exists and is of another training (inputs.target is "
+        in run(*GAN, "-o", "c.png", "--model", "pair.safetensors").err
+    )
 
 
 def test_both_directions_are_drawn_from_one_training(run, pictures, monkeypatch):
     begun, begin = [], PairTraining.begin
-    monkeypatch.setattr(PairTraining, "begin", lambda self, stage, draw: [begun.append(stage), begin(self, stage, draw)])
+    monkeypatch.setattr(
+        PairTraining, "begin", lambda self, stage, draw: [begun.append(stage), begin(self, stage, draw)]
+    )
     assert run(*GAN, "-o", "out.png", "--both").paths == ["out.png", "out-swapped.png"]
     assert begun == [0, 1, 2, 3] and len(list(pictures.glob("*.safetensors"))) == 1
     model = structkit.load("out.safetensors")
-    assert same("out-swapped.png", structkit.analogy("house.png", "cake.png", model=model, swapped=True, device="cpu")[0])
+    assert same(
+        "out-swapped.png", structkit.analogy("house.png", "cake.png", model=model, swapped=True, device="cpu")[0]
+    )
 
 
 def test_in_a_batch_each_pair_is_trained_and_what_is_done_is_skipped(run, pictures, monkeypatch):
@@ -119,7 +135,9 @@ def test_a_signal_keeps_what_is_trained(run, pictures, trained, monkeypatch, num
     assert (pictures / "out.safetensors").read_bytes() == trained
 
 
-def test_killed_before_any_step_that_reaches_the_disk_and_started_again_it_ends_in_the_same_files(run, pictures, monkeypatch):
+def test_killed_before_any_step_that_reaches_the_disk_and_started_again_it_ends_in_the_same_files(
+    run, pictures, monkeypatch
+):
     run(*GAN, "-o", "calm/out.png", "--quiet")
     whole = {name: data for name, data in contents(pictures / "calm").items()}
     for at in range(2, 60, 7):
@@ -146,7 +164,11 @@ def _die_at(at: int, monkeypatch) -> None:
 
 def test_a_model_alone_draws_from_noise(run, pair):
     ran = run(*DRAW, "--samples", "2", "--both", "--compare", "strips/", "-o", "out/", "--seed", "3")
-    names = [f"{folder}/pair{word}{n}.png" for word in ("", "-swapped") for folder, n in (("out", "-1"), ("out", "-2"), ("strips", ""))]
+    names = [
+        f"{folder}/pair{word}{n}.png"
+        for word in ("", "-swapped")
+        for folder, n in (("out", "-1"), ("out", "-2"), ("strips", ""))
+    ]
     assert (ran.code, ran.paths) == (0, names)
     model = structkit.load(pair, "cpu")
     drawn = structkit.analogy(model=model, samples=2, seed=3, device="cpu")
@@ -155,14 +177,19 @@ def test_a_model_alone_draws_from_noise(run, pair):
 
 
 def test_partners_and_analogies_of_the_same_seeds_are_pairs(run, pair):
-    assert run(*DRAW, "--samples", "2", "--draw", "partner", "-o", "partners/").paths == ["partners/pair-1.png", "partners/pair-2.png"]
+    assert run(*DRAW, "--samples", "2", "--draw", "partner", "-o", "partners/").paths == [
+        "partners/pair-1.png",
+        "partners/pair-2.png",
+    ]
     [second] = structkit.analogy(model=structkit.load(pair, "cpu"), seed=1, draw="partner", device="cpu")
     assert same("partners/pair-2.png", second)
 
 
 def test_a_source_is_given_the_look_of_the_pair(run, pair, pictures):
     assert run(*DRAW, "house.png").paths == ["house-pair.png"]
-    assert run(*DRAW, "house.png", "--inject", "3", "-o", "fine.png").code == 0 and not same("fine.png", "house-pair.png")
+    assert run(*DRAW, "house.png", "--inject", "3", "-o", "fine.png").code == 0 and not same(
+        "fine.png", "house-pair.png"
+    )
     paint(pictures / "in/other.png", 7, side=40)
     assert run(*DRAW, "in", "-o", "out").paths == ["out/other.png"]
     assert same("out/other.png", structkit.analogy("in/other.png", model=structkit.load(pair, "cpu"), device="cpu")[0])
@@ -176,12 +203,27 @@ def test_transparency_is_that_of_the_source(run, pair, pictures):
     write_picture(Picture(read_picture("house.png").pixels, alpha), pictures / "holed.png")
     assert run(*DRAW, "holed.png", "-o", "out.png").code == 0 and read_picture("out.png").alpha[:, -1].max() == 0
     ran = run("analogy", "holed.png", *GAN[2:], "-o", "out.jpg")
-    assert (ran.code, list(pictures.glob("out.*safetensors"))) == (1, []) and "JPEG cannot hold the transparency of holed.png" in ran.err
+    assert (ran.code, list(pictures.glob("out.*safetensors"))) == (
+        1,
+        [],
+    ) and "JPEG cannot hold the transparency of holed.png" in ran.err
 
 
 def test_patches_sharpen_in_any_size(run, pair, pictures):
     write_picture(Picture(np.full((40, 40, 3), (255, 0, 0), np.uint8)), pictures / "red.png")
-    ran = run("analogy", "house.png", "red.png", *DRAW[1:], "--refine", "patches", "--size", "48x36", "-o", "out.png", "--json")
+    ran = run(
+        "analogy",
+        "house.png",
+        "red.png",
+        *DRAW[1:],
+        "--refine",
+        "patches",
+        "--size",
+        "48x36",
+        "-o",
+        "out.png",
+        "--json",
+    )
     record, _ = map(json.loads, ran.out.splitlines())
     assert record["with"] == {"target": "red.png", "model": "pair.safetensors"} and record["status"] == "written"
     picture = read_picture("out.png")
@@ -208,7 +250,10 @@ def test_a_video_is_given_the_look_of_the_pair(run, pair, pictures):
             "--inject is for a trained pair: leave it out, say --engine gan, or name a",
         ),
         (["analogy", "house.png", "cake.png", "--refine", "chain"], "--refine is for a trained pair"),
-        (["analogy", "house.png", "cake.png", "--minutes", "3"], "--minutes is of a training: leave it out, or say --engine gan"),
+        (
+            ["analogy", "house.png", "cake.png", "--minutes", "3"],
+            "--minutes is of a training: leave it out, or say --engine gan",
+        ),
         ([*DRAW, "--preset", "paper"], "--preset is of a training: leave it out, or say --engine gan"),
         ([*GAN, "--strength", "0.9"], "--strength is of the patch engine, not of a trained pair: leave it out"),
         ([*GAN, "--max-side", "64"], "--max-side is of the patch engine, not of a trained pair: leave it out"),
@@ -253,7 +298,10 @@ def test_what_is_no_trained_pair_is_refused(run, pair, pictures, monkeypatch):
     assert refused("nowhere.safetensors") == "nowhere.safetensors: no such file; check the path"
     assert refused("house.png").startswith("house.png: not a safetensors file")
     assert refused("cut.safetensors").startswith("cut.safetensors: truncated: ")
-    fact = "damaged.safetensors: 1 of 8 values of amplitudes are not finite; the file is damaged, or its training went astray"
+    fact = (
+        "damaged.safetensors: 1 of 8 values of amplitudes are not finite; the file is damaged, or its training "
+        "went astray"
+    )
     assert refused("damaged.safetensors").startswith(fact)
     assert "other.safetensors: a checkpoint of kind 'other', written by" in refused("other.safetensors")
     glasses = kinds.Kind("what puts glasses on", ("transfer", "remove"), "structkit train transfer", "", "")
@@ -267,4 +315,7 @@ def test_an_unfinished_pair_is_drawn_from_with_a_warning(run, pair, pictures):
     model.generators, model.amplitudes = model.generators[:3], model.amplitudes[:3]
     model.save(pictures / "pair.safetensors", complete=False)
     ran = run(*DRAW, "-o", "out.png")
-    assert ran.code == 0 and "structkit: warning: out.png: the training of the pair is not finished: 3 of 4 levels" in ran.err
+    assert (
+        ran.code == 0
+        and "structkit: warning: out.png: the training of the pair is not finished: 3 of 4 levels" in ran.err
+    )

@@ -51,7 +51,9 @@ def times(source) -> list[Fraction]:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return sorted(
+        p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")
+    )
 
 
 @pytest.fixture
@@ -98,13 +100,19 @@ def test_it_is_a_filter_too(go, tmp_path):
     """A video is known by its first bytes, and an MP4 comes out: in a process, since stdin is read as bytes."""
     assert go("-o", "o.mp4").code == 0
     command = [sys.executable, "-m", "structkit_cli", "analogy", "-", "cake.png", *QUICK, "-o", "-"]
-    ran = subprocess.run(command, cwd=tmp_path, env=ONE_THREAD, input=(tmp_path / "moving.mp4").read_bytes(), capture_output=True)
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=ONE_THREAD, input=(tmp_path / "moving.mp4").read_bytes(), capture_output=True
+    )
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout == (tmp_path / "o.mp4").read_bytes()
 
 
 def test_standard_input_that_is_a_picture_still_gives_a_picture(go, monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO((tmp_path / "cake.png").read_bytes())))
+    monkeypatch.setattr(
+        sys,
+        "stdin",
+        types.SimpleNamespace(isatty=lambda: False, buffer=io.BytesIO((tmp_path / "cake.png").read_bytes())),
+    )
     assert go(source="-").paths == ["stdin-cake.png"]
 
 
@@ -136,7 +144,10 @@ def test_a_suffix_is_not_enough_in_a_folder(go, tmp_path):
 def test_what_exists_is_not_lost(go, tmp_path):
     (tmp_path / "o.mp4").write_bytes(b"mine")
     ran = go("-o", "o.mp4")
-    assert (ran.code, (tmp_path / "o.mp4").read_bytes()) == (2, b"mine") and "o.mp4 exists: choose another name" in ran.err
+    assert (ran.code, (tmp_path / "o.mp4").read_bytes()) == (
+        2,
+        b"mine",
+    ) and "o.mp4 exists: choose another name" in ran.err
     assert go("-o", "o.mp4", "--exists", "overwrite").code == 0
     assert len(times(tmp_path / "o.mp4")) == 3
     assert go("-o", "moving.mp4", "--exists", "overwrite").code == 0  # in place, said aloud
@@ -182,7 +193,11 @@ def test_a_signal_in_the_middle_of_a_film_leaves_nothing_of_it(go, tmp_path, mon
 
     monkeypatch.setattr(VideoWriter, "write", interrupted)
     ran = go("-o", "out", "--quiet", source="in")
-    assert (ran.code, ran.paths, ran.err.count("\n")) == (code, ["out/a.mp4"], 1) and "structkit: interrupted: 1 written" in ran.err
+    assert (ran.code, ran.paths, ran.err.count("\n")) == (
+        code,
+        ["out/a.mp4"],
+        1,
+    ) and "structkit: interrupted: 1 written" in ran.err
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [".structkit-manifest.jsonl", "a.mp4"]
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
@@ -204,7 +219,10 @@ def test_a_damaged_video_fails_alone_and_leaves_nothing(go, tmp_path):
         (("--samples", "2"), "--samples is for pictures, and moving.mp4 is a video: leave one of them out"),
         (("--both",), "--both is for pictures, and moving.mp4 is a video"),
         (("--compare", "s.png"), "--compare is for pictures, and moving.mp4 is a video"),
-        (("--format", "png"), "--format is for pictures, and moving.mp4 is a video: name the output, such as --output NAME.mkv"),
+        (
+            ("--format", "png"),
+            "--format is for pictures, and moving.mp4 is a video: name the output, such as --output NAME.mkv",
+        ),
         (("-o", "o.png"), "--output o.png is to be a video: end the name in one of .mp4 .m4v .mov .mkv .webm"),
         (("-o", "o.avi"), "--output o.avi is to be a video"),
         (("-o", "-", "--json"), "--json and --output - would both write to stdout"),
@@ -220,7 +238,10 @@ def test_what_makes_no_sense_for_a_video_is_refused_before_any_work(go, tmp_path
 
 def test_the_target_is_a_picture_and_a_picture_gives_no_video(run, pair):
     ran = run("analogy", "cake.png", "moving.mp4")
-    assert (ran.code, ran.err) == (2, "structkit: error: moving.mp4 is a video, and TARGET must be a picture: name one of its frames\n")
+    assert (ran.code, ran.err) == (
+        2,
+        "structkit: error: moving.mp4 is a video, and TARGET must be a picture: name one of its frames\n",
+    )
     ran = run("analogy", "cake.png", "cake.png", "-o", "o.mp4")
     assert ran.code == 2 and "--output o.mp4 has a suffix that names no format" in ran.err
     ran = run("analogy", "moving.mp4", "missing.png", "-o", "o.mp4")

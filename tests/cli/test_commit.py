@@ -9,9 +9,9 @@ import pytest
 
 from structkit.errors import OutputError
 from structkit.media.files import Unnamed
-from structkit_cli.commit import DiskError, Waiting, commit
-from structkit_cli.manifest import NAME, Manifest
-from structkit_cli.plan import Output
+from structkit_cli.run.commit import DiskError, Waiting, commit
+from structkit_cli.run.manifest import NAME, Manifest
+from structkit_cli.run.plan import Output
 
 
 @pytest.fixture
@@ -25,7 +25,9 @@ def manifest(tmp_path):
 def waiting(tmp_path, manifest):
     """Five outputs."""
     names = [tmp_path / f"{i}.png" for i in range(5)]
-    return [Waiting(Output(path, tmp_path, "png", 0), Unnamed(path, path.name.encode()), "made", "hash") for path in names]
+    return [
+        Waiting(Output(path, tmp_path, "png", 0), Unnamed(path, path.name.encode()), "made", "hash") for path in names
+    ]
 
 
 def all_well(one: Waiting) -> None:
@@ -49,7 +51,9 @@ def test_files_come_first_then_records_then_names_then_folders(waiting, manifest
     monkeypatch.setattr("os.fsync", synced)
     monkeypatch.setattr("os.replace", lambda *names: events.append("name") or replace(*names))
     assert commit(waiting, {tmp_path: manifest}, all_well) == {}
-    assert events == ["file"] * 5 + ["record", "folder"] + ["name"] * 5 + ["folder"]  # the first folder: the manifest is new
+    assert events == ["file"] * 5 + ["record", "folder"] + ["name"] * 5 + [
+        "folder"
+    ]  # the first folder: the manifest is new
     assert [(tmp_path / f"{i}.png").read_bytes() for i in range(5)] == [f"{i}.png".encode() for i in range(5)]
     assert len((tmp_path / NAME).read_bytes().splitlines()) == 5
 

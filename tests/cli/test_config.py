@@ -58,7 +58,9 @@ def test_a_verbs_table_beats_the_top_and_other_verbs_tables_are_left_alone(run, 
 
 
 def test_the_printed_configuration_reads_back_to_itself(run, file):
-    first = run("analogy", "--print-config", "--strength", "0.3", "--exists", "skip", "--json", "-o", 'odd "name"\t\\é😀\x7f/').out.decode()
+    first = run(
+        "analogy", "--print-config", "--strength", "0.3", "--exists", "skip", "--json", "-o", 'odd "name"\t\\é😀\x7f/'
+    ).out.decode()
     second = run("analogy", "--print-config", "--config", file(first)).out.decode()
     assert first == second
     assert tomllib.loads(first)["analogy"]["output"] == 'odd "name"\t\\é😀\x7f/'

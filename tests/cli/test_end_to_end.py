@@ -20,7 +20,10 @@ from .test_resume import contents
 
 QUICK = ("--rounds", "1", "--patch", "5")
 SMALL = ("--max-side", "32")
-ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # on small pictures more threads wait for each other, above all on a busy machine
+ONE_THREAD = {
+    **os.environ,
+    "OMP_NUM_THREADS": "1",
+}  # on small pictures more threads wait for each other, above all on a busy machine
 
 
 @pytest.fixture
@@ -50,7 +53,10 @@ def same(one: Picture, other: Picture) -> bool:
 
 def test_two_commands_in_a_pipe_give_what_two_steps_give(run, pictures):
     python, options = shlex.quote(sys.executable), shlex.join(QUICK + SMALL)
-    pipe = f"cat stripes.png | structkit analogy - rings.png {options} -o - | structkit analogy - dots.png {options} -o out.png"
+    pipe = (
+        f"cat stripes.png | structkit analogy - rings.png {options} -o - | structkit analogy - dots.png {options} "
+        "-o out.png"
+    )
     script = f'set -o pipefail; structkit() {{ {python} -m structkit_cli "$@"; }}; {pipe}'
     ran = subprocess.run(["bash", "-c", script], cwd=pictures, env=ONE_THREAD, capture_output=True)
     assert (ran.returncode, ran.stdout) == (0, b"out.png\n"), ran.stderr
@@ -65,7 +71,9 @@ def test_n_samples_are_those_of_n_commands_and_of_the_python_interface(run, pict
     assert run(*command, "--samples", "2", "--seed", "7", "-o", "s.png").paths == ["s-1.png", "s-2.png"]
     assert run(*command, "--seed", "8", "-o", "one.png").code == 0
     assert (pictures / "s-2.png").read_bytes() == (pictures / "one.png").read_bytes()
-    drawn = structkit.analogy("stripes.png", "rings.png", samples=2, seed=7, rounds=1, patch=5, max_side=32, device="cpu")
+    drawn = structkit.analogy(
+        "stripes.png", "rings.png", samples=2, seed=7, rounds=1, patch=5, max_side=32, device="cpu"
+    )
     assert [same(result, read_picture(pictures / f"s-{i}.png")) for i, result in enumerate(drawn, 1)] == [True, True]
     assert not same(*drawn)
 
@@ -120,7 +128,9 @@ def test_a_batch_that_is_killed_and_started_again_ends_in_the_same_files(run, pi
     arguments = ("analogy", "in", "rings.png", *QUICK, *SMALL)
     command = [sys.executable, "-m", "structkit_cli", *arguments, "-o", "killed"]
     for outputs in (3, 8):  # of this run, before it dies
-        child = subprocess.Popen(command, cwd=pictures, env=ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            command, cwd=pictures, env=ONE_THREAD, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
         for _ in range(outputs):
             assert child.stdout.readline().endswith(b".png\n")
         child.send_signal(signal.SIGKILL)

@@ -48,7 +48,10 @@ def test_1_when_all_that_is_left_fails_but_another_was_done_before(run, pair, tm
         (["analogy", "house.png", "cake.png", "--strength", "7"], "--strength is 7: it must be between 0 and 1"),
         (["analogy", "house.png", "cake.png", "--strength", "nan"], "--strength is nan: it must be a finite number"),
         (["analogy", "house.png", "cake.png", "--samples", "0"], "--samples is 0: it must be between 1 and 9999"),
-        (["analogy", "house.png", "cake.png", "--size", "12"], "--size is '12': give width and height in px, such as 640x480"),
+        (
+            ["analogy", "house.png", "cake.png", "--size", "12"],
+            "--size is '12': give width and height in px, such as 640x480",
+        ),
         (["analogy", "house.png", "cake.png", "--size", "0x12"], "--size is '0x12'"),
         (
             ["analogy", "house.png", "cake.png", "--size", "20x20", "--max-side", "20"],
@@ -56,8 +59,14 @@ def test_1_when_all_that_is_left_fails_but_another_was_done_before(run, pair, tm
         ),
         (["sample", "house.png", "--size", "20x20", "--max-side", "20"], "--size and --max-side both say how large"),
         (["analogy", "", "cake.png"], "an input is the empty text: name a file, or . for the current folder"),
-        (["analogy", "house.png", "cake.png", "--device", "gpu"], "--device is 'gpu': choose auto, cpu, cuda or cuda:0"),
-        (["analogy", "house.png", "cake.png", "--device", "mps"], "--device is 'mps': choose auto, cpu, cuda or cuda:0"),
+        (
+            ["analogy", "house.png", "cake.png", "--device", "gpu"],
+            "--device is 'gpu': choose auto, cpu, cuda or cuda:0",
+        ),
+        (
+            ["analogy", "house.png", "cake.png", "--device", "mps"],
+            "--device is 'mps': choose auto, cpu, cuda or cuda:0",
+        ),
         (["analogy", "house.png", "cake.png", "--dtype", "bfloat16"], "'bfloat16' is not one of 'auto', 'float32'"),
         (["retarget", "house.png", "--size", "8x8"], "--size is 8x8: each side must be 16 to 8192 px"),
         (["sample", "house.png", "--size", "9000x16"], "--size is 9000x16: each side must be 16 to 8192 px"),
@@ -70,12 +79,24 @@ def test_1_when_all_that_is_left_fails_but_another_was_done_before(run, pair, tm
         (["retarget", "house.png"], "--size is missing"),
         (["sample", "@nowhere.txt"], "@nowhere.txt: No such file or directory: the list of inputs cannot be read"),
         (["sample", ".", "-n", "1"], "there may be several outputs: name a folder for them with --output FOLDER/"),
-        (["sample", ".", "-o", "out.png"], "--output out.png is a file, and there may be several outputs: name a folder, such as out/"),
-        (["sample", ".", "-o", "."], ". is a folder of inputs too: write elsewhere with --output, or say --exists overwrite"),
+        (
+            ["sample", ".", "-o", "out.png"],
+            "--output out.png is a file, and there may be several outputs: name a folder, such as out/",
+        ),
+        (
+            ["sample", ".", "-o", "."],
+            ". is a folder of inputs too: write elsewhere with --output, or say --exists overwrite",
+        ),
         (["sample", "house.png", "-o", "out.xyz"], "--output out.xyz has a suffix that names no format"),
-        (["sample", "house.png", "-o", "o.png", "--format", "gif"], "--output o.png says png and --format says gif: change one of them"),
+        (
+            ["sample", "house.png", "-o", "o.png", "--format", "gif"],
+            "--output o.png says png and --format says gif: change one of them",
+        ),
         (["sample", "house.png", "--quality", "9"], "--quality means nothing for png"),
-        (["sample", ".", "-n", "1", "-o", "-"], "--output - writes one result to stdout, and there are 2: name a folder"),
+        (
+            ["sample", ".", "-n", "1", "-o", "-"],
+            "--output - writes one result to stdout, and there are 2: name a folder",
+        ),
         (["sample", "house.png", "-o", "-"], "--output - writes one result to stdout, and there are 4"),
         (["sample", "house.png", "-n", "1", "-o", "-", "--json"], "--json and --output - would both write to stdout"),
         (["sample", "house.png", "-n", "1", "-o", "-", "--exists", "skip"], "--exists means nothing with --output -"),
@@ -117,7 +138,10 @@ def test_3_an_output_folder_that_cannot_be(run, engine, pair, tmp_path):
     (tmp_path / "file").touch()
     ran = run("analogy", *pair, "-o", "file/out.png")
     assert (ran.code, engine.calls) == (3, [])
-    assert ran.err == "structkit: error: file is not a folder: out.png cannot be written below it; name another place with --output\n"
+    assert (
+        ran.err == "structkit: error: file is not a folder: out.png cannot be written below it; "
+        "name another place with --output\n"
+    )
 
 
 def test_3_an_output_folder_without_rights(run, engine, pair, monkeypatch):
@@ -139,7 +163,9 @@ def test_3_a_place_that_takes_no_file(run, pair):
 def test_3_a_folder_that_cannot_be_made(run, engine, pair, inputs, folder):
     ran = run("sample", *inputs, "-n", "1", "-o", folder)
     assert (ran.code, ran.out, engine.calls) == (3, b"", [])
-    assert ran.err.startswith(f"structkit: error: {folder.rstrip('/')}: cannot be written (") and ran.err.count("\n") == 1
+    assert (
+        ran.err.startswith(f"structkit: error: {folder.rstrip('/')}: cannot be written (") and ran.err.count("\n") == 1
+    )
     assert ran.err.endswith("); name another place with --output\n")
 
 
@@ -156,7 +182,7 @@ def test_3_a_full_disk_ends_the_run(run, engine, pair, monkeypatch):
 
         raise OutputError(f"{path}: the disk is full; free some space") from OSError(28, "No space left on device")
 
-    monkeypatch.setattr("structkit_cli.batch.Unnamed", full)
+    monkeypatch.setattr("structkit_cli.run.batch.Unnamed", full)
     ran = run("sample", *pair, "-n", "1", "-o", "out/")
     assert (ran.code, len(engine.calls)) == (3, 1)
     assert "the disk is full" in ran.err
@@ -201,7 +227,10 @@ def test_a_bug_is_one_line_with_the_way_to_the_traceback(run, engine, pair, monk
     engine.then = fail
     ran = run("analogy", *pair)
     where = "(STRUCTKIT_DEBUG=1 shows where)"
-    assert (ran.code, ran.err) == (1, f"structkit: error: house.png + cake.png: unexpected ZeroDivisionError: by nothing {where}\n")
+    assert (ran.code, ran.err) == (
+        1,
+        f"structkit: error: house.png + cake.png: unexpected ZeroDivisionError: by nothing {where}\n",
+    )
     monkeypatch.setenv("STRUCTKIT_DEBUG", "1")
     assert "Traceback" in run("analogy", *pair).err
 
@@ -209,5 +238,12 @@ def test_a_bug_is_one_line_with_the_way_to_the_traceback(run, engine, pair, monk
 @pytest.mark.parametrize("verb", ["", "analogy", "sample", "retarget", "refine"])
 def test_help_lists_them(run, verb):
     text = " ".join(run(*verb.split(), "--help").out.decode().split())
-    for code in ("0 all done", "1 some inputs failed", "2 usage", "3 environment", "4 nothing to do", "130 interrupted"):
+    for code in (
+        "0 all done",
+        "1 some inputs failed",
+        "2 usage",
+        "3 environment",
+        "4 nothing to do",
+        "130 interrupted",
+    ):
         assert code in text

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-import structkit.contents  # noqa: F401  (before a stand-in takes the place of the device)
+import structkit.verbs.content  # noqa: F401  (before a stand-in takes the place of the device)
 from structkit_cli.app import VERBS
 
 from ..content_models import FakeConfig, FakeTransfer, install

@@ -12,7 +12,7 @@ import torch
 import structkit_weights
 from structkit import checkpoint
 from structkit.configs import PairConfig
-from structkit.engines.pair import PairAnalogy
+from structkit.engines.pair.model import PairAnalogy
 
 from .content import save_models
 from .test_train_analogy import engine, faults  # noqa: F401
@@ -36,12 +36,16 @@ def test_it_says_what_it_is_what_it_serves_and_how_it_was_made(run, pair):
     ]
     facts = dict(line.split(": ", 1) for line in ran.paths[2:])
     assert facts["kind"] == "pair-analogy" and facts["config.size"] == "30" and facts["facts.trained_levels"] == "1"
-    assert facts["sha256"] == hashlib.sha256(pair.read_bytes()).hexdigest() and facts["bytes"] == str(pair.stat().st_size)
+    assert facts["sha256"] == hashlib.sha256(pair.read_bytes()).hexdigest() and facts["bytes"] == str(
+        pair.stat().st_size
+    )
 
 
 def test_what_a_verb_needs_beside_the_model_is_left_open(run, tmp_path):
     save_models(tmp_path)
-    use = ", ".join(f"structkit {verb} ... --model d.safetensors" for verb in ("transfer", "remove", "score independence"))
+    use = ", ".join(
+        f"structkit {verb} ... --model d.safetensors" for verb in ("transfer", "remove", "score independence")
+    )
     assert run("info", "d.safetensors").paths[1] == f"use: {use}"
 
 
@@ -66,9 +70,14 @@ def test_what_is_no_checkpoint_is_refused(run, pair, tmp_path):
     checkpoint.save(tmp_path / "clip.safetensors", {"a": torch.zeros(1)}, {"kind": "clip"})
     checkpoint.save(tmp_path / "p.resume.safetensors", {"a": torch.zeros(1)}, {"kind": "resume"})
     assert refused("nowhere.safetensors") == "nowhere.safetensors: no such file; check the path"
-    assert refused("text.safetensors") == "text.safetensors: not a safetensors file; name a checkpoint that structkit wrote"
+    assert (
+        refused("text.safetensors")
+        == "text.safetensors: not a safetensors file; name a checkpoint that structkit wrote"
+    )
     assert refused("cut.safetensors").startswith("cut.safetensors: truncated: ")
-    assert refused("clip.safetensors").startswith("clip.safetensors: a checkpoint of kind 'clip', written by structkit ")
+    assert refused("clip.safetensors").startswith(
+        "clip.safetensors: a checkpoint of kind 'clip', written by structkit "
+    )
     assert "the state of an unfinished training, not a model" in refused("p.resume.safetensors")
     assert run("info").code == 2
 
@@ -84,7 +93,10 @@ def test_a_model_that_ships_is_known_by_its_name(run, pair, tmp_path, monkeypatc
     monkeypatch.setattr(structkit_weights, "FOLDER", shipped.parent)
     ran = run("info", "glasses")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.paths[:2] == ["glasses: structural analogy between two pictures", "use: structkit analogy --model glasses"]
+    assert ran.paths[:2] == [
+        "glasses: structural analogy between two pictures",
+        "use: structkit analogy --model glasses",
+    ]
     [record] = map(json.loads, run("info", "glasses", "--json").out.splitlines())
     assert record["path"] == str(shipped)
     drawn = run("analogy", "--model", "glasses", "--device", "cpu", "-o", "drawn.png")

@@ -73,7 +73,14 @@ def test_one_picture(records, pair, tmp_path):
         "sha256": hashlib.sha256((tmp_path / "o.png").read_bytes()).hexdigest(),
     }
     counts = {"inputs": 1, "written": 1, "skipped": 0, "failed": 0, "foreign": 0}
-    assert summary == {"record": "summary", "verb": "analogy", "version": summary["version"], "device": "cpu", "exit": 0, **counts}
+    assert summary == {
+        "record": "summary",
+        "verb": "analogy",
+        "version": summary["version"],
+        "device": "cpu",
+        "exit": 0,
+        **counts,
+    }
     assert code == 0
 
 
@@ -81,7 +88,11 @@ def test_a_batch_with_a_failure_then_again(records, pair, tmp_path):
     paint(tmp_path / "in/1.png", 3), paint(tmp_path / "in/3.png", 3)
     (tmp_path / "in/2.png").write_bytes(b"no picture"), (tmp_path / "in/notes.txt").touch()
     code, found = records("analogy", "in", "cake.png", "-o", "out")
-    assert [(r["input"], r["status"]) for r in found[:-1]] == [("in/1.png", "written"), ("in/2.png", "failed"), ("in/3.png", "written")]
+    assert [(r["input"], r["status"]) for r in found[:-1]] == [
+        ("in/1.png", "written"),
+        ("in/2.png", "failed"),
+        ("in/3.png", "written"),
+    ]
     assert found[1]["output"] == "out/2.png" and "not a picture" in found[1]["error"] and found[1]["sha256"] is None
     assert (code, found[-1]["exit"], found[-1]["failed"], found[-1]["foreign"]) == (1, 1, 1, 1)
     again = records("analogy", "in", "cake.png", "-o", "out")[1]
@@ -109,6 +120,13 @@ def test_names_that_are_no_text_are_still_json(records, tmp_path, run):
 
 def test_the_check_itself_can_fail(records, pair):
     good = records("analogy", *pair)[1][0]
-    for bad in ({"sha256": "abc"}, {"status": "odd"}, {"seed": None}, {"extra": 1}, {"warnings": [1]}, {"with": {"target": 1}}):
+    for bad in (
+        {"sha256": "abc"},
+        {"status": "odd"},
+        {"seed": None},
+        {"extra": 1},
+        {"warnings": [1]},
+        {"with": {"target": 1}},
+    ):
         assert faults({**good, **bad}, SCHEMA)
     assert faults({k: v for k, v in good.items() if k != "ms"}, SCHEMA)

@@ -16,7 +16,9 @@ from .conftest import paint
 
 
 def files(folder) -> list[str]:
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return sorted(
+        p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")
+    )
 
 
 def test_without_output_the_name_is_made_of_the_inputs_in_the_current_folder(run, tmp_path):
@@ -70,9 +72,17 @@ def test_quality_changes_the_bytes(run, pair, tmp_path):
 
 
 def test_samples_are_numbered_and_each_is_the_one_of_its_seed(run, pair, tmp_path):
-    assert run("analogy", *pair, "-o", "o.png", "--samples", "3", "--seed", "5").paths == ["o-1.png", "o-2.png", "o-3.png"]
+    assert run("analogy", *pair, "-o", "o.png", "--samples", "3", "--seed", "5").paths == [
+        "o-1.png",
+        "o-2.png",
+        "o-3.png",
+    ]
     run("analogy", *pair, "-o", "lone.png", "--seed", "6")
-    assert (tmp_path / "o-2.png").read_bytes() == (tmp_path / "lone.png").read_bytes() != (tmp_path / "o-1.png").read_bytes()
+    assert (
+        (tmp_path / "o-2.png").read_bytes()
+        == (tmp_path / "lone.png").read_bytes()
+        != (tmp_path / "o-1.png").read_bytes()
+    )
 
 
 def test_both_is_the_exchange_of_source_and_target(run, pair, tmp_path):
@@ -92,7 +102,10 @@ def test_compare_writes_a_strip_of_all_results(run, pair, tmp_path):
 
 def test_compare_in_a_batch_is_a_folder(run, pair, tmp_path):
     paint(tmp_path / "in/deep/a.png", 3)
-    assert run("analogy", "in", "cake.png", "-o", "out", "--compare", "strips").paths == ["out/deep/a.png", "strips/deep/a.png"]
+    assert run("analogy", "in", "cake.png", "-o", "out", "--compare", "strips").paths == [
+        "out/deep/a.png",
+        "strips/deep/a.png",
+    ]
     assert run("analogy", "in", "cake.png", "-o", "out", "--compare", "s.png").code == 2
 
 
@@ -164,7 +177,12 @@ def test_messages_keep_to_one_line_whatever_the_name(run):
 
 
 def test_pairs_of_two_folders_have_equal_names(run, engine, tmp_path):
-    paint(tmp_path / "s/x/1.png", 1), paint(tmp_path / "s/2.png", 2), paint(tmp_path / "t/x/1.jpg", 3), paint(tmp_path / "t/2.png", 4)
+    (
+        paint(tmp_path / "s/x/1.png", 1),
+        paint(tmp_path / "s/2.png", 2),
+        paint(tmp_path / "t/x/1.jpg", 3),
+        paint(tmp_path / "t/2.png", 4),
+    )
     assert run("analogy", "s", "t", "-o", "out").paths == ["out/2.png", "out/x/1.png"]
     paint(tmp_path / "t/3.png", 5)
     ran = run("analogy", "s", "t", "-o", "new")
@@ -182,7 +200,10 @@ def test_names_that_clash_are_found_before_any_work(run, engine, tmp_path):
     paint(tmp_path / "other/b.png", 3), (tmp_path / "more").mkdir()
     (tmp_path / "more/c.png").symlink_to("b.png")
     (tmp_path / "p").mkdir(), paint(tmp_path / "p/b.png", 1), paint(tmp_path / "p/c.png", 1)
-    assert "p/b.png and p/c.png would both be written" in run("sample", "p", "-n", "1", "-o", "more", "--exists", "overwrite").err
+    assert (
+        "p/b.png and p/c.png would both be written"
+        in run("sample", "p", "-n", "1", "-o", "more", "--exists", "overwrite").err
+    )
 
 
 def test_an_output_that_others_need_as_a_folder(run, engine, tmp_path):
@@ -270,9 +291,32 @@ def test_max_pixels(run, engine, pair):
 
 
 def test_options_reach_the_engine(run, engine, pair):
-    run("analogy", *pair, "--size", "24x16", "--strength", "0.7", "--mode", "style", "--seed", "3", "--dtype", "float32", "--device", "cpu")
+    run(
+        "analogy",
+        *pair,
+        "--size",
+        "24x16",
+        "--strength",
+        "0.7",
+        "--mode",
+        "style",
+        "--seed",
+        "3",
+        "--dtype",
+        "float32",
+        "--device",
+        "cpu",
+    )
     call = engine.calls[0]
-    wanted = {"size": (24, 16), "strength": 0.7, "mode": "style", "seed": 3, "dtype": "float32", "device": "cpu", "samples": 1}
+    wanted = {
+        "size": (24, 16),
+        "strength": 0.7,
+        "mode": "style",
+        "seed": 3,
+        "dtype": "float32",
+        "device": "cpu",
+        "samples": 1,
+    }
     assert {name: call[name] for name in wanted} == wanted
     assert type(call["mode"]) is str
 

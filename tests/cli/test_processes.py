@@ -20,12 +20,17 @@ CLI = [sys.executable, "-m", "structkit_cli"]
 
 def start(*arguments: str, code: str = "", env: dict | None = None) -> tuple[int, str]:
     """Run a command; returns its exit code and stderr.  code: Python to run in its process afterwards."""
-    script = f"import sys; from structkit_cli.__main__ import main; code = main({list(arguments)!r}); {code}\nsys.exit(code)"
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, **(env or {})})
+    script = (
+        f"import sys; from structkit_cli.__main__ import main; code = main({list(arguments)!r}); {code}\nsys.exit(code)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ, **(env or {})}
+    )
     return ran.returncode, ran.stderr
 
 
-# What costs more to import than a command that only speaks may take; tests/benchmarks/bench_start.py measures what it does take.
+# What costs more to import than a command that only speaks may take; tests/benchmarks/bench_start.py measures what it
+# does take.
 HEAVY = ("torch", "torchvision", "triton", "numpy", "PIL", "av", "safetensors")
 LIGHT = f"loaded = [name for name in {HEAVY} if name in sys.modules]; assert not loaded, loaded"
 
@@ -58,7 +63,9 @@ def test_waiting_threads_do_not_starve_other_runs_unless_the_user_decides(monkey
         monkeypatch.delenv(name, raising=False)
     for own in ({}, {"OMP_WAIT_POLICY": "active"}, {"GOMP_SPINCOUNT": "7"}):
         expected = None if "OMP_WAIT_POLICY" in own else own.get("GOMP_SPINCOUNT", "2000")
-        code, err = start("--version", code=f"import os; assert os.environ.get('GOMP_SPINCOUNT') == {expected!r}", env=own)
+        code, err = start(
+            "--version", code=f"import os; assert os.environ.get('GOMP_SPINCOUNT') == {expected!r}", env=own
+        )
         assert code == 0, err
 
 
@@ -69,7 +76,9 @@ def test_a_batch_that_is_done_imports_nothing_heavy(tmp_path):
     assert code == 0, err
 
 
-@pytest.mark.parametrize(("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "interrupted")])
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "interrupted")]
+)
 def test_a_signal_ends_the_run_in_one_line_and_keeps_what_is_finished(tmp_path, number, code, word):
     for i in range(5):
         paint(tmp_path / f"in/{i}.png", i)
@@ -145,7 +154,13 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(tmp_path):
         paint(tmp_path / f"in/{i}.png", i)
     command = ("sample", "in", "-n", "1", "-o", "out", "--exists", "overwrite")
     bar = on_a_terminal(tmp_path, {}, *command)
-    assert "━" in bar and "/3" in bar and ("/s" in bar or "s each" in bar) and re.search(r"\d:\d\d:\d\d", bar) and "level 1" in bar
+    assert (
+        "━" in bar
+        and "/3" in bar
+        and ("/s" in bar or "s each" in bar)
+        and re.search(r"\d:\d\d:\d\d", bar)
+        and "level 1" in bar
+    )
     assert re.search(r"\x1b\[[0-9;]*3[0-9]", bar)  # colours
     assert "3 written" in bar
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", on_a_terminal(tmp_path, {"NO_COLOR": "1"}, *command))

@@ -16,7 +16,7 @@ import torch
 import structkit
 from structkit import checkpoint
 from structkit.errors import StructkitError
-from structkit_cli import ahead
+from structkit_cli.run import ahead
 
 from ..content_models import FakeTransfer, install
 from .content import band, pixels, save_models
@@ -77,7 +77,9 @@ def test_pictures_are_painted_many_at_once(run, many, monkeypatch):
     monkeypatch.setattr(ahead, "TOGETHER", 5)
     batches = []
     remove = FakeTransfer.remove
-    monkeypatch.setattr(FakeTransfer, "remove", lambda self, squares: batches.append(len(squares)) or remove(self, squares))
+    monkeypatch.setattr(
+        FakeTransfer, "remove", lambda self, squares: batches.append(len(squares)) or remove(self, squares)
+    )
     assert run(*REMOVE, "in", "-o", "out").code == 0
     assert sorted(batches) == [2, 5, 5]
     monkeypatch.setattr(ahead, "MOST_PIXELS", 1)
@@ -92,7 +94,9 @@ def test_what_is_done_is_skipped_and_only_the_rest_is_painted(run, many, monkeyp
         (many / "out/deep" / name).unlink()
     batches = []
     remove = FakeTransfer.remove
-    monkeypatch.setattr(FakeTransfer, "remove", lambda self, squares: batches.append(len(squares)) or remove(self, squares))
+    monkeypatch.setattr(
+        FakeTransfer, "remove", lambda self, squares: batches.append(len(squares)) or remove(self, squares)
+    )
     ran = run(*REMOVE, "in", "-o", "out")
     assert (ran.code, ran.paths, batches) == (0, ["out/deep/1.png", "out/deep/7.png"], [2])
     assert contents(many / "out") == before
@@ -127,7 +131,8 @@ def test_one_picture_that_the_model_fails_on_never_stops_the_others(run, many, m
     monkeypatch.setattr(FakeTransfer, "remove", particular)
     band(many / "in/deep/red.png")
     structkit.write_picture(
-        structkit.read_picture(many / "in/0.png").__class__(np.full((16, 16, 3), (255, 0, 0), np.uint8)), many / "in/red.png"
+        structkit.read_picture(many / "in/0.png").__class__(np.full((16, 16, 3), (255, 0, 0), np.uint8)),
+        many / "in/red.png",
     )
     ran = run(*REMOVE, "in", "-o", "out")
     assert (ran.code, len(ran.paths)) == (1, 13)
@@ -137,11 +142,23 @@ def test_one_picture_that_the_model_fails_on_never_stops_the_others(run, many, m
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("remove", "face.png"), 2, "--model is missing: name a checkpoint, or a model that ships with structkit, such as glasses"),
-        (("remove", "face.png", "--model", "spectacles"), 3, "spectacles: no such file, and no model of that name ships with structkit"),
+        (
+            ("remove", "face.png"),
+            2,
+            "--model is missing: name a checkpoint, or a model that ships with structkit, such as glasses",
+        ),
+        (
+            ("remove", "face.png", "--model", "spectacles"),
+            3,
+            "spectacles: no such file, and no model of that name ships with structkit",
+        ),
         (("remove", "face.png", "--model", "nowhere.safetensors"), 3, "nowhere.safetensors: no such file"),
         (("remove", "face.png", "--model", "face.png"), 3, "face.png: not a safetensors file"),
-        ((*REMOVE, "face.png", "--seed", "7"), 2, "--seed means nothing for remove, which draws no random numbers: leave it out"),
+        (
+            (*REMOVE, "face.png", "--seed", "7"),
+            2,
+            "--seed means nothing for remove, which draws no random numbers: leave it out",
+        ),
         ((*REMOVE, ".", "-o", "out", "--model", "spectacles"), 3, "spectacles: no such file"),
     ],
 )
@@ -186,7 +203,7 @@ from structkit_cli.__main__ import main
 content_models.install(pytest.MonkeyPatch())
 remove, seconds = content_models.FakeTransfer.remove, iter([0])  # the first pictures at once, then none for long
 content_models.FakeTransfer.remove = lambda self, squares: time.sleep(next(seconds, 5)) or remove(self, squares)
-from structkit_cli import ahead
+from structkit_cli.run import ahead
 ahead.TOGETHER = 3
 sys.exit(main(sys.argv[1:]))
 """
@@ -196,7 +213,9 @@ sys.exit(main(sys.argv[1:]))
 def test_a_run_that_is_stopped_goes_on_with_the_same_command(run, many, number, request):
     run(*REMOVE, "in", "-o", "whole")
     script = KILLED.format(root=str(request.config.rootpath))
-    began = subprocess.Popen([sys.executable, "-c", script, *REMOVE, "in", "-o", "out", "-q"], cwd=many, stdout=subprocess.PIPE)
+    began = subprocess.Popen(
+        [sys.executable, "-c", script, *REMOVE, "in", "-o", "out", "-q"], cwd=many, stdout=subprocess.PIPE
+    )
     began.stdout.readline()
     time.sleep(0.05)
     began.send_signal(number)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from structkit_cli.__main__ import main
-from structkit_cli.manifest import NAME
+from structkit_cli.run.manifest import NAME
 
 from .conftest import paint
 
@@ -61,7 +61,9 @@ def test_a_changed_input_is_done_again_and_a_touched_one_is_not(batch, tmp_path)
     assert len(batch().paths) == 3
 
 
-@pytest.mark.parametrize("option", [("--strength", "0.6"), ("--seed", "1"), ("--size", "16x16"), ("--dtype", "float32")])
+@pytest.mark.parametrize(
+    "option", [("--strength", "0.6"), ("--seed", "1"), ("--size", "16x16"), ("--dtype", "float32")]
+)
 def test_changed_options_are_done_again(batch, tmp_path, option):
     batch()
     assert len(batch(*option).paths) == 3
@@ -116,7 +118,9 @@ def test_one_picture_leaves_no_manifest_unless_asked(run, pair, engine, tmp_path
     run("analogy", *pair, "-o", "b/x.png", "--exists", "skip")
     assert list(contents(tmp_path / "b")) == [NAME, "x.png"]
     assert run("analogy", *pair, "-o", "b/x.png", "--exists", "skip").paths == []
-    run("analogy", *pair, "-o", "b/x.png", "--exists", "overwrite", "--seed", "1")  # a manifest that is there is kept up
+    run(
+        "analogy", *pair, "-o", "b/x.png", "--exists", "overwrite", "--seed", "1"
+    )  # a manifest that is there is kept up
     assert run("analogy", *pair, "-o", "b/x.png", "--exists", "skip", "--seed", "1").paths == []
 
 
@@ -145,7 +149,9 @@ def test_a_journal_that_was_cut_anywhere_is_read(batch, tmp_path):
     for cut in range(0, len(whole[NAME]), 37):
         journal.write_bytes(whole[NAME][:cut])
         for i in (1, 2, 3):  # an output never is there without its record
-            if f'"output":"{i}.png"'.encode() not in b"".join(line for line in whole[NAME][:cut].splitlines() if line.endswith(b"}")):
+            if f'"output":"{i}.png"'.encode() not in b"".join(
+                line for line in whole[NAME][:cut].splitlines() if line.endswith(b"}")
+            ):
                 (tmp_path / f"out/{i}.png").unlink(missing_ok=True)
         assert batch("--quiet").code == 0
         assert contents(tmp_path / "out") == whole
@@ -235,5 +241,8 @@ def test_two_runs_at_once_share_a_folder(tmp_path):
         paint(tmp_path / f"b/{i + 6}.png", i)
     runs = [slow(tmp_path, "sample", name, "-n", "1", "-o", "out") for name in ("a", "b")]
     assert [run.wait() for run in runs] == [0, 0]
-    assert [slow(tmp_path, "sample", name, "-n", "1", "-o", "out").communicate()[0] for name in ("a", "b")] == [b"", b""]
+    assert [slow(tmp_path, "sample", name, "-n", "1", "-o", "out").communicate()[0] for name in ("a", "b")] == [
+        b"",
+        b"",
+    ]
     assert len(json.loads(f"[{','.join((tmp_path / 'out' / NAME).read_text().splitlines())}]")) == 12

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from structkit.configs import DifferenceConfig
-from structkit.engines.difference import DomainDifference
+from structkit.engines.difference.model import DomainDifference
 from structkit.media.pictures import Picture, write_picture
-from structkit_cli.score import PAGES
+from structkit_cli.pages.score import PAGES
 
 from . import test_json
 from .conftest import paint
@@ -59,7 +59,9 @@ def records(run, monkeypatch):
 def test_one_line_says_all(run, masks):
     ran = run("score", "iou", "pred", "true")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.paths == ["iou 0.75  iou_sd 0.25  otsu_iou 0.75  soft_iou 0.75  best_threshold 0.5  best_iou 0.75  files 2"]
+    assert ran.paths == [
+        "iou 0.75  iou_sd 0.25  otsu_iou 0.75  soft_iou 0.75  best_threshold 0.5  best_iou 0.75  files 2"
+    ]
 
 
 def test_a_record_for_each_file_then_a_summary(records, masks):
@@ -115,17 +117,26 @@ def test_4_when_nothing_matches(run, records, masks, tmp_path):
 def test_the_true_mask_from_pictures_with_and_without_the_content(records, masks, tmp_path):
     for name, rows in (("a", 8), ("sub/b", 5)):
         plain = np.full((16, 16, 3), 100, np.uint8)
-        (tmp_path / "plain/sub").mkdir(parents=True, exist_ok=True), (tmp_path / "with/sub").mkdir(parents=True, exist_ok=True)
+        (
+            (tmp_path / "plain/sub").mkdir(parents=True, exist_ok=True),
+            (tmp_path / "with/sub").mkdir(parents=True, exist_ok=True),
+        )
         write_picture(Picture(plain), tmp_path / f"plain/{name}.png")
         plain[:rows, :, 1] = 120
         plain[rows:, :, 1] = 108
         write_picture(Picture(plain), tmp_path / f"with/{name}.png")
-    with_pairs, with_masks = (records("iou", "pred", *how)[1][-1]["scores"] for how in (("plain", "--changed-from", "with"), ("true",)))
+    with_pairs, with_masks = (
+        records("iou", "pred", *how)[1][-1]["scores"] for how in (("plain", "--changed-from", "with"), ("true",))
+    )
     assert with_pairs == with_masks
     assert records("iou", "pred", "plain", "--changed-from", "with", "--tolerance", "5")[1][-1]["scores"]["iou"] < 0.5
     for measure in ("psnr", "ssim"):
         code, found = records(measure, "with", "plain", "--changed-from", "with")
-        assert code == 0 and found[-1]["scores"][measure] == found[-1]["scores"]["noop"] and found[-1]["scores"]["outside"] == 0
+        assert (
+            code == 0
+            and found[-1]["scores"][measure] == found[-1]["scores"]["noop"]
+            and found[-1]["scores"]["outside"] == 0
+        )
 
 
 def test_results_beside_the_truth_and_within_masks(run, records, masks, tmp_path):
@@ -152,13 +163,29 @@ def test_a_mask_s_threshold(run, tmp_path):
     [
         (("iou", "pred"), 2, "Missing argument 'TRUTH'"),
         (("iou", "pred", "true", "--threshold", "2"), 2, "--threshold is 2: it must be between 0 and 1"),
-        (("iou", "pred", "true", "--tolerance", "3"), 2, "--tolerance says where two pictures differ, and there are none"),
-        (("psnr", "pred", "true", "--within", "true", "--changed-from", "pred"), 2, "both say which pixels count: give one of them"),
+        (
+            ("iou", "pred", "true", "--tolerance", "3"),
+            2,
+            "--tolerance says where two pictures differ, and there are none",
+        ),
+        (
+            ("psnr", "pred", "true", "--within", "true", "--changed-from", "pred"),
+            2,
+            "both say which pixels count: give one of them",
+        ),
         (("iou", "pred", "nowhere"), 1, "nowhere: no such file or folder; check the path"),
         (("iou", "twice", "true"), 2, "twice/a.jpg and twice/a.png have one name but for the suffix"),
-        (("ssim", "tiny.png", "tiny.png"), 1, "tiny: a picture of 8 x 8 px; SSIM needs 11 px a side, its window: use PSNR"),
+        (
+            ("ssim", "tiny.png", "tiny.png"),
+            1,
+            "tiny: a picture of 8 x 8 px; SSIM needs 11 px a side, its window: use PSNR",
+        ),
         (("independence", "pred", "true"), 2, "--model is missing"),
-        (("independence", "pred", "true", "--model", "m.safetensors"), 1, "codes; a probe learns from at least 20 of each kind"),
+        (
+            ("independence", "pred", "true", "--model", "m.safetensors"),
+            1,
+            "codes; a probe learns from at least 20 of each kind",
+        ),
     ],
 )
 def test_what_is_refused(run, masks, tmp_path, arguments, code, message):
@@ -170,7 +197,9 @@ def test_what_is_refused(run, masks, tmp_path, arguments, code, message):
 
 
 def model(folder: Path) -> None:
-    DomainDifference(DifferenceConfig(size=16, width=4, widest=16, separate=2).filled()).save(folder / "m.safetensors", complete=True)
+    DomainDifference(DifferenceConfig(size=16, width=4, widest=16, separate=2).filled()).save(
+        folder / "m.safetensors", complete=True
+    )
 
 
 def test_the_codes_of_a_model(run, records, tmp_path):
@@ -186,7 +215,9 @@ def test_the_codes_of_a_model(run, records, tmp_path):
     assert ran.err == "" and ran.paths[0].startswith("common  linear_accuracy ")
     assert [line.split()[0] for line in ran.paths] == list(record["codes"])
     inputs = {"a": "0" * 64, "b": record["inputs"]["b"]["sha256"]}
-    DomainDifference.load(tmp_path / "m.safetensors").save(tmp_path / "m.safetensors", complete=True, run={"inputs": inputs})
+    DomainDifference.load(tmp_path / "m.safetensors").save(
+        tmp_path / "m.safetensors", complete=True, run={"inputs": inputs}
+    )
     said = "b: the model was trained on this folder: name pictures that it has not seen"
     assert records(*arguments)[1][0]["notes"][1:] == [said]
 

@@ -40,7 +40,9 @@ def test_how_it_is_shown_is_as_in_python(run, folder, options):
     wanted = {name.removeprefix("--"): float(value[0]) if value else True}
     made = structkit.segment(folder / "face.png", folder / "m.safetensors", device="cpu", **wanted)
     assert np.array_equal(pixels(folder / "mask.png"), made.pixels)
-    assert not np.array_equal(pixels(folder / "mask.png"), structkit.segment(folder / "face.png", folder / "m.safetensors").pixels)
+    assert not np.array_equal(
+        pixels(folder / "mask.png"), structkit.segment(folder / "face.png", folder / "m.safetensors").pixels
+    )
 
 
 def test_a_mask_of_a_transparent_picture_may_be_a_jpeg_and_an_overlay_not(run, folder):
@@ -58,7 +60,11 @@ def test_what_a_model_doubts_of_itself_is_in_each_record_and_told_once(run, fold
     ran = run("segment", "in", "--model", "doubtful.safetensors", "--device", "cpu", "-o", "out", "--json")
     warnings = [record["warnings"] for record in map(json.loads, ran.out.splitlines()) if record["record"] == "output"]
     assert warnings == [["the model is doubtful: its masks are too large"]] * 2
-    assert ran.err.count("structkit: warning: the model is doubtful: its masks are too large\n") == 1 == ran.err.count("doubtful:")
+    assert (
+        ran.err.count("structkit: warning: the model is doubtful: its masks are too large\n")
+        == 1
+        == ran.err.count("doubtful:")
+    )
     assert "doubtful: its masks are too large" in run("info", "doubtful.safetensors").paths
 
 
@@ -73,7 +79,11 @@ def test_a_folder(run, folder):
     ("arguments", "code", "message"),
     [
         (("segment", "face.png"), 2, "--model is missing"),
-        ((*SEGMENT, "face.png", "--model", "other.safetensors"), 2, "--model is given 2 times, and a mask is of one: name one model"),
+        (
+            (*SEGMENT, "face.png", "--model", "other.safetensors"),
+            2,
+            "--model is given 2 times, and a mask is of one: name one model",
+        ),
         ((*SEGMENT, "face.png", "--soft", "--overlay"), 2, "leave out --soft or --overlay"),
         ((*SEGMENT, "face.png", "--soft", "--threshold", "0.3"), 2, "leave out --soft or --threshold"),
         ((*SEGMENT, "face.png", "--threshold", "0"), 2, "--threshold is 0: it must be between 0.01 and 1"),

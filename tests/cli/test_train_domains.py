@@ -1,4 +1,6 @@
-"""structkit train transfer and train difference: from two folders to a model that the other verbs use, whatever comes between."""
+"""structkit train transfer and train difference: from two folders to a model that the other verbs use, whatever comes
+between.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ import pytest
 
 from structkit import checkpoint
 from structkit.configs import DifferenceConfig, TransferConfig
-from structkit.engines.transfer_training import TransferTraining
+from structkit.engines.transfer.training import TransferTraining
 
 from . import test_json
 from .conftest import paint
@@ -24,7 +26,22 @@ from .test_resume import contents
 from .test_train_analogy import MORTAL
 
 SCHEMA = json.loads((files("structkit_cli") / "checkpoints.schema.json").read_text())
-CODES = ("--size", "16", "--width", "4", "--widest", "8", "--separate", "2", "--batch", "4", "--steps", "3", "--device", "cpu")
+CODES = (
+    "--size",
+    "16",
+    "--width",
+    "4",
+    "--widest",
+    "8",
+    "--separate",
+    "2",
+    "--batch",
+    "4",
+    "--steps",
+    "3",
+    "--device",
+    "cpu",
+)
 TINY = (
     *CODES,
     "--dtype",
@@ -85,17 +102,22 @@ def test_from_two_folders_to_content_that_is_put_on_taken_off_and_found(run, fol
 def test_a_difference_from_two_folders_to_recombined_pictures(run, folder):
     assert run(*DIFFERENCE).paths == ["d.safetensors"]
     model = ("--model", "d.safetensors", "--device", "cpu")
-    assert run("transfer", "plain/1.png", "--from", "glasses/1.png", "--from-b", "plain/2.png", *model, "-o", "x.png").paths == ["x.png"]
+    assert run(
+        "transfer", "plain/1.png", "--from", "glasses/1.png", "--from-b", "plain/2.png", *model, "-o", "x.png"
+    ).paths == ["x.png"]
     assert set(checkpoint.read_card("d.safetensors")["run"]["inputs"]) == {"a", "b"}
 
 
 def test_what_it_says(run):
     lines = run(*TRAIN).err.splitlines()
-    assert re.fullmatch(r"structkit: glasses: 20 pictures, plain: 20 pictures; \d of them (is|are) held out, for the scores", lines[0])
+    assert re.fullmatch(
+        r"structkit: glasses: 20 pictures, plain: 20 pictures; \d of them (is|are) held out, for the scores", lines[0]
+    )
     assert "structkit: what it makes now is shown in m.preview.png" in lines
     told = [line.split(":")[1].strip() for line in lines if " of 5): " in line]
     assert told == [
-        "codes (1 of 5)", "painter, round 1 (2 of 5)", "placer (3 of 5)", "painter, round 2 (4 of 5)", "placer, again (5 of 5)"
+        "codes (1 of 5)", "painter, round 1 (2 of 5)", "placer (3 of 5)", "painter, round 2 (4 of 5)",
+        "placer, again (5 of 5)",
     ]  # fmt: skip
     assert re.match(r"structkit: m.safetensors: 11 steps, \d+:\d\d on cpu in float32; place ", lines[-1])
     quiet = run(*TRAIN, "--seed", "1", "--exists", "overwrite", "--quiet")
@@ -107,11 +129,19 @@ def test_the_card_and_the_records_are_those_of_the_schema(run, faults):
     assert [faults(record) for record in records] == [[]] * 6
     *stages, summary = records
     assert [(r["stage"], r["number"], r["stages"], r["steps"]) for r in stages] == [
-        ("codes", 1, 5, 3), ("painter, round 1", 2, 5, 2), ("placer", 3, 5, 2), ("painter, round 2", 4, 5, 2), ("placer, again", 5, 5, 2)
+        ("codes", 1, 5, 3), ("painter, round 1", 2, 5, 2), ("placer", 3, 5, 2), ("painter, round 2", 4, 5, 2),
+        ("placer, again", 5, 5, 2),
     ]  # fmt: skip
-    assert (summary["verb"], summary["status"], summary["exit"], summary["steps"]) == ("train transfer", "written", 0, 11)
+    assert (summary["verb"], summary["status"], summary["exit"], summary["steps"]) == (
+        "train transfer",
+        "written",
+        0,
+        11,
+    )
     assert summary["sha256"] == hashlib.sha256(Path("m.safetensors").read_bytes()).hexdigest()
-    assert summary["notes"][0].startswith("glasses: 20 pictures") and summary["notes"][1].startswith("--minutes 60: all steps, in about")
+    assert summary["notes"][0].startswith("glasses: 20 pictures") and summary["notes"][1].startswith(
+        "--minutes 60: all steps, in about"
+    )
     card = checkpoint.read_card("m.safetensors")
     assert set(card["run"]["inputs"]) == {"with", "without"} and card["scores"].keys() >= {"mask_with", "mask_without"}
     [failed] = [json.loads(line) for line in run(*TRAIN, "--json").out.splitlines()]
@@ -126,7 +156,9 @@ def test_the_same_command_again_is_done_at_once_and_another_is_refused(run, fold
     paint(folder / "plain/more.png", 9, side=32)
     other = run(*TRAIN, "--quiet")
     assert other.code == 3
-    assert re.search(r"m.safetensors: exists and is of another training \(inputs.without is \S+ there, \S+ here\)", other.err)
+    assert re.search(
+        r"m.safetensors: exists and is of another training \(inputs.without is \S+ there, \S+ here\)", other.err
+    )
     (folder / "plain/more.png").unlink()
     assert contents(folder) == before
 
@@ -158,8 +190,12 @@ def test_a_signal_keeps_the_state_and_the_same_command_ends_in_the_same_bytes(ru
 
 def test_killed_at_any_moment_and_started_again_it_ends_in_the_same_bytes(folder):
     command = (*TRAIN[:6], *TINY, "--quiet", "--steps", "15", "--painter-steps", "12", "--placer-steps", "12")
-    ran = subprocess.run([sys.executable, MORTAL, "calm.safetensors", "m.safetensors", *command], capture_output=True, text=True)
-    assert ran.stdout.split() == ["calm.safetensors", "0", *[str(-signal.SIGPROF)] * 3, "m.safetensors", "0"], ran.stderr
+    ran = subprocess.run(
+        [sys.executable, MORTAL, "calm.safetensors", "m.safetensors", *command], capture_output=True, text=True
+    )
+    assert ran.stdout.split() == ["calm.safetensors", "0", *[str(-signal.SIGPROF)] * 3, "m.safetensors", "0"], (
+        ran.stderr
+    )
     outputs = ["calm.log.jsonl", "calm.safetensors", *LEFT]
     assert made(folder) == outputs
     assert [(folder / name).read_bytes() for name in outputs[:2]] == [(folder / name).read_bytes() for name in LEFT]
@@ -180,27 +216,60 @@ def test_bad_pictures_are_said_and_the_others_are_learnt_from(run, folder):
     told = ran.err.splitlines()
     assert ran.code == 0
     assert told[0].startswith("structkit: glasses: left out, unreadable: 1 of 20 pictures; the first: glasses/3.png: ")
-    assert "structkit: glasses: smaller than 64 px: enlarged, and no sharper for it (19 pictures; the first: 0.png)" in told
-    assert "structkit: glasses and plain share 1 picture (5.png), which blur the difference; leave them out of one" in told
+    assert (
+        "structkit: glasses: smaller than 64 px: enlarged, and no sharper for it (19 pictures; the first: 0.png)"
+        in told
+    )
+    assert (
+        "structkit: glasses and plain share 1 picture (5.png), which blur the difference; leave them out of one" in told
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["train", "transfer"], 2, "--with is missing: name the folder of pictures with the content"),
-        (["train", "transfer", "--with", "glasses"], 2, "--without is missing: name the folder of pictures without the content"),
+        (
+            ["train", "transfer", "--with", "glasses"],
+            2,
+            "--without is missing: name the folder of pictures without the content",
+        ),
         (["train", "difference", "glasses"], 2, "Missing argument 'B'"),
         (TRAIN[:6], 2, "--output is missing: name the checkpoint to write, such as model.safetensors"),
-        ([*TRAIN, "--with", "plain"], 2, "plain: the folder of both kinds of pictures; name two that differ in what is to be learnt"),
-        ([*TRAIN, "-o", "plain/m.safetensors"], 2, "in plain, a folder that is learnt from, and so would be the preview: name a place"),
-        ([*DIFFERENCE, "-o", "glasses/d.safetensors"], 2, "--output is glasses/d.safetensors: in glasses, a folder that is learnt from"),
+        (
+            [*TRAIN, "--with", "plain"],
+            2,
+            "plain: the folder of both kinds of pictures; name two that differ in what is to be learnt",
+        ),
+        (
+            [*TRAIN, "-o", "plain/m.safetensors"],
+            2,
+            "in plain, a folder that is learnt from, and so would be the preview: name a place",
+        ),
+        (
+            [*DIFFERENCE, "-o", "glasses/d.safetensors"],
+            2,
+            "--output is glasses/d.safetensors: in glasses, a folder that is learnt from",
+        ),
         ([*TRAIN, "--with", "empty"], 1, "empty: no pictures; pictures read: "),
-        ([*TRAIN, "--with", "nowhere"], 1, "nowhere: no such folder; name a folder, or a list of pictures as @list.txt"),
+        (
+            [*TRAIN, "--with", "nowhere"],
+            1,
+            "nowhere: no such folder; name a folder, or a list of pictures as @list.txt",
+        ),
         ([*TRAIN, "--without", "glasses/1.png"], 1, "glasses/1.png: a file, where a folder of pictures is needed"),
         ([*TRAIN, "--with", "@no.txt"], 1, "no.txt: no such file"),
-        ([*TRAIN, "--with", "copies"], 1, "copies: all its pictures (3) are in plain too; name two folders that differ"),
+        (
+            [*TRAIN, "--with", "copies"],
+            1,
+            "copies: all its pictures (3) are in plain too; name two folders that differ",
+        ),
         ([*TRAIN, "--max-pixels", "9"], 1, "glasses: none of 20 pictures can be read; the first: glasses/0.png"),
-        ([*TRAIN, "--with", "nowhere", "--size", "20"], 2, "--size is 20: it must be a power of two, such as 64 or 128"),
+        (
+            [*TRAIN, "--with", "nowhere", "--size", "20"],
+            2,
+            "--size is 20: it must be a power of two, such as 64 or 128",
+        ),
         ([*DIFFERENCE, "--size", "20"], 2, "--size is 20: it must be a power of two"),
         ([*TRAIN, "--painter-size", "40"], 2, "--painter-size is 40: it must be a multiple of 32"),
         ([*TRAIN, "--steps", "0"], 2, "--steps is 0: it must be between 1 and 10000000"),
@@ -250,7 +319,17 @@ def test_a_training_in_minutes_goes_through_all_its_stages(run, minutes):
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "name"), [(TRAIN, "m.safetensors"), (DIFFERENCE, "d.safetensors")])
 def test_two_processes_share_a_training_and_only_the_first_speaks(run, command, name):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "structkit_cli", *command]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "structkit_cli",
+        *command,
+    ]
     ran = subprocess.run(torchrun, env=ONE_THREAD, capture_output=True, text=True)
     assert (ran.returncode, ran.stdout) == (0, f"{name}\n"), ran.stderr
     assert ran.stderr.count("structkit: glasses: 20 pictures") == 1

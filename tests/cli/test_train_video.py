@@ -12,13 +12,28 @@ import pytest
 
 from structkit import checkpoint
 from structkit.configs import PAIR_PRESETS
-from structkit.engines.pair_training import PairTraining
+from structkit.engines.pair.training import PairTraining
 from structkit.media.video import VideoReader
 
 from .conftest import paint
 from .test_analogy_video import film, times
 
-TINY = ("--size", "30", "--coarsest", "18", "--width", "4", "--widest", "4", "--steps", "2", "--dtype", "float32", "--device", "cpu")
+TINY = (
+    "--size",
+    "30",
+    "--coarsest",
+    "18",
+    "--width",
+    "4",
+    "--widest",
+    "4",
+    "--steps",
+    "2",
+    "--dtype",
+    "float32",
+    "--device",
+    "cpu",
+)
 DRAW = ("analogy", "moving.mp4", "--model", "pair.safetensors", "--device", "cpu")
 TRAIN = ("train", "analogy", "moving.mp4", "cake.png", "-o", "pair.safetensors", *TINY)
 
@@ -39,7 +54,9 @@ def inputs(run, tmp_path) -> Path:
 def learned(monkeypatch) -> list[int]:
     """How many frames each training is given."""
     found, begin = [], PairTraining.__init__
-    monkeypatch.setattr(PairTraining, "__init__", lambda self, *pair, **how: found.append(len(pair[0])) or begin(self, *pair, **how))
+    monkeypatch.setattr(
+        PairTraining, "__init__", lambda self, *pair, **how: found.append(len(pair[0])) or begin(self, *pair, **how)
+    )
     return found
 
 
@@ -60,7 +77,9 @@ def test_frames_says_from_how_many(run, learned):
 def test_from_standard_input(run, monkeypatch):
     run(*TRAIN)
     before = Path("pair.safetensors").read_bytes()
-    monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(Path("moving.mp4").read_bytes()), isatty=lambda: False))
+    monkeypatch.setattr(
+        "sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(Path("moving.mp4").read_bytes()), isatty=lambda: False)
+    )
     ran = run(*("-" if word == "moving.mp4" else word for word in TRAIN), "--exists", "overwrite")
     assert ran.code == 0 and "there already" in ran.err  # it is the same training
     assert Path("pair.safetensors").read_bytes() == before
@@ -69,8 +88,14 @@ def test_from_standard_input(run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("moving.mp4", "cake.png", "--mode", "sketch"), "--mode sketch is for pictures, and moving.mp4 is a video: leave it out"),
-        (("cake.png", "cake.png", "--mode", "video"), "--mode video is for videos, and cake.png is a picture: leave it out"),
+        (
+            ("moving.mp4", "cake.png", "--mode", "sketch"),
+            "--mode sketch is for pictures, and moving.mp4 is a video: leave it out",
+        ),
+        (
+            ("cake.png", "cake.png", "--mode", "video"),
+            "--mode video is for videos, and cake.png is a picture: leave it out",
+        ),
         (("cake.png", "cake.png", "--frames", "9"), "--frames is for videos, and cake.png is a picture: leave it out"),
         (("cake.png", "moving.mp4"), "moving.mp4 is a video, and TARGET must be a picture: name one of its frames"),
     ],
@@ -123,5 +148,7 @@ def test_a_level_that_the_pair_of_a_video_will_not_have_is_refused_before_it_is_
     preset = {"size": 40, "coarsest": 14, "width": 4, "widest": 4, "steps": 1, "taper": 1.0}
     monkeypatch.setitem(PAIR_PRESETS, "fast", preset)
     monkeypatch.setattr(PairTraining, "step", None)
-    ran = run("analogy", "moving.mp4", "cake.png", "--engine", "gan", "--inject", "5", "--device", "cpu", "-o", "out.mp4")
+    ran = run(
+        "analogy", "moving.mp4", "cake.png", "--engine", "gan", "--inject", "5", "--device", "cpu", "-o", "out.mp4"
+    )
     assert (ran.code, ran.err.endswith("--inject is 5: the pair will have the levels 0 to 4\n")) == (2, True)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import structkit
-import structkit_cli.transfer
-from structkit_cli.inputs import Input
+import structkit_cli.pages.transfer
+from structkit_cli.run.inputs import Input
 
 from ..content_models import install
 from .content import band, pixels, save_models
@@ -43,14 +43,19 @@ def test_a_folder_with_one_donor_is_mirrored(run):
     assert run(*PUT, "faces", "--from", "donors/red.png", "-o", "out").paths == ["out/a.png", "out/deep/b.png"]
 
 
-@pytest.mark.parametrize("donors", [["donors"], ["donors/*.png"], ["@list.txt"], ["donors/dark.png", "donors/red.png"]], ids=str)
+@pytest.mark.parametrize(
+    "donors", [["donors"], ["donors/*.png"], ["@list.txt"], ["donors/dark.png", "donors/red.png"]], ids=str
+)
 def test_each_picture_gets_the_content_of_each_of_several_donors(run, folder, donors):
     (folder / "list.txt").write_text("donors/dark.png\ndonors/red.png\n")
     ran = run(*PUT, "faces", *(word for donor in donors for word in ("--from", donor)), "-o", "out")
     assert ran.paths == ["out/a-dark.png", "out/a-red.png", "out/deep/b-dark.png", "out/deep/b-red.png"]
     run(*PUT, "faces/deep/b.png", "--from", "donors/dark.png", "-o", "alone.png")
     assert (folder / "alone.png").read_bytes() == (folder / "out/deep/b-dark.png").read_bytes()
-    assert run(*PUT, "faces/a.png", "--from", "donors", "-o", "of-one/").paths == ["of-one/a-dark.png", "of-one/a-red.png"]
+    assert run(*PUT, "faces/a.png", "--from", "donors", "-o", "of-one/").paths == [
+        "of-one/a-dark.png",
+        "of-one/a-red.png",
+    ]
 
 
 def test_a_donor_whose_name_begins_like_a_list_is_named_by_its_folder(run, folder):
@@ -71,26 +76,43 @@ def test_donors_of_one_name_in_several_folders_have_what_they_are_in(run, folder
     one, other, deep = (("--from", f"{name}/1.png") for name in ("a", "b", "c/b"))
     ran = run(*PUT, "faces/a.png", *one, *other, "-o", "out/")
     assert ran.paths == ["out/a-a-1.png", "out/a-b-1.png"] and ran.code == 0
-    assert run(*PUT, "faces/a.png", "--from", "a", "--from", str(folder / "b"), "-o", "out/", "--exists", "overwrite").paths == ran.paths
+    assert (
+        run(
+            *PUT, "faces/a.png", "--from", "a", "--from", str(folder / "b"), "-o", "out/", "--exists", "overwrite"
+        ).paths
+        == ran.paths
+    )
     assert run(*PUT, "faces/a.png", *other, *deep, "--from", "2.png", "-o", "deep/").paths == [
         "deep/a-b-1.png",
         "deep/a-c-b-1.png",
         "deep/a-2.png",
     ]
-    assert (folder / "deep/a-b-1.png").read_bytes() == (folder / "out/a-a-1.png").read_bytes() != (folder / "deep/a-c-b-1.png").read_bytes()
-    assert run(*PUT, "faces/a.png", *one, *one, "--from", str(folder / "a/1.png"), "-o", "once/").paths == ["once/a-1.png"]
+    assert (
+        (folder / "deep/a-b-1.png").read_bytes()
+        == (folder / "out/a-a-1.png").read_bytes()
+        != (folder / "deep/a-c-b-1.png").read_bytes()
+    )
+    assert run(*PUT, "faces/a.png", *one, *one, "--from", str(folder / "a/1.png"), "-o", "once/").paths == [
+        "once/a-1.png"
+    ]
 
 
 def test_donors_that_no_folder_tells_apart_are_refused(run, folder):
     (folder / "donors/red.jpg").write_bytes((folder / "donors/red.png").read_bytes())
     ran = run(*PUT, "faces", "--from", "donors", "-o", "out")
-    assert (ran.code, ran.err.count("\n")) == (2, 1) and "would both be written to out/a-donors-red.png: rename one" in ran.err
+    assert (ran.code, ran.err.count("\n")) == (
+        2,
+        1,
+    ) and "would both be written to out/a-donors-red.png: rename one" in ran.err
 
 
 def test_names_that_clash_are_told_by_what_is_not_the_same_for_all(run, folder):
     (folder / "faces/a.jpg").write_bytes((folder / "faces/a.png").read_bytes())
     ran = run(*PUT, "faces", "--from", "donors/red.png", "-o", "out")
-    assert (ran.code, ran.err) == (2, "structkit: error: faces/a.jpg and faces/a.png would both be written to out/a.png: rename one\n")
+    assert (ran.code, ran.err) == (
+        2,
+        "structkit: error: faces/a.jpg and faces/a.png would both be written to out/a.png: rename one\n",
+    )
 
 
 def test_steps_are_numbered_and_go_from_nothing_or_from_donor_to_donor(run, folder):
@@ -146,7 +168,9 @@ def read(monkeypatch):
 def test_a_donor_that_cannot_be_read_is_read_once_and_fails_only_what_it_was_for(run, folder, read):
     (folder / "donors/bad.png").write_bytes(b"no picture")
     ran = run(*PUT, "faces", "--from", "donors", "-o", "out")
-    assert (ran.code, len(ran.paths)) == (1, 4) and ran.err.count("structkit: error: donors/bad.png: not a picture") == 2
+    assert (ran.code, len(ran.paths)) == (1, 4) and ran.err.count(
+        "structkit: error: donors/bad.png: not a picture"
+    ) == 2
     assert read.count("donors/bad.png") == 1
 
 
@@ -157,12 +181,14 @@ def test_where_the_only_donor_cannot_be_read_the_run_ends_at_once(run, folder, t
     ran = run(*PUT, "faces", "--from", "bad.png", "-o", "out", "--json")
     *records, summary = map(json.loads, ran.out.splitlines())
     assert (ran.code, summary["failed"], summary["exit"]) == (1, 1, 1)
-    assert [r["error"].split(";")[0] for r in records] == ["bad.png: not a picture of a known format" if there else "bad.png: no such file"]
+    assert [r["error"].split(";")[0] for r in records] == [
+        "bad.png: not a picture of a known format" if there else "bad.png: no such file"
+    ]
 
 
 @pytest.mark.parametrize("kept", [1, 2])
 def test_of_many_donors_the_contents_of_those_used_last_are_kept(run, monkeypatch, read, kept):
-    monkeypatch.setattr(structkit_cli.transfer, "DONORS", kept)
+    monkeypatch.setattr(structkit_cli.pages.transfer, "DONORS", kept)
     assert len(run(*PUT, "faces", "--from", "donors", "-o", "out").paths) == 4
     assert read.count("donors/red.png") == (1 if kept == 2 else 2)
 
@@ -172,7 +198,10 @@ def test_of_many_donors_the_contents_of_those_used_last_are_kept(run, monkeypatc
     [
         ((*PUT, "faces/a.png"), "--from is missing: name the picture whose content is to be put on"),
         (("transfer", "faces/a.png", "--from", "donors/red.png"), "--model is missing: name a checkpoint"),
-        ((*PUT, "faces/a.png", "--from-b", "donors/red.png"), "--from-b is for a domain difference, and this model knows one content"),
+        (
+            (*PUT, "faces/a.png", "--from-b", "donors/red.png"),
+            "--from-b is for a domain difference, and this model knows one content",
+        ),
         (
             (*PUT, "faces/a.png", "--from", "donors/red.png", "--strength", "2"),
             "--strength is 2: it must be between 0 and 1.3",
@@ -198,20 +227,38 @@ def test_of_many_donors_the_contents_of_those_used_last_are_kept(run, monkeypatc
             (*PUT, "--model", "d.safetensors", "faces/a.png", *("--from", "donors/red.png") * 2),
             "--model is given 2 times, and d.safetensors is a domain difference: it is used alone",
         ),
-        ((*PUT, "faces/a.png", "--from", "donors"), "there may be several outputs: name a folder for them with --output FOLDER/"),
+        (
+            (*PUT, "faces/a.png", "--from", "donors"),
+            "there may be several outputs: name a folder for them with --output FOLDER/",
+        ),
         ((*PUT, "faces", "--from", "donors/red.png", "-o", "donors"), None),
-        ((*PUT, "faces", "--from", "donors", "-o", "donors"), "donors is a folder of inputs too: write elsewhere with --output"),
+        (
+            (*PUT, "faces", "--from", "donors", "-o", "donors"),
+            "donors is a folder of inputs too: write elsewhere with --output",
+        ),
         ((*PUT, "faces/a.png", "--from", "donors/red.png", "-o", "donors/red.png"), "donors/red.png is an input too"),
         ((*PUT, "faces/a.png", "--from", "donors/red.png", "--seed", "3"), "--seed means nothing for transfer"),
-        ((*PUT, "faces/a.png", "--from", "donors/red.png", "--dtype", "float32"), "--dtype means nothing for transfer, which computes in"),
+        (
+            (*PUT, "faces/a.png", "--from", "donors/red.png", "--dtype", "float32"),
+            "--dtype means nothing for transfer, which computes in",
+        ),
         ((*PUT, "faces/a.png", "--from", ""), "an input is the empty text: name a file"),
-        (("transfer", "faces/a.png", "--model", "", "--from", "donors/red.png"), "the name of a model is the empty text: name"),
+        (
+            ("transfer", "faces/a.png", "--model", "", "--from", "donors/red.png"),
+            "the name of a model is the empty text: name",
+        ),
         (
             (*PUT, "faces/a.png", "--from", "donors/red.png", "--by", "donor"),
             "--by donor needs a painter and a placer, and this model has not both",
         ),
-        ((*BOTH, "faces/a.png", "--from", "donors/red.png", "--by", "codes"), "--by codes is for a model of one content"),
-        ((*BOTH, "faces/a.png", "--from", "donors/red.png", "--by", "donor"), "--by donor is for a model of one content"),
+        (
+            (*BOTH, "faces/a.png", "--from", "donors/red.png", "--by", "codes"),
+            "--by codes is for a model of one content",
+        ),
+        (
+            (*BOTH, "faces/a.png", "--from", "donors/red.png", "--by", "donor"),
+            "--by donor is for a model of one content",
+        ),
         (
             (*PUT, "--model", "other.safetensors", "faces/a.png", *("--from", "donors/red.png") * 2, "--by", "donor"),
             "--by donor needs a painter",

@@ -43,7 +43,9 @@ def test_a_batch_may_be_larger_than_what_it_is_drawn_from(of):
     assert len(indices.unique()) > 0.9 * of
 
 
-@pytest.mark.parametrize("draw", [lambda g: drawn(9, 50, g), lambda g: mirrored(numbered(9), g), lambda g: shifted(numbered(9), 2, g)])
+@pytest.mark.parametrize(
+    "draw", [lambda g: drawn(9, 50, g), lambda g: mirrored(numbered(9), g), lambda g: shifted(numbered(9), 2, g)]
+)
 def test_what_is_drawn_is_the_generators(draw):
     assert torch.equal(draw(seeded(1)), draw(seeded(1))) and not torch.equal(draw(seeded(1)), draw(seeded(2)))
 

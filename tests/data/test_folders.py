@@ -18,7 +18,9 @@ from structkit.media.pictures import Picture, read_picture, write_picture
 from structkit.media.tensors import from_tensor, to_tensor
 
 
-def picture(seed: int, height: int = 8, width: int = 8, name: str = "picture", alpha: np.ndarray | None = None) -> Picture:
+def picture(
+    seed: int, height: int = 8, width: int = 8, name: str = "picture", alpha: np.ndarray | None = None
+) -> Picture:
     return Picture(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8), alpha, name)
 
 
@@ -85,7 +87,9 @@ def test_hidden_colours_never_show(tmp_path):
     assert torch.equal(*found.pictures)
     seen = found.pictures[0, :, :, :4].double().mean((1, 2))
     assert ((found.pictures[0, :, :, 4:].double() - seen[:, None, None]).abs() <= 0.51).all()
-    assert found.notes == (f"{tmp_path}: what is transparent is taken as its mean colour (2 pictures; the first: 1.png)",)
+    assert found.notes == (
+        f"{tmp_path}: what is transparent is taken as its mean colour (2 pictures; the first: 1.png)",
+    )
 
 
 def test_one_bad_picture_among_many_is_left_out_and_said(tmp_path):
@@ -95,7 +99,10 @@ def test_one_bad_picture_among_many_is_left_out_and_said(tmp_path):
     found = read_folder(tmp_path, 8, "squash")
     assert found.names == ("0.png", "1.png", "2.png", "4.png") and len(found.pictures) == len(found.digests) == 4
     [note] = found.notes
-    start = f"{tmp_path}: left out, unreadable: 2 of 6 pictures; the first: {tmp_path / '3.png'}: not a picture of a known format"
+    start = (
+        f"{tmp_path}: left out, unreadable: 2 of 6 pictures; the first: {tmp_path / '3.png'}: not a picture of a "
+        "known format"
+    )
     assert note.startswith(start)
     (tmp_path / "3.png").unlink()
     (tmp_path / "5.png").unlink()
@@ -108,7 +115,9 @@ def test_too_many_pixels_and_nothing_but_transparency_are_bad_pictures_too(tmp_p
     write_picture(picture(2, alpha=np.zeros((8, 8), np.uint8)), tmp_path / "nothing.png")
     found = read_folder(tmp_path, 8, "squash", max_pixels=1000)
     assert (
-        found.names == ("0.png", "1.png") and "left out, unreadable: 2 of 4 pictures" in found.notes[0] and "megapixels" in found.notes[0]
+        found.names == ("0.png", "1.png")
+        and "left out, unreadable: 2 of 4 pictures" in found.notes[0]
+        and "megapixels" in found.notes[0]
     )
     assert read_folder(tmp_path, 8, "squash").names == ("0.png", "1.png", "large.png")
 
@@ -118,7 +127,9 @@ def test_what_is_smaller_than_the_square_is_enlarged_and_said(tmp_path):
     write_picture(picture(2, 40, 12), tmp_path / "narrow.png")
     write_picture(picture(3, 16, 16), tmp_path / "right.png")
     found = read_folder(tmp_path, 16, "crop")
-    assert found.notes == (f"{tmp_path}: smaller than 16 px: enlarged, and no sharper for it (3 pictures; the first: 0.png)",)
+    assert found.notes == (
+        f"{tmp_path}: smaller than 16 px: enlarged, and no sharper for it (3 pictures; the first: 0.png)",
+    )
 
 
 def test_the_most_frequent_remarks_are_said_and_the_others_counted():
@@ -133,10 +144,18 @@ def test_a_list_and_a_sequence_are_read_as_a_folder_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("list.txt").write_text("a/10.png\r\n\na/2.png\na/1.png\na/1.png\n")
     whole = read_folder("a", 8, "squash")
-    for given in ("@list.txt", ["a/10.png", Path("a/1.png"), "a/2.png"], ["a"], [read_picture(f"a/{n}.png") for n in (2, 1, 10)]):
+    for given in (
+        "@list.txt",
+        ["a/10.png", Path("a/1.png"), "a/2.png"],
+        ["a"],
+        [read_picture(f"a/{n}.png") for n in (2, 1, 10)],
+    ):
         found = read_folder(given, 8, "squash")
         assert found.names == ("a/1.png", "a/2.png", "a/10.png") and torch.equal(found.pictures, whole.pictures)
-    assert read_folder("@list.txt", 8, "squash").digests == whole.digests and read_folder(["a"], 8, "squash").label == "the pictures"
+    assert (
+        read_folder("@list.txt", 8, "squash").digests == whole.digests
+        and read_folder(["a"], 8, "squash").label == "the pictures"
+    )
 
 
 def test_pictures_that_have_the_same_name_have_one_order():
@@ -216,8 +235,12 @@ def test_where_there_is_nothing_to_learn_from_the_error_says_why(tmp_path):
     assert refused([]) == f"the pictures: no pictures; {end}"
     assert refused(tmp_path / "words") == f"words: no pictures among 2 files; {end}"
     assert refused(tmp_path / "nowhere") == "nowhere: no such folder; name a folder, or a list of pictures as @list.txt"
-    assert refused(tmp_path / "one.png").startswith("one.png: a file, where a folder of pictures is needed; name a folder, or a list")
-    assert refused(tmp_path / "bad").startswith("bad: none of 2 pictures can be read; the first: bad/1.png: not a picture")
+    assert refused(tmp_path / "one.png").startswith(
+        "one.png: a file, where a folder of pictures is needed; name a folder, or a list"
+    )
+    assert refused(tmp_path / "bad").startswith(
+        "bad: none of 2 pictures can be read; the first: bad/1.png: not a picture"
+    )
     assert refused("@nowhere.txt") == "nowhere.txt: no such file; check the path"
 
 
@@ -232,7 +255,9 @@ def test_an_unknown_fit_and_too_little_memory_are_errors_of_their_own(tmp_path, 
 
 def test_files_in_both_domains_are_named():
     one, other = fake("01", "02", "03", "04", "05"), fake("09", "05", "04", "03", "02", label="b")
-    assert shared(one, other) == ("a and b share 4 pictures (1.png, 2.png, 3.png, ...), which blur the difference; leave them out of one",)
+    assert shared(one, other) == (
+        "a and b share 4 pictures (1.png, 2.png, 3.png, ...), which blur the difference; leave them out of one",
+    )
     assert shared(fake("01", "02"), fake("02", "03", label="b"))[0].startswith("a and b share 1 picture (1.png), which")
     assert shared(one, fake("08", "09")) == ()
 
@@ -241,7 +266,8 @@ def test_a_domain_that_is_part_of_the_other_is_an_error_either_way():
     small, large = fake("01", "02"), fake("03", "02", "01", label="b")
     for pair in ((small, large), (large, small)):
         with pytest.raises(
-            InputError, match=r"^a: all its pictures \(2\) are in b too; name two folders that differ in what is to be learnt$"
+            InputError,
+            match=r"^a: all its pictures \(2\) are in b too; name two folders that differ in what is to be learnt$",
         ):
             shared(*pair)
 
@@ -253,7 +279,9 @@ def test_the_two_parts_are_the_whole_and_one_in_twenty_is_held_out(count):
     kept, held = split(whole)
     assert sorted(kept.digests + held.digests) == sorted(whole.digests)
     assert set(kept.names) | set(held.names) == set(whole.names) and not set(kept.digests) & set(held.digests)
-    assert max(1, count / 20 - 4 * (count / 20) ** 0.5) <= len(held) <= min(256, count / 20 + 4 * (count / 20) ** 0.5 + 1)
+    assert (
+        max(1, count / 20 - 4 * (count / 20) ** 0.5) <= len(held) <= min(256, count / 20 + 4 * (count / 20) ** 0.5 + 1)
+    )
     for part in (kept, held):
         places = [whole.names.index(name) for name in part.names]
         assert places == sorted(places) and torch.equal(part.pictures, before[places])

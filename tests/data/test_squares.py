@@ -40,7 +40,9 @@ def test_a_constant_stays_constant(fit, shape, size):
 def test_mirroring_commutes_both_ways(fit, shape):
     images, fields = noise(1, 3, *shape), noise(1, 4, 16, 16)
     for axis in (-1, -2):
-        torch.testing.assert_close(to_square(images.flip(axis), 16, fit), to_square(images, 16, fit).flip(axis), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            to_square(images.flip(axis), 16, fit), to_square(images, 16, fit).flip(axis), atol=1e-5, rtol=0
+        )
         torch.testing.assert_close(
             from_square(fields.flip(axis), shape, fit), from_square(fields, shape, fit).flip(axis), atol=1e-5, rtol=0
         )

@@ -1,4 +1,6 @@
-"""Faces of arithmetic whose truth is known to the pixel.  Each factor is drawn alone: nothing else of a face tells of its glasses."""
+"""Faces of arithmetic whose truth is known to the pixel.  Each factor is drawn alone: nothing else of a face tells of
+its glasses.
+"""
 
 from __future__ import annotations
 

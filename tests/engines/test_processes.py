@@ -11,24 +11,27 @@ import os, signal, sys
 import torch
 from toy import forked
 from structkit.configs import DifferenceConfig, PairConfig, TransferConfig
-from structkit.engines.difference_training import DifferenceTraining
-from structkit.engines.pair_training import PairTraining
-from structkit.engines.transfer_training import TransferTraining
+from structkit.engines.difference.training import DifferenceTraining
+from structkit.engines.pair.training import PairTraining
+from structkit.engines.transfer.training import TransferTraining
 from structkit.training.loop import train
 from structkit.training.parallel import joined
 
 def folder(count, side):
-    return torch.randint(0, 256, (count, 3, side, side), generator=torch.Generator().manual_seed(count), dtype=torch.uint8)
+    generator = torch.Generator().manual_seed(count)
+    return torch.randint(0, 256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
 
 def picture(seed):
     return torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 codes = dict(size=16, width=8, separate=4, batch=6, steps=4)
+pair = dict(size=24, coarsest=14, layers=2, width=4, steps=4)
 painter = dict(narrow=8, painter=4, rounds=2, painter_steps=4, placer_steps=2, painter_size=32)
+content = TransferConfig(widest=16, **codes, **painter)
 cases = {
-    "transfer": (TransferTraining, folder(20, 32), folder(15, 32), TransferConfig(widest=16, **codes, **painter), (3, 3)),
+    "transfer": (TransferTraining, folder(20, 32), folder(15, 32), content, (3, 3)),
     "difference": (DifferenceTraining, folder(20, 16), folder(15, 16), DifferenceConfig(widest=32, **codes), (0, 3)),
-    "analogy": (PairTraining, picture(1), picture(2), PairConfig(size=24, coarsest=14, layers=2, width=4, steps=4), (1, 2)),
+    "analogy": (PairTraining, picture(1), picture(2), PairConfig(**pair), (1, 2)),
 }
 
 def trained(output, kind, one, other, config, stop=None):

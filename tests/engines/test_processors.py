@@ -13,14 +13,18 @@ import torch
 import torch.nn.functional as F
 
 from structkit.configs import AnalogyConfig, RetargetConfig, SampleConfig
-from structkit.engines.patch import analogy, retarget, sample
-from structkit.engines.video import analogy_frames
+from structkit.engines.patch.analogy import analogy, retarget, sample
+from structkit.engines.patch.video import analogy_frames
 from structkit.kernels import nearest_patches, patchmatch
 from structkit.kernels.patchmatch import KeyPatches
 
 from .pictures import dark_spots_on_light, red_spots_on_green
 
-AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2"}  # hold a process to it
+AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}  # hold a process to it
 
 
 def drawn() -> torch.Generator:
@@ -59,7 +63,9 @@ def test_a_processor_with_other_instructions_and_threads_gives_the_same_bytes():
     for held, threads in (({}, "1"), (AVX2, "2")):
         environment = os.environ | held | {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "passive"}
         command = [sys.executable, "-c", script]
-        ran = subprocess.run(command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+        ran = subprocess.run(
+            command, env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+        )
         runs.append(ran.stdout)
     assert runs[0] == runs[1] and len(set(runs[0].split())) == len(KINDS)
 
@@ -80,7 +86,9 @@ def test_other_roundings_of_products_and_convolutions_give_the_same_bytes(monkey
     assert torch.equal(made(kind), expected)
 
 
-@pytest.mark.parametrize("cut", [(nearest_patches, {"WORTH": 0}), (nearest_patches, {"BLOCK": 32}), (patchmatch, {"CHUNK": 1000})])
+@pytest.mark.parametrize(
+    "cut", [(nearest_patches, {"WORTH": 0}), (nearest_patches, {"BLOCK": 32}), (patchmatch, {"CHUNK": 1000})]
+)
 def test_how_the_work_is_cut_changes_nothing(monkeypatch, one_thread, cut):
     expected, (kernel, values) = made("analogy"), cut
     for name, value in values.items():
@@ -99,7 +107,12 @@ def white_on_black() -> torch.Tensor:
 @pytest.mark.parametrize("patch", [3, 7, 9, 15])
 def test_what_candidates_are_judged_by_is_exact_in_float32(values, patch):
     noise = torch.rand(3, 24, 31, generator=drawn()) * 2 - 1
-    pictures = {"noise": noise, "8-bit": (noise * 127).round() / 127, "black and white": noise.sign(), "beyond the range": 5 * noise}
+    pictures = {
+        "noise": noise,
+        "8-bit": (noise * 127).round() / 127,
+        "black and white": noise.sign(),
+        "beyond the range": 5 * noise,
+    }
     image = pictures[values] if values in pictures else white_on_black()
     keys = KeyPatches(image, patch)
     filters = keys.axes.T.reshape(-1, 3, patch, patch).double()

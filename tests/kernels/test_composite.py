@@ -40,7 +40,9 @@ def test_no_mask_is_the_canvas_and_a_whole_mask_the_colours_exactly(path, dtype,
     canvas, colours, mask = (t.contiguous(memory_format=memory_format) for t in parts(shape, dtype))
     result = path(canvas, colours, mask)
     assert result.dtype == dtype and result.shape == shape
-    assert torch.equal(torch.where(mask == 0, result, canvas), canvas) and torch.equal(torch.where(mask == 1, result, colours), colours)
+    assert torch.equal(torch.where(mask == 0, result, canvas), canvas) and torch.equal(
+        torch.where(mask == 1, result, colours), colours
+    )
     assert torch.equal(path(canvas, colours, torch.zeros_like(mask)), canvas)
     assert torch.equal(path(canvas, colours, torch.ones_like(mask)), colours)
 
@@ -68,7 +70,9 @@ def test_it_is_the_written_out_form_in_values_and_gradients(dtype, shape):
 
 @paths
 def test_gradients(path):
-    canvas, colours, mask = (t.double().requires_grad_() for t in (noise(2, 3, 4, 5), noise(2, 3, 4, 5, seed=1), noise(2, 1, 4, 5, seed=2)))
+    canvas, colours, mask = (
+        t.double().requires_grad_() for t in (noise(2, 3, 4, 5), noise(2, 3, 4, 5, seed=1), noise(2, 1, 4, 5, seed=2))
+    )
     assert torch.autograd.gradcheck(lambda x, z, m: path(x, z, m.sigmoid()), (canvas, colours, mask))
 
 
@@ -119,7 +123,11 @@ def test_half_a_mask_is_the_nearest_level_to_the_middle():
 @pytest.mark.parametrize("ends", [(0, 1, 0, 1), (3, 9, 2, 11), (8, 9, 10, 11), (0, 9, 0, 11), (4, 4, 4, 4)])
 def test_only_what_lies_between_the_ends_of_a_mask_matters(ends):
     top, bottom, left, right = ends
-    levels, colours, mask = np.full((9, 11, 3), 7, np.uint8), torch.full((1, 3, 9, 11), torch.nan), torch.zeros(1, 1, 9, 11)
+    levels, colours, mask = (
+        np.full((9, 11, 3), 7, np.uint8),
+        torch.full((1, 3, 9, 11), torch.nan),
+        torch.zeros(1, 1, 9, 11),
+    )
     expected, inside = levels.copy(), (slice(top, bottom), slice(left, right))
     expected[inside], colours[(..., *inside)], mask[(..., *inside)] = 255, 1, 1
     assert (paste(levels, colours, mask) == expected).all()
@@ -139,7 +147,9 @@ def test_bands_change_nothing_and_need_little_memory(monkeypatch):
 
 def test_a_layer_that_does_not_fit_or_is_not_finite_is_an_error():
     levels, colours, mask = np.zeros((5, 8, 3), np.uint8), torch.zeros(1, 3, 5, 8), torch.zeros(1, 1, 5, 8)
-    with pytest.raises(OptionError, match=r"a mask \(1, 1, 8, 5\) cannot be pasted on 8 x 5 px: each must have \(H, W\) = \(5, 8\)"):
+    with pytest.raises(
+        OptionError, match=r"a mask \(1, 1, 8, 5\) cannot be pasted on 8 x 5 px: each must have \(H, W\) = \(5, 8\)"
+    ):
         paste(levels, colours, mask.mT)
     colours[0, :, 2, 3] = torch.nan
     assert (paste(levels, colours, mask) == levels).all()

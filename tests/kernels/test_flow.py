@@ -80,7 +80,9 @@ def test_mirroring_and_transposing_the_pictures_do_so_to_the_motion():
     mirrored = motion(first.flip(-1), second.flip(-1)).flip(-1) * torch.tensor([1.0, -1.0]).view(1, 2, 1, 1)
     turned = motion(first.mT, second.mT).mT.flip(1)
     torch.testing.assert_close(turned, flow, rtol=0, atol=0.01)
-    assert (mirrored - flow)[..., 10:-10, 10:-10].abs().max() < 0.1  # each difference is with the next pixel: not the same mirrored
+    assert (mirrored - flow)[
+        ..., 10:-10, 10:-10
+    ].abs().max() < 0.1  # each difference is with the next pixel: not the same mirrored
 
 
 def test_a_batch_is_its_pictures_one_by_one():
@@ -95,7 +97,9 @@ def test_a_batch_is_its_pictures_one_by_one():
 def test_warping_equals_its_reference_also_beyond_the_border(shape, cubic):
     images = torch.randn(shape, generator=generator(), dtype=torch.float64)
     flow = torch.randn(shape[0], 2, *shape[2:], generator=generator(1), dtype=torch.float64) * 4
-    torch.testing.assert_close(warp(images, flow, cubic=cubic), warp_reference(images, flow, cubic=cubic), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        warp(images, flow, cubic=cubic), warp_reference(images, flow, cubic=cubic), rtol=1e-9, atol=1e-9
+    )
 
 
 @pytest.mark.parametrize("cubic", [False, True])
@@ -121,7 +125,9 @@ def test_there_and_back_agree_where_both_pictures_show_the_same():
 
 def test_a_scaled_flow_is_as_much_longer():
     flow = torch.tensor([1.0, -2.0]).view(1, 2, 1, 1).expand(1, 2, 8, 10)
-    assert torch.allclose(resize_flow(flow, (16, 30)), torch.tensor([2.0, -6.0]).view(1, 2, 1, 1).expand(1, 2, 16, 30), atol=1e-5)
+    assert torch.allclose(
+        resize_flow(flow, (16, 30)), torch.tensor([2.0, -6.0]).view(1, 2, 1, 1).expand(1, 2, 16, 30), atol=1e-5
+    )
     assert resize_flow(flow, (8, 10)) is flow
 
 

@@ -11,7 +11,17 @@ from structkit.kernels import nearest_patches as kernel
 from structkit.kernels.nearest_patches import nearest_patches, nearest_patches_reference
 from structkit.kernels.patches import extract
 
-SHAPES = [(1, 1, 1), (1, 40, 147), (40, 1, 147), (33, 1, 1), (3, 5, 196), (17, 1024, 147), (90, 1025, 27), (600, 70, 12), (0, 4, 3)]
+SHAPES = [
+    (1, 1, 1),
+    (1, 40, 147),
+    (40, 1, 147),
+    (33, 1, 1),
+    (3, 5, 196),
+    (17, 1024, 147),
+    (90, 1025, 27),
+    (600, 70, 12),
+    (0, 4, 3),
+]
 shapes = pytest.mark.parametrize(("n", "m", "d"), SHAPES)
 
 
@@ -19,8 +29,8 @@ def uniform(g, rows, d):
     return torch.rand(rows, d, generator=g) * 2 - 1
 
 
-# Ranges and contrasts that break a careless screen: values on the 8-bit grid (ties), small contrast far from zero (cancellation),
-# noise outside of [-1, 1] (clipping), one constant (nothing to tell apart).
+# Ranges and contrasts that break a careless screen: values on the 8-bit grid (ties), small contrast far from zero
+# (cancellation), noise outside of [-1, 1] (clipping), one constant (nothing to tell apart).
 VALUES = {
     "uniform": uniform,
     "8-bit": lambda g, rows, d: (uniform(g, rows, d) * 2).round() / 2,
@@ -49,7 +59,10 @@ def picture(height, width, seed=0):
 def test_it_equals_the_float64_reference(n, m, d, values, weighted):
     queries, keys, weights = tables(n, m, d, values)
     weights = weights if weighted else None
-    found, expected = nearest_patches(queries, keys, weights=weights), nearest_patches_reference(queries, keys, weights=weights)
+    found, expected = (
+        nearest_patches(queries, keys, weights=weights),
+        nearest_patches_reference(queries, keys, weights=weights),
+    )
     assert found.index.dtype == torch.int64 and found.distance.dtype == torch.float32
     assert torch.equal(found.index, expected.index)
     torch.testing.assert_close(found.distance, expected.distance, rtol=1e-5, atol=1e-9)
@@ -61,7 +74,9 @@ def test_the_distance_is_the_plain_mean_square_of_the_chosen_pair():
     torch.testing.assert_close(found.distance, (queries - keys[found.index]).square().mean(1))
 
 
-@pytest.mark.parametrize("cut", [{"ROWS": 64, "TILE": 32, "BLOCK": 32}, {"BLOCK": 8, "PAIRS": 7}, {"ROWS": 4096, "SCREEN": 1}])
+@pytest.mark.parametrize(
+    "cut", [{"ROWS": 64, "TILE": 32, "BLOCK": 32}, {"BLOCK": 8, "PAIRS": 7}, {"ROWS": 4096, "SCREEN": 1}]
+)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_the_answer_does_not_depend_on_tile_sizes(monkeypatch, cut, weighted):
     queries, keys = extract(picture(24, 31), 7), extract(picture(40, 40, seed=1), 7)
@@ -80,7 +95,8 @@ def test_what_8_bits_cannot_tell_apart_goes_through_float32(monkeypatch, values,
     monkeypatch.setattr(kernel, "FEW", -1)
     monkeypatch.setattr(kernel, "PATIENCE", -1)
     assert torch.equal(
-        nearest_patches(queries, keys, weights=weights).index, nearest_patches_reference(queries, keys, weights=weights).index
+        nearest_patches(queries, keys, weights=weights).index,
+        nearest_patches_reference(queries, keys, weights=weights).index,
     )
 
 
@@ -138,7 +154,9 @@ def test_small_weights_are_as_good_as_large_ones(monkeypatch, few):
     monkeypatch.setattr(kernel, "PATIENCE", few)
     queries, keys, _ = tables(20, 300, 27, "shifted")
     keys = torch.cat([keys, keys - 1.8])
-    assert torch.equal(nearest_patches(queries, keys, weights=torch.full((600,), 1e-6)).index, nearest_patches(queries, keys).index)
+    assert torch.equal(
+        nearest_patches(queries, keys, weights=torch.full((600,), 1e-6)).index, nearest_patches(queries, keys).index
+    )
 
 
 def test_constant_weights_change_nothing():

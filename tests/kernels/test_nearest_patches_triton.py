@@ -1,4 +1,6 @@
-"""The Triton path keeps the laws of the exact search: compiled where CUDA is present, else through Triton's interpreter."""
+"""The Triton path keeps the laws of the exact search: compiled where CUDA is present, else through Triton's
+interpreter.
+"""
 
 import pytest
 import torch
@@ -22,7 +24,11 @@ def poisoned_memory():
 
 def tables(n, m, d):
     g = torch.Generator().manual_seed(0)
-    queries, keys, weights = torch.rand(n, d, generator=g) * 2 - 1, torch.rand(m, d, generator=g) * 2 - 1, torch.rand(m, generator=g)
+    queries, keys, weights = (
+        torch.rand(n, d, generator=g) * 2 - 1,
+        torch.rand(m, d, generator=g) * 2 - 1,
+        torch.rand(m, generator=g),
+    )
     return queries.to(DEVICE), keys.to(DEVICE), weights.to(DEVICE)
 
 
@@ -32,7 +38,9 @@ def tables(n, m, d):
 def test_it_equals_the_float64_reference(n, m, d, weighted, offset, contrast):
     queries, keys, weights = tables(n, m, d)
     queries, keys, weights = queries * contrast + offset, keys * contrast + offset, weights if weighted else None
-    assert torch.equal(nearest_index(queries, keys, weights), nearest_patches_reference(queries, keys, weights=weights).index)
+    assert torch.equal(
+        nearest_index(queries, keys, weights), nearest_patches_reference(queries, keys, weights=weights).index
+    )
 
 
 def test_ties_go_to_the_lowest_index():

@@ -39,7 +39,9 @@ def test_reading_in_place_gives_the_same_rows(space, patch):
 
 
 def test_errors_name_the_fact_and_the_way_out():
-    with pytest.raises(OptionError, match="an image of 6 x 9 px is smaller than one patch of 7 x 7 px: use a larger image"):
+    with pytest.raises(
+        OptionError, match="an image of 6 x 9 px is smaller than one patch of 7 x 7 px: use a larger image"
+    ):
         extract(picture(3, 6, 9), 7)
     with pytest.raises(OptionError, match="patch is 0: it must be a positive side, or 2 of them"):
         extract(picture(3, 6, 9), 0)

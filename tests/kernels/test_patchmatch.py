@@ -11,7 +11,13 @@ from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import extract, patch_grid
 from structkit.kernels.patchmatch import KeyPatches, _Comparison, patchmatch, upscale_field
 
-CASES = [((24, 31), (40, 28), 7), ((9, 9), (7, 7), 7), ((6, 40), (30, 8), (3, 5)), ((5, 14, 15), (4, 16, 12), (3, 5, 5)), ((60,), (90,), 7)]
+CASES = [
+    ((24, 31), (40, 28), 7),
+    ((9, 9), (7, 7), 7),
+    ((6, 40), (30, 8), (3, 5)),
+    ((5, 14, 15), (4, 16, 12), (3, 5, 5)),
+    ((60,), (90,), 7),
+]
 cases = pytest.mark.parametrize(("target", "source", "patch"), CASES)
 
 
@@ -20,7 +26,9 @@ def generator(seed=0):
 
 
 def picture(*space, seed=0):
-    """A smooth picture with some texture, so that patches resemble each other and their neighbours, as in photographs."""
+    """A smooth picture with some texture, so that patches resemble each other and their neighbours, as in
+    photographs.
+    """
     mode = {1: "linear", 2: "bicubic", 3: "trilinear"}[len(space)]
     coarse = torch.rand(1, 3, *[3 + side // 6 for side in space], generator=generator(seed)) * 2 - 1
     texture = 0.05 * torch.randn(3, *space, generator=generator(seed + 100))
@@ -80,7 +88,9 @@ def test_a_picture_finds_itself_from_nothing():
 
 def test_more_iterations_are_no_worse():
     queries, keys = picture(50, 60), picture(60, 50, seed=1)
-    means = [patchmatch(queries, keys, patch=7, iterations=n, generator=generator()).distance.mean() for n in (0, 1, 3, 9)]
+    means = [
+        patchmatch(queries, keys, patch=7, iterations=n, generator=generator()).distance.mean() for n in (0, 1, 3, 9)
+    ]
     assert means == sorted(means, reverse=True)
 
 
@@ -100,7 +110,9 @@ def test_the_seed_stays_as_it_is():
 
 @pytest.mark.parametrize(("patch", "tolerance"), [(2, 0.05), (7, 0.1)])
 def test_candidates_are_judged_by_nearly_their_distance(patch, tolerance):
-    """Patches of 2 x 2 have fewer values than components: only steps are left out.  Of larger ones the texture's noise is."""
+    """Patches of 2 x 2 have fewer values than components: only steps are left out.  Of larger ones the texture's noise
+    is.
+    """
     queries, keys = picture(40, 30), picture(30, 40, seed=1)
     seed = random_field((40, 30), (30, 40), patch).reshape(-1)
     weights = torch.rand(math.prod(patch_grid((30, 40), patch)), generator=generator(2))
@@ -110,7 +122,9 @@ def test_candidates_are_judged_by_nearly_their_distance(patch, tolerance):
 
 
 def step_of(comparison, *fields):
-    """One step of the Triton path, compiled where CUDA is present, else interpreted; memory that it leaves unwritten shows."""
+    """One step of the Triton path, compiled where CUDA is present, else interpreted; memory that it leaves unwritten
+    shows.
+    """
     pytest.importorskip("triton")
     from structkit.kernels.patchmatch_triton import keep_better
 
@@ -124,13 +138,16 @@ def step_of(comparison, *fields):
 
 
 @pytest.mark.parametrize(
-    ("target", "source", "patch"), [*CASES[1:3], ((7, 7), (9, 8), 7), ((13, 17), (11, 5), 1), ((14, 14), (9, 9), 2), ((70,), (97,), 4)]
+    ("target", "source", "patch"),
+    [*CASES[1:3], ((7, 7), (9, 8), 7), ((13, 17), (11, 5), 1), ((14, 14), (9, 9), 2), ((70,), (97,), 4)],
 )
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_step_in_triton_is_that_of_torch(target, source, patch, weighted):
     queries, keys = picture(*target), picture(*source, seed=1)
     seed, count = random_field(target, source, patch).reshape(-1), math.prod(patch_grid(source, patch))
-    comparison = _Comparison(queries, KeyPatches(keys, patch), torch.rand(count, generator=generator(2)) if weighted else None)
+    comparison = _Comparison(
+        queries, KeyPatches(keys, patch), torch.rand(count, generator=generator(2)) if weighted else None
+    )
     candidates = torch.randint(count, seed.shape, generator=generator(3))
     started, fields = torch.full((len(seed),), math.inf), []
     for step in (comparison.keep_better, lambda *fields: step_of(comparison, *fields)):
@@ -148,7 +165,9 @@ def test_on_cuda_too_it_is_never_worse_than_its_seed(target, source, patch):
     queries, keys, seed = picture(*target), picture(*source, seed=1), random_field(target, source, patch)
     found = patchmatch(queries.cuda(), keys.cuda(), patch=patch, init=seed.cuda(), generator=generator())
     assert (found.distance.cpu() <= distance(queries, keys, patch, seed) * (1 + 1e-5)).all()
-    torch.testing.assert_close(found.distance.cpu(), distance(queries, keys, patch, found.index.cpu()), rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(
+        found.distance.cpu(), distance(queries, keys, patch, found.index.cpu()), rtol=1e-5, atol=1e-8
+    )
 
 
 def test_a_tie_stays_in_triton_as_in_torch():
@@ -162,7 +181,9 @@ def test_a_tie_stays_in_triton_as_in_torch():
     best, rival = comparison.score(seed), comparison.score(candidates)
     assert ((rival == best) & (seed != candidates)).sum() > 10 and (rival < best).sum() > 10
     index, score = step_of(comparison, seed, best, candidates)
-    assert torch.equal(index, torch.where(rival < best, candidates, seed)) and torch.equal(score, torch.minimum(best, rival))
+    assert torch.equal(index, torch.where(rival < best, candidates, seed)) and torch.equal(
+        score, torch.minimum(best, rival)
+    )
     assert torch.equal(index, comparison.keep_better(seed, best, candidates)[0])
 
 
@@ -207,12 +228,16 @@ def test_keys_that_are_all_the_same_are_found_too(threads):
 
 def test_errors_name_the_fact():
     queries, keys = picture(24, 31), picture(40, 28, seed=1)
-    with pytest.raises(OptionError, match="an initial field of 3 entries: expected 450, each a key patch from 0 to 747"):
+    with pytest.raises(
+        OptionError, match="an initial field of 3 entries: expected 450, each a key patch from 0 to 747"
+    ):
         patchmatch(queries, keys, patch=7, init=torch.zeros(3, dtype=torch.int64), generator=generator())
     with pytest.raises(OptionError, match="each a key patch from 0 to 747"):
         patchmatch(queries, keys, patch=7, init=torch.full((450,), 748), generator=generator())
     with pytest.raises(OptionError, match=r"patches of \(7, 7\) px searched for among patches of \(5, 5\) px"):
-        patchmatch(queries, KeyPatches(keys, 5), patch=7, init=torch.zeros(450, dtype=torch.int64), generator=generator())
+        patchmatch(
+            queries, KeyPatches(keys, 5), patch=7, init=torch.zeros(450, dtype=torch.int64), generator=generator()
+        )
     with pytest.raises(OptionError, match="3 and 2 channels"):
         patchmatch(queries, keys[:2], patch=7, generator=generator())
     with pytest.raises(OptionError, match=r"\(2,\) weights for 748 key patches: expected one per patch"):

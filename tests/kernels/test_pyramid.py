@@ -35,9 +35,13 @@ def test_the_same_size_is_the_identity(path):
 def test_ramps_stay_ramps_away_from_the_borders(path, target):
     ramp = torch.linspace(-1, 1, 48).expand(1, 1, 5, 48)
     centres = (torch.arange(target) + 0.5) * 48 / target - 0.5
-    expected, margin = centres / 47 * 2 - 1, -(-target // 16) + 2  # two pixels of support, source or target, and one of rounding
+    expected, margin = (
+        centres / 47 * 2 - 1,
+        -(-target // 16) + 2,
+    )  # two pixels of support, source or target, and one of rounding
     result = path(ramp, (5, target))[0, 0, 2]
-    # The kernel is sampled, so that shrinking by a factor that is no integer bends a ramp by a fraction of a grey level.
+    # The kernel is sampled, so that shrinking by a factor that is no integer bends a ramp by a fraction of a grey
+    # level.
     torch.testing.assert_close(result[margin:-margin], expected[margin:-margin], atol=2e-3, rtol=0)
 
 
@@ -60,7 +64,9 @@ def test_axes_are_resampled_one_by_one(path, size):
 @sizes
 def test_it_is_pytorchs_antialiased_cubic(path, size):
     images = picture(1, 3, 31, 47)
-    torch.testing.assert_close(path(images, size), F.interpolate(images, size, mode="bicubic", antialias=True), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        path(images, size), F.interpolate(images, size, mode="bicubic", antialias=True), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("size", [(3, 20, 50), (9, 31, 47), (6, 40, 12)])

@@ -22,7 +22,9 @@ windows = pytest.mark.parametrize("window", [None, "gaussian"])
 
 
 def field(source, target, patch, seed=0):
-    """A random image of sides `source`, and a random choice of its patches for each position of an image of sides `target`."""
+    """A random image of sides `source`, and a random choice of its patches for each position of an image of sides
+    `target`.
+    """
     g = torch.Generator().manual_seed(seed)
     grid = patch_grid(target, patch)
     index = torch.randint(math.prod(patch_grid(source, patch)), (math.prod(grid),), generator=g)
@@ -30,7 +32,9 @@ def field(source, target, patch, seed=0):
 
 
 @windows
-@pytest.mark.parametrize(("source", "target", "patch"), [case for case in CASES if len(case[0]) == 2 and isinstance(case[2], int)])
+@pytest.mark.parametrize(
+    ("source", "target", "patch"), [case for case in CASES if len(case[0]) == 2 and isinstance(case[2], int)]
+)
 def test_it_equals_folding_a_table_of_patches(source, target, patch, window):
     values, index, grid = field(source, target, patch)
     expected = vote_reference(values, index, grid, patch=patch, window=window)
@@ -72,7 +76,9 @@ def test_patches_of_one_pixel_copy_the_chosen_pixels():
 
 def test_the_gaussian_window_falls_to_0_84_at_the_edge():
     line = profile(7, "gaussian", torch.device("cpu"))
-    torch.testing.assert_close(line[[0, 3, 6]], torch.tensor([0.8411, 1.0, 0.8411], dtype=torch.float64), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        line[[0, 3, 6]], torch.tensor([0.8411, 1.0, 0.8411], dtype=torch.float64), atol=1e-4, rtol=0
+    )
     assert profile(7, None, torch.device("cpu")).tolist() == [1.0] * 7
 
 

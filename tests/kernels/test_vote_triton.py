@@ -12,7 +12,13 @@ from structkit.kernels.patches import PatchTable, patch_grid  # noqa: E402
 from structkit.kernels.vote import profile, vote  # noqa: E402
 from structkit.kernels.vote_triton import gather_votes  # noqa: E402
 
-CASES = [((9, 12), (11, 8), 7), ((7, 7), (36, 8), 7), ((5, 8), (3, 4), 1), ((4, 6, 7), (5, 6, 9), (3, 5, 4)), ((8,), (30,), 3)]
+CASES = [
+    ((9, 12), (11, 8), 7),
+    ((7, 7), (36, 8), 7),
+    ((5, 8), (3, 4), 1),
+    ((4, 6, 7), (5, 6, 9), (3, 5, 4)),
+    ((8,), (30,), 3),
+]
 
 
 @pytest.mark.parametrize(("source", "target", "patch"), CASES)
@@ -25,7 +31,9 @@ def test_it_equals_the_cpu_path(source, target, patch, window, channels):
     expected = vote(values, index, grid, patch=patch, window=window)
     table = PatchTable(values.to(DEVICE), patch)
     profiles = [profile(side, window, table.pixels.device) for side in table.sides]
-    torch.use_deterministic_algorithms(True, warn_only=True)  # fills torch.empty with NaN: a pixel that is never written shows
+    torch.use_deterministic_algorithms(
+        True, warn_only=True
+    )  # fills torch.empty with NaN: a pixel that is never written shows
     try:
         result = gather_votes(table.pixels, table.space, table.corner[index.to(DEVICE)], grid, profiles)
     finally:

@@ -68,7 +68,8 @@ def png_file() -> Callable[..., bytes]:
         header = struct.pack(">IIBBBBB", *(size or (width, height)), bits, colour_type, 0, 0, 0)
         chunks = ((b"IHDR", header), *extra, (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
         return b"\x89PNG\r\n\x1a\n" + b"".join(
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in chunks
         )
 
     return make
@@ -76,7 +77,9 @@ def png_file() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def tiff_file() -> Callable[..., bytes]:
-    """A TIFF with one strip: for sample formats that Pillow does not write.  samples: (H, W) or (H, W, C); tags override."""
+    """A TIFF with one strip: for sample formats that Pillow does not write.  samples: (H, W) or (H, W, C); tags
+    override.
+    """
 
     def make(samples: np.ndarray, tags: dict | None = None, predictor: bool = False) -> bytes:
         height, width = samples.shape[:2]
@@ -87,8 +90,16 @@ def tiff_file() -> Callable[..., bytes]:
         strip = zlib.compress(little.tobytes())
         kind = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
         ifd = ImageFileDirectory_v2()
-        values = {256: width, 257: height, 258: (8 * samples.dtype.itemsize,) * channels, 259: 8, 262: 1 if channels == 1 else 2}
-        values |= {273: 0, 277: channels, 278: height, 279: len(strip), 339: (kind,) * channels} | ({317: 2} if predictor else {})
+        values = {
+            256: width,
+            257: height,
+            258: (8 * samples.dtype.itemsize,) * channels,
+            259: 8,
+            262: 1 if channels == 1 else 2,
+        }
+        values |= {273: 0, 277: channels, 278: height, 279: len(strip), 339: (kind,) * channels} | (
+            {317: 2} if predictor else {}
+        )
         for tag, value in (values | (tags or {})).items():
             ifd[tag] = value
         return b"II*\0\x08\0\0\0" + ifd.tobytes(8) + strip
@@ -114,7 +125,10 @@ def rgb_profile() -> Callable[..., bytes]:
         if space == b"GRAY":
             tags[b"kTRC"] = curve
         else:
-            tags |= {n + b"XYZ": b"XYZ " + bytes(4) + fixed(*xyz) for n, xyz in zip((b"r", b"g", b"b"), primaries or p3, strict=True)}
+            tags |= {
+                n + b"XYZ": b"XYZ " + bytes(4) + fixed(*xyz)
+                for n, xyz in zip((b"r", b"g", b"b"), primaries or p3, strict=True)
+            }
             tags |= {n + b"TRC": curve for n in (b"r", b"g", b"b")}
         tags = {name: body + bytes(-len(body) % 4) for name, body in tags.items()}
         at, table, bodies = 132 + 12 * len(tags), b"", b""

@@ -10,7 +10,9 @@ from PIL import Image, ImageCms
 from structkit.media.pictures import encode_picture, read_picture
 
 SRGB_PARA = (
-    b"para" + bytes(4) + struct.pack(">HH5i", 3, 0, *(round(v * 65536) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
+    b"para"
+    + bytes(4)
+    + struct.pack(">HH5i", 3, 0, *(round(v * 65536) for v in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)))
 )
 SRGB_PRIMARIES = [[0.4360, 0.2225, 0.0139], [0.3851, 0.7169, 0.0971], [0.1431, 0.0606, 0.7141]]
 CURVES = {
@@ -21,7 +23,9 @@ CURVES = {
     "para 1": b"para" + bytes(4) + struct.pack(">HH3i", 1, 0, *(round(v * 65536) for v in (2.0, 1.1, -0.1))),
     "para 2": b"para" + bytes(4) + struct.pack(">HH4i", 2, 0, *(round(v * 65536) for v in (2.0, 1.05, -0.05, 0.0))),
     "para 3": SRGB_PARA,
-    "para 4": b"para" + bytes(4) + struct.pack(">HH7i", 4, 0, *(round(v * 65536) for v in (2.4, 0.948, 0.052, 0.077, 0.04, 0.0, 0.0))),
+    "para 4": b"para"
+    + bytes(4)
+    + struct.pack(">HH7i", 4, 0, *(round(v * 65536) for v in (2.4, 0.948, 0.052, 0.077, 0.04, 0.0, 0.0))),
 }
 
 
@@ -66,7 +70,10 @@ def test_an_srgb_profile_changes_no_level(picture, builtin_profile, rgb_profile,
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
 def test_every_format_that_carries_a_profile(smooth, saved, rgb_profile, format):
     profile = rgb_profile(curve=CURVES["gamma 1.8"])
-    plain, tagged = read_picture(saved(smooth.pixels, format)), read_picture(saved(smooth.pixels, format, icc_profile=profile))
+    plain, tagged = (
+        read_picture(saved(smooth.pixels, format)),
+        read_picture(saved(smooth.pixels, format, icc_profile=profile)),
+    )
     assert (tagged.pixels == by_littlecms(plain.pixels, profile)).all()
     assert tagged.notes == ("colours converted from by hand to sRGB",)
 
@@ -127,11 +134,14 @@ def test_a_profile_for_another_kind_of_picture(picture, png_file, rgb_profile, b
 
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize(
-    "damage", [lambda p: p[:100], lambda p: b"\0" * len(p), lambda p: p[:200], lambda p: p[:128] + b"\xff" * (len(p) - 128)]
+    "damage",
+    [lambda p: p[:100], lambda p: b"\0" * len(p), lambda p: p[:200], lambda p: p[:128] + b"\xff" * (len(p) - 128)],
 )
 def test_a_broken_profile_is_a_note(picture, png_file, rgb_profile, damage, bits):
     made = picture(bits=bits)
-    back = read_picture(png_file(made.pixels, 2, ((b"iCCP", b"x\0\0" + __import__("zlib").compress(damage(rgb_profile()))),)))
+    back = read_picture(
+        png_file(made.pixels, 2, ((b"iCCP", b"x\0\0" + __import__("zlib").compress(damage(rgb_profile()))),))
+    )
     assert back.bits in (bits, 8) and (back.at(8).pixels == made.at(8).pixels).all()
     assert any(note.startswith("colour profile ignored: it ") for note in back.notes)
 

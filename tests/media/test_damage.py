@@ -1,4 +1,6 @@
-"""Whatever bytes come in: a Picture or an InputError of one line, never another exception, and never a truncated picture."""
+"""Whatever bytes come in: a Picture or an InputError of one line, never another exception, and never a truncated
+picture.
+"""
 
 import warnings
 
@@ -108,7 +110,13 @@ def test_every_flipped_byte_of_a_png_is_found_or_harmless(file, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.data())
 def test_mutated_files_are_pictures_or_input_errors(file, kind, data):
     mutated = bytearray(file[kind])
@@ -131,7 +139,17 @@ def test_mutated_files_are_pictures_or_input_errors(file, kind, data):
 @settings(max_examples=60, deadline=None, database=None, derandomize=True)
 @given(
     st.sampled_from(
-        [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBPVP8 ", b"II*\0", b"MM\0*", b"BM", b"GIF89a", b"\0\0\0 ftypavif", b""]
+        [
+            b"\x89PNG\r\n\x1a\n",
+            b"\xff\xd8\xff",
+            b"RIFF\0\0\0\0WEBPVP8 ",
+            b"II*\0",
+            b"MM\0*",
+            b"BM",
+            b"GIF89a",
+            b"\0\0\0 ftypavif",
+            b"",
+        ]
     ),
     st.binary(),
 )

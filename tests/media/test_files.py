@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from structkit.errors import InputError, OutputError
 from structkit.media import files
-from structkit.media.files import TEMP_PREFIX, atomic_path, natural, one_line, open_source, remove_leftovers, sha256_file, write_atomically
+from structkit.media.files import (
+    TEMP_PREFIX,
+    atomic_path,
+    natural,
+    one_line,
+    open_source,
+    remove_leftovers,
+    sha256_file,
+    write_atomically,
+)
 
 as_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may do everything")
 
@@ -35,7 +44,11 @@ def test_the_order_is_write_sync_rename_sync_folder(tmp_path, monkeypatch):
     real_fsync, real_replace = os.fsync, os.replace
 
     def fsync(descriptor):
-        steps.append("sync folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else f"sync {os.fstat(descriptor).st_size} bytes")
+        steps.append(
+            "sync folder"
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode)
+            else f"sync {os.fstat(descriptor).st_size} bytes"
+        )
         real_fsync(descriptor)
 
     def replace(old, new):
@@ -50,7 +63,9 @@ def test_the_order_is_write_sync_rename_sync_folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("step", ["open", "write_bytes", "fsync", "replace"])
-@pytest.mark.parametrize("failure", [OSError(errno.ENOSPC, "No space left"), OSError(errno.EIO, "I/O error"), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOSPC, "No space left"), OSError(errno.EIO, "I/O error"), KeyboardInterrupt()]
+)
 def test_a_failure_at_any_step_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, step, failure):
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
@@ -157,7 +172,10 @@ def test_permission_errors_have_their_own_message(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match=f"no permission to write in {tmp_path}; choose another folder"):
         write_atomically(tmp_path / "a", b"x")
     monkeypatch.setattr("builtins.open", refuse)
-    with pytest.raises(InputError, match=r"^a\.png: no permission to read; change its mode or owner"), open_source("a.png"):
+    with (
+        pytest.raises(InputError, match=r"^a\.png: no permission to read; change its mode or owner"),
+        open_source("a.png"),
+    ):
         pass
 
 
@@ -173,7 +191,9 @@ def test_only_old_leftovers_are_removed(tmp_path):
 
 
 def test_only_what_a_killed_run_left_is_removed(tmp_path):
-    """A run ends in the midst of a write, and only its hidden file goes: neither the manifest nor what merely looks alike."""
+    """A run ends in the midst of a write, and only its hidden file goes: neither the manifest nor what merely looks
+    alike.
+    """
     kept = [
         ".structkit-manifest.jsonl",
         ".structkit-0123",
@@ -219,7 +239,8 @@ def test_sources_and_their_names(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("source", "text"), [("", "no such file"), ("a\0b", "cannot be read"), ("/", "a folder, not a file; name the files in it")]
+    ("source", "text"),
+    [("", "no such file"), ("a\0b", "cannot be read"), ("/", "a folder, not a file; name the files in it")],
 )
 def test_sources_that_cannot_be_opened(source, text):
     with pytest.raises(InputError, match=text), open_source(source):
@@ -249,12 +270,15 @@ def test_the_natural_order_is_total_and_tells_names_apart(some):
 
 
 def test_no_torch_and_no_av():
-    """Reading and writing 8-bit pictures imports neither torch nor av; the second half proves that the test can fail."""
+    """Reading and writing 8-bit pictures imports neither torch nor av; the second half proves that the test can
+    fail.
+    """
     import subprocess
     import sys
 
     code = (
-        "import sys, structkit.media.pictures as p, io; p.encode_picture(p.Picture(__import__('numpy').zeros((2, 2, 3), 'uint8')), 'png')"
+        "import sys, structkit.media.pictures as p, io; p.encode_picture(p.Picture(__import__('numpy').zeros((2, "
+        "2, 3), 'uint8')), 'png')"
     )
     check = "; sys.exit(any(m in sys.modules for m in ('torch', 'av')))"
     assert subprocess.run([sys.executable, "-c", code + check]).returncode == 0

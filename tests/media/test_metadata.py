@@ -1,4 +1,6 @@
-"""What is kept besides the pixels: resolution, and the EXIF tags that say who, when and with what; nothing that says where."""
+"""What is kept besides the pixels: resolution, and the EXIF tags that say who, when and with what; nothing that says
+where.
+"""
 
 from io import BytesIO
 

@@ -26,7 +26,8 @@ def test_lossless_formats_give_their_levels(levels, saved, format, options):
 
 
 @pytest.mark.parametrize(
-    ("format", "options"), [("JPEG", {"quality": 95}), ("JPEG", {"progressive": True}), ("AVIF", {}), ("WEBP", {}), ("GIF", {})]
+    ("format", "options"),
+    [("JPEG", {"quality": 95}), ("JPEG", {"progressive": True}), ("AVIF", {}), ("WEBP", {}), ("GIF", {})],
 )
 def test_lossy_formats_come_close(smooth, saved, format, options):
     back = read_picture(saved(smooth.pixels, format, **options))
@@ -34,7 +35,8 @@ def test_lossy_formats_come_close(smooth, saved, format, options):
 
 
 @pytest.mark.parametrize(
-    ("format", "options"), [("PNG", {}), ("WEBP", {"lossless": True, "exact": True}), ("TIFF", {}), ("AVIF", {"quality": 100})]
+    ("format", "options"),
+    [("PNG", {}), ("WEBP", {"lossless": True, "exact": True}), ("TIFF", {}), ("AVIF", {"quality": 100})],
 )
 def test_alpha_is_carried(levels, saved, format, options):
     rgba = levels(16, 16, 4)
@@ -43,7 +45,9 @@ def test_alpha_is_carried(levels, saved, format, options):
     assert (back.pixels == rgba[..., :3]).all() or format == "AVIF"
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "P", "LA", "PA", "RGB", "RGBA", "RGBX", "RGBa", "La", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"]
+)
 def test_every_mode_of_tiff(levels, saved, mode):
     """The pixels are what Pillow's own conversion gives, where it has one."""
     rgba = Image.fromarray(levels(8, 8, 4))
@@ -117,7 +121,8 @@ def test_a_document_of_pages_gives_its_first(saved):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(
-    ("format", "options"), [*LOSSLESS[:4], ("AVIF", {"quality": 100, "subsampling": "4:4:4"}), ("JPEG", {"quality": 100, "subsampling": 0})]
+    ("format", "options"),
+    [*LOSSLESS[:4], ("AVIF", {"quality": 100, "subsampling": "4:4:4"}), ("JPEG", {"quality": 100, "subsampling": 0})],
 )
 def test_orientation_is_applied(smooth, saved, orientation, format, options):
     exif = Image.Exif()
@@ -175,7 +180,10 @@ def test_the_cap_is_checked_before_decoding(png_file):
     bomb = png_file(np.zeros((1, 1, 3), np.uint8), 2, size=(30_000, 30_000))
     with pytest.raises(InputError) as caught:
         read_picture(bomb, name="bomb.png")
-    assert str(caught.value) == "bomb.png: 30000 x 30000 pixels = 900 megapixels, over the limit of 89; shrink it or raise --max-pixels"
+    assert (
+        str(caught.value)
+        == "bomb.png: 30000 x 30000 pixels = 900 megapixels, over the limit of 89; shrink it or raise --max-pixels"
+    )
 
 
 def test_the_cap_may_be_raised_above_pillows_own(monkeypatch, levels, saved):
@@ -213,7 +221,10 @@ def test_an_empty_file():
 
 
 def test_missing_file_and_folder(tmp_path):
-    for path, fact in ((tmp_path / "none.png", "no such file; check the path"), (tmp_path, "a folder, not a file; name the files in it")):
+    for path, fact in (
+        (tmp_path / "none.png", "no such file; check the path"),
+        (tmp_path, "a folder, not a file; name the files in it"),
+    ):
         with pytest.raises(InputError) as caught:
             read_picture(path)
         assert str(caught.value) == f"{path}: {fact}"
@@ -275,7 +286,10 @@ def test_readers_warnings_become_notes(saved, levels):
         (np.zeros((0, 2, 3), np.uint8), None),
         (np.zeros((2, 2, 3), np.float32), None),
     ]
-    + [(np.zeros((2, 2, 3), np.uint8), np.zeros(s, t)) for s, t in (((2, 3), np.uint8), ((2, 2), np.uint16), ((2, 2, 1), np.uint8))],
+    + [
+        (np.zeros((2, 2, 3), np.uint8), np.zeros(s, t))
+        for s, t in (((2, 3), np.uint8), ((2, 2), np.uint16), ((2, 2, 1), np.uint8))
+    ],
 )
 def test_a_picture_checks_its_arrays(pixels, alpha):
     with pytest.raises(InputError, match=r"^mine: (pixels|alpha) (is|are) .*must be"):

@@ -9,7 +9,10 @@ from structkit.media.strip import CHECKS, PAPER, comparison_strip
 
 
 def plain(height: int, width: int, level: int = 10, alpha: int | None = None) -> Picture:
-    return Picture(np.full((height, width, 3), level, np.uint8), None if alpha is None else np.full((height, width), alpha, np.uint8))
+    return Picture(
+        np.full((height, width, 3), level, np.uint8),
+        None if alpha is None else np.full((height, width), alpha, np.uint8),
+    )
 
 
 def is_level(strip: Picture, level: int) -> np.ndarray:
@@ -17,7 +20,9 @@ def is_level(strip: Picture, level: int) -> np.ndarray:
 
 
 def test_pictures_stand_side_by_side_at_one_height():
-    strip = comparison_strip([("source", plain(64, 96, 10)), ("target", plain(200, 100, 20)), ("result", plain(32, 32, 30))], height=128)
+    strip = comparison_strip(
+        [("source", plain(64, 96, 10)), ("target", plain(200, 100, 20)), ("result", plain(32, 32, 30))], height=128
+    )
     columns = []
     for level, width in ((10, 192), (20, 64), (30, 128)):
         rows, cols = np.nonzero(is_level(strip, level))
@@ -58,7 +63,9 @@ def test_a_long_label_is_cut_and_a_label_is_one_line():
 
 def test_16_bits_show_as_8(picture):
     made = picture(20, 20, bits=16, alpha=True)
-    assert (comparison_strip([("a", made)], height=32).pixels == comparison_strip([("a", made.at(8))], height=32).pixels).all()
+    assert (
+        comparison_strip([("a", made)], height=32).pixels == comparison_strip([("a", made.at(8))], height=32).pixels
+    ).all()
 
 
 def test_nothing_to_show():

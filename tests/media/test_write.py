@@ -67,7 +67,9 @@ def test_quality_changes_the_bytes(picture, suffix):
 
 def test_quality_is_refused_where_it_means_nothing(picture):
     for suffix in (".png", ".tif", ".bmp", ".gif"):
-        with pytest.raises(OptionError, match=r"quality does not apply to .*; it applies to JPEG, WebP and AVIF; leave it out"):
+        with pytest.raises(
+            OptionError, match=r"quality does not apply to .*; it applies to JPEG, WebP and AVIF; leave it out"
+        ):
             encode_picture(picture(), suffix, quality=90)
     for quality in (0, 101, -5):
         with pytest.raises(OptionError, match=f"quality {quality}; it goes from 1 to 100"):
@@ -88,7 +90,10 @@ def test_transparency_where_it_cannot_be(tmp_path, picture, suffix, name):
     made = picture(alpha=True)
     with pytest.raises(OutputError) as caught:
         write_picture(made, tmp_path / f"a{suffix}")
-    assert str(caught.value) == f"{tmp_path}/a{suffix}: {name} cannot hold transparency; write .png, .webp, .tif, .avif or .gif"
+    assert (
+        str(caught.value)
+        == f"{tmp_path}/a{suffix}: {name} cannot hold transparency; write .png, .webp, .tif, .avif or .gif"
+    )
     made.alpha[:] = 255  # opaque everywhere: nothing is lost
     assert encode_picture(made, suffix) == encode_picture(replace(made, alpha=None), suffix)
 
@@ -96,7 +101,9 @@ def test_transparency_where_it_cannot_be(tmp_path, picture, suffix, name):
 @pytest.mark.parametrize(("suffix", "side"), [(".webp", 16384), (".jpg", 65501), (".gif", 65536), (".avif", 65537)])
 def test_a_side_too_long_for_the_format(suffix, side):
     long = Picture(np.zeros((1, side, 3), np.uint8), name="long")
-    with pytest.raises(OutputError, match=f"^long: {side} x 1 pixels, over the .* a side that .* can hold; write .png or .tif"):
+    with pytest.raises(
+        OutputError, match=f"^long: {side} x 1 pixels, over the .* a side that .* can hold; write .png or .tif"
+    ):
         encode_picture(long, suffix)
 
 

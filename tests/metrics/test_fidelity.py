@@ -70,11 +70,15 @@ def test_within_a_mask_what_is_outside_does_not_count():
 def test_ssim_is_its_formula_in_each_window():
     x, y = picture(12, 13), picture(12, 13, seed=1)
     windows = [(i, j, c) for i in range(2) for j in range(3) for c in range(3)]
-    expected = sum(ssim_at(x[c, i : i + 11, j : j + 11], y[c, i : i + 11, j : j + 11]) for i, j, c in windows) / len(windows)
+    expected = sum(ssim_at(x[c, i : i + 11, j : j + 11], y[c, i : i + 11, j : j + 11]) for i, j, c in windows) / len(
+        windows
+    )
     assert ssim(x, y) == pytest.approx(expected, abs=1e-12)
     one = torch.zeros(12, 13, dtype=torch.bool)
     one[5, 6] = True  # the window around it begins in row 0, column 1
-    assert ssim(x, y, one) == pytest.approx(sum(ssim_at(x[c, :11, 1:12], y[c, :11, 1:12]) for c in range(3)) / 3, abs=1e-12)
+    assert ssim(x, y, one) == pytest.approx(
+        sum(ssim_at(x[c, :11, 1:12], y[c, :11, 1:12]) for c in range(3)) / 3, abs=1e-12
+    )
 
 
 def test_a_change_of_colour_alone_is_seen():

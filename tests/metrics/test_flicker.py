@@ -64,11 +64,15 @@ def test_a_source_that_stands_still(video):
 
 
 def test_what_cannot_be_compared(video):
-    with pytest.raises(InputError, match=r"the source has more frames than the output \(4\); compare videos of equal length"):
+    with pytest.raises(
+        InputError, match=r"the source has more frames than the output \(4\); compare videos of equal length"
+    ):
         flicker(video[:4], video)
     with pytest.raises(InputError, match=r"the output has more frames than the source \(3\)"):
         flicker(video, video[:3])
     with pytest.raises(InputError, match="fewer than 2 frames"):
         flicker(video[:1], video[:1])
-    with pytest.raises(InputError, match=r"frames of \(6, 9, 3\) and \(3, 9, 3\); a video's frames must be of one size"):
+    with pytest.raises(
+        InputError, match=r"frames of \(6, 9, 3\) and \(3, 9, 3\); a video's frames must be of one size"
+    ):
         flicker([video[0], replace(video[1], pixels=video[1].pixels[:3])], video[:2])

@@ -23,7 +23,9 @@ def noise(count: int, width: int, seed: int = 0) -> Tensor:
 
 
 def crossed(count: int, sign: int, seed: int) -> Tensor:
-    """Two numbers that are large, with equal signs (sign 1) or opposite ones (-1), among six others: each for itself says nothing."""
+    """Two numbers that are large, with equal signs (sign 1) or opposite ones (-1), among six others: each for itself
+    says nothing.
+    """
     codes = noise(count, 8, seed)
     codes[:, 0] = torch.where(torch.rand(count, generator=seeded(seed)) < 0.5, 2.0, -2.0)
     codes[:, 1] = sign * codes[:, 0]
@@ -63,7 +65,10 @@ def test_a_scarce_kind_counts_as_much_as_the_other():
 def test_scale_and_place_do_not_matter_nor_numbers_that_never_change():
     one, other = noise(200, 6), noise(200, 6, seed=1) + 0.4
     scale = torch.tensor([1e-3, 1, 10, 100, 1, 0])
-    found, again = probe(one[:, :5], other[:, :5], generator=seeded()), probe(scale * one + 7, scale * other + 7, generator=seeded())
+    found, again = (
+        probe(one[:, :5], other[:, :5], generator=seeded()),
+        probe(scale * one + 7, scale * other + 7, generator=seeded()),
+    )
     assert again.accuracy == pytest.approx(found.accuracy, abs=0.01)
 
 
@@ -87,7 +92,10 @@ def test_the_zero_ratio():
 
 def test_independent_codes_are_found_so_and_any_dependence_is_seen():
     one = noise(150, 3)
-    apart, square = dependence(one, noise(150, 5, seed=1), generator=seeded()), dependence(one, one[:, :1].square(), generator=seeded())
+    apart, square = (
+        dependence(one, noise(150, 5, seed=1), generator=seeded()),
+        dependence(one, one[:, :1].square(), generator=seeded()),
+    )
     assert abs(apart.correlation) < 0.05 and apart.p > 0.05
     assert square.correlation > 0.08 and square.p == pytest.approx(1 / 200)
     assert dependence(one, 3 * one - 1, generator=seeded()).correlation == pytest.approx(1)
@@ -100,11 +108,15 @@ def test_how_codes_are_turned_does_not_matter_for_dependence():
 
 
 def test_in_many_numbers_independent_codes_still_have_none():
-    assert abs(dependence(noise(80, 400), noise(80, 400, seed=1), permutations=1, generator=seeded()).correlation) < 0.05
+    assert (
+        abs(dependence(noise(80, 400), noise(80, 400, seed=1), permutations=1, generator=seeded()).correlation) < 0.05
+    )
 
 
 def test_what_cannot_be_probed():
-    with pytest.raises(InputError, match="19 and 30 codes; a probe learns from at least 20 of each kind: give more pictures"):
+    with pytest.raises(
+        InputError, match="19 and 30 codes; a probe learns from at least 20 of each kind: give more pictures"
+    ):
         probe(noise(19, 4), noise(30, 4), generator=seeded())
     bad = noise(30, 4)
     bad[3, 2] = math.nan

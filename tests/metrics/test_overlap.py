@@ -58,8 +58,12 @@ def test_the_curve_is_the_iou_at_every_level():
 
 def test_the_best_threshold_is_one_for_all_and_can_be_rounded():
     truths = mask(4, 12, 12)
-    soft = torch.where(truths, levels(4, 12, 12) // 4 + 60, levels(4, 12, 12, seed=1) // 5)  # 60 .. 123 inside, 0 .. 51 outside
-    threshold, best = best_threshold(torch.stack([iou_by_level(s, t) for s, t in zip(soft, truths, strict=True)]).mean(0))
+    soft = torch.where(
+        truths, levels(4, 12, 12) // 4 + 60, levels(4, 12, 12, seed=1) // 5
+    )  # 60 .. 123 inside, 0 .. 51 outside
+    threshold, best = best_threshold(
+        torch.stack([iou_by_level(s, t) for s, t in zip(soft, truths, strict=True)]).mean(0)
+    )
     assert best == 1 and iou(cut(soft, round(threshold, 3)), truths).tolist() == [1] * 4
 
 
@@ -89,10 +93,16 @@ def test_pictures_differ_where_one_channel_does_by_more_than_the_tolerance():
     one = torch.full((3, 2, 3), 100, dtype=torch.uint8)
     other = one.clone()
     other[0, 0, 0], other[1, 0, 1], other[2, 1, 2] = 108, 109, 91
-    assert difference(one, other).tolist() == difference(other, one).tolist() == [[False, True, False], [False, False, True]]
+    assert (
+        difference(one, other).tolist()
+        == difference(other, one).tolist()
+        == [[False, True, False], [False, False, True]]
+    )
     assert difference(one, other, tolerance=9).sum() == 0 and difference(one, other, tolerance=0).sum() == 3
 
 
 def test_pictures_of_two_sizes_cannot_be_laid_upon_each_other():
-    with pytest.raises(InputError, match="pictures of 7 x 9 and 9 x 7 px; they must be of one size to be compared: resize one of them"):
+    with pytest.raises(
+        InputError, match="pictures of 7 x 9 and 9 x 7 px; they must be of one size to be compared: resize one of them"
+    ):
         iou(mask(9, 7), mask(7, 9))

@@ -38,7 +38,9 @@ def test_without_colours_of_its_own_it_paints_a_plain_picture_in_its_colour_and_
     torch.testing.assert_close(painter(colours.expand(-1, -1, 32, 32))[:, 1:], colours.expand(-1, -1, 32, 32))
     images = noise(3, 3, 32, 32)
     made, seen = painter(images)[:, 1:], F.avg_pool2d(images, 4)
-    assert (made <= seen.amax((2, 3), keepdim=True) + 1e-6).all() and (made >= seen.amin((2, 3), keepdim=True) - 1e-6).all()
+    assert (made <= seen.amax((2, 3), keepdim=True) + 1e-6).all() and (
+        made >= seen.amin((2, 3), keepdim=True) - 1e-6
+    ).all()
 
 
 def test_a_palette_is_of_where_the_network_looks():

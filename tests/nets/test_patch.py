@@ -38,14 +38,18 @@ def test_at_batch_one_it_is_batch_norm_in_training():
     torch.testing.assert_close(instance_norm(x, gain, shift), F.batch_norm(x, None, None, gain, shift, training=True))
 
 
-@pytest.mark.parametrize(("shape", "order"), [((2, 4, 5, 6), torch.channels_last), ((2, 4, 3, 5, 6), torch.channels_last_3d)])
+@pytest.mark.parametrize(
+    ("shape", "order"), [((2, 4, 5, 6), torch.channels_last), ((2, 4, 3, 5, 6), torch.channels_last_3d)]
+)
 def test_the_order_in_memory_is_kept(shape, order):
     for images in (noise(*shape).to(memory_format=order), noise(*shape)):
         normed = instance_norm(images, noise(4), noise(4))
         assert normed.is_contiguous(memory_format=order) == images.is_contiguous(memory_format=order)
 
 
-@pytest.mark.parametrize(("width", "generator", "critic"), [(32, 29_763, 29_185), (64, 114_819, 113_665), (128, 450_819, 448_513)])
+@pytest.mark.parametrize(
+    ("width", "generator", "critic"), [(32, 29_763, 29_185), (64, 114_819, 113_665), (128, 450_819, 448_513)]
+)
 def test_the_parameters_are_the_published_ones_but_for_the_biases_that_a_norm_takes_away(width, generator, critic):
     for stack, count in ((PatchStack(width), generator), (PatchStack(width, outputs=1, padded=False), critic)):
         assert sum(p.numel() for p in PatchNet(stack).parameters()) + 4 * width == count

@@ -39,7 +39,9 @@ def test_a_picture_that_is_turned_has_the_frame_of_the_mask_that_is_turned():
     mask = ellipse(0.1, 0.2, 0.3, 0.1, 0.2)
     way = similarity(torch.tensor([0.8]), torch.tensor([0.3]), torch.tensor([[0.1, 0.2]]), torch.tensor([[0.0, 0.1]]))
     frame = frames(warped(mask, way))[0]
-    back = similarity(torch.tensor([1 / 0.8]), torch.tensor([-0.3]), torch.tensor([[0.0, 0.1]]), torch.tensor([[0.1, 0.2]]))
+    back = similarity(
+        torch.tensor([1 / 0.8]), torch.tensor([-0.3]), torch.tensor([[0.0, 0.1]]), torch.tensor([[0.1, 0.2]])
+    )
     wanted = back[0] @ torch.tensor([0.1, 0.2, 1.0])
     torch.testing.assert_close(frame[:2], wanted, atol=0.01, rtol=0)
     assert frame[2].item() == pytest.approx(frames(mask)[0, 2].item() + math.log(1 / 0.8), abs=0.02)

@@ -8,7 +8,13 @@ from structkit.training.loop import train
 
 from .toy import RUN, STEPS, ToyTraining
 
-OUT, STATE, LOG, PREVIEW, LOCK = "m.safetensors", "m.resume.safetensors", "m.log.jsonl", "m.preview.png", ".structkit-m.lock"
+OUT, STATE, LOG, PREVIEW, LOCK = (
+    "m.safetensors",
+    "m.resume.safetensors",
+    "m.log.jsonl",
+    "m.preview.png",
+    ".structkit-m.lock",
+)
 TOTAL = sum(STEPS)
 
 

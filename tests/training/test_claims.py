@@ -1,4 +1,6 @@
-"""Whose the files are: nothing of the user's, and nothing finished, is given up for a training that has not earned it."""
+"""Whose the files are: nothing of the user's, and nothing finished, is given up for a training that has not earned
+it.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,10 @@ def test_one_training_at_a_time(undisturbed, tmp_path):
         messages.append(str(caught.value))
 
     run(tmp_path, Watched((3, 30), meanwhile))
-    assert messages == [f"{tmp_path / OUT}: another process is training it now; wait for its end, or name another output"] * 2
+    assert (
+        messages
+        == [f"{tmp_path / OUT}: another process is training it now; wait for its end, or name another output"] * 2
+    )
     assert left(tmp_path) == undisturbed
 
 
@@ -123,7 +128,10 @@ def test_a_training_beside_another_is_refused_before_its_inputs_are_read(undistu
         messages.append(str(caught.value))
 
     run(tmp_path, Watched((3, 30), meanwhile))
-    assert messages == [f"{tmp_path / OUT}: another process is training it now; wait for its end, or name another output"] * 2
+    assert (
+        messages
+        == [f"{tmp_path / OUT}: another process is training it now; wait for its end, or name another output"] * 2
+    )
     assert left(tmp_path) == undisturbed
 
 
@@ -174,7 +182,10 @@ def test_a_folder_that_cannot_be_written_in_is_told_before_the_first_step(tmp_pa
     [
         torch.OutOfMemoryError("CUDA out of memory"),
         MemoryError(),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 "
+            "bytes"
+        ),
     ],
 )
 @pytest.mark.parametrize("where", ["begin", "step", "model"])

@@ -90,7 +90,9 @@ def test_killed_at_any_write_and_started_again(undisturbed, tmp_path, monkeypatc
     def deadly(real):
         def write(path, *more, **options):
             nonlocal count
-            ours = str(path).startswith(str(tmp_path)) and not (real is real_unlink and LEFTOVER.fullmatch(Path(path).name))
+            ours = str(path).startswith(str(tmp_path)) and not (
+                real is real_unlink and LEFTOVER.fullmatch(Path(path).name)
+            )
             count += ours
             if ours and count == stop and not done:
                 raise Stop
@@ -105,7 +107,9 @@ def test_killed_at_any_write_and_started_again(undisturbed, tmp_path, monkeypatc
         folder, count = tmp_path / str(stop), 0
         folder.mkdir()
         with monkeypatch.context() as patch:
-            patch.setattr(os, "replace", deadly(real_replace)) if call == "replace" else patch.setattr(Path, "unlink", deadly(real_unlink))
+            patch.setattr(os, "replace", deadly(real_replace)) if call == "replace" else patch.setattr(
+                Path, "unlink", deadly(real_unlink)
+            )
             try:
                 run(folder)
             except Stop:
@@ -150,10 +154,21 @@ def test_a_training_that_goes_astray_stops_and_keeps_the_last_good_state(tmp_pat
     with pytest.raises(StructkitError) as caught:
         run(tmp_path, Astray())
     place = {5: "stage coarse, step 10", 14: "stage coarse, step 20", 30: "stage fine, step 10"}[update]
-    kept = {5: "nothing was saved yet", 14: f"stage coarse, step 10 is kept in {STATE}", 30: f"stage coarse, step 23 is kept in {STATE}"}
+    kept = {
+        5: "nothing was saved yet",
+        14: f"stage coarse, step 10 is kept in {STATE}",
+        30: f"stage coarse, step 23 is kept in {STATE}",
+    }
     name = "training/average/module.0.weight"
-    fact = "the loss size is not finite" if what == "loss" else rf".*: 1 of 8 values of {name} are not finite; nothing was written"
-    start, end = re.escape(f"{tmp_path / OUT}: the training went astray at {place}: "), f"; {kept[update]}; try another seed, .*"
+    fact = (
+        "the loss size is not finite"
+        if what == "loss"
+        else rf".*: 1 of 8 values of {name} are not finite; nothing was written"
+    )
+    start, end = (
+        re.escape(f"{tmp_path / OUT}: the training went astray at {place}: "),
+        f"; {kept[update]}; try another seed, .*",
+    )
     assert re.fullmatch(start + fact + end, str(caught.value)), str(caught.value)
     assert not (tmp_path / OUT).exists() and (tmp_path / STATE).exists() == (update > 5)
     run(tmp_path)  # what is kept is good
@@ -164,7 +179,9 @@ def test_a_stage_ends_when_its_seconds_are_over(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock) / 4)
     training = Watched(seconds=5.0)
     run(tmp_path, training)
-    steps = [(json.loads(line)["stage"], json.loads(line)["step"]) for line in (tmp_path / LOG).read_bytes().splitlines()]
+    steps = [
+        (json.loads(line)["stage"], json.loads(line)["step"]) for line in (tmp_path / LOG).read_bytes().splitlines()
+    ]
     assert steps[-1][0] == "fine" and 1 < steps[-1][1] < STEPS[1] and training.updates < TOTAL
 
 

@@ -56,10 +56,17 @@ def test_a_model_may_keep_tensors_to_itself(tmp_path):
         ({"facts": []}, "its card has no configuration; train it again"),
         (
             {"config": {"width": 3, "b": 1, "a": 1}},
-            "its configuration has unknown options (a, b); it was made by structkit * use that version, or train it again",
+            "its configuration has unknown options (a, b); it was made by structkit * use that version, or train it "
+            "again",
         ),
-        ({"config": {"width": 1000}}, "its configuration is refused (--width is 1000: it must be between 1 and 64); train it again"),
-        ({"config": {"width": "3"}}, "its configuration is refused (--width is '3': it must be of type int); train it again"),
+        (
+            {"config": {"width": 1000}},
+            "its configuration is refused (--width is 1000: it must be between 1 and 64); train it again",
+        ),
+        (
+            {"config": {"width": "3"}},
+            "its configuration is refused (--width is '3': it must be of type int); train it again",
+        ),
         ({"facts": {}}, "no 'toy' can be built from its card (*parts*); train it again"),
         ({"facts": {"parts": "2"}}, "no 'toy' can be built from its card (*); train it again"),
         ({"facts": {"parts": 1}}, "has unknown tensors (4: *"),

@@ -12,8 +12,8 @@ import torch
 from structkit import checkpoint
 from structkit.errors import CheckpointError, DeviceError, OutputError
 from structkit.training import RESUME
-from structkit.training.files import Files
 from structkit.training.loop import train
+from structkit.training.outputs import Files
 
 from .conftest import OUT, STATE, TOTAL, Stop, Watched, left, raiser, run
 from .toy import RUN, STEPS, ToyTraining
@@ -34,7 +34,10 @@ def test_another_run_does_not_touch_a_finished_output(undisturbed, tmp_path):
     with pytest.raises(OutputError) as caught:
         run(tmp_path, seed=6, run={**RUN, "inputs": {"b.png": "11"}})
     fact = "inputs.a.png is 00ff there, not set here; inputs.b.png is not set there, 11 here; seed is 5 there, 6 here"
-    assert str(caught.value) == f"{tmp_path / OUT}: exists and is of another training ({fact}); overwrite it, or name another output"
+    assert (
+        str(caught.value)
+        == f"{tmp_path / OUT}: exists and is of another training ({fact}); overwrite it, or name another output"
+    )
     assert left(tmp_path) == undisturbed
 
 
@@ -44,7 +47,10 @@ def test_another_run_does_not_touch_an_unfinished_one(undisturbed, tmp_path):
     before = left(tmp_path)
     with pytest.raises(OutputError) as caught:
         run(tmp_path, run={"config": {"width": 8, "a": 1, "b": 2, "c": 3}})
-    fact = "config.a is not set there, 1 here; config.b is not set there, 2 here; config.c is not set there, 3 here; and 2 more"
+    fact = (
+        "config.a is not set there, 1 here; config.b is not set there, 2 here; config.c is not set there, 3 "
+        "here; and 2 more"
+    )
     way_out = f"start that one again, name another output, or overwrite (which gives up {STATE})"
     assert str(caught.value) == f"{tmp_path / OUT}: another training of it is not finished ({fact}); {way_out}"
     assert left(tmp_path) == before
@@ -53,7 +59,9 @@ def test_another_run_does_not_touch_an_unfinished_one(undisturbed, tmp_path):
 
 
 def test_overwriting(undisturbed, tmp_path):
-    """It replaces a finished output and an unfinished training of others; killed and started again, it goes on as any other."""
+    """It replaces a finished output and an unfinished training of others; killed and started again, it goes on as any
+    other.
+    """
     run(tmp_path, seed=6)
     with pytest.raises(Stop):
         run(tmp_path, Watched((25,), raiser(Stop)), seed=7, overwrite=True)
@@ -88,7 +96,9 @@ def test_a_damaged_state_is_told(undisturbed, tmp_path):
     with pytest.raises(Stop):
         run(tmp_path, Watched((25,), raiser(Stop)))
     (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:-1])
-    with pytest.raises(CheckpointError, match=r"m\.resume\.safetensors: truncated: .*; or remove it, and the training starts anew$"):
+    with pytest.raises(
+        CheckpointError, match=r"m\.resume\.safetensors: truncated: .*; or remove it, and the training starts anew$"
+    ):
         run(tmp_path)
     run(tmp_path, overwrite=True)
     assert left(tmp_path) == undisturbed

@@ -57,7 +57,8 @@ class Failing(ToyTraining):
 def both(case, ours, theirs, output="m.safetensors"):
     os.makedirs(case, exist_ok=True)
     outputs = [f"{case}/{output.format(rank=rank)}" for rank in (0, 1)]
-    print(case, *forked(lambda: trained(outputs[0], ours), lambda: trained(outputs[1], theirs)), *sorted(os.listdir(case)), flush=True)
+    ended = forked(lambda: trained(outputs[0], ours), lambda: trained(outputs[1], theirs))
+    print(case, *ended, *sorted(os.listdir(case)), flush=True)
 
 os.chdir(sys.argv[1])
 calm, short = ToyTraining(dropout=0), ToyTraining((10,), dropout=0)
@@ -72,7 +73,9 @@ both("apart", short, short, "{rank}.safetensors")
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
-    """What pairs of processes did, case by case: their exit codes and files; the messages on their errors; and where."""
+    """What pairs of processes did, case by case: their exit codes and files; the messages on their errors; and
+    where.
+    """
     folder = tmp_path_factory.mktemp("together")
     ended = python("-c", PROGRAM, str(folder))
     cases = [line.split() for line in ended.stdout.splitlines()]
@@ -96,7 +99,11 @@ def test_nobody_waits_for_a_process_that_is_gone(together):
     beside = ["m.log.jsonl", "m.preview.png", "m.resume.safetensors"]
     assert cases[2] == ["killed", "1", "-9", *beside]
     assert cases[3] == ["failed", "1", "1", *beside]
-    ended = [line for line in told if line.startswith("0: StructkitError: process 0 of 2: another process of this training ended early (")]
+    ended = [
+        line
+        for line in told
+        if line.startswith("0: StructkitError: process 0 of 2: another process of this training ended early (")
+    ]
     assert len(ended) == 2 and all(
         line.endswith("); its own message says why; the same command goes on from the last state") for line in ended
     )
@@ -112,7 +119,15 @@ def test_all_must_see_the_same_files(together):
 
 @pytest.mark.slow
 def test_under_torchrun(alone, tmp_path):
-    ended = python("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(TOY), str(tmp_path / "m.safetensors"))
+    ended = python(
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(TOY),
+        str(tmp_path / "m.safetensors"),
+    )
     assert ended.returncode == 0, ended.stderr
     assert_as_alone(tmp_path, alone)
 
@@ -162,7 +177,9 @@ def test_what_is_averaged_is_gradients_and_what_networks_gather():
     two.mean_buffers(network)
     assert all(map(torch.equal, network.parameters(), before.parameters())) and network[0].bias.grad is None
     assert network[0].weight.grad.equal(gradients[0] / 2) and network[2].weight.grad.equal(gradients[1] / 2)
-    assert network[1].running_mean.equal(before[1].running_mean / 2) and network[1].running_var.equal(before[1].running_var / 2)
+    assert network[1].running_mean.equal(before[1].running_mean / 2) and network[1].running_var.equal(
+        before[1].running_var / 2
+    )
     assert network[1].num_batches_tracked == 1
     two.mean_buffers(torch.nn.Linear(2, 2))  # which gathers nothing
 
@@ -179,7 +196,9 @@ def test_a_step_goes_down_the_mean_gradient_and_no_further_than_the_longest(long
         held = min(1.0, longest / float(length)) if longest else 1.0
         assert length > 0.3
         for (name, one), other, gradient in zip(network.named_parameters(), plain.parameters(), gradients, strict=True):
-            torch.testing.assert_close(one, other - (0.1 if name.startswith("0") else 0.2) * held * gradient, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(
+                one, other - (0.1 if name.startswith("0") else 0.2) * held * gradient, rtol=1e-5, atol=1e-6
+            )
 
 
 def test_without_torchrun_there_is_one_process(monkeypatch):
@@ -206,7 +225,11 @@ def test_what_torchrun_would_not_set_is_refused(monkeypatch, rank, size):
 @pytest.mark.parametrize(
     ("device", "message"),
     [
-        ("cuda:0", "--device cuda:0: several processes cannot share it; say --device cuda, of which each takes its own, or cpu"),
+        (
+            "cuda:0",
+            "--device cuda:0: several processes cannot share it; say --device cuda, of which each takes its own, or "
+            "cpu",
+        ),
         ("cuda", "--device cuda: process 1 finds 1 here; start no more processes than devices"),
     ],
 )

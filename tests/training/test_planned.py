@@ -31,7 +31,9 @@ def test_the_steps_fit_into_the_time_and_keep_their_bounds(costs, seconds, most,
         return
     assert sum(n * cost for n, cost in zip(steps, costs, strict=True)) <= seconds
     assert all(min(least, most) <= n <= most for n in steps)
-    assert all(n >= m for (a, n) in zip(costs, steps, strict=True) for (b, m) in zip(costs, steps, strict=True) if a < b)  # cheap ones more
+    assert all(
+        n >= m for (a, n) in zip(costs, steps, strict=True) for (b, m) in zip(costs, steps, strict=True) if a < b
+    )  # cheap ones more
     richer = steps_in(seconds * more, costs, limits, fewest)
     assert all(n >= m for n, m in zip(richer, steps, strict=True))  # more time takes steps from no stage
 
@@ -85,7 +87,9 @@ class Clock:
 
 
 class Sized(ToyTraining):
-    """`size` stages, of which the k-th takes k + 1 seconds a step, and each fourth of its steps five more to make ready."""
+    """`size` stages, of which the k-th takes k + 1 seconds a step, and each fourth of its steps five more to make
+    ready.
+    """
 
     def __init__(self, size: int, clock: Clock) -> None:
         super().__init__()
@@ -107,7 +111,9 @@ def planned(seconds: float, plans: list, clock: Clock | None = None, made=Sized,
     def work(training: Sized) -> list[float]:
         return [cost(k) for k in range(training.size)]
 
-    return Planned(lambda size: made(size, clock), (6, 4, 2), work, seconds=seconds, chunk=4, tell=plans.append, clock=clock, **how)
+    return Planned(
+        lambda size: made(size, clock), (6, 4, 2), work, seconds=seconds, chunk=4, tell=plans.append, clock=clock, **how
+    )
 
 
 @pytest.mark.parametrize("seconds", [2500, 4000, 6000, 9000, 1e6])
@@ -121,7 +127,9 @@ def test_a_training_ends_in_time_in_the_largest_size_that_fits(tmp_path, seconds
     assert isinstance(model, Toy) and clock.now <= seconds
     assert plan.choice == next(size for size in (6, 4, 2) if fewest[size] <= 0.9 * seconds)
     assert plan.whole == (seconds > 1.1 * whole) and not plan.short and not model.doubts
-    assert all(fewest[size] < needed < 1.1 * fewest[size] + 300 for size, needed in zip((6, 4, 2), plan.needed, strict=False))
+    assert all(
+        fewest[size] < needed < 1.1 * fewest[size] + 300 for size, needed in zip((6, 4, 2), plan.needed, strict=False)
+    )
     assert clock.now > 0.88 * min(seconds, whole) or all(stage.steps == 400 for stage in plan.stages)
 
 
@@ -208,12 +216,15 @@ def test_a_state_without_a_plan_says_what_it_is_and_the_way_out():
     training = planned(6000, [])
     training.begin(0, Draw(1, 0, 0))
     state = {name: tensor for name, tensor in training.state().items() if name != "plan.choice"}
-    with pytest.raises(CheckpointError, match=r"of another version of structkit \(it has no plan.choice\); name another output"):
+    with pytest.raises(
+        CheckpointError, match=r"of another version of structkit \(it has no plan.choice\); name another output"
+    ):
         planned(6000, []).restore(0, state)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.6, "0.01"), (9, "0.15"), (90, "1.5"), (900, "15"), (5969, "99"), (9000, "150"), (6e6, "100000")]
+    ("seconds", "words"),
+    [(0.6, "0.01"), (9, "0.15"), (90, "1.5"), (900, "15"), (5969, "99"), (9000, "150"), (6e6, "100000")],
 )
 def test_minutes_are_plain_numbers(seconds, words):
     assert minutes(seconds) == words
@@ -251,7 +262,9 @@ def test_measuring_takes_little_of_the_time():
     planned(10_000, [], clock).begin(0, Draw(1, 0, 0))
     assert clock.now <= 0.05 * 10_000
     clock = Clock()
-    planned(1, [], clock).begin(0, Draw(1, 0, 0))  # a few steps of the first stage are measured however short the time is
+    planned(1, [], clock).begin(
+        0, Draw(1, 0, 0)
+    )  # a few steps of the first stage are measured however short the time is
     assert clock.now == 1 + 6 + 6 + 1
 
 
@@ -319,7 +332,9 @@ def test_of_stages_of_the_same_work_the_last_is_measured_and_all_are_scaled_alik
     [plan] = plans
     assert set(begun) == {0, 5}
     assert len({stage.steps for stage in plan.stages}) == 1 and LEAST < plan.stages[0].steps < 400
-    assert sum(stage.steps * work for stage, work in zip(plan.stages, works, strict=True)) == pytest.approx(plan.seconds, rel=0.1)
+    assert sum(stage.steps * work for stage, work in zip(plan.stages, works, strict=True)) == pytest.approx(
+        plan.seconds, rel=0.1
+    )
     assert 0.85 * 6000 < plan.seconds <= 6000
 
 

@@ -1,4 +1,6 @@
-"""The laws of where a training works: its bytes are those of a processor and of a number of threads, and it says when these change."""
+"""The laws of where a training works: its bytes are those of a processor and of a number of threads, and it says when
+these change.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import torch
 
 from structkit import checkpoint
 from structkit.configs import PairConfig
-from structkit.engines.pair_training import PairTraining
+from structkit.engines.pair.training import PairTraining
 from structkit.errors import CheckpointError
 from structkit.training.loop import train
 from structkit.training.processor import Processor, relocation
@@ -69,7 +71,9 @@ def test_one_that_goes_on_where_it_was_says_nothing(work_on, tmp_path, update):
         (("AVX512", 2), "AVX512 with 2 threads", "AVX2 with 2 threads", "AVX2 with 2 threads"),
     ],
 )
-def test_one_that_goes_on_elsewhere_says_so_once_and_how_its_bytes_are_kept(work_on, tmp_path, update, then, here, there, way_out):
+def test_one_that_goes_on_elsewhere_says_so_once_and_how_its_bytes_are_kept(
+    work_on, tmp_path, update, then, here, there, way_out
+):
     work_on("AVX2", 2)
     stopped(tmp_path, update)
     work_on(*then)

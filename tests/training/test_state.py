@@ -32,7 +32,9 @@ def network():
     made = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     for parameter in made.parameters():
         nn.init.normal_(parameter, generator=generator)
-    made[0].weight = nn.Parameter(made[0].weight.detach().t().contiguous().t())  # not in the order of a file, as in channels_last
+    made[0].weight = nn.Parameter(
+        made[0].weight.detach().t().contiguous().t()
+    )  # not in the order of a file, as in channels_last
     return made
 
 

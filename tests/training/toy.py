@@ -1,4 +1,5 @@
-"""The smallest training that has all that a real one has: two stages, a frozen network, Adam, noise, dropout, an average.
+"""The smallest training that has all that a real one has: two stages, a frozen network, Adam, noise, dropout, an
+average.
 
 As a program: `python toy.py OUT`, also under torchrun.
 """
@@ -58,7 +59,9 @@ def small_network(width: int, dropout: float = 0.0) -> nn.Sequential:
 class ToyTraining(Training):
     model_class = Toy
 
-    def __init__(self, steps: tuple[int, ...] = STEPS, *, batch: int = 8, dropout: float = 0.2, seconds: float | None = None) -> None:
+    def __init__(
+        self, steps: tuple[int, ...] = STEPS, *, batch: int = 8, dropout: float = 0.2, seconds: float | None = None
+    ) -> None:
         self.stages = [Stage(name, n, seconds) for name, n in zip(("coarse", "fine"), steps, strict=False)]
         self.device, self.config, self.batch, self.dropout = "cpu", ToyConfig(), batch, dropout
         self.finished: list[nn.Module] = []
@@ -69,7 +72,9 @@ class ToyTraining(Training):
         self._build()
 
     def _build(self) -> None:
-        self.network = small_network(self.config.width, self.dropout)  # its initial weights are drawn without a generator
+        self.network = small_network(
+            self.config.width, self.dropout
+        )  # its initial weights are drawn without a generator
         self.adam = torch.optim.Adam(self.network.parameters(), 0.01)
         self.average = Average(self.network, 0.9)
 

@@ -24,7 +24,8 @@ def still(number: int, height: int, width: int) -> np.ndarray:
 def film(tmp_path_factory) -> Callable[..., Path]:
     """film(suffix, ...): a small video of our own making, without the code under test.
 
-    times: ticks of 1 ms.  sound: {codec: first time, s}, at `hertz`.  sound_first: it is stream 0.  aspect: of one pixel.
+    times: ticks of 1 ms.  sound: {codec: first time, s}, at `hertz`.  sound_first: it is stream 0.  aspect: of one
+    pixel.
     turn: nine numbers of the display matrix.
     """
     folder = tmp_path_factory.mktemp("films")
@@ -50,12 +51,16 @@ def film(tmp_path_factory) -> Callable[..., Path]:
             tracks = []
 
             def add_sound() -> None:
-                tracks.extend((output.add_stream(name, rate=hertz, layout="mono"), start) for name, start in (sound or {}).items())
+                tracks.extend(
+                    (output.add_stream(name, rate=hertz, layout="mono"), start) for name, start in (sound or {}).items()
+                )
 
             if sound_first:
                 add_sound()
             tick = Fraction(1, 25 if suffix == ".avi" else 1000)
-            video = output.add_stream(codec or CODECS.get(suffix, "libx264"), rate=25, time_base=tick, options=options or {})
+            video = output.add_stream(
+                codec or CODECS.get(suffix, "libx264"), rate=25, time_base=tick, options=options or {}
+            )
             video.height, video.width = size
             video.pix_fmt = layout
             if aspect:
@@ -109,7 +114,10 @@ def burst() -> Callable[[Path], float]:
 
     def find(path: Path) -> float:
         with av.open(str(path)) as container:
-            found = [(float(f.pts * f.time_base), f.to_ndarray().astype(float), f.sample_rate) for f in container.decode(audio=0)]
+            found = [
+                (float(f.pts * f.time_base), f.to_ndarray().astype(float), f.sample_rate)
+                for f in container.decode(audio=0)
+            ]
         start, wave, hertz = max(found, key=lambda frame: abs(frame[1]).max())
         return start + abs(wave).max(0).argmax() / hertz
 

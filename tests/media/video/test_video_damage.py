@@ -38,7 +38,13 @@ def test_the_files_are_good(file, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=25, deadline=None, database=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(st.data())
 def test_mutated_files_are_videos_or_input_errors(file, kind, data):
     mutated = bytearray(file[kind])
@@ -58,7 +64,9 @@ def test_mutated_files_are_videos_or_input_errors(file, kind, data):
 
 @settings(max_examples=40, deadline=None, database=None, derandomize=True)
 @given(
-    st.sampled_from([b"\0\0\0\x18ftypisom", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"OggS", b"FLV\1", b"0&\xb2u", b"\0\0\1\xba"]),
+    st.sampled_from(
+        [b"\0\0\0\x18ftypisom", b"\x1aE\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"OggS", b"FLV\1", b"0&\xb2u", b"\0\0\1\xba"]
+    ),
     st.binary(),
 )
 @example(b"\x1aE\xdf\xa3", b"\x01" + b"\xff" * 6 + b"\xfe" + bytes(99))

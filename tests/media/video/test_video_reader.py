@@ -87,7 +87,9 @@ def test_turned_and_mirrored_videos_come_upright(film, turn):
     assert (frame.pixels == expected(stored.pixels)).all()
 
 
-@pytest.mark.parametrize(("aspect", "size"), [(Fraction(2), (96, 32)), (Fraction(1, 2), (48, 64)), (Fraction(4, 3), (64, 32))])
+@pytest.mark.parametrize(
+    ("aspect", "size"), [(Fraction(2), (96, 32)), (Fraction(1, 2), (48, 64)), (Fraction(4, 3), (64, 32))]
+)
 def test_pixels_become_square_by_the_side_that_grows(film, aspect, size):
     video = VideoReader(film(aspect=aspect))
     assert (video.width, video.height) == size == next(iter(video)).pixels.shape[1::-1]
@@ -124,17 +126,25 @@ def test_colours_follow_the_tags(tmp_path, matrix, levels):
 
 def test_notes_say_what_was_done(film):
     assert VideoReader(film(layout="yuv420p10le")).notes == ("10 bits a channel reduced to 8",)
-    hdr = film(".mkv", layout="yuv420p10le", options={"color_trc": "smpte2084", "colorspace": "bt2020nc", "color_primaries": "bt2020"})
+    hdr = film(
+        ".mkv",
+        layout="yuv420p10le",
+        options={"color_trc": "smpte2084", "colorspace": "bt2020nc", "color_primaries": "bt2020"},
+    )
     assert VideoReader(hdr).notes[0] == "high dynamic range (PQ) taken as it is: colours look flat"
     assert VideoReader(film(".mkv", codec="ffv1", layout="yuva420p")).notes == ("transparency is left out",)
-    assert VideoReader(film(options={"flags": "+ilme+ildct"})).notes == ("interlaced: both fields are taken as one frame",)
+    assert VideoReader(film(options={"flags": "+ilme+ildct"})).notes == (
+        "interlaced: both fields are taken as one frame",
+    )
 
 
 def test_a_recording_that_begins_in_the_middle_says_so(film):
     data = film(".ts", times=range(0, 2400, 40), options={"g": "10", "bf": "0"}).read_bytes()
     video = VideoReader(data[188 * (len(data) // 188 // 3) :])
     assert len(list(video)) < 45
-    assert any(note.startswith("the first 0.") and note.endswith("begins in the middle of a recording") for note in video.notes)
+    assert any(
+        note.startswith("the first 0.") and note.endswith("begins in the middle of a recording") for note in video.notes
+    )
 
 
 def refused(source, match: str, **how) -> None:
@@ -146,8 +156,12 @@ def refused(source, match: str, **how) -> None:
 def test_what_is_no_video_is_refused(film, picture, tmp_path):
     refused(tmp_path / "none.mp4", "no such file; check the path")
     refused(b"", r"an empty file \(0 bytes\); videos read: MP4/MOV, MKV/WebM, AVI")
-    refused(b"nothing of the kind " * 99, "not a video of a known container; videos read: .*; convert it to one of them")
-    refused(encode_picture(picture(), ".png"), "a PNG picture, not a video; hand it in as a picture, or convert it to .mp4")
+    refused(
+        b"nothing of the kind " * 99, "not a video of a known container; videos read: .*; convert it to one of them"
+    )
+    refused(
+        encode_picture(picture(), ".png"), "a PNG picture, not a video; hand it in as a picture, or convert it to .mp4"
+    )
     refused(encode_picture(picture(), ".gif"), "a GIF picture, not a video")
     refused(b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:1/a.ts\n", "not a video of a known container")
     refused(b"ffconcat version 1.0\nfile /etc/passwd\n", "not a video of a known container")
@@ -193,7 +207,9 @@ def test_a_codec_off_the_list_is_refused(film):
 
 def test_a_frame_that_is_too_large(film):
     refused(
-        film(), r"48 x 32 pixels = 0.001536 megapixels a frame, over the limit of 0.0015; shrink it or raise --max-pixels", max_pixels=1500
+        film(),
+        r"48 x 32 pixels = 0.001536 megapixels a frame, over the limit of 0.0015; shrink it or raise --max-pixels",
+        max_pixels=1500,
     )
     refused(film(aspect=Fraction(2)), "96 x 32 pixels", max_pixels=1600)  # with square pixels
 
@@ -203,7 +219,9 @@ def test_a_frame_that_is_too_large(film):
 def test_truncated_files_say_how_much_is_there(film, suffix, share):
     data = film(suffix).read_bytes()
     cut = data[: int(share * len(data))]
-    refused(cut, rf"truncated .*, {len(cut)} of at least \d+ bytes are there; copy or export it again from the original")
+    refused(
+        cut, rf"truncated .*, {len(cut)} of at least \d+ bytes are there; copy or export it again from the original"
+    )
 
 
 def test_every_beginning_is_an_input_error(film):
@@ -242,7 +260,10 @@ def test_a_lost_part_of_a_matroska_file_is_damage(film):
     second = data.index(b"\x1fC\xb6u", data.index(b"\x1fC\xb6u") + 4)  # a Cluster
     cues = data.index(b"\x1cS\xbbk", second)
     data[second:cues] = bytes(cues - second)
-    refused(bytes(data), r"damaged MKV/WebM after \d+ frames \(\d.\d\d s\) \(nothing of it is readable from there to 1\d.\d\d s\)")
+    refused(
+        bytes(data),
+        r"damaged MKV/WebM after \d+ frames \(\d.\d\d s\) \(nothing of it is readable from there to 1\d.\d\d s\)",
+    )
 
 
 def test_times_out_of_order(film, monkeypatch):
@@ -264,7 +285,9 @@ def test_times_out_of_order(film, monkeypatch):
     assert frames[6].time == frames[5].time + video.time_base and frames[11].time == Fraction(9, 25)
     assert video.notes == ("frames whose times are not in order: they follow the one before by one tick",)
     monkeypatch.setattr(video, "_decoded", back(900))
-    with pytest.raises(InputError, match=r"the times go back from 0.20 s to -0.66 s after 6 frames; it is more than one recording"):
+    with pytest.raises(
+        InputError, match=r"the times go back from 0.20 s to -0.66 s after 6 frames; it is more than one recording"
+    ):
         list(video)
 
 

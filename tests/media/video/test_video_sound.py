@@ -78,7 +78,9 @@ def test_sound_that_a_container_cannot_hold_is_encoded_anew(film, packets, burst
     assert all(a < b for (a, _), (b, _) in pairwise(heard))
 
 
-@pytest.mark.parametrize(("hertz", "made"), [(6000, 7350), (22254, 24000), (44056, 44100), (50000, 64000), (192000, 96000)])
+@pytest.mark.parametrize(
+    ("hertz", "made"), [(6000, 7350), (22254, 24000), (44056, 44100), (50000, 64000), (192000, 96000)]
+)
 def test_sound_at_a_rate_that_the_encoder_lacks_takes_the_next(film, burst, copied, hertz, made):
     path = film(".mkv", sound={"pcm_s16le": Fraction(0)}, hertz=hertz, times=range(0, 960, 40))
     out, notes = copied(path, ".mp4")
@@ -111,7 +113,10 @@ def beside(tmp_path):
                 output.add_attachment("font.ttf", "application/x-truetype-font", attached)
             ticks = [(round(start * 1000), round(end * 1000), {"title": title}) for start, end, title in chapters]
             output.set_chapters(
-                [{"id": i + 7, "start": a, "end": b, "time_base": Fraction(1, 1000), "metadata": m} for i, (a, b, m) in enumerate(ticks)]
+                [
+                    {"id": i + 7, "start": a, "end": b, "time_base": Fraction(1, 1000), "metadata": m}
+                    for i, (a, b, m) in enumerate(ticks)
+                ]
             )
             for packet in source.demux(stream):
                 if packet.size:
@@ -206,5 +211,7 @@ def test_damaged_sound_is_named(film, copied, tmp_path):
         packet = bytes(list(container.demux(audio=0))[3])
     data[data.index(packet) : data.index(packet) + 8] = bytes(8)
     (tmp_path / "a.mkv").write_bytes(data)
-    with pytest.raises(InputError, match=r"a.mkv: damaged sound or subtitles \(.*\); copy or export it again from the original"):
+    with pytest.raises(
+        InputError, match=r"a.mkv: damaged sound or subtitles \(.*\); copy or export it again from the original"
+    ):
         copied(tmp_path / "a.mkv", ".webm")

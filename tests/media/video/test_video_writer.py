@@ -76,7 +76,14 @@ def test_frames_that_are_too_close_follow_by_a_tick(tmp_path, frames, suffix):
     tick = Fraction(1, 1000 if suffix in (".mkv", ".webm") else 90000)
     muxer = WRITTEN[suffix]
     assert notes == (f"frames closer than {tick} s, the {muxer} tick: each follows the one before by one",)
-    assert [f.time for f in VideoReader(tmp_path / f"a{suffix}")] == [0, tick, 2 * tick, 3 * tick, Fraction(1, 25), Fraction(2, 25)]
+    assert [f.time for f in VideoReader(tmp_path / f"a{suffix}")] == [
+        0,
+        tick,
+        2 * tick,
+        3 * tick,
+        Fraction(1, 25),
+        Fraction(2, 25),
+    ]
 
 
 def test_a_rate_of_next_to_nothing(tmp_path, frames):
@@ -92,7 +99,9 @@ def test_times_of_the_input_come_back_whatever_they_are(film, tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", EXACT)
-@pytest.mark.parametrize("times", [[Fraction(i, 25) for i in range(8)], [0, 5, *(5 + Fraction(i, 50) for i in range(1, 7))]])
+@pytest.mark.parametrize(
+    "times", [[Fraction(i, 25) for i in range(8)], [0, 5, *(5 + Fraction(i, 50) for i in range(1, 7))]]
+)
 def test_every_frame_keeps_its_duration(tmp_path, frames, suffix, times):
     made = at(frames, times)
     made[-1] = replace(made[-1], duration=Fraction(3, 4))
@@ -135,7 +144,8 @@ def test_the_same_frames_give_the_same_bytes(film, tmp_path, suffix):
 
 
 def soiled(seed: int) -> np.ndarray:
-    """Leave small negative numbers, such as motion to the left, in free memory: what an encoder reads before it has written it.
+    """Leave small negative numbers, such as motion to the left, in free memory: what an encoder reads before it has
+    written it.
 
     In blocks that malloc takes from its heap; it keeps that memory as long as the returned one, the last, is held.
     """
@@ -148,7 +158,10 @@ def soiled(seed: int) -> np.ndarray:
 def test_what_lay_in_memory_before_does_not_show(tmp_path, suffix, width):
     y, x = np.mgrid[:32, :width]
     ramp = np.stack([120 + 2 * x % 100, 200 - y, 90 + 0 * x], -1)
-    made = [Frame(np.where(np.hypot(y - 16, x - 3 * i)[..., None] < 8, 40, ramp).astype(np.uint8), Fraction(i, 8)) for i in range(4)]
+    made = [
+        Frame(np.where(np.hypot(y - 16, x - 3 * i)[..., None] < 8, 40, ramp).astype(np.uint8), Fraction(i, 8))
+        for i in range(4)
+    ]
     seen = set()
     for seed in range(6):
         held = soiled(seed)
@@ -161,14 +174,22 @@ def test_what_lay_in_memory_before_does_not_show(tmp_path, suffix, width):
 @pytest.mark.parametrize("suffix", WRITTEN)
 def test_the_colours_are_what_the_tags_say(tmp_path, suffix):
     """Read by FFmpeg alone, through the tags; standard size, where an untagged video would be taken for BT.601."""
-    colours = np.array([[200, 30, 60], [30, 180, 40], [20, 40, 220], [255, 255, 255], [0, 0, 0], [128, 128, 128]], np.uint8)
+    colours = np.array(
+        [[200, 30, 60], [30, 180, 40], [20, 40, 220], [255, 255, 255], [0, 0, 0], [128, 128, 128]], np.uint8
+    )
     made = [Frame(np.broadcast_to(c, (32, 32, 3)).copy(), Fraction(i, 25)) for i, c in enumerate(colours)]
     write(tmp_path / f"a{suffix}", made, quality=100)
     with av.open(str(tmp_path / f"a{suffix}")) as container:
         stream = container.streams.video[0]
-        tags = [getattr(stream.codec_context, name) for name in ("colorspace", "color_primaries", "color_trc", "color_range")]
+        tags = [
+            getattr(stream.codec_context, name)
+            for name in ("colorspace", "color_primaries", "color_trc", "color_range")
+        ]
         assert tags == [1, 1, 1, 1]  # BT.709, limited range: ITU-T H.273
-        levels = [tuple(int(np.frombuffer(plane, np.uint8)[0]) for plane in frame.planes) for frame in container.decode(stream)]
+        levels = [
+            tuple(int(np.frombuffer(plane, np.uint8)[0]) for plane in frame.planes)
+            for frame in container.decode(stream)
+        ]
     expected = [bt709(c) for c in colours / 255]
     assert np.abs(np.array(levels) - expected).max() <= 1
 
@@ -214,7 +235,10 @@ def test_a_stream_that_takes_nothing_is_named(frames):
         def write(self, data) -> int:
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(OutputError, match=r"^full: cannot be written \(No space left on device\); choose another path or free some space"):
+    with pytest.raises(
+        OutputError,
+        match=r"^full: cannot be written \(No space left on device\); choose another path or free some space",
+    ):
         write(Full(), frames)
 
 

@@ -1,0 +1,220 @@
+"""What paints an analogy: patches, which need no training; a pair that is trained for it; or a pair that was trained
+before.
+
+A painter reads the pictures of a task, and paints them with a seed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from structkit.configs import AnalogyConfig, PairConfig, PairResultConfig
+from structkit.errors import OptionError
+from structkit_cli.options import Running
+from structkit_cli.run.batch import Film, Progress, Terminated
+from structkit_cli.run.plan import Output, Task
+from structkit_cli.run.report import tell
+from structkit_cli.run.trainer import Voice, kept, written
+
+if TYPE_CHECKING:
+    from structkit.engines.pair.model import PairAnalogy
+    from structkit.media.pictures import Picture
+    from structkit.training.stages import Event
+
+    Pictures = dict[str, Picture]  # source and target
+
+Size = tuple[int, int]
+
+TRAINING = 0.95  # part of the progress of an analogy that a pair is trained for
+
+
+class Patches:
+    """The patch engine."""
+
+    def __init__(self, config: AnalogyConfig, size: Size | None, running: Running) -> None:
+        self.config, self.size, self.running = config, size, running
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those that change the bytes of the results."""
+        return asdict(self.config) | {"size": self.size}
+
+    def pictures(self, task: Task, device: str) -> Pictures:
+        return {role: given.picture(self.running.max_pixels) for role, given in task.inputs.items()}
+
+    def paint(self, task: Task, pictures: Pictures, seed: int, device: str, progress: Progress) -> Picture:
+        import structkit
+
+        return structkit.analogy(*pictures.values(), samples=1, **self._how(seed, device, progress))[0]
+
+    def film(self, task: Task, output: Output, device: str, progress: Progress) -> Film:
+        import structkit
+
+        source, target = (task.inputs[role] for role in ("source", "target"))
+        how = {"quality": self.running.quality, **self._how(output.seed, device, progress)}
+        return lambda where: structkit.analogy_video(
+            source.video(self.running.max_pixels), target.picture(self.running.max_pixels), where, **how
+        )
+
+    def _how(self, seed: int, device: str, progress: Progress) -> dict[str, Any]:
+        return {
+            "size": self.size,
+            "seed": seed,
+            "device": device,
+            "dtype": self.running.dtype,
+            "progress": progress,
+            **asdict(self.config),
+        }
+
+
+@dataclass(frozen=True)
+class PairTask(Task):
+    """An analogy by a trained pair.  swapped: its other direction, whose source is the pair's target."""
+
+    checkpoint: Path
+    swapped: bool = False
+
+
+class Drawn:
+    """A pair that was trained before."""
+
+    def __init__(self, config: PairResultConfig, size: Size | None, running: Running) -> None:
+        self.config, self.size, self.running = config, size, running
+        self._held: tuple[Path, PairAnalogy] | None = None  # the last one
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those that change the bytes of the results."""
+        return asdict(self.config) | {"size": self.size}
+
+    def model(self, task: PairTask, device: str, progress: Progress) -> PairAnalogy:
+        """That of a task; for one task after another it is read, or trained, once."""
+        if self._held is None or self._held[0] != task.checkpoint:
+            self._held = task.checkpoint, self._model(task, device, progress)
+        return self._held[1]
+
+    def _model(self, task: PairTask, device: str, progress: Progress) -> PairAnalogy:
+        from structkit import models as kinds
+
+        return kinds.load(task.checkpoint, device, verb="analogy")  # type: ignore[return-value]
+
+    def pictures(self, task: PairTask, device: str) -> Pictures:
+        """Those that are given, and of the pair's own what is not."""
+        from structkit.verbs import pair as pairs
+
+        found = {
+            role: task.inputs[role].picture(self.running.max_pixels)
+            for role in ("source", "target")
+            if role in task.inputs
+        }
+        if len(found) == 2:
+            return found
+        own = pairs.pictures(self.model(task, device, lambda share, note="": None))
+        return dict(zip(("source", "target"), own[::-1] if task.swapped else own, strict=True)) | found
+
+    def paint(self, task: PairTask, pictures: Pictures, seed: int, device: str, progress: Progress) -> Picture:
+        from structkit.verbs import pair as pairs
+
+        model = self.model(task, device, progress)
+        how = {"size": self.size, "samples": 1, "swapped": task.swapped, "options": asdict(self.config)}
+        # With the hashes of their files: by these the pair knows what it was trained on.
+        given = [
+            pairs.Given(pictures[role], task.inputs[role].sha256) if role in task.inputs else None
+            for role in _roles(task)
+        ]
+        return pairs.analogy(model, *given, running=pairs.Running(seed, device, self.running.dtype, progress), **how)[0]
+
+    def film(self, task: PairTask, output: Output, device: str, progress: Progress) -> Film:
+        import structkit
+
+        model = self.model(task, device, progress)
+        source, target = task.inputs["source"], task.inputs.get("target")
+        look = target.picture(self.running.max_pixels) if target and self.config.refine == "patches" else None
+        how = {
+            "model": model,
+            "size": self.size,
+            "quality": self.running.quality,
+            "seed": output.seed,
+            "device": device,
+        }
+        how |= {"dtype": self.running.dtype, "progress": progress, **asdict(self.config)}
+        return lambda where: structkit.analogy_video(source.video(self.running.max_pixels), look, where, **how)
+
+
+class Trained(Drawn):
+    """A pair that is trained first, or was by the same command."""
+
+    def __init__(
+        self, pair: PairConfig, minutes: float | None, config: PairResultConfig, size: Size | None, running: Running
+    ) -> None:
+        super().__init__(config, size, running)
+        self.pair, self.minutes = pair, minutes
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return super().options | {"pair": asdict(self.pair.filled()), "minutes": self.minutes}
+
+    def _model(self, task: PairTask, device: str, progress: Progress) -> PairAnalogy:
+        """A training that was stopped goes on; the output of one that was finished is read."""
+        from structkit.recipes.run import Wanted
+        from structkit.verbs import pair as pairs
+
+        first, second = (task.inputs[role] for role in _roles(task))
+        shown = first.video(self.running.max_pixels) if first.is_video else first.picture(self.running.max_pixels)
+        given = (
+            pairs.Given(shown, first.sha256, first.path),
+            pairs.Given(second.picture(self.running.max_pixels), second.sha256, second.path),
+        )
+        self._check_level(pairs.of_its_mode(self.pair, shown).filled())
+        voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # where the bar is not
+
+        def report(event: Event) -> None:
+            voice.event(event)
+            progress(
+                TRAINING * (event.number - 1 + event.step / event.steps) / event.stages, f"training: {event.stage}"
+            )
+
+        wanted = Wanted(
+            output=task.checkpoint,
+            minutes=self.minutes,
+            seed=self.running.seed,
+            device=device,
+            dtype=self.running.dtype,
+            overwrite=self.running.exists == "overwrite",
+            report=report,
+            tell=self._tell,
+        )
+        with _telling_what_is_kept(task.checkpoint):
+            return pairs.train(*given, wanted, asdict(self.pair))
+
+    def _check_level(self, config: PairConfig) -> None:
+        """Before the training, not after it."""
+        from structkit.data.levels import level_sides
+
+        finest = len(level_sides(config.size, config.coarsest)) - 1
+        if self.config.inject is not None and self.config.inject > finest:
+            raise OptionError(f"--inject is {self.config.inject}: the pair will have the levels 0 to {finest}")
+
+    def _tell(self, note: str) -> None:
+        if not self.running.quiet:
+            tell(note)
+
+
+def _roles(task: PairTask) -> tuple[str, str]:
+    """Of the task, in the order in which the pair has them."""
+    return ("target", "source") if task.swapped else ("source", "target")
+
+
+@contextmanager
+def _telling_what_is_kept(checkpoint: Path) -> Iterator[None]:
+    before = written(checkpoint)
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated):
+        tell(kept(checkpoint, before))
+        raise

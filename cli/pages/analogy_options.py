@@ -1,0 +1,118 @@
+"""Which engine makes an analogy: the options that choose it, and the refusal of those that it has no use for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from structkit.configs import PAIR_PRESETS, AnalogyConfig, Config, PairConfig, PairResultConfig, option
+from structkit.errors import OptionError
+from structkit_cli.options import Running, named, result_size
+from structkit_cli.pages.analogy_engines import Drawn, Patches, Trained
+from structkit_cli.run.plan import Output
+from structkit_cli.run.trainer import checkpoint_path
+
+PAIR_MODES = {"analogy": None, "paint": "sketch"}  # what a pair is trained for, where the word is another one
+OF_BOTH = {"mode", "coarsest"}  # options of the patch engine that a training has too
+
+
+@dataclass(frozen=True)
+class Engine(Config):
+    """What makes an analogy."""
+
+    engine: str = option(
+        "patch",
+        "patch needs no training; gan trains generators between the two pictures first",
+        choices=("patch", "gan"),
+    )
+    preset: str | None = option(
+        None, "with --engine gan: how much effort; else fast, for two CPU cores", choices=tuple(PAIR_PRESETS)
+    )
+    minutes: float | None = option(
+        None,
+        "with --engine gan: end the training in this time: by fewer steps, as few as make sense, then by smaller "
+        "pictures, then by fewer "
+        "still; else all its steps are done",
+        low=0.01,
+    )
+    model: str | None = named(
+        None, "draw from this trained pair; with --engine gan: keep the pair there", "PAIR.safetensors"
+    )
+
+    @property
+    def drawn(self) -> str | None:
+        """The pair to draw from, where none is trained."""
+        return None if self.engine == "gan" else self.model
+
+
+def painter_of(
+    engine: Engine,
+    patches: AnalogyConfig,
+    pair: PairResultConfig,
+    running: Running,
+    *,
+    source: str | None,
+    target: str | None,
+    size: str | None,
+) -> Patches | Drawn:
+    """What paints.  source, target, size: as they were given."""
+    gan, wide = engine.engine == "gan", result_size(size, patches.max_side)
+    if gan or engine.model is None:
+        for name, given in {"SOURCE": source, "TARGET": target}.items():
+            if given is None:
+                raise OptionError(
+                    f"Missing argument '{name}': name a picture, or draw from a trained pair with --model alone"
+                )
+    if not gan:
+        _refuse(engine, {"preset", "minutes"}, "is of a training: leave it out, or say --engine gan")
+    if not gan and engine.model is None:
+        _refuse(pair, _names(pair), "is for a trained pair: leave it out, say --engine gan, or name a --model")
+        return Patches(patches, wide, running)
+    _refuse(
+        patches,
+        _names(patches) - (OF_BOTH if gan else set()),
+        "is of the patch engine, not of a trained pair: leave it out",
+    )
+    if wide is not None and pair.refine != "patches":
+        raise OptionError("--size needs --refine patches: a trained pair makes results of its own size")
+    if not gan:
+        if target is not None and pair.refine != "patches":
+            way_out = (
+                "leave TARGET out, or say --refine patches, which takes its patches, or --engine gan, which "
+                "trains the two"
+            )
+            raise OptionError(f"--model {engine.model} has a look of its own: {way_out}")
+        return Drawn(pair, wide, running)
+    given = {"mode": PAIR_MODES.get(patches.mode, patches.mode), "coarsest": patches.coarsest}
+    config = PairConfig(**given) if engine.preset is None else PairConfig(preset=engine.preset, **given)
+    return Trained(config, engine.minutes, pair, wide, running)
+
+
+def checkpoint_of(engine: Engine, output: Output, *, many: bool) -> Path:
+    """Where the pair is that makes an output, or will be.  many: whether this is a batch."""
+    if engine.drawn is not None:
+        from structkit.models import resolve_model
+
+        return resolve_model(engine.drawn)
+    if engine.model is not None:
+        if many:
+            raise OptionError(
+                f"--model {engine.model} is one pair, and there may be several: leave it out, each is kept beside its "
+                "output"
+            )
+        return checkpoint_path(engine.model, "--model")
+    if output.path is None:
+        raise OptionError("--output - leaves no place for the trained pair: name one with --model PAIR.safetensors")
+    return output.path.with_suffix(".safetensors")
+
+
+def _names(config: Config) -> set[str]:
+    return {field.name for field in fields(config)}  # type: ignore[arg-type]
+
+
+def _refuse(config: Config, names: Iterable[str], fact: str) -> None:
+    """Options that are set to something else than what they are without being set."""
+    for field in fields(config):  # type: ignore[arg-type]
+        if field.name in names and getattr(config, field.name) != field.default:
+            raise OptionError(f"--{field.name.replace('_', '-')} {fact}")

@@ -1,0 +1,70 @@
+"""`structkit info CHECKPOINT`: what a checkpoint is, how it was made, and which verbs it serves."""
+
+from __future__ import annotations
+
+import json as encoder
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from structkit_cli.run.report import emit, printable
+
+HELP = "a .safetensors file that structkit train has written, or the name of a model that ships with structkit"
+Checkpoint = Annotated[
+    str, typer.Argument(help=HELP, metavar="CHECKPOINT")
+]  # as it was said: a Path would make ./glasses the name glasses
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON record.")]
+
+ALONE = ("analogy",)  # verbs that need no more than a model: it draws; others need inputs
+
+
+def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
+    """Say what a checkpoint is, how it was made, and which verbs it serves.  Its header is read, and no weights.
+
+    In: a checkpoint.  Out: its card on stdout, one fact a line.
+
+    Example: structkit info pair.safetensors
+    """
+    from structkit.checkpoint import read_card
+    from structkit.media.files import sha256_file
+    from structkit.models import kind_of, resolve_model
+
+    path = resolve_model(checkpoint)
+    card = read_card(path)
+    kind = kind_of(checkpoint, card)
+    facts = {"words": kind.words, "verbs": list(kind.verbs), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    if json:
+        emit(encoder.dumps({"record": "checkpoint", "path": str(path), **facts, "card": card}).encode() + b"\n")
+        return
+    state = "" if card.get("complete", True) else "; its training is not finished: the same command goes on"
+    verbs = ", ".join(f"structkit {verb}{'' if verb in ALONE else ' ...'} --model {checkpoint}" for verb in kind.verbs)
+    asked = card.pop("run", {})  # what was asked for; most of it is what was done
+    shown = card | {"bytes": facts["bytes"], "sha256": facts["sha256"], "run": _other(asked, card)}
+    doubts = [f"doubtful: {doubt}" for doubt in shown.pop("doubts", ())]
+    lines = [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *doubts, *_lines(shown)]
+    emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))
+
+
+def _other(one: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """What of one is not known already."""
+    same = {name: value for name, value in one.items() if name in known}
+    nested = {
+        name: _other(value, known[name])
+        for name, value in same.items()
+        if isinstance(value, dict) and isinstance(known[name], dict)
+    }
+    return {
+        name: nested.get(name, value)
+        for name, value in one.items()
+        if name in nested or name not in known or known[name] != value
+    }
+
+
+def _lines(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """One for each fact; nested names are joined by dots."""
+    for name, value in sorted(tree.items()):
+        if isinstance(value, dict):
+            yield from _lines(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}: {value if isinstance(value, str) else encoder.dumps(value)}"

@@ -1,0 +1,41 @@
+"""`structkit retarget INPUT... --size WxH`: the same scene in another shape."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from structkit.configs import Config, RetargetConfig
+from structkit.errors import OptionError
+from structkit_cli.options import Inputs, Running, named, result_size
+from structkit_cli.run.each import run_each
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
+
+
+@dataclass(frozen=True)
+class Wanted(Config):
+    """What to make of a picture."""
+
+    size: str | None = named(None, "width and height of the result, px (must be given)", "WxH")
+
+
+def retarget(inputs: Inputs, *, wanted: Wanted, engine: RetargetConfig, running: Running) -> None:
+    """Give INPUT another size and shape without stretching what is in it: patches are repeated or left out.
+
+    In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-retarget.png in the current folder,
+    or what --output names; in a batch the tree is mirrored there.  The path is printed on stdout.
+
+    Example: structkit retarget beach.png --size 96x48 -o wide-beach.png
+    """
+    size = result_size(wanted.size)
+    if size is None:
+        raise OptionError("--size is missing: give width and height in px, such as 640x480")
+
+    def paint(picture: Picture, **how: Any) -> Picture:
+        import structkit
+
+        return structkit.retarget(picture, size, **how, **asdict(engine))
+
+    run_each("retarget", inputs, paint, running, options=asdict(engine) | {"size": size})

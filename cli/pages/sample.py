@@ -1,0 +1,42 @@
+"""`structkit sample INPUT...`: new pictures from the patches of one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from structkit.configs import Config, SampleConfig, option
+from structkit_cli.options import Inputs, Running, named, result_size
+from structkit_cli.run.each import run_each
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
+
+
+@dataclass(frozen=True)
+class Wanted(Config):
+    """What to make of a picture."""
+
+    count: int = option(4, "how many to draw of each input; more than one are numbered", low=1, high=9999)
+    size: str | None = named(
+        None, "width and height of the samples, px; else the input's, reduced to --max-side", "WxH"
+    )
+
+
+def sample(inputs: Inputs, *, wanted: Wanted, engine: SampleConfig, running: Running) -> None:
+    """Draw new pictures that are made of the patches of INPUT, with another arrangement.
+
+    In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-sample-1.png .. -4.png in the current
+    folder, or what --output names; in a batch the tree is mirrored there.  The paths are printed on stdout.  The i-th
+    sample is the one of seed + i - 1.
+
+    Example: structkit sample balloons.png -n 2 -o balloons-again.png
+    """
+    size = result_size(wanted.size, engine.max_side)
+
+    def paint(picture: Picture, **how: Any) -> Picture:
+        import structkit
+
+        return structkit.sample(picture, count=1, size=size, **how, **asdict(engine))[0]
+
+    run_each("sample", inputs, paint, running, options=asdict(engine) | {"size": size}, count=wanted.count)

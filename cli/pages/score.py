@@ -1,0 +1,336 @@
+"""`structkit score ...`: figures of what was made, beside the truth; and of what a model has learnt.  One page for each
+measure.
+"""
+
+from __future__ import annotations
+
+import json as encoder
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Annotated, Any
+
+import typer
+
+from structkit._version import __version__
+from structkit.configs import Config, option
+from structkit.errors import InputError, OptionError, StructkitError
+from structkit_cli import config
+from structkit_cli.options import Common, named
+from structkit_cli.run.batch import NOTHING_TO_DO
+from structkit_cli.run.inputs import Input, gather
+from structkit_cli.run.report import emit, printable, tell
+
+Prediction = Annotated[str, typer.Argument(help="folder of predicted masks, or one of them", metavar="PRED")]
+Result = Annotated[str, typer.Argument(help="folder of results, or one of them", metavar="RESULT")]
+Truth = Annotated[
+    str, typer.Argument(help="folder of what they should be, under equal names, or one of them", metavar="TRUTH")
+]
+FolderA = Annotated[
+    str, typer.Argument(help="folder of pictures of the first domain, those with the content", metavar="A")
+]
+FolderB = Annotated[str, typer.Argument(help="folder of pictures of the other domain", metavar="B")]
+
+SHOWN = 3  # names of files without partner
+
+
+@dataclass(frozen=True)
+class Telling(Config):
+    """How a score is told."""
+
+    json: bool = option(False, "print one JSON record for each file, then a summary")
+    config: str | None = named(None, "TOML file that sets any of these options", "FILE.toml", config.read_into)
+    print_config: bool = option(False, "print the options as they would be used, as TOML for --config, and stop")
+
+
+@dataclass(frozen=True)
+class Pairs(Config):
+    """What TRUTH is where there are no masks."""
+
+    changed_from: str | None = named(
+        None,
+        "TRUTH has pictures without some content, this folder the same with it: what counts is where they differ",
+        "WITH",
+    )
+    tolerance: int | None = option(None, "of 255: pixels differ if a channel does by more; else 8", low=0, high=254)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tolerance is not None and self.changed_from is None:
+            raise OptionError(
+                "--tolerance says where two pictures differ, and there are none: name the others with --changed-from"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        return {} if self.tolerance is None else {"tolerance": self.tolerance}
+
+
+@dataclass(frozen=True)
+class Masks(Pairs):
+    """What a predicted mask is."""
+
+    threshold: float = option(
+        0.5, "share of the full level from which on a predicted pixel is set; 0.5: from 128 of 255", low=0, high=1
+    )
+
+
+@dataclass(frozen=True)
+class Pixels(Pairs):
+    """Which pixels count."""
+
+    within: str | None = named(
+        None, "folder of masks, or one: only where they are set (from 128 of 255) pixels count", "MASKS"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.within is not None and self.changed_from is not None:
+            raise OptionError("--within and --changed-from both say which pixels count: give one of them")
+
+
+@dataclass(frozen=True)
+class Asked(Config):
+    """What is asked."""
+
+    model: str | None = named(
+        None, "checkpoint of structkit train transfer or structkit train difference, or a name that ships", "M"
+    )
+
+
+def iou(prediction: Prediction, truth: Truth, *, masks: Masks, running: Telling) -> None:
+    """How well predicted masks cover the true ones: intersection over union.
+
+    In: two folders, whose files are matched by name without suffix (and by folder, below them); or two files.  A
+    prediction of another size is resized, and transparency is left out.  Out: one line with the mean over the files and
+    its standard deviation (iou, iou_sd); the mean for masks taken as soft (soft_iou), and for masks each cut at its own
+    threshold by Otsu's rule (otsu_iou); and the one threshold that would have been best for all, with its mean.  Two
+    empty masks agree: 1.
+
+    With --changed-from no true masks are needed: TRUTH has pictures without the content, WITH the same ones with it,
+    and the true mask is where they differ.
+
+    A file without partner is counted and said, and the exit code is 1.
+
+    Example: structkit score iou masks/ plain/ --changed-from glasses/
+    """
+    from structkit.verbs.scores import Overlap
+
+    tally = Overlap(threshold=masks.threshold, **masks.settings())
+    _score(
+        "score iou", {"prediction": prediction, "truth": truth, "changed_from": masks.changed_from}, tally, running.json
+    )
+
+
+def psnr(result: Result, truth: Truth, *, pixels: Pixels, running: Telling) -> None:
+    """How near results are to the true pictures: peak signal to noise ratio, in dB.
+
+    In: two folders, whose files are matched by name without suffix (and by folder, below them); or two files.  A result
+    of another size is resized, and transparency is left out: colours count wherever they are.  Out: one line with the
+    figure over the pixels of all files (psnr), and over the files its mean and standard deviation.  Equal pictures have
+    138.13 dB.
+
+    With --changed-from only what should change counts: TRUTH has pictures without the content, WITH the same ones with
+    it, which were changed to RESULT.  Then two more figures are told: noop is what doing nothing would have got, and
+    outside the share of the other pixels that RESULT has changed although they should not.
+
+    A file without partner is counted and said, and the exit code is 1.
+
+    Example: structkit score psnr removed/ plain/ --changed-from glasses/
+    """
+    _fidelity("psnr", result, truth, pixels, running)
+
+
+def ssim(result: Result, truth: Truth, *, pixels: Pixels, running: Telling) -> None:
+    """How near results are to the true pictures: structural similarity (Wang et al. 2004), 1 for equal ones.
+
+    In: two folders, whose files are matched by name without suffix (and by folder, below them); or two files.  A result
+    of another size is resized, and transparency is left out: colours count wherever they are.  Out: one line with the
+    figure over the pixels of all files (ssim), and over the files its mean and standard deviation.  It is the mean over
+    the three channels, and over the pixels around which a window of 11 x 11 px fits.
+
+    With --changed-from only what should change counts, and noop and outside are told, as structkit score psnr does it.
+
+    Example: structkit score ssim results/ truth/ --within masks/
+    """
+    _fidelity("ssim", result, truth, pixels, running)
+
+
+def independence(a: FolderA, b: FolderB, *, asked: Asked, running: Common) -> None:
+    """How well a model keeps apart what two domains have in common and what only one has: what fresh probes tell from
+    its codes.
+
+    In: two folders of pictures that the model was not trained on, best 1,000 or more each (2,000 are used), and the
+    model.  Out: a line for each code.  For the common one, how often a linear probe and a network tell the domain
+    (linear_accuracy and mlp_accuracy, ideally 0.5) and how many bits of it the better one proves to be there (ideally
+    0).  For a separate one the same, ideally 1; then zero_ratio, its size where there is nothing to encode over that
+    where there is (good below 0.1); and how the code depends on the common one: the correlation of distances, and how
+    often as much comes about by chance (below 0.05 it does depend).
+
+    Example: structkit score independence glasses/ beards/ --model faces.safetensors
+    """
+    if asked.model is None:
+        raise OptionError("--model is missing: name the checkpoint whose codes are to be probed")
+    from structkit import models as kinds
+    from structkit.data.folders import read_folder
+    from structkit.verbs import scores
+
+    model = kinds.load(asked.model, running.device, verb="score independence")
+    folders = {
+        name: read_folder(folder, model.size, model.fit, tell=tell if not running.quiet else lambda note: None)
+        for name, folder in (("a", a), ("b", b))
+    }
+    notes = [note for folder in folders.values() for note in folder.notes]
+    if (fewest := min(map(len, folders.values()))) < scores.STEADY:
+        notes.append(f"only {fewest} pictures of a domain: from {scores.STEADY:,} on the figures are steady")
+    learnt = model.card.get("run", {}).get("inputs", {}).values()
+    said = "the model was trained on this folder: name pictures that it has not seen"
+    notes += [f"{folder.label}: {said}" for folder in folders.values() if folder.sha256 in learnt]
+    codes = scores.independence(model, folders["a"].pictures, folders["b"].pictures, seed=running.seed)
+    if running.json:
+        inputs = {name: {"path": f.label, "pictures": len(f), "sha256": f.sha256} for name, f in folders.items()}
+        told = {code: _finite(figures) for code, figures in codes.items()}
+        facts = {
+            "verb": "score independence",
+            "version": __version__,
+            "model": asked.model,
+            "kind": model.kind,
+            "seed": running.seed,
+        }
+        _emit_record({"record": "independence", **facts, "inputs": inputs, "codes": told, "notes": notes})
+    else:
+        _emit_lines(f"{code}  {_line(figures)}" for code, figures in codes.items())
+    if not running.quiet:
+        for note in notes:
+            tell(f"warning: {note}")
+
+
+PAGES = (iou, psnr, ssim, independence)
+
+
+def _fidelity(measure: str, result: str, truth: str, pixels: Pixels, running: Telling) -> None:
+    from structkit.verbs.scores import Fidelity
+
+    roles = {"result": result, "truth": truth, "changed_from": pixels.changed_from, "within": pixels.within}
+    _score(f"score {measure}", roles, Fidelity(measure, **pixels.settings()), running.json)
+
+
+def _score(verb: str, roles: Mapping[str, str | None], tally: Any, json: bool) -> None:
+    """Score file after file, and end the program with the exit code that tells how it went.
+
+    roles: what the tally's `add` takes, by name, and where it is; the first two, of which each file needs a partner,
+    then others.
+    """
+    counts: Counter[str] = Counter()
+    lonely = []
+    for name, inputs in _matched({role: argument for role, argument in roles.items() if argument is not None}):
+        given = {role: found for role, found in inputs.items() if found is not None}
+        scores, status, error = {}, "scored", None
+        if len(given) < len(inputs):
+            status, error = (
+                "missing",
+                f"{name}: no {' and no '.join(_words(role) for role in inputs if role not in given)}",
+            )
+            lonely.append(error.replace(":", " has", 1))
+        else:
+            try:
+                scores = tally.add(**{role: found.picture() for role, found in given.items()})
+            except StructkitError as problem:
+                status, error = "failed", f"{name}: {problem}"
+                tell(f"error: {error}")
+        counts[status] += 1
+        if json:
+            paths = {role: found.name for role, found in given.items()}
+            _emit_record(
+                {
+                    "record": "file",
+                    "file": name,
+                    "inputs": paths,
+                    "status": status,
+                    "error": error,
+                    "scores": _finite(scores),
+                }
+            )
+    code = (
+        NOTHING_TO_DO if not counts["scored"] + counts["failed"] else 1 if counts["missing"] or counts["failed"] else 0
+    )
+    figures = tally.summary() if counts["scored"] else {}
+    if json:
+        files = {"files": counts["scored"], "missing": counts["missing"], "failed": counts["failed"]}
+        _emit_record(
+            {
+                "record": "summary",
+                "verb": verb,
+                "version": __version__,
+                **files,
+                "scores": _finite(figures),
+                "exit": code,
+            }
+        )
+    elif figures:
+        _emit_lines([f"{_line(figures)}  files {counts['scored']}"])
+    if lonely:
+        more = "; ..." if len(lonely) > SHOWN else ""
+        tell(f"{len(lonely)} of {counts.total()} files without partner: {'; '.join(lonely[:SHOWN])}{more}")
+    if code == NOTHING_TO_DO:
+        tell("nothing to score: no file has partners of the same name")
+    raise typer.Exit(code)
+
+
+def _matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Input | None]]]:
+    """The name of each file, and who has that name in each role.  Single files are partners whatever they are
+    called.
+    """
+    for argument in arguments.values():
+        if (
+            not argument.startswith(("@", "-"))
+            and not os.path.lexists(argument)
+            and not any(c in argument for c in "*?[")
+        ):
+            raise InputError(f"{argument}: no such file or folder; check the path")
+    found = {role: gather([argument]) for role, argument in arguments.items()}
+    if sum(given.path is None for every in found.values() for given in every.inputs) > 1:
+        raise OptionError("standard input (-) is named twice: it can be read only once")
+    if not any(every.many for every in found.values()):
+        inputs = {role: every.inputs[0] for role, every in found.items()}
+        yield str(inputs["truth"].stem), inputs
+        return
+    by_name = {role: _by_name(every.inputs) for role, every in found.items()}
+    first, second = list(by_name)[:2]
+    for stem in dict.fromkeys([*by_name[second], *by_name[first]]):
+        yield str(stem), {role: inputs.get(stem) for role, inputs in by_name.items()}
+
+
+def _by_name(inputs: list[Input]) -> dict[PurePath, Input]:
+    named: dict[PurePath, Input] = {}
+    for given in inputs:
+        if given.stem in named:
+            raise OptionError(
+                f"{named[given.stem].name} and {given.name} have one name but for the suffix: which one counts is not "
+                "clear"
+            )
+        named[given.stem] = given
+    return named
+
+
+def _words(role: str) -> str:
+    return {"changed_from": "picture with the content", "within": "mask"}.get(role, role)
+
+
+def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """For JSON, which has no NaN."""
+    return {name: round(value, 6) if math.isfinite(value) else None for name, value in figures.items()}
+
+
+def _line(figures: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+
+
+def _emit_record(record: Mapping[str, Any]) -> None:
+    emit(encoder.dumps(record).encode() + b"\n")
+
+
+def _emit_lines(lines: Iterable[str]) -> None:
+    emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))

@@ -1,0 +1,41 @@
+"""`structkit segment INPUT... --model M`: where a content is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from structkit.configs import MaskConfig
+from structkit.errors import OptionError
+from structkit_cli.options import Inputs, Running
+from structkit_cli.run.models import Models, models, run_each
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
+    from structkit.training.model import Model
+
+
+def segment(inputs: Inputs, *, model: Models = None, mask: MaskConfig, running: Running) -> None:
+    """Say where a content is, such as glasses or a beard, that a model has learned from two folders (see structkit
+    train transfer).
+
+    In: a picture of any size; several, a folder, a pattern or a list are a batch.  Out: its mask, as large as the
+    picture, white where the content is and black elsewhere: INPUT-segment.png in the current folder, or what --output
+    names; in a batch the tree is mirrored there. The path is printed on stdout.
+
+    The model says of each pixel how much of it is content; white is what has at least --threshold.  --soft writes this
+    in grey, and --overlay tints the picture where the mask is white.
+
+    Example: structkit segment avatar.png --model glasses -o mask.png
+    """
+
+    def paint(pictures: Sequence[Picture], networks: Sequence[Model]) -> Sequence[Picture]:
+        from structkit.verbs import content as contents
+
+        return contents.segment(pictures, networks[0], mask)
+
+    named = models(model, "segment")
+    if len(named) > 1:
+        raise OptionError(f"--model is given {len(named)} times, and a mask is of one: name one model")
+    run_each("segment", inputs, named, paint, running, options=asdict(mask), opaque=not mask.overlay)

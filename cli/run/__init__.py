@@ -1,0 +1,1 @@
+"""The machinery that all pages share: inputs, plan, batch, results, reports."""

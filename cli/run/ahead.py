@@ -1,0 +1,146 @@
+"""Painting ahead: networks work best on many pictures at once, and while they do, those before are encoded and written.
+
+The runner does one task after another, and says beforehand which are still to do.  Threads read the pictures of the
+next tasks and paint them together; what became of each, pictures or an error, is handed out in its turn.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from structkit_cli.options import Running
+from structkit_cli.run.batch import Progress
+from structkit_cli.run.plan import Output, Task, check_alpha
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from structkit.media.pictures import Picture
+
+    Paint = Callable[[Sequence[Task], Sequence[Picture], str], list[list[Picture]]]
+    Outcome = list[Picture] | Exception
+
+TOGETHER = 32  # tasks that are painted together, at most
+MOST_PIXELS = 2**24  # of their results: large photographs are painted a few at a time, or one
+WORKERS = 2  # on two cores: one reads or pastes while the networks of the other work
+
+
+class Ahead:
+    """What paints the tasks of a verb; a context, at whose end its threads take up no other picture.
+
+    paint: gets tasks, the picture of each, and the device; returns the pictures of each task's outputs, in their order.
+    """
+
+    def __init__(self, paint: Paint, running: Running, *, opaque: bool = False) -> None:
+        """opaque: whether results have no alpha, whatever the pictures have."""
+        self.paint, self.running, self.opaque = paint, running, opaque
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._threads = ThreadPoolExecutor(WORKERS, "paint")
+        self._expected: deque[Task] = deque()
+        self._jobs: deque[Future[list[Outcome]]] = deque()
+        self._outcomes: deque[Outcome] = deque()  # of the job that is being handed out
+        self._stopped = False
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped = True  # the end of the program waits for its threads
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def expect(self, task: Task) -> None:
+        """The runner will come to this task, after those that it said before."""
+        self._expected.append(task)
+
+    def make(
+        self, task: Task, missing: Sequence[Output], device: str, progress: Progress
+    ) -> Iterator[tuple[Output, Picture]]:
+        """For the runner: the pictures of the outputs that are missing."""
+        while len(self._jobs) <= WORKERS and self._expected:
+            together = self._next()
+            self._jobs.append(self._threads.submit(self._paint, together, device))
+        if not self._outcomes:
+            self._outcomes.extend(self._jobs.popleft().result())
+        outcome = self._outcomes.popleft()
+        if isinstance(outcome, Exception):
+            raise outcome
+        for output, picture in zip(task.outputs, outcome, strict=True):
+            if output in missing:
+                yield output, picture
+
+    def _next(self) -> list[Task]:
+        """The tasks that are painted together next."""
+        together, pixels = [], 0
+        while self._expected and len(together) < TOGETHER:
+            pixels += _pixels(self._expected[0])
+            if together and pixels > MOST_PIXELS:
+                break
+            together.append(self._expected.popleft())
+        return together
+
+    def _paint(self, tasks: Sequence[Task], device: str) -> list[Outcome]:
+        """What becomes of each.  One that fails does not concern the others."""
+        outcomes: list[Outcome] = []
+        for task in tasks:
+            if self._stopped:
+                return []
+            try:
+                picture = next(iter(task.inputs.values())).picture(self.running.max_pixels)
+                if not self.opaque:
+                    check_alpha(picture, task.outputs)
+                outcomes.append([picture])
+            except Exception as error:
+                outcomes.append(error)
+        good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
+        pictures = _Pictures([outcomes[i][0] for i in good], lambda: self._stopped)  # type: ignore[index]
+        try:
+            painted: list[Outcome] = list(self.paint([tasks[i] for i in good], pictures, device)) if good else []
+        except Exception:  # of one of them: which?
+            painted = [self._alone(tasks[i], picture, device) for i, picture in zip(good, pictures, strict=True)]
+        for i, outcome in zip(good, painted, strict=True):
+            outcomes[i] = outcome
+        return outcomes
+
+    def _alone(self, task: Task, picture: Picture, device: str) -> Outcome:
+        try:
+            return [] if self._stopped else self.paint([task], [picture], device)[0]
+        except Exception as error:
+            return error
+
+
+class _Pictures(Sequence):
+    """Pictures that are given out one by one, until the run has stopped: large ones take seconds each to paint."""
+
+    def __init__(self, pictures: Sequence[Picture], stopped: Callable[[], bool]) -> None:
+        self._pictures, self._stopped = pictures, stopped
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __getitem__(self, i: int) -> Picture:
+        if self._stopped():
+            raise InterruptedError("the run has stopped")
+        return self._pictures[i]
+
+
+def _pixels(task: Task) -> int:
+    """Of all its results, as the header of its picture says.  A file that has none says so when it is read."""
+    from structkit.media.formats import HEAD, recognise
+    from structkit.media.warned import warnings_of_this_thread
+
+    path = next(iter(task.inputs.values())).path
+    if path is None or not path.is_file():  # what can be read only once
+        return 0
+    with suppress(Exception), path.open("rb") as stream, warnings_of_this_thread():
+        format = recognise(stream.read(HEAD))
+        stream.seek(0)
+        width, height = format.open(stream).size
+        return width * height * len(task.outputs)
+    return 0

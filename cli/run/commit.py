@@ -1,0 +1,96 @@
+"""Outputs take their names together: what a disk takes longest for is to say that it has something for good.
+
+Order: the files are written under hidden names and reach the disk; their records reach the manifests; they take their
+names; the folders reach the disk.  So a run may be killed at any moment: each name stands for a whole file, and a
+record without its file is void.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from structkit.errors import OutputError
+from structkit.media.files import Unnamed, sync_folder
+from structkit_cli.run.manifest import Manifest
+from structkit_cli.run.plan import Output
+
+TOGETHER = 32  # outputs at most, where they come fast
+AT_LEAST_EVERY = 0.5  # seconds
+THREADS = 8  # that wait for the disk
+
+T = TypeVar("T")
+
+
+class DiskError(OutputError):
+    """The disk would not take an output; other output errors are about one picture."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An output whose file is written.  made_from, sha256: for the manifest."""
+
+    output: Output
+    file: Unnamed
+    made_from: str
+    sha256: str
+
+
+def commit(
+    waiting: Sequence[Waiting], manifests: Mapping[Path, Manifest], check: Callable[[Waiting], None]
+) -> dict[int, Exception]:
+    """Give the outputs their names; returns what went wrong, by their places.
+
+    check: called for each right before; it raises where its name has been taken meanwhile.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    errors: dict[int, Exception] = {}
+
+    def attempt(which: Sequence[int], act: Callable[[], object]) -> None:
+        try:
+            act()
+        except Exception as error:
+            errors.update(dict.fromkeys(which, error))
+
+    def good(where: Path | None = None) -> list[int]:
+        return [i for i, one in enumerate(waiting) if i not in errors and where in (None, one.output.root)]
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(lambda i: attempt([i], partial(_on_disk, waiting[i], waiting[i].file.settle)), good()))
+    for i in good():
+        attempt([i], partial(check, waiting[i]))
+    for root in {one.output.root for one in waiting}:
+        if manifests[root].kept and (part := good(root)):
+            records = [(waiting[i].output.path, waiting[i].made_from, waiting[i].sha256) for i in part]
+            attempt(part, partial(_on_disk, waiting[part[0]], partial(manifests[root].note, *records)))
+    folders: dict[Path, list[int]] = {}
+    for i in good():
+        attempt([i], lambda i=i: folders.setdefault(_on_disk(waiting[i], waiting[i].file.take_name), []).append(i))
+    for folder, part in folders.items():
+        attempt(part, partial(_on_disk, waiting[part[0]], partial(sync_folder, folder)))
+    for i in errors:
+        waiting[i].file.discard()
+    return errors
+
+
+def _on_disk(one: Waiting, act: Callable[[], T]) -> T:
+    with as_disk_error(one.output.path):
+        return act()
+
+
+@contextmanager
+def as_disk_error(path: Path) -> Iterator[None]:
+    """What the disk refuses is a DiskError."""
+    try:
+        yield
+    except OutputError as error:
+        raise DiskError(str(error)) from error.__cause__
+    except OSError as error:
+        raise DiskError(
+            f"{path}: cannot be written ({error.strerror or error}); name another place with --output"
+        ) from error

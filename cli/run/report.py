@@ -1,0 +1,153 @@
+"""What a run says: paths or JSON records on stdout, and everything else on stderr.
+
+On a terminal a bar shows rate and time left; elsewhere there is one plain line for each output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from structkit.errors import OutputError
+from structkit.training import DOUBTFUL
+
+
+class PipeClosed(Exception):
+    """Whoever read our stdout is gone: end quietly."""
+
+
+def printable(text: str) -> str:
+    """The text on one line, without characters that could move the cursor of a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
+def tell(text: str) -> None:
+    """One line on stderr.  A closed stderr is nobody's loss."""
+    try:
+        print(f"structkit: {printable(text)}", file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def emit(data: bytes) -> None:
+    """Bytes on stdout, at once.  Raises PipeClosed, or OutputError for a full disk behind it."""
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter fails once more when it flushes at its end
+        if isinstance(error, BrokenPipeError):
+            raise PipeClosed from error
+        raise OutputError(f"standard output: {error.strerror or error}") from error
+
+
+class Report:
+    """The voice of one run.  Use it as a context: it draws and removes the progress bar."""
+
+    def __init__(self, verb: str, *, total: int, as_json: bool, quiet: bool, paths: bool):
+        self.verb, self.total, self.as_json, self.quiet, self.paths = verb, total, as_json, quiet, paths
+        self.device: str | None = None
+        self.counts = {"written": 0, "skipped": 0, "failed": 0}
+        self.doubts: set[str] = set()  # of models, that were told
+        self.started, self.done, self.bar = time.monotonic(), 0, None
+
+    def __enter__(self) -> Report:
+        if not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            self.bar = _bar(self.total)
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Take the bar away while something else is written to what may be the same terminal."""
+        if self.bar:
+            self.bar.stop()
+        yield
+        if self.bar:
+            self.bar.start()
+
+    def progress(self, fraction: float, note: str = "") -> None:
+        """How far the work on the present task is, 0 to 1."""
+        if self.bar:
+            self.bar.update(
+                self.bar.task_ids[0], completed=self.done + min(max(fraction, 0.0), 1.0), note=printable(note)
+            )
+
+    def finished(self) -> None:
+        """The present task is over, whatever came of it."""
+        self.done += 1
+        self.progress(0)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """One output was written or skipped, or its input failed."""
+        status, name = record["status"], record["output"]
+        self.counts[status] += 1
+        with self._aside():
+            for warning in record["warnings"]:
+                if warning.startswith(DOUBTFUL):  # of all results alike
+                    if warning not in self.doubts:
+                        tell(f"warning: {warning}")
+                    self.doubts.add(warning)
+                else:
+                    tell(f"warning: {name}: {warning}")
+            if status == "failed":
+                tell(f"error: {record['error']}")
+            elif status == "written" and self.total > 1 and not (self.quiet or self.bar):
+                tell(f"[{self.done + 1}/{self.total}] {name} {record['ms'] / 1000:.1f} s")
+            if self.as_json:
+                emit(json.dumps({"record": "output", **record}).encode() + b"\n")
+            elif status == "written" and self.paths:
+                emit(os.fsencode(name) + b"\n")
+
+    def summary(self, code: int, *, foreign: int, version: str) -> None:
+        """The last line; a single input that failed has said all with its error."""
+        ms = round((time.monotonic() - self.started) * 1000)
+        if self.as_json:
+            facts = {"verb": self.verb, "version": version, "inputs": self.total, **self.counts, "foreign": foreign}
+            emit(
+                json.dumps({"record": "summary", **facts, "device": self.device, "ms": ms, "exit": code}).encode()
+                + b"\n"
+            )
+        interrupted = code in (130, 143)
+        if interrupted or (not self.quiet and (self.total > 1 or self.counts["written"])):
+            parts = [f"{count} {status}" for status, count in self.counts.items() if count or status == "written"]
+            parts += [f"{foreign} other files passed over"] if foreign else []
+            parts += [f"on {self.device}"] if self.device else []
+            tell(("interrupted: " if interrupted else "") + ", ".join([*parts, f"{ms / 1000:.1f} s"]))
+
+
+def _bar(total: int) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Any) -> Text:
+            done, spent = task.completed, task.elapsed or 0
+            return Text(
+                ""
+                if done <= 0 or spent <= 0
+                else f"{done / spent:.2f}/s"
+                if done > spent
+                else f"{spent / done:.1f} s each"
+            )
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+    bar.add_task("", total=total, note="")
+    return bar

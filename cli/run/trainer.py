@@ -1,0 +1,255 @@
+"""The runner behind every verb that trains: what it says on the way, and the exit code at its end.
+
+On a terminal a bar shows stage, step, rate, time left and losses; elsewhere there is a plain line at the end of each
+stage, and one now and then.  Under torchrun only the first process speaks.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from structkit._version import __version__
+from structkit.configs import option
+from structkit.errors import OptionError, OutputError, StructkitError
+from structkit.training.ranks import rank_and_size
+from structkit_cli.options import Common, named
+from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
+from structkit_cli.run.report import emit, printable, tell
+
+if TYPE_CHECKING:
+    from structkit.recipes.run import Wanted
+    from structkit.training.model import Model
+    from structkit.training.stages import Event
+
+LINE_EVERY = 10.0  # seconds, between plain lines
+
+Written = tuple[int, int]
+Train = Callable[["Wanted"], "Model"]
+
+
+@dataclass(frozen=True)
+class Running(Common):
+    """What every verb that trains can be told about how to run, and where to write."""
+
+    output: str | None = named(
+        None, "checkpoint to write (must be given); log, preview and state are beside it", "OUT.safetensors"
+    )
+    exists: str = option("error", "what to do when another training's output is there", choices=("error", "overwrite"))
+    minutes: float | None = option(
+        None,
+        "end in this time: by fewer steps and rounds, as few as make sense, then by smaller pictures, then by fewer "
+        "still; "
+        "else all is done",
+        low=0.01,
+    )
+    dtype: str = option(
+        "auto",
+        "of the networks' arithmetic; auto: bfloat16 where the device computes in it",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    max_pixels: int | None = option(None, "largest picture that is read, px; else 89 million", low=1)
+
+    def wanted(self, output: Path, voice: Voice, began: float) -> Wanted:
+        """What of it the training is told.  began: on the clock, when the command did."""
+        from structkit.recipes.run import Wanted
+
+        return Wanted(
+            output=output,
+            minutes=self.minutes,
+            seed=self.seed,
+            device=self.device,
+            dtype=self.dtype,
+            overwrite=self.exists == "overwrite",
+            report=voice.event,
+            tell=voice.note,
+            began=began,
+        )
+
+
+def run(verb: str, train: Train, running: Running) -> None:
+    """Train, and end the program with the exit code that tells how it went.
+
+    train: gets what is said here of how to run; returns the model.
+    """
+    output, began = checkpoint_path(running.output), time.monotonic()
+    before, first = written(output), rank_and_size()[0] == 0
+
+    def record(kind: str, **facts: Any) -> None:
+        if running.json and first:
+            emit(json.dumps({"record": kind, **facts}).encode() + b"\n")
+
+    status, error, dtype = "failed", None, None
+    with Voice(quiet=running.quiet or not first, bar=True, ended=functools.partial(record, "stage")) as voice:
+        try:
+            dtype = train(running.wanted(output, voice, began)).card["run"].get("dtype")
+            code, status = 0, "skipped" if written(output) == before else "written"
+        except (KeyboardInterrupt, Terminated) as signal:
+            code, status = TERMINATED if isinstance(signal, Terminated) else INTERRUPTED, "interrupted"
+        except StructkitError as failure:
+            if not first and isinstance(
+                failure, OptionError | OutputError
+            ):  # the first process meets them too, and says it
+                raise typer.Exit(exit_code(failure)) from failure
+            code, error = exit_code(failure), str(failure)
+
+    facts: dict[str, Any] = {"sha256": None, "device": None, "steps": None, "losses": {}}
+    ms = round(1000 * (time.monotonic() - began))
+    if status in ("written", "skipped"):
+        facts |= _of_the_finished(output, running.device)
+    if error:
+        tell(f"error: {error}")
+    elif status == "interrupted" and first:
+        tell(f"interrupted: {kept(output, before)}")
+    elif status == "skipped":
+        voice.line(f"{output} is there already, the finished output of this very training")
+    elif status == "written":
+        how = f"{_clock(ms / 1000)} on {facts['device']} in {dtype}"
+        voice.line(f"{output}: {facts['steps']} steps, {how}; {_losses(facts['losses'])}")
+    facts |= {"error": error, "dtype": dtype, "seed": running.seed, "notes": voice.notes, "ms": ms, "exit": code}
+    record("summary", verb=verb, version=__version__, output=str(output), status=status, **facts)
+    if status == "written" and first and not running.json:
+        emit(os.fsencode(output) + b"\n")
+    raise typer.Exit(code)
+
+
+def checkpoint_path(named: str | None, flag: str = "--output") -> Path:
+    """The checkpoint to write."""
+    if named is None:
+        raise OptionError(f"{flag} is missing: name the checkpoint to write, such as model.safetensors")
+    if not named.endswith(".safetensors"):
+        raise OptionError(f"{flag} is {named}: a checkpoint is a file whose name ends in .safetensors")
+    return Path(named)
+
+
+def kept(output: Path, before: Written | None) -> str:
+    """What is left of a training that was interrupted.  before: what `written` said when it began."""
+    from structkit.training.outputs import Files
+
+    state = Files(output).state
+    if state.exists():
+        return f"what is trained so far is kept in {state}; the same command goes on"
+    return "nothing was trained yet" if written(output) == before else f"{output} is finished"
+
+
+def written(path: Path) -> Written | None:
+    """Changes whenever the file is written; None where there is none."""
+    try:
+        now = path.stat()
+    except OSError:
+        return None
+    return now.st_ino, now.st_mtime_ns
+
+
+class Voice:
+    """What is said while a training runs.  Use it as a context, if there is to be a bar on a terminal: it draws and
+    removes it.
+    """
+
+    def __init__(self, *, quiet: bool, bar: bool = False, ended: Callable[..., None] = lambda **facts: None) -> None:
+        """ended: called at the end of each stage, with the facts of checkpoints.schema.json by name."""
+        self.quiet, self.ended = quiet, ended
+        self.previewed = False
+        self.notes: list[str] = []
+        self.stage_began = self.spoken = time.monotonic()
+        self.bar = _bar() if bar and not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else None
+
+    def __enter__(self) -> Voice:
+        if self.bar:
+            self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Take the bar away while something else is written to what may be the same terminal."""
+        self.__exit__()
+        yield
+        self.__enter__()
+
+    def note(self, text: str) -> None:
+        """What is said once."""
+        self.notes.append(text)
+        with self._aside():
+            self.line(text)
+
+    def line(self, text: str) -> None:
+        if not self.quiet:
+            tell(text)
+
+    def event(self, event: Event) -> None:
+        """Where the training is."""
+        now = time.monotonic()
+        where, losses = f"{event.stage} ({event.number} of {event.stages})", _losses(event.losses)
+        if self.bar:
+            note = f"{event.rate:.3g} steps/s  {_clock(event.eta)}  {losses}"
+            self.bar.update(
+                self.bar.task_ids[0], completed=event.step, total=event.steps, where=printable(where), note=note
+            )
+        if event.preview and not self.previewed:
+            self.previewed = True
+            with self._aside():
+                self.line(f"what it makes now is shown in {event.preview}")
+        if not event.eta:  # the stage is over
+            with self._aside():
+                self.line(f"{where}: {event.step} steps in {_clock(now - self.stage_began)}; {losses}")
+                facts = {"stage": event.stage, "number": event.number, "stages": event.stages, "steps": event.step}
+                self.ended(**facts, losses=dict(event.losses), ms=round(1000 * (now - self.stage_began)))
+            self.stage_began = self.spoken = now
+        elif now - self.spoken >= LINE_EVERY:
+            self.spoken = now
+            if not self.bar:
+                self.line(
+                    f"{where}: step {event.step} of {event.steps}, {event.rate:.3g} steps/s, {_clock(event.eta)} left; "
+                    f"{losses}"
+                )
+
+
+def _of_the_finished(output: Path, device: str) -> dict[str, Any]:
+    """Facts about a training that is done.  Its steps are in its log, also those of an earlier command that was
+    stopped.
+    """
+    from structkit.device import resolve
+    from structkit.media.files import sha256_file
+    from structkit.training.outputs import Files
+
+    lines = []
+    with suppress(OSError, ValueError):  # the log is the user's to remove
+        lines = [json.loads(line) for line in Files(output).log.read_text().splitlines()]
+    steps = {line.pop("stage"): line.pop("step") for line in lines}
+    known = {"steps": sum(steps.values()), "losses": lines[-1]} if lines else {}
+    return {"sha256": sha256_file(output), "device": resolve(device), **known}
+
+
+def _losses(losses: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {loss:.3g}" for name, loss in losses.items())
+
+
+def _clock(seconds: float) -> str:
+    """h:mm:ss, or m:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
+def _bar() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    where, note = (TextColumn(f"{{task.fields[{name}]}}", markup=False) for name in ("where", "note"))
+    columns = where, BarColumn(bar_width=20), MofNCompleteColumn(), note
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+    bar.add_task("", total=None, where="begins", note="")
+    return bar

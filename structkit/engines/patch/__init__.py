@@ -1,0 +1,1 @@
+"""The training-free patch engine: analogies, samples, other sizes, repaints, and videos."""

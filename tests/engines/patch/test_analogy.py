@@ -1,0 +1,176 @@
+"""Laws of the training-free patch engine."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from structkit.configs import AnalogyConfig, RefineConfig, RetargetConfig, SampleConfig
+from structkit.engines.patch import analogy as patch
+from structkit.engines.patch.synthesis import SMALL, Synthesis, level_sizes
+from structkit.errors import OptionError
+from structkit.metrics.structure import explained_structure, patch_distance
+
+from ..pictures import dark_spots_on_light, grain, red_spots_on_green
+
+FAST = {"rounds": 2}
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def analogy(source, target, size=(48, 48), *, seed=0, **options):
+    return patch.analogy(source, target, AnalogyConfig(**{**FAST, **options}), size=size, generator=generator(seed))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mode": "style"}, {"mode": "texture"}, {"mode": "paint"}, {"match": "colour"}]
+)
+def test_a_result_has_the_size_asked_for_and_only_colours_of_the_target(options):
+    target = red_spots_on_green(50, 70)
+    result = analogy(dark_spots_on_light(), target, (48, 72), **options)
+    assert result.shape == (1, 3, 48, 72)
+    low, high = target.amin((2, 3)), target.amax((2, 3))
+    # Enlarging a target may ring, by the cubic filter, a little beyond its range.
+    assert (result.amin((2, 3)) >= low - 0.35).all() and (result.amax((2, 3)) <= high + 0.35).all()
+    assert patch_distance(result, target) < 0.5 * patch_distance(dark_spots_on_light(), target)
+
+
+def test_a_result_is_laid_out_like_the_source_though_no_colour_is_shared():
+    source, target = dark_spots_on_light(), red_spots_on_green()
+    result = analogy(source, target)
+    assert explained_structure(source, result) > 0.7
+    assert explained_structure(source, target) < 0.3
+
+
+def test_mirroring_the_source_mirrors_the_layout_of_the_result():
+    source, target = dark_spots_on_light(), red_spots_on_green()
+    mirrored = source.flip(-1)
+    result, other = analogy(source, target), analogy(mirrored, target)
+    assert explained_structure(result.flip(-1), other) > 0.7
+    assert explained_structure(result, other) < 0.4
+    assert explained_structure(mirrored, other) > 0.7 > 0.4 > explained_structure(source, other)
+
+
+def test_more_strength_keeps_more_structure_and_less_is_more_coherent():
+    source, target = dark_spots_on_light(), grain(48, 48, (0.1, 0.2, 0.0), 0.5, 9)
+    target[..., 30:] -= 0.5
+    weak, strong = (analogy(source, target, strength=strength, rounds=3) for strength in (0.0, 1.0))
+    assert explained_structure(source, strong) >= explained_structure(source, weak)
+    assert patch_distance(weak, target) <= patch_distance(strong, target)
+
+
+def test_the_same_seed_gives_the_same_result_and_another_another():
+    source, target = dark_spots_on_light(80, 80), red_spots_on_green(80, 80)  # beyond the small levels: PatchMatch too
+    one, same, other = (
+        analogy(source, target, (80, 80), mode="paint", coarsest=48, rounds=1, seed=seed) for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_the_published_form_compares_raw_colours():
+    """A light figure on a dark ground takes the target's light parts, whatever they are there."""
+    source, target = -dark_spots_on_light(), -red_spots_on_green()
+    published = analogy(source, target, match="colour")
+    assert not torch.equal(published, analogy(source, target))
+
+
+def test_a_picture_with_its_own_patches_stays_as_it_is():
+    picture = red_spots_on_green()
+    result = analogy(picture, picture, coarsest=48)
+    assert (result - picture).abs().mean() < 0.02
+
+
+def test_hidden_pixels_of_the_target_are_not_used():
+    target = red_spots_on_green()
+    usable = torch.ones(1, 1, 48, 48)
+    usable[..., :, 24:] = 0
+    target[..., :, 24:] = torch.tensor([-1.0, -1.0, 1.0])[None, :, None, None]  # blue, and dark as the figure is
+    result = patch.analogy(
+        dark_spots_on_light(), target, AnalogyConfig(**FAST), size=(48, 48), usable=usable, generator=generator()
+    )
+    assert result[:, 2].max() < 0.3
+    seen = patch.analogy(dark_spots_on_light(), target, AnalogyConfig(**FAST), size=(48, 48), generator=generator())
+    assert seen[:, 2].max() > 0.6
+
+
+def test_completeness_brings_all_of_the_target_into_the_result():
+    source, target = grain(48, 48, (-0.4, 0.4, -0.5), 0.1, 5), red_spots_on_green()
+    without, complete = (analogy(source, target, match="colour", completeness=c, rounds=8) for c in (0.0, 1.0))
+    assert patch_distance(target, complete) < patch_distance(target, without)
+
+
+def test_samples_differ_from_the_picture_and_from_each_other_but_are_made_of_it():
+    picture = red_spots_on_green(48, 64)
+    one, two = (patch.sample(picture, SampleConfig(), size=(48, 64), generator=generator(seed)) for seed in (0, 1))
+    assert one.shape == picture.shape
+    assert (one - two).abs().mean() > 0.05 and (one - picture).abs().mean() > 0.05
+    assert patch_distance(one, picture) < 0.2
+
+
+def test_variety_leads_away_from_the_picture():
+    picture = red_spots_on_green(48, 64)
+    near, far = (
+        patch.sample(picture, SampleConfig(variety=v), size=(48, 64), generator=generator()) for v in (0.0, 1.0)
+    )
+    assert (near - picture).abs().mean() < (far - picture).abs().mean()
+
+
+def test_alpha_is_part_of_a_samples_patches():
+    picture = red_spots_on_green()
+    alpha = torch.where(picture[:, :1] > 0, 1.0, -1.0)  # the red is opaque
+    result = patch.sample(torch.cat([picture, alpha], 1), SampleConfig(**FAST), size=(48, 48), generator=generator())
+    assert result.shape == (1, 4, 48, 48)
+    assert (result[:, 3].sign() == result[:, 0].sign()).float().mean() > 0.85
+
+
+def test_retargeting_repeats_what_is_there_instead_of_stretching_it():
+    picture = red_spots_on_green()
+    result = patch.retarget(picture, RetargetConfig(), size=(48, 84), generator=generator())
+    assert result.shape == (1, 3, 48, 84)
+    stretched = torch.nn.functional.interpolate(picture, size=(48, 84), mode="bicubic")
+    assert patch_distance(result, picture) < patch_distance(stretched, picture)
+
+
+def test_refining_keeps_the_layout_and_takes_over_the_patches():
+    sharp = red_spots_on_green()
+    blurred = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(sharp, (3,) * 4, mode="replicate"), 7, 1)
+    result = patch.refine(blurred, sharp, RefineConfig(), size=(48, 48), generator=generator())
+    assert explained_structure(sharp, result) > 0.8
+    assert patch_distance(result, sharp) < 0.5 * patch_distance(blurred, sharp)
+
+
+def test_progress_rises_to_one():
+    told: list[float] = []
+    config = AnalogyConfig(rounds=1)
+    patch.analogy(
+        dark_spots_on_light(),
+        red_spots_on_green(),
+        config,
+        size=(80, 80),
+        generator=generator(),
+        progress=lambda share, note: told.append(share),
+    )
+    assert told == sorted(told) and told[-1] == 1
+
+
+@pytest.mark.parametrize("size", [(512, 512), (300, 200), (64, 64), (40, 90), (17, 17), (2000, 65)])
+def test_one_level_has_the_side_at_which_layout_is_judged(size):
+    sizes = level_sizes(size, coarsest=20)
+    assert sizes[-1] == size
+    shorts = [min(s) for s in sizes]
+    assert shorts == sorted(set(shorts))
+    assert min(size) < SMALL or SMALL in shorts
+    assert shorts[0] >= min(18, min(size))
+
+
+def test_the_target_is_brought_to_the_scale_of_the_result():
+    made = Synthesis(torch.zeros(1, 3, 50, 100), (128, 96), coarsest=24, patch=7, generator=generator())
+    assert made.key_sizes[-1] == (96, 192)
+
+
+def test_match_colour_has_no_other_mode():
+    with pytest.raises(OptionError, match="--match colour is the published analogy and has no --mode paint"):
+        AnalogyConfig(match="colour", mode="paint")

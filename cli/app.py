@@ -25,7 +25,7 @@ from structkit_cli.pages.retarget import retarget
 from structkit_cli.pages.sample import sample
 from structkit_cli.pages.segment import segment
 from structkit_cli.pages.transfer import transfer
-from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
+from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination, exit_code
 from structkit_cli.run.report import PipeClosed, tell
 
 UsageError = typer.BadParameter.__base__  # Typer carries its own click from 0.20 on; this is the class in either
@@ -106,7 +106,7 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         tell("interrupted")
         return INTERRUPTED
-    except Terminated:
+    except Termination:
         tell("terminated")
         return TERMINATED
     except Exception as error:
@@ -127,4 +127,4 @@ def _usage(error: typer.BadParameter) -> int:
 
 
 def _terminate(signum: int, frame: object) -> None:
-    raise Terminated
+    raise Termination

@@ -39,7 +39,7 @@ def named(default: Any, help: str, metavar: str, callback: Any = None) -> Any:
 
 
 @dataclasses.dataclass(frozen=True)
-class Common(Config):
+class CommonOptions(Config):
     """What every verb that computes can be told about how to run."""
 
     seed: int = option(
@@ -61,7 +61,7 @@ class Common(Config):
 
 
 @dataclasses.dataclass(frozen=True)
-class Running(Common):
+class RunOptions(CommonOptions):
     """What every verb that writes pictures can be told about how to run, and where to write."""
 
     output: str | None = named(None, "file or folder to write (a folder's name ends in /), or - for stdout", "OUT")
@@ -153,7 +153,7 @@ def _unfold(kind: type) -> list[inspect.Parameter]:
     """One keyword parameter, annotated for Typer, for each field of a configuration."""
     hints, fields, panel = get_type_hints(kind), list(dataclasses.fields(kind)), "What to make"
     if "print_config" in kind.__dataclass_fields__:  # how to run: where to write comes first, then what all verbs have
-        fields, panel = sorted(fields, key=lambda field: field.name in Common.__dataclass_fields__), "How to run"
+        fields, panel = sorted(fields, key=lambda field: field.name in CommonOptions.__dataclass_fields__), "How to run"
     return [_parameter(field, hints[field.name], panel) for field in fields]
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from structkit.media.video import VideoReader
     from structkit.training.model import Model
     from structkit.training.stages import Event
-    from structkit.verbs.analogy_video import Made
+    from structkit.verbs.analogy_video import VideoSummary
 
     PictureLike = Picture | str | Path
     Pictures = str | Path | Sequence[PictureLike]
@@ -128,7 +128,7 @@ def analogy_video(
     dtype: str = "auto",
     progress: Progress | None = None,
     **options: Any,
-) -> Made:
+) -> VideoSummary:
     """A video with the structure and the motion of `source` and the look of the picture `target`.
 
     source: a file, its bytes, a stream or a `structkit.media.video.VideoReader`.  output: .mp4, .mov, .mkv or .webm,
@@ -209,10 +209,10 @@ def train_analogy(
         "dtype": dtype,
         "overwrite": overwrite,
     }
-    from structkit.recipes.run import Wanted
+    from structkit.recipes.run import TrainingOptions
     from structkit.verbs import pair as pairs
 
-    wanted = Wanted(output=output, report=report, tell=tell, **how)
+    wanted = TrainingOptions(output=output, report=report, tell=tell, **how)
     return pairs.train(pairs.given(source, video=True), pairs.given(target), wanted, options)
 
 
@@ -250,9 +250,9 @@ def train_transfer(
         "overwrite": overwrite,
     }
     from structkit.recipes import domains
-    from structkit.recipes.run import Wanted
+    from structkit.recipes.run import TrainingOptions
 
-    wanted = Wanted(output=output, report=report, tell=tell, **how)
+    wanted = TrainingOptions(output=output, report=report, tell=tell, **how)
     return domains.train(domains.TRANSFER, with_, without, wanted, options)  # type: ignore[return-value]
 
 
@@ -285,9 +285,9 @@ def train_difference(
         "overwrite": overwrite,
     }
     from structkit.recipes import domains
-    from structkit.recipes.run import Wanted
+    from structkit.recipes.run import TrainingOptions
 
-    wanted = Wanted(output=output, report=report, tell=tell, **how)
+    wanted = TrainingOptions(output=output, report=report, tell=tell, **how)
     return domains.train(domains.DIFFERENCE, a, b, wanted, options)  # type: ignore[return-value]
 
 

@@ -10,13 +10,13 @@ import typer
 
 from structkit.configs import AnalogyConfig, Config, PairResultConfig, option
 from structkit.errors import OptionError
-from structkit_cli.options import Running, named
-from structkit_cli.pages.analogy_engines import PairTask, Patches
-from structkit_cli.pages.analogy_options import Engine, checkpoint_of, painter_of
+from structkit_cli.options import RunOptions, named
+from structkit_cli.pages.analogy_engines import PairTask, PatchEngine
+from structkit_cli.pages.analogy_options import EngineOptions, checkpoint_of, painter_of
 from structkit_cli.pages.analogy_pairs import paired
 from structkit_cli.run import batch
-from structkit_cli.run.inputs import Gathered, Input, gather
-from structkit_cli.run.plan import Output, Place, Task, check_alpha, numbered
+from structkit_cli.run.inputs import InputFile, InputList, gather
+from structkit_cli.run.plan import Destination, Output, Task, check_alpha, numbered
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -33,7 +33,7 @@ Target = Annotated[str | None, typer.Argument(help="gives the look: a picture, l
 
 
 @dataclass(frozen=True)
-class Wanted(Config):
+class AnalogyOptions(Config):
     """What to make of a pair."""
 
     size: str | None = named(
@@ -48,11 +48,11 @@ def analogy(
     source: Source = None,
     target: Target = None,
     *,
-    wanted: Wanted,
-    engine: Engine,
+    wanted: AnalogyOptions,
+    engine: EngineOptions,
     patches: AnalogyConfig,
     pair: PairResultConfig,
-    running: Running,
+    running: RunOptions,
 ) -> None:
     """Make a picture, or a video, with the structure of SOURCE (where things are) and the look of TARGET (colours,
     textures).
@@ -91,8 +91,8 @@ def analogy(
     many = any(found.many for found in gathered)
     films = [given for given in sources.inputs if given.is_video] if sources else []
     _check_videos(films, sources, targets, wanted, pair, running)
-    place = Place(running.output, many=many, format=running.format, video=bool(films) and not many)
-    strips = Place(compare, many=many, format=None, flag="--compare") if compare is not None else None
+    place = Destination(running.output, many=many, format=running.format, video=bool(films) and not many)
+    strips = Destination(compare, many=many, format=None, flag="--compare") if compare is not None else None
     tasks: list[Task] = []
     for name, inputs in paired(sources, targets, engine.drawn):
         for swapped in (False, True) if wanted.both else (False,):
@@ -103,7 +103,7 @@ def analogy(
             ]
             if strips:
                 outputs.append(strips.output(name, word=word, seed=running.seed, strip=True))
-            if isinstance(painter, Patches):
+            if isinstance(painter, PatchEngine):
                 tasks.append(Task(roles, tuple(outputs)))
             else:
                 checkpoint = checkpoint_of(engine, place.output(name, seed=running.seed), many=many)
@@ -136,12 +136,12 @@ def analogy(
 
 
 def _check_videos(
-    films: Sequence[Input],
-    sources: Gathered | None,
-    targets: Gathered | None,
-    wanted: Wanted,
+    films: Sequence[InputFile],
+    sources: InputList | None,
+    targets: InputList | None,
+    wanted: AnalogyOptions,
     pair: PairResultConfig,
-    running: Running,
+    running: RunOptions,
 ) -> None:
     """Refuse what cannot be with a video.  films: those among the sources."""
     for given in targets.inputs if targets else ():

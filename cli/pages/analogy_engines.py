@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from structkit.configs import AnalogyConfig, PairConfig, PairResultConfig
 from structkit.errors import OptionError
-from structkit_cli.options import Running
-from structkit_cli.run.batch import Film, Progress, Terminated
+from structkit_cli.options import RunOptions
+from structkit_cli.run.batch import Film, Progress, Termination
 from structkit_cli.run.plan import Output, Task
 from structkit_cli.run.report import tell
 from structkit_cli.run.trainer import Voice, kept, written
@@ -33,10 +33,10 @@ Size = tuple[int, int]
 TRAINING = 0.95  # part of the progress of an analogy that a pair is trained for
 
 
-class Patches:
+class PatchEngine:
     """The patch engine."""
 
-    def __init__(self, config: AnalogyConfig, size: Size | None, running: Running) -> None:
+    def __init__(self, config: AnalogyConfig, size: Size | None, running: RunOptions) -> None:
         self.config, self.size, self.running = config, size, running
 
     @property
@@ -80,10 +80,10 @@ class PairTask(Task):
     swapped: bool = False
 
 
-class Drawn:
+class PairEngine:
     """A pair that was trained before."""
 
-    def __init__(self, config: PairResultConfig, size: Size | None, running: Running) -> None:
+    def __init__(self, config: PairResultConfig, size: Size | None, running: RunOptions) -> None:
         self.config, self.size, self.running = config, size, running
         self._held: tuple[Path, PairAnalogy] | None = None  # the last one
 
@@ -124,7 +124,7 @@ class Drawn:
         how = {"size": self.size, "samples": 1, "swapped": task.swapped, "options": asdict(self.config)}
         # With the hashes of their files: by these the pair knows what it was trained on.
         given = [
-            pairs.Given(pictures[role], task.inputs[role].sha256) if role in task.inputs else None
+            pairs.PairInput(pictures[role], task.inputs[role].sha256) if role in task.inputs else None
             for role in _roles(task)
         ]
         return pairs.analogy(model, *given, running=pairs.Running(seed, device, self.running.dtype, progress), **how)[0]
@@ -146,11 +146,11 @@ class Drawn:
         return lambda where: structkit.analogy_video(source.video(self.running.max_pixels), look, where, **how)
 
 
-class Trained(Drawn):
+class PairTrainingEngine(PairEngine):
     """A pair that is trained first, or was by the same command."""
 
     def __init__(
-        self, pair: PairConfig, minutes: float | None, config: PairResultConfig, size: Size | None, running: Running
+        self, pair: PairConfig, minutes: float | None, config: PairResultConfig, size: Size | None, running: RunOptions
     ) -> None:
         super().__init__(config, size, running)
         self.pair, self.minutes = pair, minutes
@@ -161,14 +161,14 @@ class Trained(Drawn):
 
     def _model(self, task: PairTask, device: str, progress: Progress) -> PairAnalogy:
         """A training that was stopped goes on; the output of one that was finished is read."""
-        from structkit.recipes.run import Wanted
+        from structkit.recipes.run import TrainingOptions
         from structkit.verbs import pair as pairs
 
         first, second = (task.inputs[role] for role in _roles(task))
         shown = first.video(self.running.max_pixels) if first.is_video else first.picture(self.running.max_pixels)
         given = (
-            pairs.Given(shown, first.sha256, first.path),
-            pairs.Given(second.picture(self.running.max_pixels), second.sha256, second.path),
+            pairs.PairInput(shown, first.sha256, first.path),
+            pairs.PairInput(second.picture(self.running.max_pixels), second.sha256, second.path),
         )
         self._check_level(pairs.of_its_mode(self.pair, shown).filled())
         voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # where the bar is not
@@ -179,7 +179,7 @@ class Trained(Drawn):
                 TRAINING * (event.number - 1 + event.step / event.steps) / event.stages, f"training: {event.stage}"
             )
 
-        wanted = Wanted(
+        wanted = TrainingOptions(
             output=task.checkpoint,
             minutes=self.minutes,
             seed=self.running.seed,
@@ -215,6 +215,6 @@ def _telling_what_is_kept(checkpoint: Path) -> Iterator[None]:
     before = written(checkpoint)
     try:
         yield
-    except (KeyboardInterrupt, Terminated):
+    except (KeyboardInterrupt, Termination):
         tell(kept(checkpoint, before))
         raise

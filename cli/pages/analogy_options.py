@@ -8,8 +8,8 @@ from pathlib import Path
 
 from structkit.configs import PAIR_PRESETS, AnalogyConfig, Config, PairConfig, PairResultConfig, option
 from structkit.errors import OptionError
-from structkit_cli.options import Running, named, result_size
-from structkit_cli.pages.analogy_engines import Drawn, Patches, Trained
+from structkit_cli.options import RunOptions, named, result_size
+from structkit_cli.pages.analogy_engines import PairEngine, PairTrainingEngine, PatchEngine
 from structkit_cli.run.plan import Output
 from structkit_cli.run.trainer import checkpoint_path
 
@@ -18,7 +18,7 @@ OF_BOTH = {"mode", "coarsest"}  # options of the patch engine that a training ha
 
 
 @dataclass(frozen=True)
-class Engine(Config):
+class EngineOptions(Config):
     """What makes an analogy."""
 
     engine: str = option(
@@ -47,15 +47,15 @@ class Engine(Config):
 
 
 def painter_of(
-    engine: Engine,
+    engine: EngineOptions,
     patches: AnalogyConfig,
     pair: PairResultConfig,
-    running: Running,
+    running: RunOptions,
     *,
     source: str | None,
     target: str | None,
     size: str | None,
-) -> Patches | Drawn:
+) -> PatchEngine | PairEngine:
     """What paints.  source, target, size: as they were given."""
     gan, wide = engine.engine == "gan", result_size(size, patches.max_side)
     if gan or engine.model is None:
@@ -68,7 +68,7 @@ def painter_of(
         _refuse(engine, {"preset", "minutes"}, "is of a training: leave it out, or say --engine gan")
     if not gan and engine.model is None:
         _refuse(pair, _names(pair), "is for a trained pair: leave it out, say --engine gan, or name a --model")
-        return Patches(patches, wide, running)
+        return PatchEngine(patches, wide, running)
     _refuse(
         patches,
         _names(patches) - (OF_BOTH if gan else set()),
@@ -83,13 +83,13 @@ def painter_of(
                 "trains the two"
             )
             raise OptionError(f"--model {engine.model} has a look of its own: {way_out}")
-        return Drawn(pair, wide, running)
+        return PairEngine(pair, wide, running)
     given = {"mode": PAIR_MODES.get(patches.mode, patches.mode), "coarsest": patches.coarsest}
     config = PairConfig(**given) if engine.preset is None else PairConfig(preset=engine.preset, **given)
-    return Trained(config, engine.minutes, pair, wide, running)
+    return PairTrainingEngine(config, engine.minutes, pair, wide, running)
 
 
-def checkpoint_of(engine: Engine, output: Output, *, many: bool) -> Path:
+def checkpoint_of(engine: EngineOptions, output: Output, *, many: bool) -> Path:
     """Where the pair is that makes an output, or will be.  many: whether this is a batch."""
     if engine.drawn is not None:
         from structkit.models import resolve_model

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 
 from structkit.errors import OptionError
-from structkit_cli.run.inputs import Gathered, Input
+from structkit_cli.run.inputs import InputFile, InputList
 
-Pairs = list[tuple[PurePath, dict[str, Input]]]  # the output's path without suffix, and the inputs by role
+Pairs = list[tuple[PurePath, dict[str, InputFile]]]  # the output's path without suffix, and the inputs by role
 
 
-def paired(sources: Gathered | None, targets: Gathered | None, model: str | None = None) -> Pairs:
+def paired(sources: InputList | None, targets: InputList | None, model: str | None = None) -> Pairs:
     """Sources with targets: one with each of many, or many with many by equal paths without suffix.  None: not given.
 
     model: that draws each of them.  It can do so without a target, and alone.
@@ -18,9 +18,9 @@ def paired(sources: Gathered | None, targets: Gathered | None, model: str | None
     if model is None:
         return [
             (name, {"source": one, "target": other})
-            for name, one, other in _pairs(sources or Gathered(), targets or Gathered())
+            for name, one, other in _pairs(sources or InputList(), targets or InputList())
         ]
-    drawn = Input(Path(model), PurePath(Path(model).name))
+    drawn = InputFile(Path(model), PurePath(Path(model).name))
     if targets is not None:
         return [(name, {**inputs, "model": drawn}) for name, inputs in paired(sources, targets)]
     if sources is None:
@@ -29,7 +29,7 @@ def paired(sources: Gathered | None, targets: Gathered | None, model: str | None
     return [(name, {"source": s, "model": drawn}) for name, s in zip(names, sources.inputs, strict=True)]
 
 
-def _pairs(sources: Gathered, targets: Gathered) -> list[tuple[PurePath, Input, Input]]:
+def _pairs(sources: InputList, targets: InputList) -> list[tuple[PurePath, InputFile, InputFile]]:
     if not (sources.many or targets.many):
         one, other = sources.inputs[0], targets.inputs[0]
         return [(PurePath(f"{one.relative.stem}-{other.relative.stem}"), one, other)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from structkit.configs import Config, RefineConfig
 from structkit.errors import OptionError
-from structkit_cli.options import Inputs, Running, named
+from structkit_cli.options import Inputs, RunOptions, named
 from structkit_cli.run.each import run_each
 from structkit_cli.run.inputs import gather
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted(Config):
+class RefineOptions(Config):
     """What to make of a picture."""
 
     patches_of: str | None = named(None, "the picture that the patches are taken from (must be given)", "PICTURE")
 
 
-def refine(inputs: Inputs, *, wanted: Wanted, engine: RefineConfig, running: Running) -> None:
+def refine(inputs: Inputs, *, wanted: RefineOptions, engine: RefineConfig, running: RunOptions) -> None:
     """Repaint INPUT with the fine patches of another picture: what is blurred or broken in it becomes crisp.
 
     In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-refine.png in the current folder, or

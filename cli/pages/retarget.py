@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from structkit.configs import Config, RetargetConfig
 from structkit.errors import OptionError
-from structkit_cli.options import Inputs, Running, named, result_size
+from structkit_cli.options import Inputs, RunOptions, named, result_size
 from structkit_cli.run.each import run_each
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted(Config):
+class RetargetOptions(Config):
     """What to make of a picture."""
 
     size: str | None = named(None, "width and height of the result, px (must be given)", "WxH")
 
 
-def retarget(inputs: Inputs, *, wanted: Wanted, engine: RetargetConfig, running: Running) -> None:
+def retarget(inputs: Inputs, *, wanted: RetargetOptions, engine: RetargetConfig, running: RunOptions) -> None:
     """Give INPUT another size and shape without stretching what is in it: patches are repeated or left out.
 
     In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-retarget.png in the current folder,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from structkit.configs import Config, SampleConfig, option
-from structkit_cli.options import Inputs, Running, named, result_size
+from structkit_cli.options import Inputs, RunOptions, named, result_size
 from structkit_cli.run.each import run_each
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wanted(Config):
+class SampleOptions(Config):
     """What to make of a picture."""
 
     count: int = option(4, "how many to draw of each input; more than one are numbered", low=1, high=9999)
@@ -23,7 +23,7 @@ class Wanted(Config):
     )
 
 
-def sample(inputs: Inputs, *, wanted: Wanted, engine: SampleConfig, running: Running) -> None:
+def sample(inputs: Inputs, *, wanted: SampleOptions, engine: SampleConfig, running: RunOptions) -> None:
     """Draw new pictures that are made of the patches of INPUT, with another arrangement.
 
     In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-sample-1.png .. -4.png in the current

@@ -19,9 +19,9 @@ from structkit._version import __version__
 from structkit.configs import Config, option
 from structkit.errors import InputError, OptionError, StructkitError
 from structkit_cli import config
-from structkit_cli.options import Common, named
+from structkit_cli.options import CommonOptions, named
 from structkit_cli.run.batch import NOTHING_TO_DO
-from structkit_cli.run.inputs import Input, gather
+from structkit_cli.run.inputs import InputFile, gather
 from structkit_cli.run.report import emit, printable, tell
 
 Prediction = Annotated[str, typer.Argument(help="folder of predicted masks, or one of them", metavar="PRED")]
@@ -38,7 +38,7 @@ SHOWN = 3  # names of files without partner
 
 
 @dataclass(frozen=True)
-class Telling(Config):
+class ScoreOptions(Config):
     """How a score is told."""
 
     json: bool = option(False, "print one JSON record for each file, then a summary")
@@ -47,7 +47,7 @@ class Telling(Config):
 
 
 @dataclass(frozen=True)
-class Pairs(Config):
+class TruthOptions(Config):
     """What TRUTH is where there are no masks."""
 
     changed_from: str | None = named(
@@ -69,7 +69,7 @@ class Pairs(Config):
 
 
 @dataclass(frozen=True)
-class Masks(Pairs):
+class MaskOptions(TruthOptions):
     """What a predicted mask is."""
 
     threshold: float = option(
@@ -78,7 +78,7 @@ class Masks(Pairs):
 
 
 @dataclass(frozen=True)
-class Pixels(Pairs):
+class PixelOptions(TruthOptions):
     """Which pixels count."""
 
     within: str | None = named(
@@ -92,7 +92,7 @@ class Pixels(Pairs):
 
 
 @dataclass(frozen=True)
-class Asked(Config):
+class ModelOptions(Config):
     """What is asked."""
 
     model: str | None = named(
@@ -100,7 +100,7 @@ class Asked(Config):
     )
 
 
-def iou(prediction: Prediction, truth: Truth, *, masks: Masks, running: Telling) -> None:
+def iou(prediction: Prediction, truth: Truth, *, masks: MaskOptions, running: ScoreOptions) -> None:
     """How well predicted masks cover the true ones: intersection over union.
 
     In: two folders, whose files are matched by name without suffix (and by folder, below them); or two files.  A
@@ -124,7 +124,7 @@ def iou(prediction: Prediction, truth: Truth, *, masks: Masks, running: Telling)
     )
 
 
-def psnr(result: Result, truth: Truth, *, pixels: Pixels, running: Telling) -> None:
+def psnr(result: Result, truth: Truth, *, pixels: PixelOptions, running: ScoreOptions) -> None:
     """How near results are to the true pictures: peak signal to noise ratio, in dB.
 
     In: two folders, whose files are matched by name without suffix (and by folder, below them); or two files.  A result
@@ -143,7 +143,7 @@ def psnr(result: Result, truth: Truth, *, pixels: Pixels, running: Telling) -> N
     _fidelity("psnr", result, truth, pixels, running)
 
 
-def ssim(result: Result, truth: Truth, *, pixels: Pixels, running: Telling) -> None:
+def ssim(result: Result, truth: Truth, *, pixels: PixelOptions, running: ScoreOptions) -> None:
     """How near results are to the true pictures: structural similarity (Wang et al. 2004), 1 for equal ones.
 
     In: two folders, whose files are matched by name without suffix (and by folder, below them); or two files.  A result
@@ -158,7 +158,7 @@ def ssim(result: Result, truth: Truth, *, pixels: Pixels, running: Telling) -> N
     _fidelity("ssim", result, truth, pixels, running)
 
 
-def independence(a: FolderA, b: FolderB, *, asked: Asked, running: Common) -> None:
+def independence(a: FolderA, b: FolderB, *, asked: ModelOptions, running: CommonOptions) -> None:
     """How well a model keeps apart what two domains have in common and what only one has: what fresh probes tell from
     its codes.
 
@@ -210,7 +210,7 @@ def independence(a: FolderA, b: FolderB, *, asked: Asked, running: Common) -> No
 PAGES = (iou, psnr, ssim, independence)
 
 
-def _fidelity(measure: str, result: str, truth: str, pixels: Pixels, running: Telling) -> None:
+def _fidelity(measure: str, result: str, truth: str, pixels: PixelOptions, running: ScoreOptions) -> None:
     from structkit.verbs.scores import Fidelity
 
     roles = {"result": result, "truth": truth, "changed_from": pixels.changed_from, "within": pixels.within}
@@ -279,7 +279,7 @@ def _score(verb: str, roles: Mapping[str, str | None], tally: Any, json: bool) -
     raise typer.Exit(code)
 
 
-def _matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Input | None]]]:
+def _matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, InputFile | None]]]:
     """The name of each file, and who has that name in each role.  Single files are partners whatever they are
     called.
     """
@@ -303,8 +303,8 @@ def _matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Inpu
         yield str(stem), {role: inputs.get(stem) for role, inputs in by_name.items()}
 
 
-def _by_name(inputs: list[Input]) -> dict[PurePath, Input]:
-    named: dict[PurePath, Input] = {}
+def _by_name(inputs: list[InputFile]) -> dict[PurePath, InputFile]:
+    named: dict[PurePath, InputFile] = {}
     for given in inputs:
         if given.stem in named:
             raise OptionError(

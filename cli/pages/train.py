@@ -11,12 +11,12 @@ from structkit.configs import Config, DifferenceConfig, PairConfig, TransferConf
 from structkit.errors import OptionError
 from structkit_cli.options import named
 from structkit_cli.run import trainer
-from structkit_cli.run.inputs import Input, gather
-from structkit_cli.run.trainer import Running
+from structkit_cli.run.inputs import InputFile, gather
+from structkit_cli.run.trainer import TrainOptions
 
 if TYPE_CHECKING:
     from structkit.engines.pair.model import PairAnalogy
-    from structkit.recipes.run import Wanted
+    from structkit.recipes.run import TrainingOptions
     from structkit.training.model import Model
 
 Source = Annotated[
@@ -33,14 +33,14 @@ FolderB = Annotated[str, typer.Argument(help="folder of other pictures, such as 
 
 
 @dataclass(frozen=True)
-class Folders(Config):
+class FolderOptions(Config):
     """What a content is learnt from."""
 
     with_: str | None = named(None, "folder of pictures with the content, or @list.txt (must be given)", "FOLDER")
     without: str | None = named(None, "folder of pictures without it (must be given)", "FOLDER")
 
 
-def analogy(source: Source, target: Target, *, engine: PairConfig, running: Running) -> None:
+def analogy(source: Source, target: Target, *, engine: PairConfig, running: TrainOptions) -> None:
     """Train generators between two pictures: from then on, new analogies of the pair are drawn in no time, in both
     directions.
 
@@ -66,7 +66,7 @@ def analogy(source: Source, target: Target, *, engine: PairConfig, running: Runn
     if other.path is not None and other.is_video:
         raise OptionError(f"{other.name} is a video, and TARGET must be a picture: name one of its frames")
 
-    def train(wanted: Wanted) -> PairAnalogy:
+    def train(wanted: TrainingOptions) -> PairAnalogy:
         from structkit.verbs import pair as pairs
 
         shown = (
@@ -74,7 +74,7 @@ def analogy(source: Source, target: Target, *, engine: PairConfig, running: Runn
             other.picture(running.max_pixels),
         )
         given = [
-            pairs.Given(picture, source.sha256, source.path)
+            pairs.PairInput(picture, source.sha256, source.path)
             for picture, source in zip(shown, (one, other), strict=True)
         ]
         return pairs.train(*given, wanted, asdict(engine))
@@ -82,7 +82,7 @@ def analogy(source: Source, target: Target, *, engine: PairConfig, running: Runn
     trainer.run("train analogy", train, running)
 
 
-def transfer(*, folders: Folders, engine: TransferConfig, running: Running) -> None:
+def transfer(*, folders: FolderOptions, engine: TransferConfig, running: TrainOptions) -> None:
     """Learn a content, such as glasses or beards, from pictures with it and pictures without it: no pairs and no labels
     are needed.
 
@@ -104,7 +104,7 @@ def transfer(*, folders: Folders, engine: TransferConfig, running: Running) -> N
     _two("TRANSFER", str(folders.with_), str(folders.without), engine, running)
 
 
-def difference(a: FolderA, b: FolderB, *, engine: DifferenceConfig, running: Running) -> None:
+def difference(a: FolderA, b: FolderB, *, engine: DifferenceConfig, running: TrainOptions) -> None:
     """Learn what the pictures of two folders have in common, and what only those of A and only those of B have.
 
     In: two folders (with their subfolders), or lists as @list.txt, such as faces with glasses and faces with a beard.
@@ -122,10 +122,10 @@ def difference(a: FolderA, b: FolderB, *, engine: DifferenceConfig, running: Run
     _two("DIFFERENCE", a, b, engine, running)
 
 
-def _two(system: str, one: str, other: str, engine: TransferConfig | DifferenceConfig, running: Running) -> None:
+def _two(system: str, one: str, other: str, engine: TransferConfig | DifferenceConfig, running: TrainOptions) -> None:
     """Train on two folders.  system: its name in `structkit.recipes.domains`."""
 
-    def train(wanted: Wanted) -> Model:
+    def train(wanted: TrainingOptions) -> Model:
         from structkit.media.pictures import MAX_PIXELS
         from structkit.recipes import domains
 
@@ -136,7 +136,7 @@ def _two(system: str, one: str, other: str, engine: TransferConfig | DifferenceC
     trainer.run(f"train {system.lower()}", train, running)
 
 
-def _one(argument: str, name: str) -> Input:
+def _one(argument: str, name: str) -> InputFile:
     found = gather([argument])
     if found.many:
         raise OptionError(f"{name} {argument} may be many pictures: name one file")

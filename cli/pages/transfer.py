@@ -14,11 +14,11 @@ import typer
 
 from structkit.configs import NO_DONOR, ContentConfig
 from structkit.errors import InputError, OptionError
-from structkit_cli.options import Inputs, Running
-from structkit_cli.run.ahead import Ahead
-from structkit_cli.run.inputs import Gathered, Input, gather, told_apart
-from structkit_cli.run.models import Loaded, Models, Named, models, roles, run
-from structkit_cli.run.plan import Place, Task, numbered
+from structkit_cli.options import Inputs, RunOptions
+from structkit_cli.run.ahead import PaintQueue
+from structkit_cli.run.inputs import InputFile, InputList, gather, told_apart
+from structkit_cli.run.models import ModelCache, ModelRef, Models, models, roles, run
+from structkit_cli.run.plan import Destination, Task, numbered
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -44,7 +44,7 @@ def transfer(
     from_: From = None,
     from_b: FromB = None,
     content: ContentConfig,
-    running: Running,
+    running: RunOptions,
 ) -> None:
     """Put the content of DONOR on INPUT, such as glasses or a beard: what a model has learned to tell apart (see
     structkit train transfer).
@@ -87,7 +87,7 @@ def transfer(
         sets = list(product(*([(given,) for given in _each_once(side)] if side else [()] for side in sides)))
     each = not single and (len(donors) > len([side for side in sides if side]) or any(one.many for one in donors))
     many = found.many or each
-    place = Place(running.output, many=many, format=running.format)
+    place = Destination(running.output, many=many, format=running.format)
     place.set_apart((found, *donors), running.exists)
     words = told_apart(_each_once(donors))
     tasks: list[Task] = []
@@ -101,32 +101,37 @@ def transfer(
             **roles("from_b", b),
             **roles("model", [one.input for one in named]),
         }
-        tasks.append(PutTask(used, outputs, tuple(((donor,), ()) for donor in a) if len(named) > 1 else ((a, b),)))
-    gathered = Gathered(many=many, foreign=sum(one.foreign for one in (found, *donors)))
+        tasks.append(TransferTask(used, outputs, tuple(((donor,), ()) for donor in a) if len(named) > 1 else ((a, b),)))
+    gathered = InputList(many=many, foreign=sum(one.foreign for one in (found, *donors)))
     run(
-        "transfer", tasks, Ahead(_Painter(named, content, running), running), running, gathered, options=asdict(content)
+        "transfer",
+        tasks,
+        PaintQueue(_Painter(named, content, running), running),
+        running,
+        gathered,
+        options=asdict(content),
     )
 
 
 @dataclass(frozen=True)
-class PutTask(Task):
+class TransferTask(Task):
     """A picture and what is put on it.  donors: for each model those of its first side, and those of its second."""
 
-    donors: tuple[tuple[tuple[Input, ...], tuple[Input, ...]], ...]
+    donors: tuple[tuple[tuple[InputFile, ...], tuple[InputFile, ...]], ...]
 
 
-def _each_once(found: Iterable[Gathered]) -> list[Input]:
+def _each_once(found: Iterable[InputList]) -> list[InputFile]:
     return list(dict.fromkeys(given for one in found for given in one.inputs))
 
 
-def _as_first_found(donors: Iterable[Gathered]) -> None:
+def _as_first_found(donors: Iterable[InputList]) -> None:
     """A file that is found again, by another name or in another tree, is the donor that it was the first time."""
-    first: dict[Path | None, Input] = {}
+    first: dict[Path | None, InputFile] = {}
     for one in donors:
         one.inputs[:] = [first.setdefault(given.path and given.path.resolve(), given) for given in one.inputs]
 
 
-def _check(named: Sequence[Named], a: Sequence[str], b: Sequence[str], content: ContentConfig) -> None:
+def _check(named: Sequence[ModelRef], a: Sequence[str], b: Sequence[str], content: ContentConfig) -> None:
     """Refuse what the models have no use for."""
     if len(named) == 1:
         content.check_donors(len(a), len(b), two_sided=named[0].two_sided)
@@ -152,11 +157,11 @@ class _Painter:
     read.
     """
 
-    def __init__(self, named: Sequence[Named], config: ContentConfig, running: Running) -> None:
-        self.networks, self.config, self.running = Loaded(named, "transfer"), config, running
+    def __init__(self, named: Sequence[ModelRef], config: ContentConfig, running: RunOptions) -> None:
+        self.networks, self.config, self.running = ModelCache(named, "transfer"), config, running
         self._lock, self._taken = Lock(), lru_cache(DONORS)(self._take)
 
-    def __call__(self, tasks: Sequence[PutTask], pictures: Sequence[Picture], device: str) -> list[list[Picture]]:
+    def __call__(self, tasks: Sequence[TransferTask], pictures: Sequence[Picture], device: str) -> list[list[Picture]]:
         from structkit.verbs import content as contents
 
         made = [pictures]
@@ -169,7 +174,7 @@ class _Painter:
             ]
         return [list(results) for results in zip(*made, strict=True)]
 
-    def _contents(self, model: Model, donors: Sequence[Input], *, b: bool) -> list[Content]:
+    def _contents(self, model: Model, donors: Sequence[InputFile], *, b: bool) -> list[Content]:
         with self._lock:  # so that none is taken twice
             found = [self._taken(model, donor, b) for donor in donors]
         for one in found:
@@ -177,7 +182,7 @@ class _Painter:
                 raise one.with_traceback(None)
         return found
 
-    def _take(self, model: Model, donor: Input, b: bool) -> Content | InputError:
+    def _take(self, model: Model, donor: InputFile, b: bool) -> Content | InputError:
         from structkit.verbs import content as contents
 
         try:

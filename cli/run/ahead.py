@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from structkit_cli.options import Running
+from structkit_cli.options import RunOptions
 from structkit_cli.run.batch import Progress
 from structkit_cli.run.plan import Output, Task, check_alpha
 
@@ -29,13 +29,13 @@ MOST_PIXELS = 2**24  # of their results: large photographs are painted a few at 
 WORKERS = 2  # on two cores: one reads or pastes while the networks of the other work
 
 
-class Ahead:
+class PaintQueue:
     """What paints the tasks of a verb; a context, at whose end its threads take up no other picture.
 
     paint: gets tasks, the picture of each, and the device; returns the pictures of each task's outputs, in their order.
     """
 
-    def __init__(self, paint: Paint, running: Running, *, opaque: bool = False) -> None:
+    def __init__(self, paint: Paint, running: RunOptions, *, opaque: bool = False) -> None:
         """opaque: whether results have no alpha, whatever the pictures have."""
         self.paint, self.running, self.opaque = paint, running, opaque
         from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +46,7 @@ class Ahead:
         self._outcomes: deque[Outcome] = deque()  # of the job that is being handed out
         self._stopped = False
 
-    def __enter__(self) -> Ahead:
+    def __enter__(self) -> PaintQueue:
         return self
 
     def __exit__(

@@ -20,23 +20,22 @@ import typer
 
 from structkit._version import __version__
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
-from structkit.media.files import TEMP_PREFIX, Unnamed, atomic_path, sha256_file
-from structkit_cli.options import Running
+from structkit.media.files import TEMP_PREFIX, PendingFile, atomic_path, sha256_file
+from structkit_cli.options import RunOptions
 from structkit_cli.run import plan
-from structkit_cli.run.commit import AT_LEAST_EVERY, TOGETHER, DiskError, Waiting, as_disk_error, commit
-from structkit_cli.run.inputs import Input
+from structkit_cli.run.commit import AT_LEAST_EVERY, TOGETHER, DiskError, PendingOutput, as_disk_error, commit
+from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.manifest import Manifest, made_from
 from structkit_cli.run.plan import Output, Task
 from structkit_cli.run.report import PipeClosed, Report, emit, tell
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
-    from structkit.verbs.analogy_video import Made
+    from structkit.verbs.analogy_video import VideoSummary
 
 Progress = Callable[[float, str], None]
-Film = Callable[
-    [Path | BinaryIO], "Made"
-]  # a video is too large to be handed over: it writes itself, whole or not at all
+# A video is too large to be handed over: it writes itself, whole or not at all.
+Film = Callable[[Path | BinaryIO], "VideoSummary"]
 Make = Callable[[Task, Sequence[Output], str, Progress], Iterable[tuple[Output, "Picture | Film"]]]
 
 NOTHING_TO_DO, INTERRUPTED, TERMINATED = 4, 130, 143
@@ -45,7 +44,7 @@ AHEAD = 128  # tasks that are looked at before the one that is done
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-class Terminated(BaseException):
+class Termination(BaseException):
     """SIGTERM came."""
 
 
@@ -60,7 +59,7 @@ def run(
     verb: str,
     tasks: Sequence[Task],
     make: Make,
-    running: Running,
+    running: RunOptions,
     *,
     options: Mapping[str, Any],
     many: bool,
@@ -91,7 +90,7 @@ def run(
                 code = batch.work(tasks)
         except KeyboardInterrupt:
             code = INTERRUPTED
-        except Terminated:
+        except Termination:
             code = TERMINATED
     if code == NOTHING_TO_DO:
         tell(
@@ -108,7 +107,7 @@ def share(progress: Progress, index: int, count: int) -> Progress:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Finding:
     """What is there of a task.
 
     sources: hashes of its inputs, by role.  current: of its outputs that are done, by their places, up to one that is
@@ -121,14 +120,14 @@ class _Found:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Announcement:
     """What is to be said in its turn: a record of an output, which may still wait for its name; without one, that the
     task is over.
     """
 
     task: Task
     record: Mapping[str, Any] | None = None
-    waiting: Waiting | None = None
+    waiting: PendingOutput | None = None
 
 
 class _Batch:
@@ -138,7 +137,7 @@ class _Batch:
         self,
         make: Make,
         expect: Callable[[Task], None] | None,
-        running: Running,
+        running: RunOptions,
         exists: str,
         options: dict[str, Any],
         report: Report,
@@ -146,10 +145,10 @@ class _Batch:
     ):
         self.make, self.expect, self.running, self.exists = make, expect, running, exists
         self.options, self.report, self.manifests = options, report, manifests
-        self.common: Mapping[str, Input] = {}  # what all tasks share
+        self.common: Mapping[str, InputFile] = {}  # what all tasks share
         self.failed: list[int] = []  # an exit code for each failure
         self.stop: int | None = None  # the exit code of one that concerns all
-        self._told: list[_Told] = []
+        self._told: list[_Announcement] = []
         self._settled = time.monotonic()
 
     @contextmanager
@@ -181,7 +180,7 @@ class _Batch:
         came_to_nothing = self.failed and not (self.report.counts["written"] or self.report.counts["skipped"])
         return self.failed[0] if came_to_nothing and len(set(self.failed)) == 1 else 1 if self.failed else 0
 
-    def _do(self, task: Task, found: _Found | Exception) -> None:
+    def _do(self, task: Task, found: _Finding | Exception) -> None:
         left = list(task.outputs)
         try:
             if isinstance(found, Exception):
@@ -193,8 +192,8 @@ class _Batch:
         except PipeClosed:
             raise
         except Exception as error:
-            self._told.append(_Told(task, self._failure(task, [*left, *task.outputs][0], error)))
-        self._told.append(_Told(task))
+            self._told.append(_Announcement(task, self._failure(task, [*left, *task.outputs][0], error)))
+        self._told.append(_Announcement(task))
         if self._is_time():
             self._settle()
 
@@ -251,14 +250,14 @@ class _Batch:
             return True
         return getattr(error.__cause__, "errno", None) in NO_ROOM
 
-    def _looked_at(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, _Found | Exception]]:
+    def _looked_at(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, _Finding | Exception]]:
         """The tasks, each with what is there of it; who makes them ahead hears of those to come."""
-        ahead: deque[tuple[Task, _Found | Exception]] = deque()
+        ahead: deque[tuple[Task, _Finding | Exception]] = deque()
         for task in tasks:
             found = self._look(task)
             if (
                 self.expect
-                and isinstance(found, _Found)
+                and isinstance(found, _Finding)
                 and not found.foreign
                 and len(found.current) < len(task.outputs)
             ):
@@ -268,10 +267,10 @@ class _Batch:
                 yield ahead.popleft()
         yield from ahead
 
-    def _look(self, task: Task) -> _Found | Exception:
+    def _look(self, task: Task) -> _Finding | Exception:
         recorded = any(manifest.kept for manifest in self.manifests.values())
         try:
-            found = _Found({role: source.sha256 for role, source in task.inputs.items()} if recorded else {})
+            found = _Finding({role: source.sha256 for role, source in task.inputs.items()} if recorded else {})
             for i, output in enumerate(task.outputs):
                 verdict, sha256 = self._verdict(output, found.sources)
                 if verdict == "foreign":
@@ -282,11 +281,11 @@ class _Batch:
             return error
         return found
 
-    def _records(self, task: Task, found: _Found, left: list[Output]) -> Iterator[_Told]:
+    def _records(self, task: Task, found: _Finding, left: list[Output]) -> Iterator[_Announcement]:
         """Do one task; yields what is to be said of each output, which is then no longer in `left`."""
         for i, sha256 in found.current.items():
             left.remove(task.outputs[i])
-            yield _Told(task, _record(task, task.outputs[i], "skipped", sha256=sha256))
+            yield _Announcement(task, _record(task, task.outputs[i], "skipped", sha256=sha256))
         if found.foreign:
             raise OutputError(f"{found.foreign} {NOT_OURS}")
         if not left:
@@ -297,7 +296,7 @@ class _Batch:
             facts, waiting = (self._write_film if output.video else self._write)(output, made, found.sources)
             left.remove(output)
             clock, ms = time.monotonic(), round((time.monotonic() - clock) * 1000)
-            yield _Told(task, _record(task, output, "written", ms=ms, device=device, **facts), waiting)
+            yield _Announcement(task, _record(task, output, "written", ms=ms, device=device, **facts), waiting)
 
     def _verdict(self, output: Output, sources: Mapping[str, str]) -> tuple[str, str | None]:
         if self.exists != "skip" or output.path is None:
@@ -317,7 +316,7 @@ class _Batch:
 
     def _write(
         self, output: Output, picture: Picture, sources: Mapping[str, str]
-    ) -> tuple[dict[str, Any], Waiting | None]:
+    ) -> tuple[dict[str, Any], PendingOutput | None]:
         """Returns what the record says of it, and what then waits for its name."""
         from structkit.media.pictures import encode_picture
 
@@ -331,7 +330,9 @@ class _Batch:
             return facts, None
         with as_disk_error(output.path):
             output.path.parent.mkdir(parents=True, exist_ok=True)
-            return facts, Waiting(output, Unnamed(output.path, data), self._made_from(output, sources), facts["sha256"])
+            return facts, PendingOutput(
+                output, PendingFile(output.path, data), self._made_from(output, sources), facts["sha256"]
+            )
 
     def _write_film(self, output: Output, film: Film, sources: Mapping[str, str]) -> tuple[dict[str, Any], None]:
         """The same for a video: written under a hidden name, since its hash must be noted before it takes its own."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from structkit.errors import OutputError
-from structkit.media.files import Unnamed, sync_folder
+from structkit.media.files import PendingFile, sync_folder
 from structkit_cli.run.manifest import Manifest
 from structkit_cli.run.plan import Output
 
@@ -31,17 +31,17 @@ class DiskError(OutputError):
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PendingOutput:
     """An output whose file is written.  made_from, sha256: for the manifest."""
 
     output: Output
-    file: Unnamed
+    file: PendingFile
     made_from: str
     sha256: str
 
 
 def commit(
-    waiting: Sequence[Waiting], manifests: Mapping[Path, Manifest], check: Callable[[Waiting], None]
+    waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest], check: Callable[[PendingOutput], None]
 ) -> dict[int, Exception]:
     """Give the outputs their names; returns what went wrong, by their places.
 
@@ -78,7 +78,7 @@ def commit(
     return errors
 
 
-def _on_disk(one: Waiting, act: Callable[[], T]) -> T:
+def _on_disk(one: PendingOutput, act: Callable[[], T]) -> T:
     with as_disk_error(one.output.path):
         return act()
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from structkit_cli.options import Running
+from structkit_cli.options import RunOptions
 from structkit_cli.run import batch
-from structkit_cli.run.inputs import Input, gather
-from structkit_cli.run.plan import Output, Place, Task, check_alpha, numbered
+from structkit_cli.run.inputs import InputFile, gather
+from structkit_cli.run.plan import Destination, Output, Task, check_alpha, numbered
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -19,11 +19,11 @@ def run_each(
     verb: str,
     inputs: Sequence[str],
     paint: Callable[..., Picture],
-    running: Running,
+    running: RunOptions,
     *,
     options: Mapping[str, Any],
     count: int = 1,
-    shared: Mapping[str, Input] | None = None,
+    shared: Mapping[str, InputFile] | None = None,
 ) -> None:
     """Paint `count` outputs of each input, and end the program with the exit code that tells how it went.
 
@@ -31,7 +31,7 @@ def run_each(
     output of an input has the seed + i.  options: those of the verb that change the bytes of the outputs.
     """
     found = gather(inputs, leave_out=(running.output,))
-    place = Place(running.output, many=found.many, format=running.format)
+    place = Destination(running.output, many=found.many, format=running.format)
     place.set_apart((found,), running.exists)
     tasks = []
     for given in found.inputs:

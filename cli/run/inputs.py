@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Input:
+class InputFile:
     """One file, or standard input."""
 
     path: Path | None  # None is standard input
@@ -106,17 +106,17 @@ class Input:
 
 
 @dataclass
-class Gathered:
+class InputList:
     """What a list of arguments stands for."""
 
-    inputs: list[Input] = field(default_factory=list)
+    inputs: list[InputFile] = field(default_factory=list)
     foreign: int = 0  # files in folders that are none to take
     many: bool = False  # a folder, a pattern, a list or several files were named: there may be any number of inputs
     folders: list[Path] = field(default_factory=list)  # that were named, or are the fixed part of a pattern
     suffixes: tuple[str, ...] = SUFFIXES  # of the files that are taken from folders and patterns
 
 
-def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), videos: bool = False) -> Gathered:
+def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), videos: bool = False) -> InputList:
     """The pictures (and videos) that the arguments stand for, in natural order inside each folder or pattern, each file
     once.
 
@@ -125,7 +125,7 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), vi
     named is taken whatever its suffix.
     """
     skipped = frozenset(Path(folder).resolve() for folder in leave_out if folder is not None and folder != "-")
-    found = Gathered(many=len(arguments) > 1, suffixes=(*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES)
+    found = InputList(many=len(arguments) > 1, suffixes=(*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES)
     for argument in arguments:
         if not argument:
             raise OptionError("an input is the empty text: name a file, or . for the current folder")
@@ -138,7 +138,7 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), vi
                 raise OptionError(
                     "- reads a picture's bytes from standard input, and that is the terminal: send it a file or a pipe"
                 )
-            found.inputs.append(Input(None, PurePath("stdin")))
+            found.inputs.append(InputFile(None, PurePath("stdin")))
         else:
             _gather_one(argument, found, skipped)
     if sum(i.path is None for i in found.inputs) > 1:
@@ -147,7 +147,7 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), vi
     return found
 
 
-def told_apart(inputs: Iterable[Input]) -> dict[Input, str]:
+def told_apart(inputs: Iterable[InputFile]) -> dict[InputFile, str]:
     """A word for each of several inputs, for the names of what is made with them: its place in the tree that it was
     found in.
 
@@ -161,7 +161,7 @@ def told_apart(inputs: Iterable[Input]) -> dict[Input, str]:
     return {given: "-".join(place) for given, place in places.items()}
 
 
-def _gather_one(argument: str, found: Gathered, skipped: frozenset[Path]) -> None:
+def _gather_one(argument: str, found: InputList, skipped: frozenset[Path]) -> None:
     path = Path(argument)
     if os.path.isdir(path):
         found.many = True
@@ -177,13 +177,13 @@ def _gather_one(argument: str, found: Gathered, skipped: frozenset[Path]) -> Non
         matches = (Path(m) for m in glob.glob(argument, recursive=True))
         _take(sorted((m for m in matches if m.is_file() and not _is_below(m, base, skipped)), key=natural), base, found)
     else:
-        found.inputs.append(Input(path, PurePath(path.name)))
+        found.inputs.append(InputFile(path, PurePath(path.name)))
 
 
-def _take(paths: Iterable[Path], base: Path, found: Gathered) -> None:
+def _take(paths: Iterable[Path], base: Path, found: InputList) -> None:
     for path in paths:
         if path.suffix.lower() in found.suffixes and not _is_no_video(path):
-            found.inputs.append(Input(path, path.relative_to(base)))
+            found.inputs.append(InputFile(path, path.relative_to(base)))
         else:
             found.foreign += 1
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from structkit.errors import CheckpointError, OptionError
-from structkit_cli.options import Running
+from structkit_cli.options import RunOptions
 from structkit_cli.run import batch
-from structkit_cli.run.ahead import Ahead
-from structkit_cli.run.inputs import Gathered, Input, gather
-from structkit_cli.run.plan import Place, Task
+from structkit_cli.run.ahead import PaintQueue
+from structkit_cli.run.inputs import InputFile, InputList, gather
+from structkit_cli.run.plan import Destination, Task
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -30,22 +30,22 @@ Models = Annotated[
 
 
 @dataclass(frozen=True)
-class Named:
+class ModelRef:
     """A model that was named.
 
     input: its file, for records and the manifest.  two_sided: whether it is a domain difference, which knows of two
     contents. painter: whether it has one, and so can put on a donor's own pixels.
     """
 
-    input: Input
+    input: InputFile
     two_sided: bool
     painter: bool
 
 
-class Loaded:
+class ModelCache:
     """The networks of models, read when they are first needed, once for all threads."""
 
-    def __init__(self, named: Sequence[Named], verb: str) -> None:
+    def __init__(self, named: Sequence[ModelRef], verb: str) -> None:
         self.named, self.verb = named, verb
         self._lock, self._networks, self._refused = Lock(), None, None
 
@@ -65,7 +65,7 @@ class Loaded:
             return self._networks
 
 
-def models(names: Sequence[str] | None, verb: str) -> list[Named]:
+def models(names: Sequence[str] | None, verb: str) -> list[ModelRef]:
     """Those that are named, each fit for the verb: their headers are read, and no weights.  Raises OptionError,
     CheckpointError.
     """
@@ -82,17 +82,25 @@ def models(names: Sequence[str] | None, verb: str) -> list[Named]:
         kind_of(path, card, verb)
         config = card.get("config")
         painter = isinstance(config, dict) and bool(config.get("painter") and config.get("placer_steps"))
-        found.append(Named(Input(path, PurePath(path.name)), two_sided=card["kind"] == DIFFERENCE, painter=painter))
+        found.append(
+            ModelRef(InputFile(path, PurePath(path.name)), two_sided=card["kind"] == DIFFERENCE, painter=painter)
+        )
     return found
 
 
-def roles(word: str, inputs: Sequence[Input]) -> dict[str, Input]:
+def roles(word: str, inputs: Sequence[InputFile]) -> dict[str, InputFile]:
     """Inputs of one kind, by role: model, model_2, ..."""
     return {f"{word}_{i}" if i > 1 else word: given for i, given in enumerate(inputs, 1)}
 
 
 def run(
-    verb: str, tasks: Sequence[Task], painter: Ahead, running: Running, found: Gathered, *, options: Mapping[str, Any]
+    verb: str,
+    tasks: Sequence[Task],
+    painter: PaintQueue,
+    running: RunOptions,
+    found: InputList,
+    *,
+    options: Mapping[str, Any],
 ) -> None:
     """As `batch.run`, many tasks at once."""
     if running.seed:
@@ -118,18 +126,18 @@ def run(
 def run_each(
     verb: str,
     inputs: Sequence[str],
-    named: Sequence[Named],
+    named: Sequence[ModelRef],
     paint: Callable[[Sequence[Picture], Sequence[Networks]], Sequence[Picture]],
-    running: Running,
+    running: RunOptions,
     *,
     options: Mapping[str, Any] = MappingProxyType({}),
     opaque: bool = False,
 ) -> None:
     """One result of each input, and the end of the program.  paint: gets pictures and the models."""
     found = gather(inputs, leave_out=(running.output,))
-    place = Place(running.output, many=found.many, format=running.format)
+    place = Destination(running.output, many=found.many, format=running.format)
     place.set_apart((found,), running.exists)
-    shared, loaded = roles("model", [one.input for one in named]), Loaded(named, verb)
+    shared, loaded = roles("model", [one.input for one in named]), ModelCache(named, verb)
     tasks = []
     for given in found.inputs:
         name = given.stem if found.many else PurePath(f"{given.stem}-{verb}")
@@ -138,4 +146,4 @@ def run_each(
     def painted(tasks: Sequence[Task], pictures: Sequence[Picture], device: str) -> list[list[Picture]]:
         return [[made] for made in paint(pictures, loaded.on(device))]
 
-    run(verb, tasks, Ahead(painted, running, opaque=opaque), running, found, options=options)
+    run(verb, tasks, PaintQueue(painted, running, opaque=opaque), running, found, options=options)

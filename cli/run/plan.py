@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from structkit.errors import OptionError, OutputError
 from structkit.media.containers import WRITTEN
 from structkit.media.formats import SUFFIXES, format_of
-from structkit_cli.options import Running
-from structkit_cli.run.inputs import Gathered, Input
+from structkit_cli.options import RunOptions
+from structkit_cli.run.inputs import InputFile, InputList
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -41,11 +41,11 @@ class Task:
     after.
     """
 
-    inputs: Mapping[str, Input]
+    inputs: Mapping[str, InputFile]
     outputs: tuple[Output, ...]
 
 
-def shared(tasks: Sequence[Task]) -> dict[str, Input]:
+def shared(tasks: Sequence[Task]) -> dict[str, InputFile]:
     """What all of several tasks have in the same role, by role: a model, the one donor.  A single task shares
     nothing.
     """
@@ -55,7 +55,7 @@ def shared(tasks: Sequence[Task]) -> dict[str, Input]:
     return {role: source for role, source in first.items() if all(other.get(role) == source for other in others)}
 
 
-def names(task: Task, common: Mapping[str, Input]) -> str:
+def names(task: Task, common: Mapping[str, InputFile]) -> str:
     """A task in a message: by what tells it from the others.  common: see `shared`."""
     return " + ".join(
         source.name for role, source in task.inputs.items() if role not in common or len(common) == len(task.inputs)
@@ -65,7 +65,7 @@ def names(task: Task, common: Mapping[str, Input]) -> str:
 VIDEO = "mp4"  # where nothing else is said
 
 
-class Place:
+class Destination:
     """Where outputs go: what `-o` (or `--compare`) means, for one set of inputs or for a batch.
 
     video: whether what a single file is named for is a video; in a batch each output may be one.
@@ -102,7 +102,7 @@ class Place:
             self.stem, self.suffix = path.stem, path.suffix
             self.format = _container_of(path, flag) if video else _format_of(path, format, flag)
 
-    def set_apart(self, gathered: Iterable[Gathered], exists: str | None) -> None:
+    def set_apart(self, gathered: Iterable[InputList], exists: str | None) -> None:
         """Refuse to write into a folder that is read, unless that was said aloud: the next run would take the outputs
         for inputs.
         """
@@ -153,7 +153,7 @@ def numbered(count: int) -> list[str]:
     return [""] if count == 1 else [f"-{i:0{len(str(count))}d}" for i in range(1, count + 1)]
 
 
-def check(tasks: Sequence[Task], running: Running, exists: str) -> None:
+def check(tasks: Sequence[Task], running: RunOptions, exists: str) -> None:
     """Refuse, before any work, a plan that would lose or mix pictures."""
     outputs = [(output, task) for task in tasks for output in task.outputs]
     for output, _ in outputs:
@@ -185,7 +185,7 @@ def check_alpha(picture: Picture, outputs: Iterable[Output]) -> None:
             raise OutputError(f"{where}: {fact}; write .png, .webp, .tif, .avif or .gif")
 
 
-def _check_stdout(count: int, running: Running, *, alone: bool) -> None:
+def _check_stdout(count: int, running: RunOptions, *, alone: bool) -> None:
     if count != 1:
         raise OptionError(
             f"--output - writes one result to stdout, and there are {count}: name a folder with --output FOLDER/"
@@ -198,7 +198,7 @@ def _check_stdout(count: int, running: Running, *, alone: bool) -> None:
         raise OptionError("--output - would write the result's bytes to the terminal: send stdout to a file or a pipe")
 
 
-def _check_names(files: Sequence[tuple[Path, Task]], common: Mapping[str, Input]) -> None:
+def _check_names(files: Sequence[tuple[Path, Task]], common: Mapping[str, InputFile]) -> None:
     fold = str.casefold if sys.platform in ("darwin", "win32") else str  # where A.png and a.png are one file
     seen: dict[str, Task] = {}
     for path, task in files:

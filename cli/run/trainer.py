@@ -23,23 +23,23 @@ from structkit._version import __version__
 from structkit.configs import option
 from structkit.errors import OptionError, OutputError, StructkitError
 from structkit.training.ranks import rank_and_size
-from structkit_cli.options import Common, named
-from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Terminated, exit_code
+from structkit_cli.options import CommonOptions, named
+from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination, exit_code
 from structkit_cli.run.report import emit, printable, tell
 
 if TYPE_CHECKING:
-    from structkit.recipes.run import Wanted
+    from structkit.recipes.run import TrainingOptions
     from structkit.training.model import Model
     from structkit.training.stages import Event
 
 LINE_EVERY = 10.0  # seconds, between plain lines
 
 Written = tuple[int, int]
-Train = Callable[["Wanted"], "Model"]
+Train = Callable[["TrainingOptions"], "Model"]
 
 
 @dataclass(frozen=True)
-class Running(Common):
+class TrainOptions(CommonOptions):
     """What every verb that trains can be told about how to run, and where to write."""
 
     output: str | None = named(
@@ -60,11 +60,11 @@ class Running(Common):
     )
     max_pixels: int | None = option(None, "largest picture that is read, px; else 89 million", low=1)
 
-    def wanted(self, output: Path, voice: Voice, began: float) -> Wanted:
+    def wanted(self, output: Path, voice: Voice, began: float) -> TrainingOptions:
         """What of it the training is told.  began: on the clock, when the command did."""
-        from structkit.recipes.run import Wanted
+        from structkit.recipes.run import TrainingOptions
 
-        return Wanted(
+        return TrainingOptions(
             output=output,
             minutes=self.minutes,
             seed=self.seed,
@@ -77,7 +77,7 @@ class Running(Common):
         )
 
 
-def run(verb: str, train: Train, running: Running) -> None:
+def run(verb: str, train: Train, running: TrainOptions) -> None:
     """Train, and end the program with the exit code that tells how it went.
 
     train: gets what is said here of how to run; returns the model.
@@ -94,8 +94,8 @@ def run(verb: str, train: Train, running: Running) -> None:
         try:
             dtype = train(running.wanted(output, voice, began)).card["run"].get("dtype")
             code, status = 0, "skipped" if written(output) == before else "written"
-        except (KeyboardInterrupt, Terminated) as signal:
-            code, status = TERMINATED if isinstance(signal, Terminated) else INTERRUPTED, "interrupted"
+        except (KeyboardInterrupt, Termination) as signal:
+            code, status = TERMINATED if isinstance(signal, Termination) else INTERRUPTED, "interrupted"
         except StructkitError as failure:
             if not first and isinstance(
                 failure, OptionError | OutputError
@@ -134,9 +134,9 @@ def checkpoint_path(named: str | None, flag: str = "--output") -> Path:
 
 def kept(output: Path, before: Written | None) -> str:
     """What is left of a training that was interrupted.  before: what `written` said when it began."""
-    from structkit.training.outputs import Files
+    from structkit.training.outputs import TrainingFiles
 
-    state = Files(output).state
+    state = TrainingFiles(output).state
     if state.exists():
         return f"what is trained so far is kept in {state}; the same command goes on"
     return "nothing was trained yet" if written(output) == before else f"{output} is finished"
@@ -224,11 +224,11 @@ def _of_the_finished(output: Path, device: str) -> dict[str, Any]:
     """
     from structkit.device import resolve
     from structkit.media.files import sha256_file
-    from structkit.training.outputs import Files
+    from structkit.training.outputs import TrainingFiles
 
     lines = []
     with suppress(OSError, ValueError):  # the log is the user's to remove
-        lines = [json.loads(line) for line in Files(output).log.read_text().splitlines()]
+        lines = [json.loads(line) for line in TrainingFiles(output).log.read_text().splitlines()]
     steps = {line.pop("stage"): line.pop("step") for line in lines}
     known = {"steps": sum(steps.values()), "losses": lines[-1]} if lines else {}
     return {"sha256": sha256_file(output), "device": resolve(device), **known}

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from structkit.data.listing import Listed, Pictures, Source, check_neither_within, counted, listed
+from structkit.data.listing import FileList, Pictures, Source, check_neither_within, counted, listed
 from structkit.data.squares import window
 from structkit.device import enough_memory
 from structkit.errors import InputError, OptionError
@@ -69,7 +69,7 @@ class Folder:
 
 
 def read_folder(
-    pictures: Pictures | Listed,
+    pictures: Pictures | FileList,
     size: int,
     fit: str,
     *,
@@ -86,7 +86,7 @@ def read_folder(
     do not fit into memory.
     """
     window((size, size), fit)  # refuses an unknown fit before any work
-    found = pictures if isinstance(pictures, Listed) else listed(pictures)
+    found = pictures if isinstance(pictures, FileList) else listed(pictures)
     label, sources = found.label, found.sources
     names, digests, bad, began = [], [], [], time.monotonic()
     remarks: dict[str, list[str]] = defaultdict(list)  # to the names of the pictures that each is true of

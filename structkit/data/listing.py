@@ -19,7 +19,7 @@ Source = tuple[str, Picture | Path]  # a name, and what it is the name of
 
 
 @dataclass(frozen=True)
-class Listed:
+class FileList:
     """The pictures of a domain.
 
     label: what messages call it.  sources: in the natural order of their names, each once.  foreign: how many other
@@ -37,7 +37,7 @@ class Listed:
         return [source for _, source in self.sources if isinstance(source, Path)]
 
 
-def listed(pictures: Pictures) -> Listed:
+def listed(pictures: Pictures) -> FileList:
     """Of a folder and of those in a list or a sequence, the files with a picture's suffix; hidden files are passed
     over.  None is opened.
 
@@ -73,10 +73,10 @@ def listed(pictures: Pictures) -> Listed:
         raise InputError(f"{label}: no pictures{others}; pictures read: {NAMES}; name a folder that holds some")
     order = {source: natural(source[0]) for source in found}  # each once
     ordered = sorted(order, key=lambda s: (order[s], s[1].sha256 if isinstance(s[1], Picture) else ""))
-    return Listed(label, tuple(ordered), foreign, tuple(folders))
+    return FileList(label, tuple(ordered), foreign, tuple(folders))
 
 
-def check_apart(one: Listed, other: Listed) -> None:
+def check_apart(one: FileList, other: FileList) -> None:
     """Refuse, by their files alone, two domains that are one, or of which one is part of the other; links are seen
     through.
 

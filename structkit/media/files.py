@@ -95,7 +95,7 @@ def write_atomically(path: str | Path, data: bytes) -> None:
         temp.write_bytes(data)
 
 
-class Unnamed:
+class PendingFile:
     """A file that is written and has not its name yet: `atomic_path` in its parts, for many files together.
 
     For each: the constructor, `settle`; then `take_name`; then, once for each folder, `sync_folder`.  Raises

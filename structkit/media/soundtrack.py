@@ -170,7 +170,7 @@ class Soundtrack:
             fact = f"{self._muxer} does not hold it; write .mkv to keep it" if keeps else "its codec is not read"
             self.notes.append(f"{codec} {what} left out: {fact}")
             return False
-        if not isinstance(way, Copied):
+        if not isinstance(way, StreamCopy):
             made = way.stream.codec_context.name.removeprefix("lib")
             what = (
                 f"sound encoded anew as {made}"
@@ -178,7 +178,7 @@ class Soundtrack:
                 else f"subtitles written as {made}, without styling"
             )
             self.notes.append(f"{codec.removesuffix('float')} {what}")
-        if stream.type == "audio" and isinstance(way, Encoded) and stream.channels > 2:
+        if stream.type == "audio" and isinstance(way, Transcode) and stream.channels > 2:
             self.notes.append(f"{stream.channels} channels of sound mixed down to 2")
         if language := stream.metadata.get("language"):
             way.stream.metadata["language"] = language
@@ -192,15 +192,15 @@ class Soundtrack:
                 made.codec_context.options = {
                     "strict": "experimental"
                 }  # PyAV 14 opens an encoder even for what is copied
-                return Copied(made)
+                return StreamCopy(made)
             except ValueError:  # of which it has none for some codecs
                 pass
         if stream.type == "audio" and codec in SOUND_CODECS:
-            return Encoded(self._output, ENCODERS[self._muxer], stream)
+            return Transcode(self._output, ENCODERS[self._muxer], stream)
         if codec in subtitles.TEXT and hasattr(
             av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"
         ):  # not in PyAV 14
-            return Retold(self._output, subtitles.MADE[self._muxer], stream)
+            return SubtitleConversion(self._output, subtitles.MADE[self._muxer], stream)
         return None
 
     def _demuxed(self, container: av.container.InputContainer, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
@@ -220,7 +220,7 @@ class Soundtrack:
         )
 
 
-class Copied:
+class StreamCopy:
     """As it is."""
 
     def __init__(self, stream: av.stream.Stream) -> None:
@@ -231,7 +231,7 @@ class Copied:
             yield packet
 
 
-class Encoded:
+class Transcode:
     """Sound through a decoder and an encoder; more than two channels are mixed down."""
 
     def __init__(self, output: av.container.OutputContainer, name: str, source: av.AudioStream) -> None:
@@ -253,7 +253,7 @@ class Encoded:
                 yield made
 
 
-class Retold:
+class SubtitleConversion:
     """Text in another form."""
 
     def __init__(self, output: av.container.OutputContainer, name: str, source: av.stream.Stream) -> None:

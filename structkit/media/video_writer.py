@@ -123,11 +123,11 @@ class VideoWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with suppress(_Abandoned), self._stack:
+        with suppress(_AbandonedWriter), self._stack:
             if (
                 kind is not None
             ):  # an error of our own, since `atomic_path` would take the caller's OSError for the disk's
-                raise _Abandoned
+                raise _AbandonedWriter
             self._finish()
 
     @property
@@ -248,7 +248,7 @@ class VideoWriter:
             ) from error
 
 
-class _Abandoned(Exception):
+class _AbandonedWriter(Exception):
     """The caller's block failed: nothing is to be left."""
 
 

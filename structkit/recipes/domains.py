@@ -15,14 +15,14 @@ from torch import Tensor
 from structkit.configs import DifferenceConfig, TransferConfig
 from structkit.data.batches import smaller
 from structkit.data.folders import Folder, read_folder, shared, split
-from structkit.data.listing import Listed, Pictures, check_apart, listed
+from structkit.data.listing import FileList, Pictures, check_apart, listed
 from structkit.engines.difference.training import DifferenceTraining
 from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import OptionError
 from structkit.media.pictures import MAX_PIXELS
-from structkit.recipes.run import Wanted, begun
+from structkit.recipes.run import TrainingOptions, begun
 from structkit.training.model import Model
-from structkit.training.planned import Plan, steps_between
+from structkit.training.planned import TrainingPlan, steps_between
 from structkit.training.planned import minutes as in_minutes
 from structkit.training.stages import Training
 
@@ -97,7 +97,7 @@ def train(
     system: System,
     one: Pictures,
     other: Pictures,
-    wanted: Wanted,
+    wanted: TrainingOptions,
     options: dict[str, Any],
     max_pixels: int = MAX_PIXELS,
 ) -> Model:
@@ -146,7 +146,7 @@ def train(
         )
 
 
-def _check_outside(output: Path, domains: Sequence[Listed]) -> None:
+def _check_outside(output: Path, domains: Sequence[FileList]) -> None:
     """Refuse what would teach the training its own previews."""
     for folder in (folder for domain in domains for folder in domain.folders):
         if output.resolve().is_relative_to(folder.resolve()):
@@ -166,7 +166,7 @@ def _counts(folders: Sequence[Folder], held: Sequence[Folder]) -> str:
     return f"{', '.join(counts)}; {held_out}"
 
 
-def _words(plan: Plan, choices: Sequence[Any]) -> str:
+def _words(plan: TrainingPlan, choices: Sequence[Any]) -> str:
     """choices: of which the plan has taken one."""
     steps: dict[str, list[int]] = {}
     for stage in plan.stages:

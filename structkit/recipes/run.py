@@ -20,7 +20,7 @@ from structkit.errors import OptionError
 from structkit.training import loop
 from structkit.training.model import Model
 from structkit.training.parallel import Processes, joined
-from structkit.training.planned import Plan, Planned
+from structkit.training.planned import PlannedTraining, TrainingPlan
 from structkit.training.planned import minutes as in_minutes
 from structkit.training.precision import precision
 from structkit.training.stages import Event, Training
@@ -28,7 +28,7 @@ from structkit.verbs.patchwork import Running
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class TrainingOptions:
     """How a training is to be run, and where its checkpoint goes; see `structkit.train_analogy`."""
 
     output: str | Path
@@ -50,10 +50,10 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Begun:
+class TrainingJob:
     """A training that has its place: the processes that share it, the device of this one, the networks' arithmetic."""
 
-    wanted: Wanted
+    wanted: TrainingOptions
     config: Config
     processes: Processes
     device: str
@@ -84,24 +84,24 @@ class Begun:
         make: Callable[[Any], Training],
         choices: Sequence[Config],
         work: Callable[[Any], Sequence[float]],
-        words: Callable[[Plan], str],
+        words: Callable[[TrainingPlan], str],
         **how: Any,
     ) -> Training:
         """The training of the first configuration; with `minutes` one that plans itself, and takes what fits of all, to
         end in them.
 
-        words: a plan of less than all, in one line.  how: other arguments of `Planned`.
+        words: a plan of less than all, in one line.  how: other arguments of `PlannedTraining`.
         """
         if (minutes := self.wanted.minutes) is None:
             return make(choices[0])
 
-        def told(plan: Plan) -> None:
+        def told(plan: TrainingPlan) -> None:
             self.say(
                 f"--minutes {minutes:g}: "
                 f"{f'all steps, in about {in_minutes(plan.seconds)}' if plan.whole else words(plan)}"
             )
 
-        return Planned(make, choices, work, seconds=60 * minutes, tell=told, began=self.wanted.began, **how)
+        return PlannedTraining(make, choices, work, seconds=60 * minutes, tell=told, began=self.wanted.began, **how)
 
     def train(self, training: Training, digests: Mapping[str, str], inputs: Iterable[Path]) -> Model:
         """Train to the end; the model as it will be read from its file: in float32.
@@ -135,7 +135,7 @@ class Begun:
 
 
 @contextmanager
-def begun(wanted: Wanted, config: Config, way_out: str) -> Iterator[Begun]:
+def begun(wanted: TrainingOptions, config: Config, way_out: str) -> Iterator[TrainingJob]:
     """Take the place of a training.  way_out: from too little memory, which is a DeviceError."""
     with joined(resolve(wanted.device)) as (processes, own), enough_memory(own, way_out):
-        yield Begun(wanted, config, processes, own, precision(wanted.dtype, own))
+        yield TrainingJob(wanted, config, processes, own, precision(wanted.dtype, own))

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 Update = Callable[[Sequence[Tensor]], Mapping[str, Tensor]]
 
 
-class Graphed:
+class GraphedStep:
     """`update`, recorded once and replayed.
 
     update: from tensors, always of the same shapes, to tensors; it may change the parameters of `optimisers` (which

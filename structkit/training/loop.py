@@ -26,7 +26,7 @@ from structkit.training.draw import Draw, own_randomness
 from structkit.training.interrupts import Interrupts
 from structkit.training.lock import held
 from structkit.training.model import Model
-from structkit.training.outputs import Files, Log, Place
+from structkit.training.outputs import Log, Position, TrainingFiles
 from structkit.training.parallel import ALONE, Processes
 from structkit.training.processor import Processor, relocation
 from structkit.training.stages import Event, Stage, Training
@@ -67,7 +67,7 @@ def train(
     StructkitError (losses or weights are not finite: the last good state stays), DeviceError (out of memory), and what
     the training raises.
     """
-    files, training.processes = Files(Path(output)), processes
+    files, training.processes = TrainingFiles(Path(output)), processes
     files.spare(inputs)
     run = _whole(run, training.model_class, seed)
     with _alone(files, processes):
@@ -98,14 +98,14 @@ def check(
 
     model: of the training.  All processes are to call it.  Raises OutputError, CheckpointError.
     """
-    files = Files(Path(output))
+    files = TrainingFiles(Path(output))
     files.spare(inputs)
     with _alone(files, processes):  # files that another process still changes would be told of wrongly
         files.find(_whole({**run, "inputs": None}, model, seed), overwrite)
 
 
 @contextmanager
-def _alone(files: Files, processes: Processes) -> Iterator[None]:
+def _alone(files: TrainingFiles, processes: Processes) -> Iterator[None]:
     """Hold the lock of a training; the first process has it for all.  Raises OutputError, in each of them, if another
     training has it.
     """
@@ -143,7 +143,7 @@ class _Loop:
     def __init__(
         self,
         training: Training,
-        files: Files,
+        files: TrainingFiles,
         seed: int,
         run: dict[str, Any],
         report: Callable[[Event], None],
@@ -159,7 +159,7 @@ class _Loop:
             tell,
         )
         self.save_every, self.interrupts, self.processes = save_every, Interrupts(), training.processes
-        self.place, self.tally = Place(), Tally()
+        self.place, self.tally = Position(), Tally()
         self.log: Log | None = None  # of the first process
         self.saved = self.previewed = -math.inf  # when
         self.kept = "nothing was saved yet"
@@ -307,7 +307,7 @@ class _Loop:
     def _remember(self) -> None:
         self.kept = f"{self._where(self.place)} is kept in {self.files.state.name}"
 
-    def _where(self, place: Place) -> str:
+    def _where(self, place: Position) -> str:
         if place.stage == len(self.training.stages):
             return "its end"
         return f"stage {self.training.stages[place.stage].name}, step {place.step}"

@@ -27,7 +27,7 @@ from structkit.training.processor import Processor
 
 
 @dataclass
-class Place:
+class Position:
     """How far a training is.  step: of the stage, done.  seconds: of work in the stage.  log: bytes of the log up to
     here.
 
@@ -42,16 +42,16 @@ class Place:
     processors: list[Processor] = field(default_factory=list)
 
     @classmethod
-    def of(cls, card: Mapping[str, Any]) -> Place:
+    def of(cls, card: Mapping[str, Any]) -> Position:
         """What `asdict` made of one.  Raises TypeError."""
         return cls(**{**card, "processors": [Processor(**one) for one in card.get("processors", ())]})
 
-    def next(self) -> Place:
+    def next(self) -> Position:
         """The beginning of the next stage."""
         return replace(self, stage=self.stage + 1, step=0, seconds=0.0, over=False)
 
 
-class Files:
+class TrainingFiles:
     """The files of the training that makes `output`."""
 
     def __init__(self, output: Path) -> None:
@@ -138,7 +138,7 @@ class Files:
         """Make the files beside the output this run's, with a state in which nothing is done yet.  Raises
         OutputError.
         """
-        self.save({}, Place(), run)
+        self.save({}, Position(), run)
         self.preview.unlink(missing_ok=True)
 
     def may_show(self, run: Mapping[str, Any]) -> bool:
@@ -150,15 +150,15 @@ class Files:
         except CheckpointError:
             return False
 
-    def save(self, tensors: Mapping[str, Tensor], place: Place, run: Mapping[str, Any]) -> None:
+    def save(self, tensors: Mapping[str, Tensor], place: Position, run: Mapping[str, Any]) -> None:
         """Write the state.  Raises CheckpointError for values that are not finite, OutputError."""
         checkpoint.save(self.state, tensors, {"kind": RESUME, "run": run, "place": asdict(place)})
 
-    def load(self) -> tuple[dict[str, Tensor], Place]:
+    def load(self) -> tuple[dict[str, Tensor], Position]:
         """The state, on the CPU.  Raises CheckpointError."""
         tensors, card = checkpoint.load(self.state, kind=RESUME)
         try:
-            return tensors, Place.of(card["place"])
+            return tensors, Position.of(card["place"])
         except (LookupError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{self.state}: its card names no place; remove it, and the training starts anew"

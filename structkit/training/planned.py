@@ -41,7 +41,7 @@ SHORT = "it was trained for less time than the fewest steps that make sense take
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What is to be done, in which time."""
 
     choice: Any  # which of the trainings
@@ -110,7 +110,7 @@ def costs_by_work(work: Sequence[float], measured: Sequence[tuple[float, float]]
     return found
 
 
-class Planned(Training):
+class PlannedTraining(Training):
     """One of several trainings, with steps that fit into the time."""
 
     def __init__(
@@ -123,7 +123,7 @@ class Planned(Training):
         least: Callable[[Any], Sequence[int]] = lambda training: [LEAST] * len(training.stages),
         steps: Callable[[float, Sequence[float], Sequence[int], Sequence[int]], list[int]] = steps_in,
         chunk: int = 1,
-        tell: Callable[[Plan], None] = lambda plan: None,
+        tell: Callable[[TrainingPlan], None] = lambda plan: None,
         clock: Callable[[], float] = time.monotonic,
         began: float | None = None,
     ) -> None:
@@ -140,7 +140,7 @@ class Planned(Training):
         self.make, self.choices, self.work, self.least, self.steps = make, choices, work, least, steps
         self.seconds, self.chunk, self.tell, self.clock = seconds, chunk, tell, clock
         self.started = clock() if began is None else began
-        self.plan: Plan | None = None  # if it was made here
+        self.plan: TrainingPlan | None = None  # if it was made here
         self.short = False  # so it was planned
         self._become(0)
 
@@ -218,7 +218,7 @@ class Planned(Training):
         """At the end: whether it was planned with too few steps, or a stage has done too few."""
         return self.short or any(done < NEARLY * fewest for done, fewest in zip(self.done, self.fewest, strict=True))
 
-    def _planned(self, draw: Draw) -> Plan:
+    def _planned(self, draw: Draw) -> TrainingPlan:
         """Of the first training that fits, else of the last."""
         measured: dict[float, float] = {}
         needed: list[float] = []
@@ -235,7 +235,7 @@ class Planned(Training):
         named = zip(training.stages, steps, costs, strict=True)
         total = _total(steps, costs)
         stages = [Stage(stage.name, n, max(left, 0.0) * n * cost / total) for stage, n, cost in named]
-        return Plan(choice, stages, total, len(needed) == 1 and steps == most, short, needed)
+        return TrainingPlan(choice, stages, total, len(needed) == 1 and steps == most, short, needed)
 
     def _bounds(self, training: Training) -> tuple[list[int], list[int]]:
         """Steps of each of its stages: the most that it can use, and the fewest that make sense, where it has so

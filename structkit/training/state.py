@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from structkit.errors import CheckpointError
 
 
-class Kept(Protocol):
+class Stateful(Protocol):
     """Anything else that keeps a state, as `ema.Average` does."""
 
     def state(self) -> dict[str, Tensor]: ...
@@ -28,7 +28,7 @@ class Kept(Protocol):
     def restore(self, state: Mapping[str, Tensor]) -> None: ...
 
 
-Part = nn.Module | Optimizer | Kept
+Part = nn.Module | Optimizer | Stateful
 
 
 def pack(**parts: Part) -> dict[str, Tensor]:

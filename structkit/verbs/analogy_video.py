@@ -36,7 +36,7 @@ BATCH = 8  # frames that a trained pair translates together
 
 
 @dataclass(frozen=True)
-class Made:
+class VideoSummary:
     """What there is to say of a video that was written.
 
     flicker: as `metrics.flicker`, before encoding; None for a single frame, and where the result moves though the
@@ -57,7 +57,7 @@ def analogy(
     quality: int | None,
     running: Running,
     options: dict[str, Any],
-) -> Made:
+) -> VideoSummary:
     """See `structkit.analogy_video`."""
     config, look, device = AnalogyConfig.of(options), _picture(target), resolve(running.device)
     with _opened(source) as reader:
@@ -73,7 +73,7 @@ def analogy(
 
         with writer, enough_memory(device):
             count, calm = _repaint(reader, writer, results, running)
-        return Made(count, calm, _notes(reader, look) + _enlarged(look, (width, height)) + writer.notes)
+        return VideoSummary(count, calm, _notes(reader, look) + _enlarged(look, (width, height)) + writer.notes)
 
 
 def translation(
@@ -87,7 +87,7 @@ def translation(
     quality: int | None,
     running: Running,
     options: dict[str, Any],
-) -> Made:
+) -> VideoSummary:
     """See `structkit.analogy_video`, with a model."""
     config, unfinished, domain = PairResultConfig.of(options), _ready(model, running), B if swapped else A
     if config.draw == "partner":
@@ -122,7 +122,7 @@ def translation(
         with writer, enough_memory(device):
             count, calm = _repaint(reader, writer, results, running)
         given = () if target is None else (*_notes(look), *_enlarged(look, (width, height)))
-        return Made(count, calm, _notes(reader) + given + unfinished + writer.notes)
+        return VideoSummary(count, calm, _notes(reader) + given + unfinished + writer.notes)
 
 
 def _opened(source: VideoReader | Source) -> AbstractContextManager[VideoReader]:

@@ -27,7 +27,7 @@ from structkit.media.files import sha256_file
 from structkit.media.pictures import Picture, read_picture
 from structkit.media.tensors import filled, from_tensor, to_tensor
 from structkit.media.video import VideoReader
-from structkit.recipes.run import Wanted, begun
+from structkit.recipes.run import TrainingOptions, begun
 from structkit.training.planned import Plan
 from structkit.training.planned import minutes as in_minutes
 from structkit.verbs.patchwork import Running, Size, _alpha, _count, _enlarged, _notes, _size, _usable
@@ -43,7 +43,7 @@ ROLES = {A: "source", B: "target"}
 
 
 @dataclass(frozen=True)
-class Given:
+class PairInput:
     """A picture of a pair, or the video of its source.  sha256: of its file's bytes; of what never was a file, of its
     pixels.
     """
@@ -53,18 +53,18 @@ class Given:
     path: Path | None = None  # of its file, which no training may write over
 
 
-def given(what: Given | Picture | str | Path, *, video: bool = False) -> Given:
+def given(what: PairInput | Picture | str | Path, *, video: bool = False) -> PairInput:
     """Read it, if it is a path.  video: whether it may be one, which is opened.  Raises InputError."""
-    if isinstance(what, Given):
+    if isinstance(what, PairInput):
         return what
     if not isinstance(what, Picture):
         if is_video(what) and not video:
             raise InputError(f"{what}: a video, where a picture is needed; name one of its frames")
-        return Given((VideoReader if is_video(what) else read_picture)(what), sha256_file(what), Path(what))
-    return Given(what, what.sha256)
+        return PairInput((VideoReader if is_video(what) else read_picture)(what), sha256_file(what), Path(what))
+    return PairInput(what, what.sha256)
 
 
-def train(source: Given, target: Given, wanted: Wanted, options: dict[str, Any]) -> PairAnalogy:
+def train(source: PairInput, target: PairInput, wanted: TrainingOptions, options: dict[str, Any]) -> PairAnalogy:
     """See `structkit.train_analogy`."""
     config = of_its_mode(PairConfig.of(options), source.picture).filled()
     with begun(wanted, config, "use a smaller --size, fewer --frames or another --device") as here:
@@ -84,8 +84,8 @@ def train(source: Given, target: Given, wanted: Wanted, options: dict[str, Any])
 
 def analogy(
     model: PairAnalogy,
-    source: Given | None,
-    target: Given | None,
+    source: PairInput | None,
+    target: PairInput | None,
     *,
     size: Size | None,
     samples: int,

@@ -8,6 +8,8 @@ of the engine); the field of a level of 3/4 the size; none.  `exact` is `nearest
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from measure import options, picture_pair, record, timed
 
@@ -42,9 +44,8 @@ def main() -> None:
     seeds += [("coarser level", query, level, exact), ("none", query, None, exact)]
     for label, picture, seed, best in seeds:
         for iterations in (1, 2, 4, 8):
-            call = lambda p=picture, s=seed, n=iterations: patchmatch(
-                p, key, patch=PATCH, init=s, iterations=n, generator=g
-            )
+            how = {"patch": PATCH, "init": seed, "iterations": iterations, "generator": g}
+            call = functools.partial(patchmatch, picture, key, **how)
             row = {
                 "case": f"{len(keys)} x {len(keys)} x {keys.shape[1]}, seed {label}, {name}",
                 "path": f"{iterations} iterations",

@@ -13,28 +13,28 @@ import pytest
 
 from structkit.media.formats import FORMATS
 from structkit.media.pictures import Picture, write_picture
-from structkit_cli.options import Running
+from structkit_cli.options import RunOptions
 from structkit_cli.run import ahead
-from structkit_cli.run.ahead import Ahead
-from structkit_cli.run.inputs import Input
+from structkit_cli.run.ahead import PaintQueue
+from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Output, Task
 
 OUTPUT = Output(None, Path(), "png", seed=0)
 
 
 @dataclass(frozen=True)
-class Black(Input):
+class Black(InputFile):
     def picture(self, max_pixels: int | None = None) -> Picture:
         return Picture(np.zeros((4, 4, 3), np.uint8))
 
 
 def task(path: Path, count: int = 1) -> Task:
-    return Task({"picture": Input(path, PurePath(path.name))}, (OUTPUT,) * count)
+    return Task({"picture": InputFile(path, PurePath(path.name))}, (OUTPUT,) * count)
 
 
 def jobs(tasks: list[Task]) -> list[int]:
     """How many tasks are painted together, job after job."""
-    painter, sizes = Ahead(lambda tasks, pictures, device: [], Running()), []
+    painter, sizes = PaintQueue(lambda tasks, pictures, device: [], RunOptions()), []
     for one in tasks:
         painter.expect(one)
     while painter._expected:
@@ -69,7 +69,7 @@ def test_a_run_that_is_stopped_paints_no_other_picture():
                 main_has_stopped.wait(10)
         return [[picture] for picture in pictures]
 
-    painter = Ahead(paint, Running())
+    painter = PaintQueue(paint, RunOptions())
     with pytest.raises(KeyboardInterrupt), painter:
         for _ in range(32):
             painter.expect(Task({"picture": Black(None, PurePath("x"))}, (OUTPUT,)))
@@ -92,7 +92,9 @@ def test_a_run_that_is_stopped_takes_up_no_other_picture():
             return super().picture(max_pixels)
 
     main_has_stopped = Event()
-    painter = Ahead(lambda tasks, pictures, device: painted.append(len(tasks)) or [[p] for p in pictures], Running())
+    painter = PaintQueue(
+        lambda tasks, pictures, device: painted.append(len(tasks)) or [[p] for p in pictures], RunOptions()
+    )
     with pytest.raises(KeyboardInterrupt), painter:
         for _ in range(32):
             painter.expect(Task({"picture": Given(None, PurePath("x"))}, (OUTPUT,)))

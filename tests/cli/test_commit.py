@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from structkit.errors import OutputError
-from structkit.media.files import Unnamed
-from structkit_cli.run.commit import DiskError, Waiting, commit
+from structkit.media.files import PendingFile
+from structkit_cli.run.commit import DiskError, PendingOutput, commit
 from structkit_cli.run.manifest import NAME, Manifest
 from structkit_cli.run.plan import Output
 
@@ -26,11 +26,12 @@ def waiting(tmp_path, manifest):
     """Five outputs."""
     names = [tmp_path / f"{i}.png" for i in range(5)]
     return [
-        Waiting(Output(path, tmp_path, "png", 0), Unnamed(path, path.name.encode()), "made", "hash") for path in names
+        PendingOutput(Output(path, tmp_path, "png", 0), PendingFile(path, path.name.encode()), "made", "hash")
+        for path in names
     ]
 
 
-def all_well(one: Waiting) -> None:
+def all_well(one: PendingOutput) -> None:
     assert not one.output.path.exists()
 
 
@@ -69,14 +70,14 @@ def test_one_whose_name_was_taken_meanwhile_is_left_out_and_the_others_are_not(w
 
 
 def test_one_that_the_disk_does_not_take_is_left_out_and_the_others_are_not(waiting, manifest, tmp_path, monkeypatch):
-    settle = Unnamed.settle
+    settle = PendingFile.settle
 
     def full(self):
         if Path(self.path).name == "3.png":
             raise OutputError("3.png: the disk is full; free some space") from OSError(28, "No space left on device")
         settle(self)
 
-    monkeypatch.setattr(Unnamed, "settle", full)
+    monkeypatch.setattr(PendingFile, "settle", full)
     errors = commit(waiting, {tmp_path: manifest}, all_well)
     assert isinstance(errors[3], DiskError) and errors[3].__cause__.errno == 28 and len(errors) == 1
     assert visible(tmp_path) == ["0.png", "1.png", "2.png", "4.png"]

@@ -10,7 +10,7 @@ import pytest
 
 import structkit
 import structkit_cli.pages.transfer
-from structkit_cli.run.inputs import Input
+from structkit_cli.run.inputs import InputFile
 
 from ..content_models import install
 from .content import band, pixels, save_models
@@ -160,8 +160,8 @@ def test_a_donor_without_the_content_is_a_warning_that_names_it(run, folder):
 @pytest.fixture
 def read(monkeypatch):
     """Names of the files that are read, in their order."""
-    names, picture = [], Input.picture
-    monkeypatch.setattr(Input, "picture", lambda given, *most: names.append(given.name) or picture(given, *most))
+    names, picture = [], InputFile.picture
+    monkeypatch.setattr(InputFile, "picture", lambda given, *most: names.append(given.name) or picture(given, *most))
     return names
 
 

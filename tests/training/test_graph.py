@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from structkit.training.graph import Graphed, undone
+from structkit.training.graph import GraphedStep, undone
 
 
 def problem(device: str = "cpu") -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -43,7 +43,7 @@ def test_what_is_undone_leaves_no_trace(steps):
 def test_a_replayed_step_is_the_step():
     (net, adam), (other, its_adam) = problem("cuda"), problem("cuda")
     batches = [torch.randn(5, 3, device="cuda") for _ in range(4)]
-    graphed = Graphed(lambda inputs: learn(net, adam, inputs[0]), batches[:1], [adam])
+    graphed = GraphedStep(lambda inputs: learn(net, adam, inputs[0]), batches[:1], [adam])
     for batch in batches:
         torch.testing.assert_close(graphed([batch])["loss"], learn(other, its_adam, batch)["loss"])
     for mine, theirs in zip(net.parameters(), other.parameters(), strict=True):

@@ -13,7 +13,7 @@ from structkit import checkpoint
 from structkit.errors import CheckpointError, DeviceError, OutputError
 from structkit.training import RESUME
 from structkit.training.loop import train
-from structkit.training.outputs import Files
+from structkit.training.outputs import TrainingFiles
 
 from .conftest import OUT, STATE, TOTAL, Stop, Watched, left, raiser, run
 from .toy import RUN, STEPS, ToyTraining
@@ -129,4 +129,4 @@ def test_a_full_disk(undisturbed, tmp_path, monkeypatch, call):
 def test_an_input_that_cannot_be_looked_at_is_no_output(tmp_path, name):
     """Who reads it says what is wrong with it."""
     (tmp_path / "m.safetensors").touch()
-    Files(tmp_path / "m.safetensors").spare([tmp_path / name])
+    TrainingFiles(tmp_path / "m.safetensors").spare([tmp_path / name])

@@ -13,7 +13,7 @@ from structkit.errors import CheckpointError
 from structkit.training.draw import Draw
 from structkit.training.loop import train
 from structkit.training.parallel import Processes
-from structkit.training.planned import LEAST, SHORT, Planned, costs_by_work, minutes, steps_between, steps_in
+from structkit.training.planned import LEAST, SHORT, PlannedTraining, costs_by_work, minutes, steps_between, steps_in
 from structkit.training.stages import Stage
 
 from .toy import RUN, Toy, ToyTraining
@@ -105,13 +105,13 @@ def cost(stage: int) -> float:
     return stage + 1 + 5 / 4
 
 
-def planned(seconds: float, plans: list, clock: Clock | None = None, made=Sized, **how) -> Planned:
+def planned(seconds: float, plans: list, clock: Clock | None = None, made=Sized, **how) -> PlannedTraining:
     clock = clock or Clock()
 
     def work(training: Sized) -> list[float]:
         return [cost(k) for k in range(training.size)]
 
-    return Planned(
+    return PlannedTraining(
         lambda size: made(size, clock), (6, 4, 2), work, seconds=seconds, chunk=4, tell=plans.append, clock=clock, **how
     )
 
@@ -328,7 +328,7 @@ def test_of_stages_of_the_same_work_the_last_is_measured_and_all_are_scaled_alik
     begun.clear()
     plans, clock, works = [], Clock(), [cost(0), *[cost(1)] * 5]
     how = {"seconds": 6000, "steps": steps_between, "chunk": 4, "tell": plans.append, "clock": clock}
-    Planned(lambda size: Repeated(size, clock), (6,), lambda training: works, **how).begin(0, Draw(1, 0, 0))
+    PlannedTraining(lambda size: Repeated(size, clock), (6,), lambda training: works, **how).begin(0, Draw(1, 0, 0))
     [plan] = plans
     assert set(begun) == {0, 5}
     assert len({stage.steps for stage in plan.stages}) == 1 and LEAST < plan.stages[0].steps < 400
@@ -351,7 +351,7 @@ def test_what_the_first_step_of_a_stage_does_for_all_is_in_the_plan(tmp_path, sh
     works, plans, clock = [cost(k) + (k + 1) / 2 for k in range(4)], [], Clock()
     whole = 400 * sum(works)
     how = {"seconds": share * whole, "steps": steps_between, "chunk": 4, "tell": plans.append, "clock": clock}
-    training = Planned(lambda size: Labelling(size, clock), (4,), lambda training: works, **how)
+    training = PlannedTraining(lambda size: Labelling(size, clock), (4,), lambda training: works, **how)
     train(training, tmp_path / "m.safetensors", seed=5, run=RUN)
     assert 0.9 * min(share, 1) * whole < clock.now <= share * whole
     assert plans[0].whole == (share > 1)

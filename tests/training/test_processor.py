@@ -18,11 +18,11 @@ from structkit.training.processor import Processor, relocation
 
 from .conftest import OUT, STATE, Stop, Watched, left, raiser, run
 
-Place = Callable[[str, int], None]
+Position = Callable[[str, int], None]
 
 
 @pytest.fixture
-def work_on(monkeypatch) -> Iterator[Place]:
+def work_on(monkeypatch) -> Iterator[Position]:
     """work_on(kind, threads): be a processor of that kind, and use so many of its threads."""
 
     def be(kind: str, threads: int) -> None:

@@ -311,10 +311,12 @@ def test_too_little_memory_for_the_pictures(tmp_path, monkeypatch):
 
 
 def test_the_minutes_begin_before_the_frames_are_read(tmp_path, monkeypatch):
-    filled, planned, read, started = pairs.filled, trainings.Planned, [], []
+    filled, planned, read, started = pairs.filled, trainings.PlannedTraining, [], []
     monkeypatch.setattr(pairs, "filled", lambda shown: (read.append(time.monotonic()), filled(shown))[1])
     monkeypatch.setattr(
-        trainings, "Planned", lambda *made, began, **how: (started.append(began), planned(*made, began=began, **how))[1]
+        trainings,
+        "PlannedTraining",
+        lambda *made, began, **how: (started.append(began), planned(*made, began=began, **how))[1],
     )
     structkit.train_analogy(SOURCE, TARGET, tmp_path / "p.safetensors", minutes=60, **TINY)
     assert len(started) == 1 and started[0] < min(read)

@@ -72,7 +72,7 @@ def frames(source) -> list[Frame]:
         return list(reader)
 
 
-def translate(source, output, pair, **options) -> clips.Made:
+def translate(source, output, pair, **options) -> clips.VideoSummary:
     return structkit.analogy_video(source, None, output, model=pair, device="cpu", **options)
 
 

@@ -16,7 +16,7 @@ from structkit.errors import InputError
 from structkit.media.pictures import Picture
 from structkit.metrics.overlap import TOLERANCE
 from structkit.verbs.scores import Fidelity, Overlap, independence
-from structkit_cli.pages.score import Masks
+from structkit_cli.pages.score import MaskOptions
 
 
 def grey(levels: np.ndarray, name: str = "picture") -> Picture:
@@ -112,7 +112,7 @@ def test_a_pair_of_two_sizes_is_refused():
 
 def test_the_command_line_has_the_same_defaults():
     defaults = {name: p.default for name, p in inspect.signature(Overlap).parameters.items()}
-    said = {field.name: field for field in fields(Masks)}
+    said = {field.name: field for field in fields(MaskOptions)}
     assert said["threshold"].default == defaults["threshold"]
     assert f"else {TOLERANCE}" in said["tolerance"].metadata["help"] and defaults["tolerance"] == TOLERANCE
 

@@ -28,7 +28,7 @@ from structkit.kernels.penalty import gradient_penalty
 from structkit.nets.patch import PatchNet
 from structkit.training.draw import Draw
 from structkit.training.frozen import frozen
-from structkit.training.graph import Graphed
+from structkit.training.graph import GraphedStep
 from structkit.training.stages import Stage, Training
 from structkit.training.state import pack, unpack
 
@@ -38,7 +38,7 @@ BETAS = (0.5, 0.999)
 Critic = Callable[[Tensor], Tensor]  # (B, 6, H, W) -> (B, 2, h, w), scores of patches in each domain
 
 
-class Inputs(NamedTuple):
+class PairBatch(NamedTuple):
     """What one step of a level starts from, (B, 6, H, W) each but for `mix`."""
 
     real: Tensor  # (1, 6, H, W) where there is only one
@@ -50,7 +50,7 @@ class Inputs(NamedTuple):
     mix: Tensor
 
 
-class Made(NamedTuple):
+class PairPass(NamedTuple):
     """What the generators of one level make in one step, (B, 6, H, W) each, not clamped."""
 
     own: Tensor  # from noise
@@ -64,7 +64,7 @@ class Made(NamedTuple):
         return torch.cat([self.across, self.own, self.abroad])
 
 
-def make(net: PairAnalogy, level: int, inputs: Inputs) -> Made:
+def make(net: PairAnalogy, level: int, inputs: PairBatch) -> PairPass:
     """All that a step makes, in three calls of the level's generators."""
     images, skips = (torch.cat([first, inputs.start, inputs.abroad]) for first in (inputs.noised, inputs.state))
     own, again, abroad = net.render(level, images, skips).split(
@@ -72,7 +72,7 @@ def make(net: PairAnalogy, level: int, inputs: Inputs) -> Made:
     )
     across = net.render(level, swapped(own), swapped(own))
     back = net.render(level, swapped(across), swapped(across))
-    return Made(own, again, across, back, abroad)
+    return PairPass(own, again, across, back, abroad)
 
 
 def critic_losses(
@@ -95,7 +95,7 @@ def critic_losses(
     }
 
 
-def generator_losses(critic: Critic, made: Made, real: Tensor, weights: Tensor, c: PairConfig) -> dict[str, Tensor]:
+def generator_losses(critic: Critic, made: PairPass, real: Tensor, weights: Tensor, c: PairConfig) -> dict[str, Tensor]:
     """The generators of both domains; nothing is detached:
     -E[D(made)] times the weights, the target's times `target_weight`, + alpha MSE(again, real) + beta MSE(back, own).
     """
@@ -193,12 +193,12 @@ class PairTraining(Training):
         if not self._recorded:
             return self.update(inputs)
         if self.graphed is None:
-            self.graphed = Graphed(
-                lambda tensors: self.update(Inputs(*tensors)), inputs, (self.generator_adam, self.critic_adam)
+            self.graphed = GraphedStep(
+                lambda tensors: self.update(PairBatch(*tensors)), inputs, (self.generator_adam, self.critic_adam)
             )
         return self.graphed(inputs)
 
-    def update(self, inputs: Inputs) -> dict[str, Tensor]:
+    def update(self, inputs: PairBatch) -> dict[str, Tensor]:
         """One step of the critics, then one of the generators, which see the critics' new weights."""
         c, critic, real = self.config, self.critic, inputs.real
         made = make(self.net, self.level, inputs)
@@ -254,7 +254,7 @@ class PairTraining(Training):
         return self.config.noise * (arrived - self._real(level)).square().unflatten(1, (2, 3)).mean((0, 2, 3, 4)).sqrt()
 
     @torch.no_grad()
-    def _inputs(self, draw: Draw) -> list[Inputs]:
+    def _inputs(self, draw: Draw) -> list[PairBatch]:
         """The inputs of the CHUNK steps from `draw` on: the frozen levels, from fresh noise, for all of them in one
         batch.
         """
@@ -277,7 +277,7 @@ class PairTraining(Training):
             around = self.net.noised(level, torch.zeros_like(state), noise).chunk(CHUNK)
             abroad = [swapped(real) + noise for real, noise in zip(reals, around, strict=True)]
         return [
-            Inputs(*parts)
+            PairBatch(*parts)
             for parts in zip(reals, *(part.chunk(CHUNK) for part in (state, noised, start)), abroad, mix, strict=True)
         ]
 

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from structkit.configs import AnalogyConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.engines.patch.alignment import transport_colours, transport_luminance
-from structkit.engines.patch.synthesis import SMALL, Plan, Progressed, Size, Synthesis
+from structkit.engines.patch.synthesis import SMALL, Size, Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.pyramid import resize
 from structkit.metrics.structure import edge_agreement, explained_structure, patch_distance
 
@@ -61,9 +61,9 @@ def analogy(
     made = Synthesis(target, size, **_how(config, coarsest), generator=generator, usable=usable)
     guide = guide_of(source, made, config, generator)
     if config.match == "colour":
-        return _finish(made, Progressed(guide), 0, plan_of(config, size, rounds=10), None, progress)
+        return _finish(made, SynthesisState(guide), 0, plan_of(config, size, rounds=10), None, progress)
     if config.mode == "style":
-        return _finish(made, Progressed(guide), 0, plan_of(config, size, rounds=5), guide, progress)
+        return _finish(made, SynthesisState(guide), 0, plan_of(config, size, rounds=5), guide, progress)
     plan = plan_of(config, size, rounds=3)
     best, plan = _best_draft(made, source, guide, plan, config, lambda share, note: progress(share / 2, note))
     return _finish(made, best, made.layout + 1, plan, None, lambda share, note: progress((1 + share) / 2, note))
@@ -86,7 +86,7 @@ def sample(
     plan = _plan(config, rounds=3, small_rounds=4, completeness=0.5, first_rounds=1)
     start = resize(picture, made.sizes[0])
     noise = torch.randn(start.shape, generator=generator, device=generator.device).to(start)
-    return _finish(made, Progressed(start + 3 * config.variety * noise), 0, plan, None, progress)
+    return _finish(made, SynthesisState(start + 3 * config.variety * noise), 0, plan, None, progress)
 
 
 def retarget(
@@ -105,7 +105,7 @@ def retarget(
     scale = max(min(wider, higher), min(1.0, max(wider, higher)))
     made = Synthesis(picture, size, **_how(config, 14), generator=generator, scale=scale)
     plan = _plan(config, rounds=3, completeness=1.0, first_rounds=10)
-    return _finish(made, Progressed(resize(picture, size)), 0, plan, None, progress)
+    return _finish(made, SynthesisState(resize(picture, size)), 0, plan, None, progress)
 
 
 def refine(
@@ -124,22 +124,22 @@ def refine(
     coarsest = max(16, round(config.strength * min(size)))
     made = Synthesis(patches_of, size, **_how(config, coarsest), generator=generator, usable=usable)
     plan = _plan(config, rounds=3, completeness=0.0)
-    return _finish(made, Progressed(resize(picture, size).clamp(-1, 1)), 0, plan, None, progress)
+    return _finish(made, SynthesisState(resize(picture, size).clamp(-1, 1)), 0, plan, None, progress)
 
 
 def _best_draft(
-    made: Synthesis, source: Tensor, guide: Tensor, plan: Plan, config: AnalogyConfig, progress: Progress
-) -> tuple[Progressed, Plan]:
+    made: Synthesis, source: Tensor, guide: Tensor, plan: SynthesisPlan, config: AnalogyConfig, progress: Progress
+) -> tuple[SynthesisState, SynthesisPlan]:
     """The draft with the most structure for its incoherence, and the plan it was made with."""
     drafts = DRAFTS if config.coarsest is None else tuple((config.coarsest, guidance) for guidance in (0.0, 0.5, 2.0))
     if config.coarsest and config.coarsest > SMALL:
         drafts = ((config.coarsest, 0.0),)  # too fine for guidance: there is nothing to choose from
     wanted, keys = _small(source), _small(made.target)
     foreign = max(patch_distance(wanted, keys), 1e-6) if len(drafts) > 1 else 1.0
-    best: tuple[float, Progressed, Plan] | None = None
+    best: tuple[float, SynthesisState, SynthesisPlan] | None = None
     for i, (start, guidance) in enumerate(drafts):
         own = replace(plan, guidance=guidance)
-        draft = made.run(Progressed(guide), range(made.starting_near(start), made.layout + 1), own, guide)
+        draft = made.run(SynthesisState(guide), range(made.starting_near(start), made.layout + 1), own, guide)
         score = 0.0
         if len(drafts) > 1:
             seen = resize(draft.picture, wanted.shape[-2:]).clamp(-1, 1)
@@ -191,7 +191,7 @@ def guide_of(source: Tensor, made: Synthesis, config: AnalogyConfig, generator: 
     return guide + FLAT_NOISE * torch.randn(guide.shape, generator=generator, device=generator.device).to(guide)
 
 
-def plan_of(config: AnalogyConfig, size: Size, *, rounds: int, small_rounds: int = 10) -> Plan:
+def plan_of(config: AnalogyConfig, size: Size, *, rounds: int, small_rounds: int = 10) -> SynthesisPlan:
     """How an analogy goes through the levels; its guidance is decided elsewhere, but for a style's, which leads at more
     levels.
     """
@@ -203,12 +203,12 @@ def plan_of(config: AnalogyConfig, size: Size, *, rounds: int, small_rounds: int
 
 def _plan(
     config: PatchConfig, *, rounds: int, completeness: float, small_rounds: int = 10, first_rounds: int | None = None
-) -> Plan:
+) -> SynthesisPlan:
     """What the user said, else what the verb takes."""
     asked = completeness if config.completeness is None else config.completeness
     alpha = 0.5 * 0.01**asked if asked else None  # 0.005, GPNN's, at 1; from 0.5 on it can hardly be seen
     few, many = (config.rounds, config.rounds) if config.rounds else (rounds, small_rounds)
-    return Plan(config.patch, many, few, first_rounds=None if config.rounds else first_rounds, alpha=alpha)
+    return SynthesisPlan(config.patch, many, few, first_rounds=None if config.rounds else first_rounds, alpha=alpha)
 
 
 def _how(config: PatchConfig, coarsest: int) -> dict[str, int]:
@@ -216,7 +216,7 @@ def _how(config: PatchConfig, coarsest: int) -> dict[str, int]:
 
 
 def _finish(
-    made: Synthesis, state: Progressed, first: int, plan: Plan, guide: Tensor | None, progress: Progress
+    made: Synthesis, state: SynthesisState, first: int, plan: SynthesisPlan, guide: Tensor | None, progress: Progress
 ) -> Tensor:
     """The levels from `first` on."""
     for level in range(first, len(made.sizes)):

@@ -38,7 +38,7 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Plan:
+class SynthesisPlan:
     """How the levels are gone through."""
 
     patch: int
@@ -54,7 +54,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Progressed:
+class SynthesisState:
     """A result in the making.  field: of each of its patches, the key patch it is made of; back: the reverse, where
     asked for.
     """
@@ -121,14 +121,16 @@ class Synthesis:
         """The level, up to the layout's, whose short side is nearest to `short` px."""
         return min(range(self.layout + 1), key=lambda level: abs(min(self.sizes[level]) - short))
 
-    def run(self, state: Progressed, levels: Sequence[int], plan: Plan, guide: Tensor | None = None) -> Progressed:
+    def run(
+        self, state: SynthesisState, levels: Sequence[int], plan: SynthesisPlan, guide: Tensor | None = None
+    ) -> SynthesisState:
         """Go through `levels`, from the picture (and the fields) that there are."""
         for level in levels:
             with one_thread() if level <= self.layout and not self.target.is_cuda else nullcontext():
                 state = self._level(state, level, plan, guide)
         return state
 
-    def _level(self, before: Progressed, level: int, plan: Plan, guide: Tensor | None) -> Progressed:
+    def _level(self, before: SynthesisState, level: int, plan: SynthesisPlan, guide: Tensor | None) -> SynthesisState:
         size, patch = self.sizes[level], plan.patch
         keys = self.keys(level)
         grids = patch_grid(size, patch), patch_grid(keys.shape[-2:], patch)
@@ -158,7 +160,7 @@ class Synthesis:
             ready = functools.partial(self._key_patches, level, patch) if key is keys else None
             field = self._nearest(query, key, field, patch, first, weights=weights, kept=kept, ready=ready).index
             picture = vote(keys[0], field, grids[0], patch=patch)[None]
-        return Progressed(picture, grids, field, back)
+        return SynthesisState(picture, grids, field, back)
 
     def _nearest(
         self,

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch.analogy import analogy, coarsest_of, guide_of, plan_of, small_size
-from structkit.engines.patch.synthesis import Progressed, Size, Synthesis
+from structkit.engines.patch.synthesis import Size, Synthesis, SynthesisState
 from structkit.kernels.flow import agreement, motion, resize_flow, warp, warp_field
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import extract, patch_grid
@@ -51,7 +51,7 @@ Grids = tuple[Sequence[int], Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Before:
+class FrameMemory:
     """What is remembered of a frame.
 
     result; source: the frame it was made from, pixel by pixel; meant: the source's colours when each part of the result
@@ -79,9 +79,9 @@ def analogy_frames(
     frames (1, 3, h, w), the target and `usable` as in `patch.analogy`; results (1, 3, *size), in [-1, 1].
     The same generator state gives the same results; they do not depend on later frames.
     """
-    later = _Later(target, config, size, usable, generator)
+    later = _LaterFrames(target, config, size, usable, generator)
     draw = generator.get_state()
-    before: Before | None = None
+    before: FrameMemory | None = None
     for frame in frames:
         source = resize(frame, size).clamp(-1, 1)
         generator.set_state(draw)
@@ -89,12 +89,12 @@ def analogy_frames(
         if after is None:
             generator.set_state(draw)
             first = analogy(source, target, config, size=size, usable=usable, generator=generator)
-            after = Before(source, first.clamp(-1, 1), source, {})
+            after = FrameMemory(source, first.clamp(-1, 1), source, {})
         before = after
         yield before.result
 
 
-class _Later:
+class _LaterFrames:
     """How frames are made that have one before them."""
 
     def __init__(
@@ -107,7 +107,7 @@ class _Later:
         if config.mode != "style":  # a style's guidance is part of its plan; the published form has none
             self.plan = replace(self.plan, guidance=0.0 if config.match == "colour" else config.strength, guided=1.0)
 
-    def frame(self, source: Tensor, before: Before) -> Before | None:
+    def frame(self, source: Tensor, before: FrameMemory) -> FrameMemory | None:
         """The result for source (1, 3, H, W) of the result's size, or None for the first frame of another scene."""
         there, back = motion(torch.cat([source, before.source]), torch.cat([before.source, source])).split(1)
         trust = agreement(there, back) * _likeness(source, warp(before.source, there), FOREIGN)
@@ -126,9 +126,9 @@ class _Later:
             torch.lerp(new, old, still)
             for new, old in ((source, before.source), (result, before.result), (meant, before.meant))
         )
-        return Before(source, result, meant, fields)
+        return FrameMemory(source, result, meant, fields)
 
-    def _guide(self, source: Tensor, before: Before) -> Tensor:
+    def _guide(self, source: Tensor, before: FrameMemory) -> Tensor:
         """What begins where nothing can be carried along, (1, 3, h, w): what stood before for parts of the source that
         look like it.
 
@@ -151,14 +151,14 @@ class _Later:
         """From the moved result where it is trusted, else from the guide, to a picture of the target's patches, and its
         fields.
         """
-        made, state, found = self.made, Progressed(guide), {}
+        made, state, found = self.made, SynthesisState(guide), {}
         hint = torch.lerp(guide, *(resize(part, guide.shape[-2:]) for part in (moved, trust.clamp(0, 1))))
         for level, size in enumerate(made.sizes):
             coarser, own, trusted = resize(state.picture, size), resize(moved, size), resize(trust, size).clamp(0, 1)
             if level > made.layout:
                 trusted = trusted * _likeness(coarser, resize(resize(moved, made.sizes[level - 1]), size), MOVED)
             start = torch.lerp(coarser, own, trusted)
-            begun = Progressed(
+            begun = SynthesisState(
                 start, *self._seed(state, level, fields.get(level), resize_flow(there, size), trusted > 0.5)
             )
             state = made.run(begun, [level], self.plan, hint)
@@ -166,7 +166,7 @@ class _Later:
         return torch.lerp(state.picture, start, HOLD * trusted).clamp(-1, 1), found
 
     def _seed(
-        self, coarser: Progressed, level: int, before: Tensor | None, there: Tensor, trusted: Tensor
+        self, coarser: SynthesisState, level: int, before: Tensor | None, there: Tensor, trusted: Tensor
     ) -> tuple[Grids, Tensor | None]:
         """A level's patch grids, and the field to begin with: that of the frame before where it is trusted, else the
         coarser level's.

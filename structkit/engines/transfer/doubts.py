@@ -40,16 +40,16 @@ ENOUGH = (
 )
 LEAST_MASK = 1e-4  # mean of masks that cover anything
 
-Folders = Sequence[Tensor]  # of pictures with the content and of others without, (N, 3, S, S) uint8
+FolderOptions = Sequence[Tensor]  # of pictures with the content and of others without, (N, 3, S, S) uint8
 
 
 @torch.no_grad()
-def doubts(net: ContentTransfer, seen: Folders, held: Folders) -> list[str]:
+def doubts(net: ContentTransfer, seen: FolderOptions, held: FolderOptions) -> list[str]:
     """What is to be said of a model, in sentences; of a good one nothing."""
     return list(sentences(signs(net, seen, held)))
 
 
-def signs(net: ContentTransfer, seen: Folders, held: Folders) -> dict[str, float]:
+def signs(net: ContentTransfer, seen: FolderOptions, held: FolderOptions) -> dict[str, float]:
     """All that can be measured, by the names above."""
     device = seen[0].device
     with_, without = (

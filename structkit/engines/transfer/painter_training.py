@@ -73,7 +73,7 @@ EXACT = Rule(
 )  # later: to a painter without a palette it brought 0.01 (glasses) and 0.04 (beards) of IoU
 
 
-class Painting:
+class PainterTraining:
     """The painter of a model, its optimiser, and the masks that it learns from."""
 
     def __init__(self, net: ContentTransfer, with_: Tensor, without: Tensor) -> None:

@@ -28,7 +28,7 @@ PLACE = 10.0  # weight of where, against how large and how turned
 LEAST = 0.002  # part of a picture that a mask covers, at least
 
 
-class Placing:
+class PlacerTraining:
     """The placer of a model and its optimiser."""
 
     def __init__(self, net: ContentTransfer, with_: Tensor) -> None:

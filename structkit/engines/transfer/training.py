@@ -23,8 +23,8 @@ from structkit.data.batches import drawn, mirrored, signed, smaller
 from structkit.engines.transfer.doubts import doubts
 from structkit.engines.transfer.layer import Layer
 from structkit.engines.transfer.model import ContentTransfer, layer_of
-from structkit.engines.transfer.painter_training import Painting
-from structkit.engines.transfer.placer_training import Placing
+from structkit.engines.transfer.painter_training import PainterTraining
+from structkit.engines.transfer.placer_training import PlacerTraining
 from structkit.kernels.composite import composite
 from structkit.nets.codes import CodeCritic, confusion, discrimination
 from structkit.training.draw import Draw
@@ -50,7 +50,7 @@ PREVIEWED = 6  # pictures
 LOOKED_AT = 64  # pictures at a time, for the scores and for a look at the painter's masks
 
 
-class Seen(NamedTuple):
+class ContentPass(NamedTuple):
     """What the networks make of B pictures with the content and B without."""
 
     common: Tensor  # (2 B, C, 2, 2): of those with, then of those without
@@ -63,7 +63,7 @@ class Seen(NamedTuple):
     common_again: Tensor | None
 
 
-def see(net: ContentTransfer, with_: Tensor, without: Tensor) -> Seen:
+def see(net: ContentTransfer, with_: Tensor, without: Tensor) -> ContentPass:
     """with_ and without (B, 3, S, S)."""
     count, joint = len(with_), net.config.norm == "joint"
 
@@ -78,12 +78,12 @@ def see(net: ContentTransfer, with_: Tensor, without: Tensor) -> Seen:
     own, put, none = (layer_of(part) for part in made.split(count))
     moved = composite(without, put.colours, put.mask)
     common_again = net.common(moved) if net.config.common_cycle else None
-    return Seen(
+    return ContentPass(
         common, separate, together(net.plain, of_with, of_without), own, put, none, net.separate(moved), common_again
     )
 
 
-def losses(seen: Seen, with_: Tensor, without: Tensor, logits: Tensor, c: TransferConfig) -> dict[str, Tensor]:
+def losses(seen: ContentPass, with_: Tensor, without: Tensor, logits: Tensor, c: TransferConfig) -> dict[str, Tensor]:
     """Of the encoders and decoders.  logits (2 B,): the critic's, of `seen.common`.  Nothing is detached.
 
     What is pasted onto the picture itself differs from it by m (z - x): Recon2 is the mean of m |z - x|.
@@ -265,9 +265,9 @@ class TransferTraining(Training):
                 torch.optim.Adam(of, c.rate, BETAS, fused=True) for of in (learners, self.critic.parameters())
             )
         elif "painter" in self.kinds[stage:] and not hasattr(self, "painting"):
-            self.painting, self.warned = Painting(self.net, *self.squares), False  # its masks are new ones
+            self.painting, self.warned = PainterTraining(self.net, *self.squares), False  # its masks are new ones
         if self.kinds[stage] == "placer":
-            self.placing = Placing(self.net, self.squares[0])
+            self.placing = PlacerTraining(self.net, self.squares[0])
 
     def _parts(self) -> dict[str, Part]:
         if self.stage == 0:

@@ -57,13 +57,13 @@ class ContentConfig(Config):
         if self.steps is not None and max(a, b) > 2:
             raise OptionError("--steps goes from nothing to one donor, or from one donor to another: name one or two")
 
-    def check_by(self, *, two_sided: bool, painter: bool) -> None:
-        """Refuse a way that a model does not know.  painter: whether it has one."""
+    def check_by(self, *, two_sided: bool, cut: bool) -> None:
+        """Refuse a way that a model does not know.  cut: whether it brings a donor's own pixels to their place."""
         if self.by is not None and two_sided:
             raise OptionError(
                 f"--by {self.by} is for a model of one content, and this is a domain difference: leave it out"
             )
-        if self.by == "donor" and not painter:
+        if self.by == "donor" and not cut:
             raise OptionError("--by donor needs a painter and a placer, and this model has not both: leave it out")
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from structkit.configs import AnalogyConfig, PairConfig, PairResultConfig
 from structkit.errors import OptionError
 from structkit_cli.options import RunOptions
-from structkit_cli.run.batch import Film, Progress, Termination
-from structkit_cli.run.plan import Output, Task
+from structkit_cli.run.batch import Termination
+from structkit_cli.run.plan import Output, Progress, Task
 from structkit_cli.run.report import tell
 from structkit_cli.run.trainer import Voice, kept, written
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from structkit.engines.pair.model import PairAnalogy
     from structkit.media.pictures import Picture
     from structkit.training.stages import Event
+    from structkit_cli.run.results import Film
 
     Pictures = dict[str, Picture]  # source and target
 

@@ -16,7 +16,7 @@ from structkit_cli.options import RunOptions
 from structkit_cli.run import batch
 from structkit_cli.run.ahead import PaintQueue
 from structkit_cli.run.inputs import InputFile, InputList, gather
-from structkit_cli.run.plan import Destination, Task
+from structkit_cli.run.plan import Destination, Plan, Task
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -110,17 +110,7 @@ def run(
     once = {id(given) for task in tasks for given in task.inputs.values() if given.path is None}
     if len(once) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
-    with painter:
-        batch.run(
-            verb,
-            tasks,
-            painter.make,
-            running,
-            options=options,
-            many=found.many,
-            foreign=found.foreign,
-            expect=painter.expect,
-        )
+    batch.run(Plan(verb, tasks, painter, options=options, many=found.many, foreign=found.foreign), running)
 
 
 def run_each(

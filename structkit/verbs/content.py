@@ -23,7 +23,7 @@ from structkit.errors import OptionError
 from structkit.kernels.composite import paste
 from structkit.media.pictures import Picture
 from structkit.media.tensors import alpha_to_tensor
-from structkit.models import Abilities, abilities_of_model, usable
+from structkit.models import abilities_of_model, usable
 from structkit.verbs.canvas import opened
 from structkit.verbs.squares import SquareBatches, notes_on_sight, square_of, with_notes, working
 
@@ -86,7 +86,8 @@ def transfer(
     """
     config, ready = ContentConfig.of(options), usable(model, device, "transfer")
     donors = [() if side is None else side if isinstance(side, list | tuple) else (side,) for side in (donor, donor_b)]
-    check_transfer(config, abilities_of_model(ready), *map(len, donors))
+    abilities = abilities_of_model(ready)
+    config.check(*map(len, donors), two_sided=abilities.two_sided, cut=abilities.cut)
     if config.steps is None and max(map(len, donors)) > 1:
         raise OptionError("two donors are the ends of steps: say how many, or give one donor")
     sides = [[taken(ready, opened(one), config, b=i == 1) for one in side] for i, side in enumerate(donors)]
@@ -136,12 +137,6 @@ def segment(
         for one, mask in batch.fields():
             results.append(with_notes(_shown(one, mask, config), *notes_on_sight(one, ready), *ready.doubts))
     return results if many else results[0]
-
-
-def check_transfer(config: ContentConfig, abilities: Abilities, a: int, b: int) -> None:
-    """Refuse what a model has no use for.  a, b: how many donors each side has.  Raises OptionError."""
-    config.check_donors(a, b, two_sided=abilities.two_sided)
-    config.check_by(two_sided=abilities.two_sided, cut=abilities.cut)
 
 
 def transferred(
@@ -264,7 +259,12 @@ def _of_three(field: Tensor, of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> 
     return field
 
 
-def _opened(given: PictureLike | Sequence[PictureLike]) -> tuple[list[Picture], bool]:
-    """The pictures that were given, and whether they are many."""
+def _opened(given: PictureLike | Sequence[PictureLike]) -> tuple[Sequence[Picture], bool]:
+    """The pictures that were given, and whether they are many.
+
+    A sequence of pictures that is no list stays as it is: it is asked for one picture after another.
+    """
+    if isinstance(given, Sequence) and not isinstance(given, str | list | tuple):
+        return given, True
     many = isinstance(given, list | tuple)
     return [opened(one) for one in (given if many else [given])], many

@@ -160,7 +160,12 @@ def clip(path: Path) -> None:
 
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=25, options={"threads": "1"})
-        stream.width, stream.height, stream.pix_fmt, stream.codec_context.time_base = 64, 48, "yuv420p", Fraction(1, 1000)
+        stream.width, stream.height, stream.pix_fmt, stream.codec_context.time_base = (
+            64,
+            48,
+            "yuv420p",
+            Fraction(1, 1000),
+        )
         sound = container.add_stream("flac", rate=16000, layout="mono")
         for step in range(6):
             pixels = np.broadcast_to(np.arange(60, 188, 2, dtype=np.uint8)[None, :, None], (48, 64, 3)).copy()
@@ -193,7 +198,7 @@ def prepare(folder: Path) -> None:
     clear = np.concatenate([picture(5, 56), np.full((56, 56, 1), 255, np.uint8)], -1)
     clear[:20, :, 3] = 0
     Image.fromarray(clear, "RGBA").save(folder / "clear.png")
-    Image.fromarray((picture(6, 56, 1)[..., 0].astype(np.uint16) * 257)).save(folder / "deep.png")
+    Image.fromarray(picture(6, 56, 1)[..., 0].astype(np.uint16) * 257).save(folder / "deep.png")
     Image.fromarray(picture(7, 40)).resize((20, 20)).resize((80, 80)).save(folder / "rough.png")
     face(99, glasses=False).resize((128, 128)).save(folder / "face.png")
     for i in range(12):
@@ -248,7 +253,12 @@ def recorded(count: str) -> Iterator[tuple[str, dict[str, object]]]:
             changed = {name: digest for name, digest in after.items() if before.get(name) != digest}
             gone = sorted(before.keys() - after.keys())
             before = after
-            yield line, facts if line.startswith("~") else facts | {"files": changed, "gone": [] if "stopped" in line else gone}
+            yield (
+                line,
+                facts
+                if line.startswith("~")
+                else facts | {"files": changed, "gone": [] if "stopped" in line else gone},
+            )
 
 
 def main() -> None:

@@ -16,14 +16,14 @@ from structkit.data.folders import Folder, read_folder, shared, split
 from structkit.data.frames import spread_frames
 from structkit.data.levels import level_shapes
 from structkit.data.listing import FileList, Pictures, check_apart, listed
-from structkit.errors import InputError, OptionError
+from structkit.errors import OptionError
 from structkit.media.containers import is_video
 from structkit.media.files import sha256_file
-from structkit.media.pictures import MAX_PIXELS, Picture, read_picture
+from structkit.media.pictures import MAX_PIXELS, Picture
 from structkit.media.tensors import filled
 from structkit.media.video import VideoReader
 from structkit.training.stages import Training
-from structkit.verbs.canvas import Size, enlarged, notes_of
+from structkit.verbs.canvas import Size, enlarged, notes_of, opened
 
 if TYPE_CHECKING:
     from structkit.recipes.run import TrainingJob
@@ -105,9 +105,8 @@ class PairInput:
             return given
         if isinstance(given, Picture):
             return cls(given, given.sha256)
-        if is_video(given) and not video:
-            raise InputError(f"{given}: a video, where a picture is needed; name one of its frames")
-        return cls((VideoReader if is_video(given) else read_picture)(given), sha256_file(given), Path(given))
+        shown = VideoReader(given) if video and is_video(given) else opened(given)
+        return cls(shown, sha256_file(given), Path(given))
 
 
 class SourceAndTarget:

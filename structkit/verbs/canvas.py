@@ -15,6 +15,7 @@ from torch import Tensor
 from structkit.configs import LEAST_SIDE, MAX_SIDE, MOST_SIDE
 from structkit.errors import InputError, OptionError
 from structkit.kernels.pyramid import resize
+from structkit.media.containers import is_video
 from structkit.media.pictures import Picture, read_picture
 from structkit.media.tensors import alpha_to_tensor, from_tensor, to_tensor
 
@@ -39,8 +40,12 @@ class Size(NamedTuple):
 
 
 def opened(picture: PictureLike) -> Picture:
-    """The picture itself, or that of a path.  Raises InputError."""
-    return picture if isinstance(picture, Picture) else read_picture(picture)
+    """The picture itself, or that of a path.  Raises InputError, also for a video."""
+    if isinstance(picture, Picture):
+        return picture
+    if is_video(picture):
+        raise InputError(f"{picture}: a video, where a picture is needed; name one of its frames")
+    return read_picture(picture)
 
 
 def check_count(count: int) -> int:

@@ -63,7 +63,9 @@ def floor(module: str) -> int:
     heights = {name: height for height, names in enumerate(FLOORS) for name in names}
     parts = module.split(".")
     names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
-    return heights[next((name for name in names if name in heights and (name != "structkit" or name == module)), module)]
+    return heights[
+        next((name for name in names if name in heights and (name != "structkit" or name == module)), module)
+    ]
 
 
 def imported(module: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -229,7 +231,9 @@ def test_a_private_name_of_another_file_is_found(text):
 
 
 def test_private_names_of_ones_own_are_none_of_others():
-    text = "from structkit._version import __version__\nself._held = 1\n_helper(x)._cache\nclass A:\n    _b = __version__"
+    text = (
+        "from structkit._version import __version__\nself._held = 1\n_helper(x)._cache\nclass A:\n    _b = __version__"
+    )
     assert private_imports("structkit.verbs.pair", text) == []
 
 

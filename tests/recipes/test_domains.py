@@ -12,13 +12,12 @@ import torch
 
 import structkit
 from structkit import checkpoint
-from structkit.configs import DifferenceConfig, TransferConfig
 from structkit.data.folders import read_folder
 from structkit.engines.transfer.model import ContentTransfer
 from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.pictures import Picture, write_picture
-from structkit.recipes import domains, material
+from structkit.recipes import material
 from structkit.training.lock import held
 from structkit.training.model import Model
 
@@ -365,23 +364,6 @@ def test_in_a_time_that_is_too_short_something_is_trained_and_it_is_said_before_
     short = "the model is doubtful: it was trained for less time than the fewest steps that make sense take"
     assert short in notes and short in structkit.remove(face(3, True), model, device="cpu").notes
     assert checkpoint.read_card(tmp_path / "m.safetensors")["run"]["config"]["steps"] == 90_000
-
-
-def test_to_end_in_time_there_are_fewer_rounds_first_and_smaller_pictures_last():
-    asked = TransferConfig().filled()
-    choices = [(c.seen, c.size, c.rounds) for c in domains.TRANSFER.choices(asked)]
-    assert choices[0] == (128, 64, 20) and choices[-1] == (64, 32, 1)
-    assert choices == sorted(choices, reverse=True) and {rounds for seen, _, rounds in choices if seen == 128} == {
-        *range(6, 21)
-    }
-    assert [c.size for c in domains.DIFFERENCE.choices(DifferenceConfig().filled())] == [64, 32]
-    assert {c.rounds for c in domains.TRANSFER.choices(TransferConfig(rounds=2).filled())} == {2, 1}
-    assert all(c.filled() == c for c in domains.TRANSFER.choices(asked))
-
-
-def test_without_a_painter_there_are_no_rounds_to_give_up():
-    choices = domains.TRANSFER.choices(TransferConfig(painter=0, rounds=0).filled())
-    assert [(c.size, c.rounds) for c in choices] == [(64, 0), (32, 0)]
 
 
 def test_too_little_memory_for_the_pictures(folders, tmp_path, monkeypatch):

@@ -17,38 +17,15 @@ from structkit.engines.transfer.layer import Layer
 from structkit.engines.transfer.model import ContentTransfer
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, StructkitError
 from structkit.media.exif import Metadata
-from structkit.media.pictures import Picture, write_picture
+from structkit.media.pictures import write_picture
 from structkit.verbs.squares import LEAST_SEEN
 
-from ..content_models import FakeConfig, FakeDifference, FakePainter, FakeTransfer, install
+from ..content_models import FakeDifference, FakePainter, FakeTransfer, install
+from .pictures import GREY, RED, flat, model, noise, with_glasses
 
 UNTRAINED = TransferConfig(
     size=32, width=8, widest=16, separate=4, narrow=8, painter=4, rounds=1, painter_size=32
 ).filled()
-RED, GREY = (255, 0, 0), (128, 128, 128)
-
-
-def model(kind=FakeTransfer, **config):
-    return kind(FakeConfig(**config))
-
-
-def noise(height: int, width: int, *, seed: int = 0, bits: int = 8, alpha: np.ndarray | None = None) -> Picture:
-    """Blue and green at random, and no red: nothing that a stand-in takes for content."""
-    dtype = np.dtype(f"uint{bits}")
-    pixels = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, (height, width, 3), dtype, endpoint=True)
-    pixels[..., 0] = 0
-    return Picture(pixels, alpha, f"noise {seed}")
-
-
-def with_glasses(height: int = 32, width: int = 32, *, bits: int = 8, alpha: np.ndarray | None = None) -> Picture:
-    """Noise with a red band across its middle."""
-    picture = noise(height, width, bits=bits, alpha=alpha)
-    picture.pixels[height // 3 : 2 * height // 3] = np.array(RED) * (257 if bits == 16 else 1)
-    return picture
-
-
-def flat(colour, height: int = 16, width: int = 16, name: str = "flat") -> Picture:
-    return Picture(np.full((height, width, 3), colour, np.uint8), None, name)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([8, 16]), st.sampled_from(["squash", "crop"]))
@@ -287,78 +264,6 @@ def test_models_are_found_and_refused_by_their_kind(tmp_path, monkeypatch):
         structkit.remove(tmp_path / "p.png", "spectacles", device="cpu")
     with pytest.raises(InputError, match=r"nowhere\.png: no such file"):
         structkit.remove("nowhere.png", model(), device="cpu")
-
-
-def test_a_donors_own_pixels_are_put_on_where_the_model_can_and_no_other_amount_is_asked_for():
-    donor, target = with_glasses(), noise(32, 32, seed=1)
-    whole = structkit.transfer(target, donor, model(FakePainter), device="cpu")
-    assert np.abs(whole.pixels[14:18].astype(int) - RED).max() < 64 and np.array_equal(
-        whole.pixels[:6], target.pixels[:6]
-    )
-    by_codes = structkit.transfer(target, donor, model(FakeTransfer), device="cpu").pixels
-    for options in ({"by": "codes"}, {"strength": 0.999999}):
-        assert (
-            np.abs(
-                structkit.transfer(target, donor, model(FakePainter), device="cpu", **options).pixels.astype(int)
-                - by_codes
-            ).max()
-            <= 1
-        )
-    steps = structkit.transfer(target, donor, model(FakePainter), device="cpu", steps=2)
-    assert np.array_equal(steps[0].pixels, target.pixels) and np.array_equal(steps[1].pixels, by_codes)
-
-
-@pytest.mark.parametrize(
-    ("kind", "donors", "options", "message"),
-    [
-        (
-            FakeTransfer,
-            (flat(0), None),
-            {"by": "donor"},
-            "--by donor needs a painter and a placer, and this model has not both: leave it out",
-        ),
-        (
-            FakeDifference,
-            (flat(0), None),
-            {"by": "codes"},
-            "--by codes is for a model of one content, and this is a domain difference",
-        ),
-        (
-            FakePainter,
-            (flat(0), None),
-            {"by": "donor", "steps": 3},
-            "--by donor puts on all that the donor has: leave out --steps",
-        ),
-        (
-            FakePainter,
-            (flat(0), None),
-            {"by": "donor", "strength": 0.5},
-            "--by donor puts on all that the donor has: leave out --strength",
-        ),
-        (FakeTransfer, (None, None), {}, "--from is missing: name the picture whose content is to be put on"),
-        (FakeDifference, (None, None), {}, "--from is missing: .*; or with --from-b that of the second folder"),
-        (FakeTransfer, (flat(0), flat(0)), {}, "--from-b is for a domain difference, and this model knows one content"),
-        (FakeTransfer, ((flat(0),) * 2, None), {}, "two donors are the ends of steps: say how many, or give one donor"),
-        (
-            FakeTransfer,
-            ((flat(0),) * 3, None),
-            {"steps": 4},
-            "--steps goes from nothing to one donor, or from one donor to another",
-        ),
-        (FakeTransfer, (flat(0), None), {"steps": 1}, "--steps is 1: it must be between 2 and 99"),
-        (FakeTransfer, (flat(0), None), {"strength": 1.4}, "--strength is 1.4: it must be between 0 and 1.3"),
-        (FakeTransfer, (flat(0), None), {"strength": 0.5, "steps": 3}, "--strength and --steps both say how much"),
-        (
-            FakeTransfer,
-            (flat(0), None),
-            {"strenght": 1},
-            "unexpected keyword argument 'strenght': the options are strength, steps, by",
-        ),
-    ],
-)
-def test_donors_and_options_that_cannot_be(kind, donors, options, message):
-    with pytest.raises(OptionError, match=message):
-        structkit.transfer(flat(0), donors[0], model(kind), donor_b=donors[1], device="cpu", **options)
 
 
 @pytest.mark.parametrize("options", [{"soft": True, "overlay": True}, {"soft": True, "threshold": 0.4}])

@@ -8,6 +8,7 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -274,6 +275,29 @@ def test_what_is_imported_at_once_is_light(name, module, tmp_path):
     assert not imports("")
     (tmp_path / f"{module}.py").touch()  # the check can fail; the real module takes seconds to import
     assert imports(f"import {module}")
+
+
+def packages(root: Path) -> set[str]:
+    """The name of every folder with Python files that is to be installed."""
+    return {
+        ".".join((package, *path.parent.relative_to(root / folder).parts))
+        for package, folder in PACKAGES.items()
+        for path in (root / folder).rglob("*.py")
+    }
+
+
+def test_every_folder_with_python_files_is_installed():
+    """They are named by hand, since what is found by itself would be called `cli`, as its folder is."""
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert sorted(named) == sorted(packages(ROOT))
+    assert [name for name in named if name not in MODULES] == []  # each has an __init__.py
+
+
+def test_a_new_folder_is_found(tmp_path):
+    for path in ("structkit/a.py", "structkit/new/deep/b.py", "cli/pages/c.py", "cli/pages/__pycache__/c.pyc"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert packages(tmp_path) == {"structkit", "structkit.new.deep", "structkit_cli.pages"}
 
 
 def tracked() -> list[str]:

@@ -4,7 +4,7 @@
     python tests/record.py RECORD.json --beside OLD.json    # and names what differs
 
 For changes that are to change nothing: the record before and after is the same, on one machine with as many threads.
-Times are left out, and so are the bytes of locks.  Commands run in a scratch folder, so no path of the machine is in it.
+Times are left out, and so are locks.  Commands run in a scratch folder, so no path of the machine is in it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import ast
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,11 @@ FLOORS = (  # from the roof down; what stands on one line may import each other
     ("structkit.configs", "structkit_weights"),
     ("structkit.errors", "structkit._version"),
 )
+LIBRARIES = {
+    *("torch", "torchvision", "triton", "numpy", "PIL", "av", "safetensors"),
+    *("typer", "click", "rich", "filelock"),
+}
+UNDOCUMENTED = "torch.distributed.nn"  # a name that is private without looking so
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
@@ -167,6 +173,42 @@ def unsafe(text: str) -> list[str]:
     return found
 
 
+def private_names(text: str) -> list[str]:
+    """The private names of libraries that a file uses: a part of them begins with an underscore.
+
+    `getattr` with a default is none: it says what is done where there is no such name.
+    """
+    tree = ast.parse(text)
+    full = {}  # of each name that an import binds
+    used = {(line, name) for line, name in imported("", tree) if name}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            full |= {n.asname or n.name.split(".")[0]: n.name if n.asname else n.name.split(".")[0] for n in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            full |= {n.asname or n.name: f"{node.module}.{n.name}" for n in node.names}
+            used |= {(node.lineno, f"{node.module}.{n.name}") for n in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            first, *rest = ast.unparse(node).split(".")
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr" and len(node.args) == 2:
+            first, *rest = ast.unparse(node.args[0]).split(".")
+            rest.append(str(getattr(node.args[1], "value", "")))
+        else:
+            continue
+        used.add((node.lineno, ".".join([full.get(first, ""), *rest])))
+    return [f"line {line}: {name}" for line, name in sorted({(line, _private(name)) for line, name in used}) if name]
+
+
+def _private(name: str) -> str:
+    """A library's name up to its first private part; empty where there is none."""
+    parts = name.split(".")
+    for end, part in enumerate(parts, 1):
+        is_hidden = part.startswith("_") and not part.startswith("__")
+        if parts[0] in LIBRARIES and (is_hidden or ".".join(parts[:end]) == UNDOCUMENTED):
+            return ".".join(parts[:end])
+    return ""
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_downward(module):
     assert upward_imports(module, MODULES[module].read_text()) == []
@@ -279,6 +321,39 @@ def test_what_only_looks_alike_is_not_found():
     )
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_no_private_name_of_a_library_is_used(module):
+    assert private_names(MODULES[module].read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("import torch._dynamo", "torch._dynamo"),
+        ("import torch.distributed.nn", "torch.distributed.nn"),
+        ("from torch.distributed import nn", "torch.distributed.nn"),
+        ("from torch import _C", "torch._C"),
+        ("from PIL._util import is_path as p", "PIL._util"),
+        ("def f():\n    from typer._click import x", "typer._click"),
+        ("import torch\ntorch._C._get_tracing_state()", "torch._C"),
+        ("import torch.nn as layers\nlayers.modules._functions", "torch.nn.modules._functions"),
+        ("import numpy as np\nnp._core.multiarray.array", "numpy._core"),
+        ("from torch import distributed as dist\ndist._tensor", "torch.distributed._tensor"),
+        ("import torch.distributed as dist\ndist.nn.all_gather(x)", "torch.distributed.nn"),
+        ("import torch\ngetattr(torch.cpu, '_is_avx512_bf16_supported')()", "torch.cpu._is_avx512_bf16_supported"),
+    ],
+)
+def test_a_private_name_of_a_library_is_found(text, name):
+    assert private_names(text) == [f"line {text.count(chr(10)) + 1}: {name}"]
+
+
+def test_a_name_that_is_no_librarys_or_not_private_is_not_found():
+    own = "from structkit._version import __version__\nself._x\nother._y._z\nfrom ._parts import a"
+    public = "import torch, torch.nn\ntorch.__version__\ntorch.nn.Module\nself.torch._x\nfrom torch import nn"
+    assert private_names(own) == private_names(public) == []
+    assert private_names("import torch\ngetattr(torch.cpu, '_x', None)\ngetattr(torch, name)") == []
+
+
 @pytest.mark.parametrize(
     ("name", "module"), [("structkit", "torch"), ("structkit_cli.app", "torch"), ("structkit_cli.app", "numpy")]
 )
@@ -292,6 +367,29 @@ def test_what_is_imported_at_once_is_light(name, module, tmp_path):
     assert not imports("")
     (tmp_path / f"{module}.py").touch()  # the check can fail; the real module takes seconds to import
     assert imports(f"import {module}")
+
+
+def packages(root: Path) -> set[str]:
+    """The name of every folder with Python files that is to be installed."""
+    return {
+        ".".join((package, *path.parent.relative_to(root / folder).parts))
+        for package, folder in PACKAGES.items()
+        for path in (root / folder).rglob("*.py")
+    }
+
+
+def test_every_folder_with_python_files_is_installed():
+    """They are named by hand, since what is found by itself would be called `cli`, as its folder is."""
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert sorted(named) == sorted(packages(ROOT))
+    assert [name for name in named if name not in MODULES] == []  # each has an __init__.py
+
+
+def test_a_new_folder_is_found(tmp_path):
+    for path in ("structkit/a.py", "structkit/new/deep/b.py", "cli/pages/c.py", "cli/pages/__pycache__/c.pyc"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    assert packages(tmp_path) == {"structkit", "structkit.new.deep", "structkit_cli.pages"}
 
 
 def tracked() -> list[str]:

@@ -3,7 +3,7 @@
     python tests/walk.py            # counts for remove, analogy, a video analogy and train transfer
 
 A file is on the walk if a function of it is called.  A file that is entered again, by a call further down while it is
-still at work, is named: whoever reads the walk would come to it twice.  Progress and reports, which go up, do not count.
+still at work, is named: whoever reads the walk would come to it twice.  Progress and reports go up, and do not count.
 """
 
 from __future__ import annotations

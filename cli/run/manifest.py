@@ -16,12 +16,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows has no advisory locks; there, two runs must not share a folder
-    fcntl = None  # type: ignore[assignment]
-
-from structkit.media.files import remove_leftovers, sha256_file, write_atomically
+from structkit.media.files import remove_leftovers, sha256_file, sync_folder, write_atomically
+from structkit.media.locks import FolderLock
 
 Record = dict[str, str]
 NAME = ".structkit-manifest.jsonl"
@@ -31,52 +27,35 @@ class Manifest:
     """The records of one folder, between `open` and `close`.
 
     wanted: whether to begin a manifest where there is none; one that is there is kept up in any case.
-    While runs work in a folder each holds a shared lock on it (on the folder itself: no lock file is left, and a dead
-    run holds none). Who finds nobody else there removes what dead runs left, and reduces the journal at the end.
+    While runs work in a folder they share its lock, and a dead run holds none.  Who finds nobody else there removes
+    what dead runs left, and reduces the journal at the end.
     """
 
     def __init__(self, folder: Path, *, wanted: bool):
         self.folder, self.path = folder, folder / NAME
         self.kept = wanted or os.path.exists(self.path)  # false, not an error, where no such path can be
         self.known: dict[str, list[Record]] = {}
-        self._lock: int | None = None
+        self._lock = FolderLock(folder)
         self._new = False
 
     def open(self, folders: Iterable[Path]) -> None:
         """Begin to work in the folder; unfinished files of dead runs in `folders` are removed."""
         self._new = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
-        if fcntl:
-            self._lock = os.open(self.folder, os.O_RDONLY)
-        if self._alone():
-            for folder in folders:
-                remove_leftovers(folder, older_than=0)
-        if fcntl:
-            with contextlib.suppress(OSError):  # some network file systems cannot lock folders
-                fcntl.flock(self._lock, fcntl.LOCK_SH)
-        self.known = self._read()
+        with self._lock.entering() as alone:
+            if alone:
+                for folder in folders:
+                    remove_leftovers(folder, older_than=0)
+            self.known = self._read()
 
     def close(self) -> None:
         """Reduce the journal and leave the folder; one that is new and still empty is taken away."""
-        try:
-            if self._alone():
+        with self._lock.leaving() as alone:
+            if alone:
                 self._settle()
-            if self._new:
-                with contextlib.suppress(OSError):  # not empty
-                    self.folder.rmdir()
-        finally:
-            if self._lock is not None:
-                os.close(self._lock)
-
-    def _alone(self) -> bool:
-        """Whether no other run works in the folder."""
-        if fcntl is None:
-            return True
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
+        if self._new:
+            with contextlib.suppress(OSError):  # not empty
+                self.folder.rmdir()
 
     def verdict(self, output: Path, made_from: str) -> tuple[str, str | None]:
         """`missing`, `current` (ours, of the same inputs and options), `stale` (ours, of others) or `foreign` (not as
@@ -113,8 +92,8 @@ class Manifest:
             journal.write(lines)
             journal.flush()
             os.fsync(journal.fileno())
-        if new and self._lock is not None:
-            os.fsync(self._lock)
+        if new:
+            sync_folder(self.folder)
 
     def _settle(self) -> None:
         """One record for each file that holds, in the order of their names."""

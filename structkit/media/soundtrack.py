@@ -1,9 +1,9 @@
 """Sound, subtitles and chapters of one video on their way into another: copied packet by packet where the container can
 hold them.
 
-Copied packets keep their bytes and their own time stamps, so that picture and sound stay together to the tick.  Sound
-that the container cannot hold is encoded anew, text is brought to the container's form, anything else is left out; each
-with a note.
+Copied packets keep their bytes, and their time stamps go through the map of the pictures, so that picture and sound
+stay together to the tick.  Sound that the container cannot hold is encoded anew, text is brought to the container's
+form, anything else is left out; each with a note.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ import av
 
 from structkit.errors import InputError
 from structkit.media import subtitles
+from structkit.media.timing import IDENTITY, TimeMap
 from structkit.media.video import SOUND_CODECS, VideoReader, reason
 
 HOLDS = {  # what players expect in each container, by FFmpeg's decoders; FFmpeg itself would put more into them
@@ -76,25 +77,29 @@ OTHERS = {"attachment": "attachments", "data": "data tracks"}  # by FFmpeg's nam
 LATEST = 2**60  # ticks, of a chapter; what is said to end later is damaged
 
 
-class Way(Protocol):
-    """How one stream's packets become those of its counterpart."""
+class StreamRoute(Protocol):
+    """A route from one stream of the input to its counterpart in the output."""
 
     stream: av.stream.Stream  # of the output
 
     def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
-        """What the output gets for one packet of the input; for None, what is left."""
+        """The output's packets for one of the input; for None, those that are left."""
 
 
 class Soundtrack:
-    """What lies beside the picture, in step with it.  Enter it before the first packet is muxed.
+    """Sound, subtitles and chapters, in step with the picture.  Enter it before the first packet is muxed.
 
-    video: where they come from.  output, muxer: the container that they go to, and its FFmpeg name.  notes: what is not
-    as it was. Raises InputError where they are damaged.
+    video: where they come from.  output, muxer: the container that they go to, and its FFmpeg name.  timing: from the
+    times of the video's frames to those of the output; it may be shifted until `mux_until` is first called.
+    notes: what is not as it was.  Sound is left out under a map that is no shift: copied samples keep their speed.
+    Raises InputError where they are damaged.
     """
 
-    def __init__(self, video: VideoReader, output: av.container.OutputContainer, muxer: str) -> None:
-        self._video, self._output, self._muxer = video, output, muxer
-        self._ways: dict[int, Way] = {}  # by the stream's index in the input
+    def __init__(
+        self, video: VideoReader, output: av.container.OutputContainer, muxer: str, timing: TimeMap = IDENTITY
+    ) -> None:
+        self._video, self._output, self._muxer, self.timing = video, output, muxer, timing
+        self._routes: dict[int, StreamRoute] = {}  # by the stream's index in the input
         self.notes: list[str] = []
 
     def __enter__(self) -> Self:
@@ -117,75 +122,91 @@ class Soundtrack:
         self._packets.close()
         self._stack.close()
 
-    def mux_until(self, time: Fraction | None, shift: Fraction) -> None:
-        """Mux what begins before `time` (s, of the input's frames), all that is left for None.  shift: s, added to the
-        time stamps.
-        """
+    def mux_until(self, time: Fraction | None) -> None:
+        """Mux what begins before `time` (s, of the output), all that is left for None."""
         if self._chapters:
-            self._output.set_chapters(list(self._moved(shift - self._video.origin)))
+            self._output.set_chapters(list(self._mapped_chapters()))
             self._chapters = []
-        while self._next is not None and (
-            time is None or self._next.dts * self._next.time_base - self._video.origin < time
+        while (packet := self._next) is not None and (
+            time is None or self.timing.at(packet.dts * packet.time_base - self._video.origin) < time
         ):
-            packet = self._next
-            moved = round((shift - self._video.origin) / packet.time_base)
-            packet.pts, packet.dts = (None if ticks is None else ticks + moved for ticks in (packet.pts, packet.dts))
-            self._mux(self._ways[packet.stream.index], packet)
+            if self._is_shown(packet):
+                self._mux(self._routes[packet.stream.index], packet)
             self._next = next(self._packets, None)
         if time is None:
-            for way in self._ways.values():
-                self._mux(way, None)
+            for route in self._routes.values():
+                self._mux(route, None)
 
-    def _moved(self, by: Fraction) -> Iterator[dict[str, Any]]:
-        """The chapters, `by` s later.  They are set right before the first packet, when that is known."""
+    def _is_shown(self, packet: av.Packet) -> bool:
+        """Map the times of a packet, its end too; false if the map leaves it no time."""
+        start = packet.dts if packet.pts is None else packet.pts
+        end = start + packet.duration if (packet.duration or 0) > 0 else None
+        packet.pts, packet.dts = (
+            None if tick is None else self._tick(tick, packet.time_base) for tick in (packet.pts, packet.dts)
+        )
+        if end is None:
+            return True
+        packet.duration = self._tick(end, packet.time_base) - self._tick(start, packet.time_base)
+        return packet.duration > 0
+
+    def _tick(self, tick: int, base: Fraction) -> int:
+        return self.timing.tick(tick, base, self._video.origin)
+
+    def _mapped_chapters(self) -> Iterator[dict[str, Any]]:
+        """The chapters at their times in the output.  They are set right before the first packet, when the map is
+        final.
+        """
         for number, chapter in enumerate(self._chapters, 1):
-            start, end = (chapter[side] + round(by / chapter["time_base"]) for side in ("start", "end"))
+            start, end = (self._tick(chapter[side], chapter["time_base"]) for side in ("start", "end"))
             if max(0, start) < end < LATEST:
                 yield chapter | {"id": number, "start": max(0, start), "end": end}
 
     def _say_what_else(self, container: av.container.InputContainer) -> None:
-        """Streams that are no pictures, sound or subtitles."""
+        """A note for each kind of stream that is no pictures, sound or subtitles."""
         chapters = "bin_data" if self._chapters else None  # what FFmpeg calls the text track that holds them in MP4
         kinds = [
             s.type for s in container.streams if s.type == "attachment" or (s.type == "data" and s.name != chapters)
         ]
         self.notes += [f"{kind} left out" for type_, kind in OTHERS.items() if type_ in kinds]
 
-    def _mux(self, way: Way, packet: av.Packet | None) -> None:
+    def _mux(self, route: StreamRoute, packet: av.Packet | None) -> None:
         try:
-            made = list(way.packets(packet))
+            made = list(route.packets(packet))
         except (av.FFmpegError, ValueError) as error:
             raise self._damaged(error) from error
         for packet in made:
-            packet.stream = way.stream
+            packet.stream = route.stream
             self._output.mux(packet)
 
     def _is_taken(self, stream: av.stream.Stream) -> bool:
-        """Find the way for a stream, and say what is lost on it."""
+        """Whether a stream has a route into the output; it is found, and the notes say what is lost on it."""
         codec = stream.codec_context.name if stream.codec_context else "unknown"
-        way = self._way(stream, codec)
-        if way is None:
+        if stream.type == "audio" and self.timing.shift is None:
+            self.notes.append(f"{codec} sound left out: the speed changes, and sound is not stretched")
+            return False
+        route = self._route(stream, codec)
+        if route is None:
             what = "sound" if stream.type == "audio" else "subtitles"
             keeps = self._muxer != "matroska" and codec in HOLDS["matroska"]
             fact = f"{self._muxer} does not hold it; write .mkv to keep it" if keeps else "its codec is not read"
             self.notes.append(f"{codec} {what} left out: {fact}")
             return False
-        if not isinstance(way, StreamCopy):
-            made = way.stream.codec_context.name.removeprefix("lib")
+        if not isinstance(route, StreamCopy):
+            made = route.stream.codec_context.name.removeprefix("lib")
             what = (
                 f"sound encoded anew as {made}"
                 if stream.type == "audio"
                 else f"subtitles written as {made}, without styling"
             )
             self.notes.append(f"{codec.removesuffix('float')} {what}")
-        if stream.type == "audio" and isinstance(way, Transcode) and stream.channels > 2:
+        if stream.type == "audio" and isinstance(route, Transcode) and stream.channels > 2:
             self.notes.append(f"{stream.channels} channels of sound mixed down to 2")
         if language := stream.metadata.get("language"):
-            way.stream.metadata["language"] = language
-        self._ways[stream.index] = way
+            route.stream.metadata["language"] = language
+        self._routes[stream.index] = route
         return True
 
-    def _way(self, stream: av.stream.Stream, codec: str) -> Way | None:
+    def _route(self, stream: av.stream.Stream, codec: str) -> StreamRoute | None:
         if codec in HOLDS[self._muxer]:
             try:
                 made = self._output.add_stream_from_template(stream)
@@ -221,7 +242,7 @@ class Soundtrack:
 
 
 class StreamCopy:
-    """As it is."""
+    """A route that leaves packets as they are."""
 
     def __init__(self, stream: av.stream.Stream) -> None:
         self.stream = stream
@@ -232,7 +253,7 @@ class StreamCopy:
 
 
 class Transcode:
-    """Sound through a decoder and an encoder; more than two channels are mixed down."""
+    """A route of sound through a decoder and an encoder; more than two channels are mixed down."""
 
     def __init__(self, output: av.container.OutputContainer, name: str, source: av.AudioStream) -> None:
         rate = next((rate for rate in RATES[name] if rate >= source.rate), RATES[name][-1])
@@ -254,7 +275,7 @@ class Transcode:
 
 
 class SubtitleConversion:
-    """Text in another form."""
+    """A route of text into another form."""
 
     def __init__(self, output: av.container.OutputContainer, name: str, source: av.stream.Stream) -> None:
         self.stream = output.add_stream(name)

@@ -36,7 +36,7 @@ def words(codec: str, payload: bytes) -> str:
 
 
 def payload(codec: str, text: str) -> bytes:
-    """One packet of `codec` that shows `text`; `words` takes it back."""
+    """The bytes of one packet of `codec` that shows `text`; `words` takes it back."""
     data = text.encode()
     if codec == "mov_text":
         data = data[:65535].decode(errors="ignore").encode()  # whole characters

@@ -1,4 +1,4 @@
-"""Videos, frame by frame: a file -> upright RGB frames with their times.
+"""A reader of videos, frame by frame: a file -> upright RGB frames with their times.
 
 One frame is in memory at a time (and the few that the decoder needs for its own), so that a film takes no more than a
 clip.
@@ -107,7 +107,7 @@ HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame.
+    """One frame of a video.
 
     pixels: (H, W, 3) uint8 RGB over the full range, upright and with square pixels.  time: when it is shown, s, from
     the start of the presentation.  duration: for how long, s; None for the last one where the container does not say.
@@ -121,8 +121,8 @@ class Frame:
 
 
 class VideoReader:
-    """The frames of a video's first picture stream, in the order they are shown; may be iterated again, and twice at
-    once.
+    """A reader of the frames of a video's first picture stream, in the order they are shown; may be iterated again, and
+    twice at once.
 
     source: a path, the file's bytes, or a binary stream (copied to a temporary file first).  name: what messages call
     it.
@@ -168,7 +168,7 @@ class VideoReader:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """One line each, in the order in which they came up."""
+        """The notes on the way in, one line each, in the order in which they came up."""
         return tuple(self._notes)
 
     @property
@@ -179,7 +179,7 @@ class VideoReader:
         return self._origin
 
     def __iter__(self) -> Iterator[Frame]:
-        """A frame is handed out when the next one has told its duration."""
+        """The frames, each handed out when the next one has told its duration."""
         scaler, waiting = yuv.Scaler(), None
         with self.demuxer() as container:
             for number, frame in enumerate(self._decoded(container)):
@@ -298,7 +298,7 @@ class VideoReader:
             )
 
     def _describe(self, container: av.container.InputContainer, stream: av.VideoStream, first: av.VideoFrame) -> None:
-        """What the first frame tells: the size with square pixels, the turn, and what is worth a note."""
+        """Take from the first frame the size with square pixels, the turn, and what is worth a note."""
         matrix = next((bytes(data) for data in first.side_data if data.type.name == "DISPLAYMATRIX"), None)
         self._turn = yuv.upright(matrix) if matrix else np.asarray
         self._coded = first.width, first.height
@@ -336,7 +336,7 @@ class VideoReader:
         return Fraction(container.duration, 1_000_000) if container.duration else None
 
     def _time(self, frame: av.VideoFrame, last: Fraction | None, number: int) -> Fraction:
-        """When a frame is shown, after the one before it."""
+        """The time at which a frame is shown, s: after that of the one before."""
         ticks = frame.pts if frame.pts is not None else frame.dts
         if ticks is None:
             self._note("frames without a time: they follow the one before")
@@ -352,7 +352,7 @@ class VideoReader:
 
 
 def reason(fact: object) -> str:
-    """What went wrong, in one line: a text, or an error's own words without FFmpeg's numbers."""
+    """The reason of a failure, in one line: a text, or an error's own words without FFmpeg's numbers."""
     return one_line(getattr(fact, "strerror", None) or fact) or type(fact).__name__
 
 

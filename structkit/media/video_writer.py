@@ -1,7 +1,7 @@
-"""Frames -> a video file, with the sound and the subtitles of the video that they came from.
+"""A writer of videos: frames -> a file, with the sound and the subtitles of the video that they came from.
 
-The times of the frames are kept: to the tick in MP4 and MOV, to the nearest millisecond in MKV and WebM, which count in
-those.
+The times of the frames, or where a time map puts them, are kept: to the tick in MP4 and MOV, to the nearest millisecond
+in MKV and WebM, which count in those.
 The same frames give the same bytes: a fixed number of threads, nothing that depends on what lay in memory before, and
 no date, library or version in the file.
 """
@@ -23,6 +23,7 @@ from structkit.media import yuv
 from structkit.media.containers import VIDEO_SUFFIXES, WRITTEN
 from structkit.media.files import atomic_path
 from structkit.media.soundtrack import Soundtrack
+from structkit.media.timing import IDENTITY, TimeMap
 from structkit.media.video import Frame, VideoReader, reason
 
 QUALITY = 64  # of 100: H.264 at a rate factor of 18, which is hard to tell from the original
@@ -59,15 +60,17 @@ MUXERS = {
 
 
 class VideoWriter:
-    """Writes one video, as a context manager: H.264 (VP9 in WebM), 4:2:0, BT.709.
+    """A writer of one video, as a context manager: H.264 (VP9 in WebM), 4:2:0, BT.709.
 
     path: .mp4, .m4v, .mov, .mkv or .webm; or a binary stream, which gets an MP4.  width, height: of every frame, px.
     like: the video that the frames came from: its sound, subtitles, chapters, languages and title are carried over.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
-    4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that begin
-    before zero are moved to zero, and the sound with them; one less than a tick after the one before follows that by a
-    tick; with a note each.
+    timing: from the times of the frames to those in the file, by default the same; subtitles and chapters follow, and
+    under a map that is no shift sound is left out, with a note.
+    4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that would
+    begin before zero are moved to zero, and the sound with them; one less than a tick after the one before follows that
+    by a tick; with a note each.
     The file takes its name when the context ends without an error; else nothing is left.
     Raises OptionError (size, quality, rate), OutputError (suffix, folder, disk), InputError (damaged sound; frames of
     another size or out of order; none).
@@ -82,6 +85,7 @@ class VideoWriter:
         like: VideoReader | None = None,
         rate: Fraction | None = None,
         quality: int | None = None,
+        timing: TimeMap = IDENTITY,
     ) -> None:
         self._target = path
         self.name = str(path) if isinstance(path, str | Path) else str(getattr(path, "name", "<stream>"))
@@ -112,13 +116,15 @@ class VideoWriter:
         self._waiting: Frame | None = None  # it is encoded when the next one tells its duration
         self._at = 0  # its time, in ticks
         self._durations: dict[int, int] = {}  # in ticks, by the tick of the frame, of the frames inside the encoder
-        self._gap, self._shift = 1 / self._rate, Fraction(0)
+        self._gap, self._timing = 1 / self._rate, timing
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._output = stack.enter_context(self._opened(stack.enter_context(self._file())))
             self._video = self._encoder()
-            self._sound = stack.enter_context(Soundtrack(self._like, self._output, self._muxer)) if self._like else None
+            if self._like:
+                beside = Soundtrack(self._like, self._output, self._muxer, self._timing)
+                self._sound = stack.enter_context(beside)
             self._stack = stack.pop_all()
         return self
 
@@ -132,7 +138,7 @@ class VideoWriter:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the file holds otherwise than its input, one line each."""
+        """The differences between the file and its input, one line each."""
         return (*self._notes, *(self._sound.notes if self._sound else ()))
 
     def write(self, frame: Frame) -> None:
@@ -141,13 +147,11 @@ class VideoWriter:
             fact = f"a frame of {frame.pixels.dtype} {frame.pixels.shape}"
             raise InputError(f"{self.name}: {fact}; all frames must be uint8 ({self.height}, {self.width}, 3)")
         if self._waiting is None:
-            self._shift = max(Fraction(0), -frame.time)
-            if self._shift:
-                self._note(f"frames begin {float(self._shift):.3f} s before zero: moved to zero, with the sound")
+            self._begin_at(self._timing.at(frame.time))
         elif frame.time <= self._waiting.time:
             fact = f"a frame at {float(frame.time):.6f} s after one at {float(self._waiting.time):.6f} s"
             raise InputError(f"{self.name}: {fact}; times must increase")
-        at = self._ticks(frame.time + self._shift)
+        at = self._ticks(self._timing.at(frame.time))
         if self._waiting is not None:
             if at <= self._at:
                 at = self._at + 1
@@ -159,17 +163,26 @@ class VideoWriter:
         self._waiting, self._at = frame, at
 
     def _finish(self) -> None:
-        """The last frame, what the encoder still holds, and the rest of the sound."""
+        """Write the last frame, what the encoder still holds, and the rest of the sound."""
         if self._waiting is None:
             raise InputError(f"{self.name}: no frames to write; a video has at least one")
-        self._encode(max(1, self._ticks(self._waiting.duration or self._gap)))
+        start, end = self._waiting.time, self._waiting.time + (self._waiting.duration or self._gap)
+        self._encode(max(1, self._ticks(self._timing.at(end) - self._timing.at(start))))
         with self._output_errors():
             self._mux(self._video.encode(None))
             if self._sound:
-                self._sound.mux_until(None, self._shift)
+                self._sound.mux_until(None)
+
+    def _begin_at(self, time: Fraction) -> None:
+        """Move the map on, if the first frame would begin before zero."""
+        if time < 0:
+            self._note(f"frames begin {float(-time):.3f} s before zero: moved to zero, with the sound")
+            self._timing = self._timing.then(TimeMap.shifted(-time))
+        if self._sound:
+            self._sound.timing = self._timing
 
     def _encode(self, duration: int) -> None:
-        """The waiting frame, shown for so many ticks."""
+        """Encode the waiting frame, shown for so many ticks."""
         odd = (0, self.height % 2), (0, self.width % 2), (0, 0)
         picture = yuv.from_rgb(self._scaler, np.pad(self._waiting.pixels, odd, mode="edge"))
         picture.time_base, picture.pts = self._tick, self._at
@@ -178,14 +191,14 @@ class VideoWriter:
             self._mux(self._video.encode(picture))
 
     def _mux(self, packets: Iterable[av.Packet]) -> None:
-        """Pictures, each after the sound that begins before it."""
+        """Mux pictures, each after the sound that begins before it."""
         for encoded in packets:
             self._filter = self._filter or av.bitstream.BitStreamFilterContext(CLEAN[self._codec], self._video)
             for packet in self._filter.filter(encoded):
                 packet.stream, packet.time_base = self._video, self._tick
                 packet.duration = self._durations.pop(packet.pts)
                 if self._sound:
-                    self._sound.mux_until(packet.pts * self._tick - self._shift, self._shift)
+                    self._sound.mux_until(packet.pts * self._tick)
                 self._output.mux(packet)
 
     def _note(self, note: str) -> None:
@@ -249,7 +262,7 @@ class VideoWriter:
 
 
 class _AbandonedWriter(Exception):
-    """The caller's block failed: nothing is to be left."""
+    """A failure of the caller's block: nothing is to be left."""
 
 
 def muxer_of(path: str | Path) -> str:

@@ -20,11 +20,11 @@ from structkit._version import __version__
 from structkit.device import out_of_memory
 from structkit.errors import CheckpointError, DeviceError, OutputError, StructkitError
 from structkit.media.files import remove_leftovers
+from structkit.media.locks import held
 from structkit.media.pictures import write_picture
 from structkit.media.tensors import from_tensor
 from structkit.training.draw import Draw, own_randomness
 from structkit.training.interrupts import Interrupts
-from structkit.training.lock import held
 from structkit.training.model import Model
 from structkit.training.outputs import Log, Position, TrainingFiles
 from structkit.training.parallel import ALONE, Processes

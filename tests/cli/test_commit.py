@@ -36,7 +36,8 @@ def all_well(one: PendingOutput) -> None:
 
 
 def visible(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name != NAME)
+    """The names in a folder, but those of its manifest and of the mark of this run."""
+    return sorted(path.name for path in folder.iterdir() if path.name != NAME and path.suffix != ".mark")
 
 
 def test_files_come_first_then_records_then_names_then_folders(waiting, manifest, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ import torch
 
 from structkit import checkpoint
 from structkit.engines.pair.training import PairTraining
-from structkit.training.lock import held
+from structkit.media.locks import held
 
 from . import test_json
 from .conftest import paint

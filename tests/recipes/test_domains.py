@@ -16,9 +16,9 @@ from structkit.data.folders import read_folder
 from structkit.engines.transfer.model import ContentTransfer
 from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import DeviceError, InputError, OptionError, OutputError, StructkitError
+from structkit.media.locks import held
 from structkit.media.pictures import Picture, write_picture
 from structkit.recipes import material
-from structkit.training.lock import held
 from structkit.training.model import Model
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -11,12 +11,10 @@ import pytest
 import torch
 
 from structkit.errors import DeviceError, OptionError, OutputError
-from structkit.training.lock import held
 from structkit.training.loop import check
 from structkit.training.parallel import ALONE
 
-from .conftest import LOCK, LOG, OUT, PREVIEW, STATE, Stop, Watched, left, raiser, run
-from .programs import python
+from .conftest import LOG, OUT, PREVIEW, STATE, Stop, Watched, left, raiser, run
 from .toy import RUN, Toy, ToyTraining
 
 
@@ -143,31 +141,6 @@ def test_an_early_look_holds_nothing_and_leaves_nothing(undisturbed, tmp_path, f
     assert left(tmp_path) == (undisturbed if finished else {})
     run(tmp_path)
     assert left(tmp_path) == undisturbed
-
-
-def test_a_lock_is_given_back_by_death_and_by_its_end(tmp_path):
-    lock = tmp_path / LOCK
-    code = f"""
-import os, signal
-from pathlib import Path
-from structkit.training.lock import held
-with held(Path({str(lock)!r})) as ours:
-    print(ours, flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-    assert python("-c", code).stdout == "True\n" and lock.exists()
-    for _ in range(2):
-        with held(lock) as ours, held(lock) as theirs:
-            assert (ours, theirs) == (True, False)
-        assert not lock.exists()
-
-
-def test_where_no_lock_can_be_had_there_is_none(tmp_path, monkeypatch):
-    with held(tmp_path / "none" / LOCK) as one, held(tmp_path / "none" / LOCK) as other:
-        assert one and other
-    monkeypatch.setattr("structkit.training.lock.fcntl", None)
-    with held(tmp_path / LOCK) as one, held(tmp_path / LOCK) as other:
-        assert one and other and not (tmp_path / LOCK).exists()
 
 
 def test_a_folder_that_cannot_be_written_in_is_told_before_the_first_step(tmp_path, monkeypatch):

@@ -15,13 +15,14 @@ from torch import Tensor
 from structkit.configs import DifferenceConfig, TransferConfig
 from structkit.data.batches import smaller
 from structkit.data.folders import Folder, read_folder, shared, split
-from structkit.data.listing import FileList, Pictures, check_apart, listed
+from structkit.data.listing import FileList, Pictures, check_apart, list_files
 from structkit.engines.difference.training import DifferenceTraining
 from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import OptionError
 from structkit.media.pictures import MAX_PIXELS
 from structkit.recipes.run import TrainingOptions, begun
 from structkit.training.model import Model
+from structkit.training.outputs import TrainingFiles
 from structkit.training.planned import TrainingPlan, steps_between
 from structkit.training.planned import minutes as in_minutes
 from structkit.training.stages import Training
@@ -108,7 +109,7 @@ def train(
     """
     config = system.config.of(options).filled()
     with begun(wanted, config, "use a smaller --size or --batch, or another --device") as here:
-        domains = [listed(pictures) for pictures in (one, other)]
+        domains = [list_files(pictures) for pictures in (one, other)]
         files = [file for domain in domains for file in domain.files]
         check_apart(*domains)
         _check_outside(Path(wanted.output), domains)
@@ -152,6 +153,9 @@ def _check_outside(output: Path, domains: Sequence[FileList]) -> None:
         if output.resolve().is_relative_to(folder.resolve()):
             fact = f"in {folder}, a folder that is learnt from, and so would be the preview: name a place outside it"
             raise OptionError(f"--output is {output}: {fact}")
+    preview = TrainingFiles(output).preview
+    for pattern in filter(None, (domain.pattern_of(preview) for domain in domains)):
+        raise OptionError(f"--output is {output}: its preview would be one of {pattern}: name a place elsewhere")
 
 
 def _counts(folders: Sequence[Folder], held: Sequence[Folder]) -> str:

@@ -4,25 +4,16 @@ measure.
 
 from __future__ import annotations
 
-import json as encoder
-import math
-import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Annotated, Any
 
 import typer
 
-from structkit._version import __version__
 from structkit.configs import Config, option
-from structkit.errors import InputError, OptionError, StructkitError
+from structkit.errors import OptionError
 from structkit_cli import config
 from structkit_cli.options import CommonOptions, named
-from structkit_cli.run.batch import NOTHING_TO_DO
-from structkit_cli.run.inputs import InputFile, gather
-from structkit_cli.run.report import emit, printable, tell
+from structkit_cli.run.scorer import score_codes, score_files
 
 Prediction = Annotated[str, typer.Argument(help="folder of predicted masks, or one of them", metavar="PRED")]
 Result = Annotated[str, typer.Argument(help="folder of results, or one of them", metavar="RESULT")]
@@ -33,8 +24,6 @@ FolderA = Annotated[
     str, typer.Argument(help="folder of pictures of the first domain, those with the content", metavar="A")
 ]
 FolderB = Annotated[str, typer.Argument(help="folder of pictures of the other domain", metavar="B")]
-
-SHOWN = 3  # names of files without partner
 
 
 @dataclass(frozen=True)
@@ -119,9 +108,8 @@ def iou(prediction: Prediction, truth: Truth, *, masks: MaskOptions, running: Sc
     from structkit.verbs.scores import Overlap
 
     tally = Overlap(threshold=masks.threshold, **masks.settings())
-    _score(
-        "score iou", {"prediction": prediction, "truth": truth, "changed_from": masks.changed_from}, tally, running.json
-    )
+    roles = {"prediction": prediction, "truth": truth, "changed_from": masks.changed_from}
+    score_files("score iou", roles, tally, json=running.json)
 
 
 def psnr(result: Result, truth: Truth, *, pixels: PixelOptions, running: ScoreOptions) -> None:
@@ -173,38 +161,7 @@ def independence(a: FolderA, b: FolderB, *, asked: ModelOptions, running: Common
     """
     if asked.model is None:
         raise OptionError("--model is missing: name the checkpoint whose codes are to be probed")
-    from structkit.data.folders import read_folder
-    from structkit.models import load
-    from structkit.verbs import scores
-
-    model = load(asked.model, running.device, verb="score independence")
-    folders = {
-        name: read_folder(folder, model.size, model.fit, tell=tell if not running.quiet else lambda note: None)
-        for name, folder in (("a", a), ("b", b))
-    }
-    notes = [note for folder in folders.values() for note in folder.notes]
-    if (fewest := min(map(len, folders.values()))) < scores.STEADY:
-        notes.append(f"only {fewest} pictures of a domain: from {scores.STEADY:,} on the figures are steady")
-    learnt = model.card.get("run", {}).get("inputs", {}).values()
-    said = "the model was trained on this folder: name pictures that it has not seen"
-    notes += [f"{folder.label}: {said}" for folder in folders.values() if folder.sha256 in learnt]
-    codes = scores.independence(model, folders["a"].pictures, folders["b"].pictures, seed=running.seed)
-    if running.json:
-        inputs = {name: {"path": f.label, "pictures": len(f), "sha256": f.sha256} for name, f in folders.items()}
-        told = {code: _finite(figures) for code, figures in codes.items()}
-        facts = {
-            "verb": "score independence",
-            "version": __version__,
-            "model": asked.model,
-            "kind": model.kind,
-            "seed": running.seed,
-        }
-        _emit_record({"record": "independence", **facts, "inputs": inputs, "codes": told, "notes": notes})
-    else:
-        _emit_lines(f"{code}  {_line(figures)}" for code, figures in codes.items())
-    if not running.quiet:
-        for note in notes:
-            tell(f"warning: {note}")
+    score_codes(a, b, asked.model, running)
 
 
 PAGES = (iou, psnr, ssim, independence)
@@ -214,123 +171,4 @@ def _fidelity(measure: str, result: str, truth: str, pixels: PixelOptions, runni
     from structkit.verbs.scores import Fidelity
 
     roles = {"result": result, "truth": truth, "changed_from": pixels.changed_from, "within": pixels.within}
-    _score(f"score {measure}", roles, Fidelity(measure, **pixels.settings()), running.json)
-
-
-def _score(verb: str, roles: Mapping[str, str | None], tally: Any, json: bool) -> None:
-    """Score file after file, and end the program with the exit code that tells how it went.
-
-    roles: what the tally's `add` takes, by name, and where it is; the first two, of which each file needs a partner,
-    then others.
-    """
-    counts: Counter[str] = Counter()
-    lonely = []
-    for name, inputs in _matched({role: argument for role, argument in roles.items() if argument is not None}):
-        given = {role: found for role, found in inputs.items() if found is not None}
-        scores, status, error = {}, "scored", None
-        if len(given) < len(inputs):
-            status, error = (
-                "missing",
-                f"{name}: no {' and no '.join(_words(role) for role in inputs if role not in given)}",
-            )
-            lonely.append(error.replace(":", " has", 1))
-        else:
-            try:
-                scores = tally.add(**{role: found.picture() for role, found in given.items()})
-            except StructkitError as problem:
-                status, error = "failed", f"{name}: {problem}"
-                tell(f"error: {error}")
-        counts[status] += 1
-        if json:
-            paths = {role: found.name for role, found in given.items()}
-            _emit_record(
-                {
-                    "record": "file",
-                    "file": name,
-                    "inputs": paths,
-                    "status": status,
-                    "error": error,
-                    "scores": _finite(scores),
-                }
-            )
-    code = (
-        NOTHING_TO_DO if not counts["scored"] + counts["failed"] else 1 if counts["missing"] or counts["failed"] else 0
-    )
-    figures = tally.summary() if counts["scored"] else {}
-    if json:
-        files = {"files": counts["scored"], "missing": counts["missing"], "failed": counts["failed"]}
-        _emit_record(
-            {
-                "record": "summary",
-                "verb": verb,
-                "version": __version__,
-                **files,
-                "scores": _finite(figures),
-                "exit": code,
-            }
-        )
-    elif figures:
-        _emit_lines([f"{_line(figures)}  files {counts['scored']}"])
-    if lonely:
-        more = "; ..." if len(lonely) > SHOWN else ""
-        tell(f"{len(lonely)} of {counts.total()} files without partner: {'; '.join(lonely[:SHOWN])}{more}")
-    if code == NOTHING_TO_DO:
-        tell("nothing to score: no file has partners of the same name")
-    raise typer.Exit(code)
-
-
-def _matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, InputFile | None]]]:
-    """The name of each file, and who has that name in each role.  Single files are partners whatever they are
-    called.
-    """
-    for argument in arguments.values():
-        if (
-            not argument.startswith(("@", "-"))
-            and not os.path.lexists(argument)
-            and not any(c in argument for c in "*?[")
-        ):
-            raise InputError(f"{argument}: no such file or folder; check the path")
-    found = {role: gather([argument]) for role, argument in arguments.items()}
-    if sum(given.path is None for every in found.values() for given in every.inputs) > 1:
-        raise OptionError("standard input (-) is named twice: it can be read only once")
-    if not any(every.many for every in found.values()):
-        inputs = {role: every.inputs[0] for role, every in found.items()}
-        yield str(inputs["truth"].stem), inputs
-        return
-    by_name = {role: _by_name(every.inputs) for role, every in found.items()}
-    first, second = list(by_name)[:2]
-    for stem in dict.fromkeys([*by_name[second], *by_name[first]]):
-        yield str(stem), {role: inputs.get(stem) for role, inputs in by_name.items()}
-
-
-def _by_name(inputs: list[InputFile]) -> dict[PurePath, InputFile]:
-    named: dict[PurePath, InputFile] = {}
-    for given in inputs:
-        if given.stem in named:
-            raise OptionError(
-                f"{named[given.stem].name} and {given.name} have one name but for the suffix: which one counts is not "
-                "clear"
-            )
-        named[given.stem] = given
-    return named
-
-
-def _words(role: str) -> str:
-    return {"changed_from": "picture with the content", "within": "mask"}.get(role, role)
-
-
-def _finite(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """For JSON, which has no NaN."""
-    return {name: round(value, 6) if math.isfinite(value) else None for name, value in figures.items()}
-
-
-def _line(figures: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-
-
-def _emit_record(record: Mapping[str, Any]) -> None:
-    emit(encoder.dumps(record).encode() + b"\n")
-
-
-def _emit_lines(lines: Iterable[str]) -> None:
-    emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))
+    score_files(f"score {measure}", roles, Fidelity(measure, **pixels.settings()), json=running.json)

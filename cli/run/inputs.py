@@ -1,10 +1,7 @@
-"""Inputs: files, folders, patterns that the shell did not expand, `@list.txt`, and `-` for the bytes on standard
-input.
-"""
+"""Inputs: the files that arguments stand for, and `-` for the bytes on standard input."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import sys
@@ -15,9 +12,10 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from structkit.data.listing import PathList, lines_of
 from structkit.errors import InputError, OptionError
-from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
-from structkit.media.files import files_below, natural, sha256_file
+from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video
+from structkit.media.files import sha256_file
 from structkit.media.formats import SUFFIXES
 
 if TYPE_CHECKING:
@@ -27,14 +25,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file, or standard input."""
+    """One file, or standard input.
 
-    path: Path | None  # None is standard input
-    relative: PurePath  # its place in the tree it was found in; outputs mirror it
+    path: None is standard input.  relative: its place in the tree it was found in, which outputs mirror.
+    """
+
+    path: Path | None
+    relative: PurePath
 
     @property
     def stem(self) -> PurePath:
-        """Its place in the tree, without suffix."""
+        """The place in the tree, without suffix."""
         return self.relative.with_suffix("")
 
     @property
@@ -46,7 +47,7 @@ class InputFile:
 
     @property
     def name(self) -> str:
-        """What the user knows it by."""
+        """The name by which the user knows it."""
         return "-" if self.path is None else str(self.path)
 
     @cached_property
@@ -63,7 +64,7 @@ class InputFile:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the bytes of the file."""
+        """The hash of the bytes of the file, in hex."""
         if self._once is not None:
             return hashlib.sha256(self._once).hexdigest()
         return sha256_file(self.path)
@@ -82,7 +83,7 @@ class InputFile:
             return False  # who reads it will say what is wrong
 
     def video(self, max_pixels: int | None = None) -> VideoReader:
-        """Open it; as `picture`, max_pixels of a frame."""
+        """The reader of the video; max_pixels of a frame, as for `picture`."""
         from structkit.media.video import MAX_PIXELS, VideoReader
 
         return VideoReader(
@@ -90,8 +91,9 @@ class InputFile:
         )
 
     def picture(self, max_pixels: int | None = None) -> Picture:
-        """Read it; an `InputError` names the file.  max_pixels: the largest that is read, or None for the usual
-        limit.
+        """The picture that it holds.  max_pixels: the largest that is read, or None for the usual limit.
+
+        Raises InputError, which names the file.
         """
         from structkit.media.pictures import MAX_PIXELS, read_picture
 
@@ -101,50 +103,52 @@ class InputFile:
 
     @property
     def label(self) -> str:
-        """What messages of who reads it begin with."""
+        """The word that messages of its readers begin with."""
         return "standard input" if self.path is None else self.name
 
 
 @dataclass
 class InputList:
-    """What a list of arguments stands for."""
+    """The inputs that a list of arguments stands for.
+
+    foreign: how many files in folders are none to take.  many: whether a folder, a pattern, a list or several files
+    were named, so that there may be any number of inputs.  folders: those that were named, or are the fixed part of a
+    pattern.
+    """
 
     inputs: list[InputFile] = field(default_factory=list)
-    foreign: int = 0  # files in folders that are none to take
-    many: bool = False  # a folder, a pattern, a list or several files were named: there may be any number of inputs
-    folders: list[Path] = field(default_factory=list)  # that were named, or are the fixed part of a pattern
-    suffixes: tuple[str, ...] = SUFFIXES  # of the files that are taken from folders and patterns
+    foreign: int = 0
+    many: bool = False
+    folders: list[Path] = field(default_factory=list)
 
 
 def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), videos: bool = False) -> InputList:
-    """The pictures (and videos) that the arguments stand for, in natural order inside each folder or pattern, each file
-    once.
+    """The pictures (and videos) that the arguments stand for, as a `PathList` finds them, or standard input; each once.
 
-    In folders and patterns only files with a picture's suffix (or a video's, if they begin like one) are taken, and the
-    others counted; hidden files and the folders `leave_out` (where the outputs go) are passed over.  A file that is
-    named is taken whatever its suffix.
+    The folders `leave_out`, where the outputs go, are passed over.  Raises OptionError.
     """
-    skipped = frozenset(Path(folder).resolve() for folder in leave_out if folder is not None and folder != "-")
-    found = InputList(many=len(arguments) > 1, suffixes=(*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES)
+    skipped = [Path(folder).resolve() for folder in leave_out if folder is not None and folder != "-"]
+    paths = PathList((*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES, skipped, _lines)
+    inputs: list[InputFile] = []
     for argument in arguments:
         if not argument:
             raise OptionError("an input is the empty text: name a file, or . for the current folder")
-        if argument.startswith("@") and len(argument) > 1:
-            found.many = True
-            for line in _lines(argument[1:]):
-                _gather_one(line, found, skipped)
-        elif argument == "-":
+        if argument == "-":
             if sys.stdin.isatty():
                 raise OptionError(
                     "- reads a picture's bytes from standard input, and that is the terminal: send it a file or a pipe"
                 )
-            found.inputs.append(InputFile(None, PurePath("stdin")))
-        else:
-            _gather_one(argument, found, skipped)
-    if sum(i.path is None for i in found.inputs) > 1:
+            inputs.append(InputFile(None, PurePath("stdin")))
+            continue
+        try:
+            inputs += [InputFile(path, place) for path, place in paths.add(argument)]
+        except InputError as error:
+            raise OptionError(str(error)) from error
+    if sum(given.path is None for given in inputs) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
-    found.inputs = list(dict.fromkeys(found.inputs))
-    return found
+    folders = [*paths.folders, *(fixed for _, fixed in paths.patterns)]
+    many = paths.many or len(arguments) > 1
+    return InputList(list(dict.fromkeys(inputs)), paths.foreign, many, folders)
 
 
 def told_apart(inputs: Iterable[InputFile]) -> dict[InputFile, str]:
@@ -161,63 +165,9 @@ def told_apart(inputs: Iterable[InputFile]) -> dict[InputFile, str]:
     return {given: "-".join(place) for given, place in places.items()}
 
 
-def _gather_one(argument: str, found: InputList, skipped: frozenset[Path]) -> None:
-    path = Path(argument)
-    if os.path.isdir(path):
-        found.many = True
-        found.folders.append(path)
-        try:
-            _take(files_below(path, skipped), path, found)
-        except InputError as error:
-            raise OptionError(str(error)) from error
-    elif glob.has_magic(argument) and not os.path.lexists(argument):
-        found.many = True
-        base = _fixed_part(path)
-        found.folders.append(base)
-        matches = (Path(m) for m in glob.glob(argument, recursive=True))
-        _take(sorted((m for m in matches if m.is_file() and not _is_below(m, base, skipped)), key=natural), base, found)
-    else:
-        found.inputs.append(InputFile(path, PurePath(path.name)))
-
-
-def _take(paths: Iterable[Path], base: Path, found: InputList) -> None:
-    for path in paths:
-        if path.suffix.lower() in found.suffixes and not _is_no_video(path):
-            found.inputs.append(InputFile(path, path.relative_to(base)))
-        else:
-            found.foreign += 1
-
-
-def _is_no_video(path: Path) -> bool:
-    """Whether a file has a video's suffix, and the content of something else: .ts is TypeScript too."""
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
-        return False
-    try:
-        with open(path, "rb") as stream:
-            return sniff(stream.read(HEAD)) is None
-    except OSError:
-        return False  # who reads it will say what is wrong
-
-
-def _is_below(path: Path, base: Path, skipped: frozenset[Path]) -> bool:
-    """Whether one of the folders between `base` and the file is to be passed over."""
-    return any((base / folder).resolve() in skipped for folder in path.relative_to(base).parents[:-1])
-
-
-def _fixed_part(pattern: Path) -> Path:
-    """The folders before the first wildcard: what the outputs of a pattern are relative to."""
-    fixed = []
-    for part in pattern.parent.parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    return Path(*fixed)
-
-
 def _lines(name: str) -> list[str]:
-    """The paths in a list: one a line, relative to the current folder, blank lines ignored."""
+    """The paths in a list."""
     try:
-        text = Path(name).read_text(encoding="utf-8", errors="surrogateescape")
+        return lines_of(Path(name).read_bytes())
     except OSError as error:
         raise OptionError(f"@{name}: {error.strerror}: the list of inputs cannot be read") from error
-    return [line for line in (line.rstrip("\r") for line in text.split("\n")) if line.strip()]

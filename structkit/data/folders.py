@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from structkit.data.listing import FileList, Pictures, Source, check_neither_within, counted, listed
+from structkit.data.listing import FileList, Pictures, Source, check_neither_within, counted, list_files
 from structkit.data.squares import window
 from structkit.device import enough_memory
 from structkit.errors import InputError, OptionError
@@ -78,15 +78,14 @@ def read_folder(
 ) -> Folder:
     """Every picture of a domain, as squares of `size` px; fit: see `structkit.data.squares`.
 
-    pictures: a folder, @list.txt with a path in each line, or a sequence of pictures and paths, see `listed`; or what
-    that has found. What is transparent becomes the mean colour of what is seen.  A picture that cannot be read, or has
-    more than max_pixels, is left out, and a note says so.
+    pictures: see `list_files`, or what that has found.  What is transparent becomes the mean colour of what is seen.  A
+    picture that cannot be read, or has more than max_pixels, is left out, and a note says so.
     tell: called every ten seconds with how far the reading is.  What must be said of the pictures is in `notes`, and
     not told. Raises InputError where no picture is left, OptionError for an unknown fit, DeviceError where the squares
     do not fit into memory.
     """
     window((size, size), fit)  # refuses an unknown fit before any work
-    found = pictures if isinstance(pictures, FileList) else listed(pictures)
+    found = list_files(pictures)
     label, sources = found.label, found.sources
     names, digests, bad, began = [], [], [], time.monotonic()
     remarks: dict[str, list[str]] = defaultdict(list)  # to the names of the pictures that each is true of

@@ -1,21 +1,99 @@
-"""What a domain is made of: the pictures that a folder, a list or a sequence names, before any of them is read."""
+"""The listing of files: what folders, patterns, lists and sequences stand for, before any file is opened.
+
+`PathList` has the one set of rules, for the command line too; `list_files` makes a domain of pictures by them.
+"""
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, TypeAlias
 
 from structkit.errors import InputError, OptionError
+from structkit.media.containers import HEAD, VIDEO_SUFFIXES, sniff
 from structkit.media.files import files_below, natural, open_source
 from structkit.media.formats import NAMES, SUFFIXES
-from structkit.media.pictures import Picture
 
-Pictures = (
-    str | Path | Sequence[Picture | str | Path]
-)  # a folder, @list.txt, or pictures and paths; folders in these are looked into
-Source = tuple[str, Picture | Path]  # a name, and what it is the name of
+if TYPE_CHECKING:  # a command line sorts its inputs by what stands here, and loads no pictures for that
+    from structkit.media.pictures import Picture
+
+# A folder, a "pattern*.png", "@list.txt", or a sequence of these and of pictures and files.  A Path in a sequence is
+# the folder or file of that very name.
+Pictures: TypeAlias = "str | Path | Sequence[Picture | str | Path]"
+Source: TypeAlias = "tuple[str, Picture | Path]"  # a name, and the picture or file of that name
+
+
+class PathList:
+    """The files that arguments stand for: folders, patterns that no shell expanded, @lists, and files.
+
+    In folders, with those below, and in patterns only files that have one of the suffixes are taken (and that begin
+    like a video, if it is one of a video), in natural order; hidden ones are passed over.  A file that is named is
+    taken whatever its suffix.
+    files: each with its place in the folder that it was found in, or in the fixed part of the pattern.  folders,
+    patterns: those that were named; of a pattern with its fixed part.  foreign: how many files there are that are not
+    taken.  many: whether anything but single files was named, so that there may be any number.
+    """
+
+    def __init__(
+        self,
+        suffixes: Sequence[str] = SUFFIXES,
+        leave_out: Iterable[Path] = (),
+        lines: Callable[[str], list[str]] | None = None,
+    ) -> None:
+        """leave_out: folders that are passed over, resolved.  lines: reads a list of the name; None is `list_lines`."""
+        self.suffixes, self.leave_out, self.lines = suffixes, frozenset(leave_out), lines or list_lines
+        self.files: list[tuple[Path, PurePath]] = []
+        self.folders: list[Path] = []
+        self.patterns: list[tuple[str, Path]] = []
+        self.foreign, self.many = 0, False
+
+    def add(self, argument: str) -> list[tuple[Path, PurePath]]:
+        """Take a folder, a pattern, a list or a file; returns the new files.
+
+        Raises InputError for a list or a folder that cannot be read.
+        """
+        before = len(self.files)
+        if is_list(argument):
+            self.many = True
+            for line in self.lines(argument[1:]):
+                self._add_one(line)
+        else:
+            self._add_one(argument)
+        return self.files[before:]
+
+    def add_path(self, path: Path) -> None:
+        """Take the folder or the file of this very name, whatever characters it has."""
+        if os.path.isdir(path):
+            self.many = True
+            self.folders.append(path)
+            self._take(files_below(path, self.leave_out), path)
+        else:
+            self.files.append((path, PurePath(path.name)))
+
+    def _add_one(self, argument: str) -> None:
+        if not is_pattern(argument):
+            self.add_path(Path(argument))
+            return
+        base = _fixed_part(Path(argument))
+        self.many = True
+        self.patterns.append((argument, base))
+        matches = (Path(match) for match in glob.glob(argument, recursive=True))
+        self._take(sorted((m for m in matches if m.is_file() and not self._is_left_out(m, base)), key=natural), base)
+
+    def _take(self, paths: Iterable[Path], base: Path) -> None:
+        for path in paths:
+            if path.suffix.lower() in self.suffixes and not _is_no_video(path):
+                self.files.append((path, path.relative_to(base)))
+            else:
+                self.foreign += 1
+
+    def _is_left_out(self, path: Path, base: Path) -> bool:
+        """Whether one of the folders between `base` and the file is to be passed over."""
+        return any((base / folder).resolve() in self.leave_out for folder in path.relative_to(base).parents[:-1])
 
 
 @dataclass(frozen=True)
@@ -23,57 +101,81 @@ class FileList:
     """The pictures of a domain.
 
     label: what messages call it.  sources: in the natural order of their names, each once.  foreign: how many other
-    files there are. folders: those that were named.
+    files there are.  folders, patterns: those that were named.
     """
 
     label: str
     sources: tuple[Source, ...]
     foreign: int
     folders: tuple[Path, ...]
+    patterns: tuple[str, ...] = ()
 
     @property
     def files(self) -> list[Path]:
         """The paths among the sources."""
         return [source for _, source in self.sources if isinstance(source, Path)]
 
+    def pattern_of(self, path: Path) -> str | None:
+        """The pattern that a file of this path would be found by, if there was one; else None."""
+        parts = Path(os.path.abspath(path)).parts
+        return next((p for p in self.patterns if _matches(parts, Path(os.path.abspath(p)).parts)), None)
 
-def listed(pictures: Pictures) -> FileList:
-    """Of a folder and of those in a list or a sequence, the files with a picture's suffix; hidden files are passed
-    over.  None is opened.
 
+def list_files(pictures: Pictures | FileList) -> FileList:
+    """The pictures that are meant: those that a `PathList` finds, and those in memory.  None is opened.
+
+    What a single folder or pattern has is named by its place there, and all else by its path.
     Raises InputError where there is no picture, and for a list or a folder that cannot be read.
     """
-    base = None
-    if not isinstance(pictures, str | Path):
-        label, items = "the pictures", list(pictures)
-    elif len(str(pictures)) > 1 and str(pictures).startswith("@"):
-        label, items = str(pictures), _lines(str(pictures))
+    if isinstance(pictures, FileList):
+        return pictures
+    paths, memory = PathList(), []
+    alone = str(pictures) if isinstance(pictures, str | os.PathLike) else None
+    if alone is None:
+        for item in pictures:
+            if isinstance(item, str):
+                paths.add(item)
+            elif isinstance(item, os.PathLike):
+                paths.add_path(Path(item))
+            else:
+                memory.append(item)
+    elif os.path.isdir(alone) or is_list(alone) or is_pattern(alone):
+        paths.add(alone)
     else:
-        label, items, base = str(pictures), [Path(pictures)], Path(pictures)
-        if not base.is_dir():
-            fact = "a file, where a folder of pictures is needed" if base.exists() else "no such folder"
-            raise InputError(f"{label}: {fact}; name a folder, or a list of pictures as @list.txt")
-    found: list[Source] = []
-    folders: list[Path] = []
-    foreign = 0
-    for item in items:
-        if isinstance(item, Picture):
-            found.append((item.name, item))
-        elif not os.path.isdir(item):
-            found.append((Path(item).as_posix(), Path(item)))
-        else:
-            folders.append(Path(item))
-            for file in files_below(item):
-                if file.suffix.lower() in SUFFIXES:
-                    found.append(((file.relative_to(base) if base else file).as_posix(), file))
-                else:
-                    foreign += 1
+        fact = "a file, where a folder of pictures is needed" if os.path.exists(alone) else "no such folder"
+        raise InputError(f"{alone}: {fact}; name a folder, or a list of pictures as @list.txt")
+    label, is_tree = "the pictures" if alone is None else alone, alone is not None and not is_list(alone)
+    found: list[Source] = [(picture.name, picture) for picture in memory]
+    found += [((relative if is_tree else path).as_posix(), path) for path, relative in paths.files]
     if not found:
-        others = f" among {counted(foreign, 'file')}" if foreign else ""
+        others = f" among {counted(paths.foreign, 'file')}" if paths.foreign else ""
         raise InputError(f"{label}: no pictures{others}; pictures read: {NAMES}; name a folder that holds some")
     order = {source: natural(source[0]) for source in found}  # each once
-    ordered = sorted(order, key=lambda s: (order[s], s[1].sha256 if isinstance(s[1], Picture) else ""))
-    return FileList(label, tuple(ordered), foreign, tuple(folders))
+    ordered = sorted(order, key=lambda s: (order[s], "" if isinstance(s[1], Path) else s[1].sha256))
+    patterns = tuple(pattern for pattern, _ in paths.patterns)
+    return FileList(label, tuple(ordered), paths.foreign, tuple(paths.folders), patterns)
+
+
+def is_list(argument: str) -> bool:
+    """Whether an argument names a list: @list.txt."""
+    return len(argument) > 1 and argument.startswith("@")
+
+
+def is_pattern(argument: str) -> bool:
+    """Whether an argument is a pattern: it has wildcards, and is the name of nothing."""
+    return glob.has_magic(argument) and not os.path.lexists(argument)
+
+
+def list_lines(name: str) -> list[str]:
+    """The paths in a list, see `lines_of`.  Raises InputError."""
+    with open_source(name) as (_, stream):
+        return lines_of(stream.read())
+
+
+def lines_of(data: bytes) -> list[str]:
+    """The paths in the bytes of a list: one a line, relative to the current folder, blank lines ignored."""
+    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
+    return [line for line in text.split("\n") if line.strip()]
 
 
 def check_apart(one: FileList, other: FileList) -> None:
@@ -111,7 +213,7 @@ def _identity(source: Picture | Path) -> Hashable:
     """Equal for all names of one file.  What is not there is told by its name, and pictures in memory by their place
     there.
     """
-    if isinstance(source, Picture):
+    if not isinstance(source, Path):
         return id(source)
     try:
         status = source.stat()
@@ -120,8 +222,31 @@ def _identity(source: Picture | Path) -> Hashable:
     return status.st_dev, status.st_ino
 
 
-def _lines(name: str) -> list[str]:
-    """The paths in a list: one a line, relative to the current folder, blank lines ignored."""
-    with open_source(name[1:]) as (_, stream):
-        text = stream.read().decode("utf-8", "surrogateescape")
-    return [line for line in (line.rstrip("\r") for line in text.split("\n")) if line.strip()]
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a path are those of a pattern, in which ** is any number of folders."""
+    if not (parts and pattern):
+        return not parts and all(part == "**" for part in pattern)
+    if pattern[0] == "**":
+        return _matches(parts, pattern[1:]) or _matches(parts[1:], pattern)
+    return fnmatch(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+def _is_no_video(path: Path) -> bool:
+    """Whether a file has a video's suffix, and the content of something else: .ts is TypeScript too."""
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        return False
+    try:
+        with open(path, "rb") as stream:
+            return sniff(stream.read(HEAD)) is None
+    except OSError:
+        return False  # who reads it will say what is wrong
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folders before the first wildcard: what the outputs of a pattern are relative to."""
+    fixed = []
+    for part in pattern.parent.parts:
+        if glob.has_magic(part):
+            break
+        fixed.append(part)
+    return Path(*fixed)

@@ -15,13 +15,14 @@ from structkit.data.batches import smaller
 from structkit.data.folders import Folder, read_folder, shared, split
 from structkit.data.frames import spread_frames
 from structkit.data.levels import level_shapes
-from structkit.data.listing import FileList, Pictures, check_apart, listed
+from structkit.data.listing import FileList, Pictures, check_apart, list_files
 from structkit.errors import OptionError
 from structkit.media.containers import is_video
 from structkit.media.files import sha256_file
 from structkit.media.pictures import MAX_PIXELS, Picture
 from structkit.media.tensors import filled
 from structkit.media.video import VideoReader
+from structkit.training.outputs import TrainingFiles
 from structkit.training.stages import Training
 from structkit.verbs.canvas import Size, enlarged, notes_of, opened
 
@@ -48,7 +49,7 @@ class TwoFolders:
 
     def find(self, output: Path) -> list[Path]:
         """The files of both folders.  Raises InputError for two that are one; OptionError for an output in them."""
-        self.domains = [listed(pictures) for pictures in self.given]
+        self.domains = [list_files(pictures) for pictures in self.given]
         check_apart(*self.domains)
         _check_outside(output, self.domains)
         return [file for domain in self.domains for file in domain.files]
@@ -172,6 +173,9 @@ def _check_outside(output: Path, domains: Sequence[FileList]) -> None:
         if output.resolve().is_relative_to(folder.resolve()):
             fact = f"in {folder}, a folder that is learnt from, and so would be the preview: name a place outside it"
             raise OptionError(f"--output is {output}: {fact}")
+    preview = TrainingFiles(output).preview
+    for pattern in filter(None, (domain.pattern_of(preview) for domain in domains)):
+        raise OptionError(f"--output is {output}: its preview would be one of {pattern}: name a place elsewhere")
 
 
 def _counts(folders: Sequence[Folder], held: Sequence[Folder]) -> str:

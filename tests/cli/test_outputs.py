@@ -100,6 +100,19 @@ def test_compare_writes_a_strip_of_all_results(run, pair, tmp_path):
     assert (tmp_path / "other.png").exists()
 
 
+def test_a_strip_is_of_one_quality_and_opaque_whatever_the_results_are(run, pair, tmp_path):
+    colours = read_picture(tmp_path / "house.png").pixels
+    write_picture(Picture(colours, np.full(colours.shape[:2], 100, np.uint8)), tmp_path / "clear.png")
+    strips = []
+    for quality in ((), ("--quality", "5")):
+        ran = run("analogy", "clear.png", "cake.png", "-o", f"{len(strips)}.webp", *quality, "--compare", "strip.jpg")
+        assert ran.code == 0, ran.err
+        strips.append((tmp_path / "strip.jpg").read_bytes())
+        (tmp_path / "strip.jpg").unlink()
+    assert strips[0] == strips[1]
+    assert (tmp_path / "0.webp").read_bytes() != (tmp_path / "1.webp").read_bytes()
+
+
 def test_compare_in_a_batch_is_a_folder(run, pair, tmp_path):
     paint(tmp_path / "in/deep/a.png", 3)
     assert run("analogy", "in", "cake.png", "-o", "out", "--compare", "strips").paths == [

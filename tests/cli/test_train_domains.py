@@ -15,7 +15,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import torch
 
+import structkit
 from structkit import checkpoint
 from structkit.configs import DifferenceConfig, TransferConfig
 from structkit.engines.transfer.training import TransferTraining
@@ -97,6 +99,17 @@ def test_from_two_folders_to_content_that_is_put_on_taken_off_and_found(run, fol
         assert (used.code, used.paths) == (0, [f"{verb}.png"]), used.err
     told = run("info", "m.safetensors").paths
     assert all(any(verb in line for line in told) for verb in ("transfer", "remove", "segment"))
+
+
+def test_patterns_lists_and_folders_are_one_training(run, folder):
+    assert run(*TRAIN).paths == ["m.safetensors"]
+    (folder / "glasses.txt").write_text("glasses/*.png\n")
+    patterns = run(*TRAIN, "--with", "glasses/*.png", "--without", "plain/**/*.png", "--json")
+    assert patterns.code == 0 and b'"status": "written"' not in patterns.out, patterns.err
+    listed = run(*TRAIN, "--with", "@glasses.txt", "-o", "listed.safetensors")
+    assert (listed.code, listed.paths) == (0, ["listed.safetensors"]), listed.err
+    one, other = (structkit.load(folder / name, "cpu").state_dict() for name in ("m.safetensors", "listed.safetensors"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_difference_from_two_folders_to_recombined_pictures(run, folder):

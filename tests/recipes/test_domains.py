@@ -160,6 +160,23 @@ def test_lists_and_pictures_in_memory_serve_as_folders_do(folders, path, tmp_pat
     assert structkit.train_transfer(*pictures, "p.safetensors", **TINY).size == 32
 
 
+def test_a_pattern_of_all_pictures_in_a_folder_is_the_same_training(folders, path):
+    """The output of which is there already."""
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    structkit.train_transfer(*(f"{folder}/*.png" for folder in folders), path, **TINY)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_an_output_whose_preview_a_pattern_would_have_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for i in range(4):
+        write_picture(face(i, i < 2), Path(f"{'with' if i < 2 else 'plain'}{i}.png"))
+    fact = r"--output is without\.safetensors: its preview would be one of with\*\.png: name a place elsewhere$"
+    with pytest.raises(OptionError, match=fact):
+        structkit.train_transfer("with*.png", "plain*.png", "without.safetensors", **TINY)
+    structkit.train_transfer("with*.png", "plain*.png", "m.safetensors", **TINY)
+
+
 def test_what_there_is_is_told_and_what_is_held_out(folders, tmp_path):
     notes: list[str] = []
     fill(tmp_path / "few", True, 5, start=50)

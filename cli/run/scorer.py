@@ -1,0 +1,162 @@
+"""The scorer behind every page of `structkit score`: files matched by name, their figures, and how these are told."""
+
+from __future__ import annotations
+
+import json as encoding
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+import typer
+
+from structkit._version import __version__
+from structkit.errors import InputError, OptionError, StructkitError
+from structkit_cli.options import CommonOptions
+from structkit_cli.run.batch import NOTHING_TO_DO
+from structkit_cli.run.inputs import InputFile, gather
+from structkit_cli.run.report import emit, printable, tell
+
+SHOWN = 3  # names of files without partner
+
+
+def score_files(verb: str, roles: Mapping[str, str | None], tally: Any, *, json: bool) -> None:
+    """Score file after file, and end the program with the exit code that tells how it went.
+
+    roles: what the tally's `add` takes, by name, and where it is; the first two, of which each file needs a partner,
+    then others.
+    """
+    counts: Counter[str] = Counter()
+    lonely = []
+    for name, inputs in matched({role: argument for role, argument in roles.items() if argument is not None}):
+        given = {role: found for role, found in inputs.items() if found is not None}
+        scores, status, error = {}, "scored", None
+        if absent := [role_name(role) for role in inputs if role not in given]:
+            status, error = "missing", f"{name}: no {' and no '.join(absent)}"
+            lonely.append(error.replace(":", " has", 1))
+        else:
+            try:
+                scores = tally.add(**{role: found.picture() for role, found in given.items()})
+            except StructkitError as problem:
+                status, error = "failed", f"{name}: {problem}"
+                tell(f"error: {error}")
+        counts[status] += 1
+        if json:
+            paths = {role: found.name for role, found in given.items()}
+            facts = {"file": name, "inputs": paths, "status": status, "error": error, "scores": finite(scores)}
+            emit_record({"record": "file", **facts})
+    tried, flawed = counts["scored"] + counts["failed"], counts["missing"] + counts["failed"]
+    code = NOTHING_TO_DO if not tried else 1 if flawed else 0
+    figures = tally.summary() if counts["scored"] else {}
+    if json:
+        files = {"files": counts["scored"], "missing": counts["missing"], "failed": counts["failed"]}
+        facts = {"verb": verb, "version": __version__, **files, "scores": finite(figures), "exit": code}
+        emit_record({"record": "summary", **facts})
+    elif figures:
+        emit_lines([f"{figures_line(figures)}  files {counts['scored']}"])
+    if lonely:
+        more = "; ..." if len(lonely) > SHOWN else ""
+        tell(f"{len(lonely)} of {counts.total()} files without partner: {'; '.join(lonely[:SHOWN])}{more}")
+    if code == NOTHING_TO_DO:
+        tell("nothing to score: no file has partners of the same name")
+    raise typer.Exit(code)
+
+
+def score_codes(a: str, b: str, model: str, running: CommonOptions) -> None:
+    """Probe the codes that a model makes of the pictures of two domains, and tell what is found.
+
+    a, b: where the pictures are.  model: a checkpoint, or a name that ships.
+    """
+    from structkit.data.folders import read_folder
+    from structkit.models import load
+    from structkit.verbs import scores
+
+    networks = load(model, running.device, verb="score independence")
+    say = (lambda note: None) if running.quiet else tell
+    folders = {
+        name: read_folder(folder, networks.size, networks.fit, tell=say) for name, folder in (("a", a), ("b", b))
+    }
+    notes = [note for folder in folders.values() for note in folder.notes]
+    if (fewest := min(map(len, folders.values()))) < scores.STEADY:
+        notes.append(f"only {fewest} pictures of a domain: from {scores.STEADY:,} on the figures are steady")
+    learnt = networks.card.get("run", {}).get("inputs", {}).values()
+    fact = "the model was trained on this folder: name pictures that it has not seen"
+    notes += [f"{folder.label}: {fact}" for folder in folders.values() if folder.sha256 in learnt]
+    codes = scores.independence(networks, folders["a"].pictures, folders["b"].pictures, seed=running.seed)
+    if running.json:
+        inputs = {name: {"path": f.label, "pictures": len(f), "sha256": f.sha256} for name, f in folders.items()}
+        facts = {"verb": "score independence", "version": __version__, "model": model, "kind": networks.kind}
+        found = {code: finite(figures) for code, figures in codes.items()}
+        facts |= {"seed": running.seed, "inputs": inputs, "codes": found, "notes": notes}
+        emit_record({"record": "independence", **facts})
+    else:
+        emit_lines(f"{code}  {figures_line(figures)}" for code, figures in codes.items())
+    if not running.quiet:
+        for note in notes:
+            tell(f"warning: {note}")
+
+
+def matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, InputFile | None]]]:
+    """The name of each file, and the input of that name in each role; None where there is none.
+
+    arguments: by role.  Single files are partners whatever they are called.  Raises InputError for an argument that is
+    nothing, OptionError where names are not clear.
+    """
+    for argument in arguments.values():
+        if (
+            not argument.startswith(("@", "-"))
+            and not os.path.lexists(argument)
+            and not any(c in argument for c in "*?[")
+        ):
+            raise InputError(f"{argument}: no such file or folder; check the path")
+    found = {role: gather([argument]) for role, argument in arguments.items()}
+    if sum(given.path is None for every in found.values() for given in every.inputs) > 1:
+        raise OptionError("standard input (-) is named twice: it can be read only once")
+    if not any(every.many for every in found.values()):
+        inputs = {role: every.inputs[0] for role, every in found.items()}
+        yield str(inputs["truth"].stem), inputs
+        return
+    by_name = {role: by_stem(every.inputs) for role, every in found.items()}
+    first, second = list(by_name)[:2]
+    for stem in dict.fromkeys([*by_name[second], *by_name[first]]):
+        yield str(stem), {role: inputs.get(stem) for role, inputs in by_name.items()}
+
+
+def by_stem(inputs: list[InputFile]) -> dict[PurePath, InputFile]:
+    """The inputs by their paths without suffix.  Raises OptionError for two of one name."""
+    named: dict[PurePath, InputFile] = {}
+    for given in inputs:
+        if given.stem in named:
+            raise OptionError(
+                f"{named[given.stem].name} and {given.name} have one name but for the suffix: which one counts is not "
+                "clear"
+            )
+        named[given.stem] = given
+    return named
+
+
+def role_name(role: str) -> str:
+    """The words for a role in messages."""
+    return {"changed_from": "picture with the content", "within": "mask"}.get(role, role)
+
+
+def finite(figures: Mapping[str, float]) -> dict[str, float | None]:
+    """The figures for JSON, which has no NaN: to six decimals, or null."""
+    return {name: round(value, 6) if math.isfinite(value) else None for name, value in figures.items()}
+
+
+def figures_line(figures: Mapping[str, float]) -> str:
+    """The figures in one line of text, each after its name."""
+    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+
+
+def emit_record(record: Mapping[str, Any]) -> None:
+    """One record on stdout, as a line of JSON."""
+    emit(encoding.dumps(record).encode() + b"\n")
+
+
+def emit_lines(lines: Iterable[str]) -> None:
+    """Lines of text on stdout."""
+    emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))

@@ -10,9 +10,16 @@ import typer
 
 from structkit.configs import AnalogyConfig, Config, PairResultConfig, option
 from structkit.errors import OptionError
-from structkit_cli.options import RunOptions, named
+from structkit_cli.options import in_panels, named
 from structkit_cli.pages.analogy_engines import PairTask, PatchEngine
-from structkit_cli.pages.analogy_options import EngineOptions, checkpoint_of, painter_of
+from structkit_cli.pages.analogy_options import (
+    PAIR_PANEL,
+    PATCH_PANEL,
+    AnalogyRunOptions,
+    EngineOptions,
+    checkpoint_of,
+    painter_of,
+)
 from structkit_cli.pages.analogy_pairs import paired
 from structkit_cli.run import batch
 from structkit_cli.run.inputs import InputFile, InputList, gather
@@ -34,16 +41,17 @@ Target = Annotated[str | None, typer.Argument(help="gives the look: a picture, l
 
 @dataclass(frozen=True)
 class AnalogyOptions(Config):
-    """What to make of a pair."""
+    """What to make of a pair: how large, how many, and in which directions."""
 
     size: str | None = named(
         None, "width and height of the result, px; else the source's, reduced to --max-side", "WxH"
     )
-    samples: int = option(1, "how many to draw; more than one are numbered", low=1, high=9999)
+    count: int = option(1, "how many to draw; more than one are numbered", low=1, high=9999)
     both: bool = option(False, "also the target's structure with the source's look, as NAME-swapped")
     compare: str | None = named(None, "also write the pictures side by side: a file, or in a batch a folder", "OUT")
 
 
+@in_panels(PATCH_PANEL, PAIR_PANEL)
 def analogy(
     source: Source = None,
     target: Target = None,
@@ -52,7 +60,7 @@ def analogy(
     engine: EngineOptions,
     patches: AnalogyConfig,
     pair: PairResultConfig,
-    running: RunOptions,
+    running: AnalogyRunOptions,
 ) -> None:
     """Make a picture, or a video, with the structure of SOURCE (where things are) and the look of TARGET (colours,
     textures).
@@ -62,7 +70,7 @@ def analogy(
 
     SOURCE may be a video (MP4, MOV, MKV, WebM, AVI and others).  Out then: a video, SOURCE-TARGET.mp4 or what --output
     names (.mp4, .mov, .mkv, .webm), with the same times of frames, sound and subtitles; --quality is that of the
-    encoding (else 64).
+    encoding.
 
     Batches: SOURCE or TARGET may be a folder (with its subfolders), a pattern or a list (one path a line); the other
     picture is then used with each, and the tree is mirrored in the folder that --output names.  Where both are many,
@@ -83,7 +91,7 @@ def analogy(
     painter = painter_of(engine, patches, pair, running, source=source, target=target, size=wanted.size)
     if wanted.both and source is not None and target is None:
         raise OptionError("--both is for the pair's own two pictures, and SOURCE is another one: leave one of them out")
-    compare, numbers = wanted.compare, numbered(wanted.samples)
+    compare, numbers = wanted.compare, numbered(wanted.count)
     places = running.output, compare
     sources = None if source is None else gather([source], leave_out=places, videos=True)
     targets = None if target is None else gather([target], leave_out=places)
@@ -129,6 +137,7 @@ def analogy(
         if strip:
             yield strip, _side_by_side(pictures, made)
 
+    # The key of --count in manifests, which folders of former versions have.
     options = painter.options | {"samples": len(numbers) if compare else 1}
     batch.run(
         "analogy", tasks, make, running, options=options, many=many, foreign=sum(found.foreign for found in gathered)
@@ -141,7 +150,7 @@ def _check_videos(
     targets: InputList | None,
     wanted: AnalogyOptions,
     pair: PairResultConfig,
-    running: RunOptions,
+    running: AnalogyRunOptions,
 ) -> None:
     """Refuse what cannot be with a video.  films: those among the sources."""
     for given in targets.inputs if targets else ():
@@ -149,7 +158,7 @@ def _check_videos(
             raise OptionError(f"{given.name} is a video, and TARGET must be a picture: name one of its frames")
     if not (films and sources):
         return
-    asked = {"--samples": wanted.samples > 1, "--both": wanted.both, "--compare": wanted.compare is not None}
+    asked = {"--count": wanted.count > 1, "--both": wanted.both, "--compare": wanted.compare is not None}
     asked |= {
         "--refine chain": pair.refine == "chain",
         "--draw partner": pair.draw == "partner",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from structkit_cli.options import Inputs, RunOptions
+from structkit_cli.options import Inputs, OutputOptions
 from structkit_cli.run.models import Models, models, run_each
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from structkit.training.model import Model
 
 
-def remove(inputs: Inputs, *, model: Models = None, running: RunOptions) -> None:
+def remove(inputs: Inputs, *, model: Models = None, running: OutputOptions) -> None:
     """Take a content off, such as glasses or a beard, that a model has learned from two folders (see structkit train
     transfer).
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RetargetOptions(Config):
-    """What to make of a picture."""
+    """The shape of the result."""
 
     size: str | None = named(None, "width and height of the result, px (must be given)", "WxH")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from structkit.configs import MaskConfig
 from structkit.errors import OptionError
-from structkit_cli.options import Inputs, RunOptions
+from structkit_cli.options import Inputs, OutputOptions
 from structkit_cli.run.models import Models, models, run_each
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from structkit.training.model import Model
 
 
-def segment(inputs: Inputs, *, model: Models = None, mask: MaskConfig, running: RunOptions) -> None:
+def segment(inputs: Inputs, *, model: Models = None, mask: MaskConfig, running: OutputOptions) -> None:
     """Say where a content is, such as glasses or a beard, that a model has learned from two folders (see structkit
     train transfer).
 

@@ -14,7 +14,7 @@ import typer
 
 from structkit.configs import NO_DONOR, ContentConfig
 from structkit.errors import InputError, OptionError
-from structkit_cli.options import Inputs, RunOptions
+from structkit_cli.options import Inputs, OutputOptions
 from structkit_cli.run.ahead import PaintQueue
 from structkit_cli.run.inputs import InputFile, InputList, gather, told_apart
 from structkit_cli.run.models import ModelCache, ModelRef, Models, models, roles, run
@@ -44,7 +44,7 @@ def transfer(
     from_: From = None,
     from_b: FromB = None,
     content: ContentConfig,
-    running: RunOptions,
+    running: OutputOptions,
 ) -> None:
     """Put the content of DONOR on INPUT, such as glasses or a beard: what a model has learned to tell apart (see
     structkit train transfer).
@@ -157,7 +157,7 @@ class _Painter:
     read.
     """
 
-    def __init__(self, named: Sequence[ModelRef], config: ContentConfig, running: RunOptions) -> None:
+    def __init__(self, named: Sequence[ModelRef], config: ContentConfig, running: OutputOptions) -> None:
         self.networks, self.config, self.running = ModelCache(named, "transfer"), config, running
         self._lock, self._taken = Lock(), lru_cache(DONORS)(self._take)
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from structkit_cli.options import RunOptions
+from structkit_cli.options import OutputOptions
 from structkit_cli.run.batch import Progress
 from structkit_cli.run.plan import Output, Task, check_alpha
 
@@ -35,7 +35,7 @@ class PaintQueue:
     paint: gets tasks, the picture of each, and the device; returns the pictures of each task's outputs, in their order.
     """
 
-    def __init__(self, paint: Paint, running: RunOptions, *, opaque: bool = False) -> None:
+    def __init__(self, paint: Paint, running: OutputOptions, *, opaque: bool = False) -> None:
         """opaque: whether results have no alpha, whatever the pictures have."""
         self.paint, self.running, self.opaque = paint, running, opaque
         from concurrent.futures import ThreadPoolExecutor

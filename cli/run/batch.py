@@ -21,7 +21,7 @@ import typer
 from structkit._version import __version__
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.files import TEMP_PREFIX, PendingFile, atomic_path, sha256_file
-from structkit_cli.options import RunOptions
+from structkit_cli.options import OutputOptions
 from structkit_cli.run import plan
 from structkit_cli.run.commit import AT_LEAST_EVERY, TOGETHER, DiskError, PendingOutput, as_disk_error, commit
 from structkit_cli.run.inputs import InputFile
@@ -59,7 +59,7 @@ def run(
     verb: str,
     tasks: Sequence[Task],
     make: Make,
-    running: RunOptions,
+    running: OutputOptions,
     *,
     options: Mapping[str, Any],
     many: bool,
@@ -137,7 +137,7 @@ class _Batch:
         self,
         make: Make,
         expect: Callable[[Task], None] | None,
-        running: RunOptions,
+        running: OutputOptions,
         exists: str,
         options: dict[str, Any],
         report: Report,

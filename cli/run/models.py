@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from structkit.errors import CheckpointError, OptionError
-from structkit_cli.options import RunOptions
+from structkit_cli.completion import checkpoints
+from structkit_cli.options import OutputOptions
 from structkit_cli.run import batch
 from structkit_cli.run.ahead import PaintQueue
 from structkit_cli.run.inputs import InputFile, InputList, gather
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
 MODEL_HELP = "a checkpoint, or the name of a model that ships with structkit, such as glasses (must be given)"
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", help=MODEL_HELP, metavar="MODEL", rich_help_panel="What to make", show_envvar=False),
+    typer.Option(
+        "--model",
+        help=MODEL_HELP,
+        metavar="MODEL",
+        rich_help_panel="What to make",
+        show_envvar=False,
+        autocompletion=checkpoints,
+    ),
 ]
 
 
@@ -97,16 +105,12 @@ def run(
     verb: str,
     tasks: Sequence[Task],
     painter: PaintQueue,
-    running: RunOptions,
+    running: OutputOptions,
     found: InputList,
     *,
     options: Mapping[str, Any],
 ) -> None:
     """As `batch.run`, many tasks at once."""
-    if running.seed:
-        raise OptionError(f"--seed means nothing for {verb}, which draws no random numbers: leave it out")
-    if running.dtype != "auto":
-        raise OptionError(f"--dtype means nothing for {verb}, which computes in float32: leave it out")
     once = {id(given) for task in tasks for given in task.inputs.values() if given.path is None}
     if len(once) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
@@ -128,7 +132,7 @@ def run_each(
     inputs: Sequence[str],
     named: Sequence[ModelRef],
     paint: Callable[[Sequence[Picture], Sequence[Networks]], Sequence[Picture]],
-    running: RunOptions,
+    running: OutputOptions,
     *,
     options: Mapping[str, Any] = MappingProxyType({}),
     opaque: bool = False,

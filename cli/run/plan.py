@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from structkit.errors import OptionError, OutputError
 from structkit.media.containers import WRITTEN
 from structkit.media.formats import SUFFIXES, format_of
-from structkit_cli.options import RunOptions
+from structkit_cli.options import OutputOptions
 from structkit_cli.run.inputs import InputFile, InputList
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def numbered(count: int) -> list[str]:
     return [""] if count == 1 else [f"-{i:0{len(str(count))}d}" for i in range(1, count + 1)]
 
 
-def check(tasks: Sequence[Task], running: RunOptions, exists: str) -> None:
+def check(tasks: Sequence[Task], running: OutputOptions, exists: str) -> None:
     """Refuse, before any work, a plan that would lose or mix pictures."""
     outputs = [(output, task) for task in tasks for output in task.outputs]
     for output, _ in outputs:
@@ -185,7 +185,7 @@ def check_alpha(picture: Picture, outputs: Iterable[Output]) -> None:
             raise OutputError(f"{where}: {fact}; write .png, .webp, .tif, .avif or .gif")
 
 
-def _check_stdout(count: int, running: RunOptions, *, alone: bool) -> None:
+def _check_stdout(count: int, running: OutputOptions, *, alone: bool) -> None:
     if count != 1:
         raise OptionError(
             f"--output - writes one result to stdout, and there are {count}: name a folder with --output FOLDER/"

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from structkit.configs import PairConfig, PairResultConfig, RefineConfig
+from structkit.configs import INJECTED_BELOW, PairConfig, PairResultConfig, RefineConfig
 from structkit.data.frames import spread_frames
 from structkit.data.levels import level_shapes, level_sides
 from structkit.device import resolve
@@ -33,9 +33,6 @@ from structkit.training.planned import minutes as in_minutes
 from structkit.verbs.patchwork import Running, Size, _alpha, _count, _enlarged, _notes, _size, _usable
 
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
-# levels below the finest at which a source is injected (the authors try 4 to 0; for videos 1, which moves twice as
-# much)
-BELOW = 2
 # where the target's chain starts to repaint a result, as a share of the finest level (the authors' example: level 4 of
 # 10)
 CHAIN = 0.4
@@ -199,7 +196,7 @@ def _inject(model: PairAnalogy, level: int | None, *, given: bool) -> int | None
     """
     if level is not None and level > model.finest:
         raise OptionError(f"--inject is {level}: this pair has the levels 0 to {model.finest}")
-    return max(0, model.finest - BELOW) if level is None and given else level
+    return max(0, model.finest - INJECTED_BELOW) if level is None and given else level
 
 
 def _result_size(model: PairAnalogy, shown: Picture | VideoReader, size: Size | None, refine: str) -> Size:

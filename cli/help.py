@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,6 +12,8 @@ LEAST, MOST = 40, 100  # columns of a line: it is as long as the terminal, betwe
 NAMES = 28  # columns of the names of options, at most; the help of a longer name begins on the next line
 GIVEN = "structkit.arguments"  # where a context keeps what was typed after its command
 UNBROKEN = "\xa0"  # a space at which no line ends
+LIMITS = re.compile(r"\([^()]{1,20}\)$")  # of an option, at the end of its help
+VALUED = re.compile(r"-\S+ [^-]\S*")  # an option of an example, with its value
 
 
 class Panel(str):
@@ -93,14 +96,15 @@ def _told(parameter: Any, ctx: Any) -> str:
         return "print this help, and stop"
     default = parameter.get_default(ctx, call=False)
     said = isinstance(default, str | int | float) and not isinstance(default, bool)
-    return parameter.help + (f" [default:{UNBROKEN}{default}]" if said else "")
+    meaning = LIMITS.sub(_unbroken, parameter.help)
+    return meaning + (f" [default:{UNBROKEN}{default}]" if said else "")
 
 
 def _table(title: str, rows: list[tuple[str, str]], width: int) -> Iterator[list[str]]:
     """A title and, under it, rows of names and what they mean; nothing where there are none."""
     if not rows:
         return
-    column = min(NAMES, 4 + max(len(name) for name, _ in rows))
+    column = max((4 + len(name) for name, _ in rows if 4 + len(name) <= NAMES), default=NAMES)
     lines = [f"{title}:"]
     for name, meaning in rows:
         told = _wrapped(meaning, width - column)
@@ -114,11 +118,15 @@ def _table(title: str, rows: list[tuple[str, str]], width: int) -> Iterator[list
 
 
 def _paragraph(words: str, width: int) -> list[str]:
-    """The lines of a paragraph; a command that is shown as an example goes on after a backslash."""
+    """The lines of a paragraph; a command that is shown as an example goes on after a backslash, before an option."""
     if not words.startswith("Example: "):
         return _wrapped(words, width)
-    first, *rest = _wrapped(words, width - 2, hanging=4)
+    first, *rest = _wrapped(VALUED.sub(_unbroken, words), width - 2, hanging=4)
     return [line + (" \\" if i < len(rest) else "") for i, line in enumerate((first, *rest))]
+
+
+def _unbroken(match: re.Match[str]) -> str:
+    return match[0].replace(" ", UNBROKEN)
 
 
 def _wrapped(words: str, width: int, hanging: int = 0) -> list[str]:

@@ -40,9 +40,9 @@ def _of_a_flag(flag: str, ctx: Any, *, unknown: bool) -> str:
         return f"No such option: {flag}{config.nearest(flag.removeprefix('--'), names, '--')}"
     parameter = known.get(flag)
     if parameter is None or parameter.is_flag:
-        said = (*parameter.opts, *parameter.secondary_opts) if parameter else (flag,)
+        said = (parameter.opts[0], *parameter.secondary_opts) if parameter else (flag,)
         return f"{flag} takes no value: say {' or '.join(said)}"
-    return f"{flag} is without its value: say {flag} {parameter.metavar}, {parameter.help}"
+    return f"{flag} is without its value: say {flag} {parameter.metavar}: {parameter.help}"
 
 
 def _origin(error: Any, ctx: Any) -> str:

@@ -34,7 +34,7 @@ FolderA = Annotated[
     str,
     typer.Argument(
         help="folder of pictures of the first domain, those with the content: "
-        f"best {STEADY:,} or more, of which {PROBED:,} are used",
+        f"best {STEADY:,} or more, of which {PROBED:,} at most are used",
         metavar="A",
     ),
 ]

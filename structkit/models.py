@@ -1,8 +1,13 @@
-"""The kinds of checkpoints: what each is, which verbs it serves, and where its model is defined.  Free of torch."""
+"""The kinds of checkpoints: the verbs that each serves, the abilities of its models, the place where they are defined.
+
+Free of torch: a card is enough to know all of it.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,17 +22,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Abilities:
+    """The abilities of a model, by which verbs decide what may be asked of it.
+
+    mask: it finds where its content is; without, it makes whole pictures from codes.
+    two_sided: it tells two contents apart, one of each of its domains; without, it knows one.
+    paint: it paints what is beneath the mask sharply, pixel by pixel.
+    cut: it brings a donor's own pixels to where they belong.
+    """
+
+    mask: bool = False
+    two_sided: bool = False
+    paint: bool = False
+    cut: bool = False
+
+
+def _of_content(config: Mapping[str, Any]) -> Abilities:
+    painter = bool(config.get("painter"))
+    return Abilities(mask=True, paint=painter, cut=painter and bool(config.get("placer_steps")))
+
+
+@dataclass(frozen=True)
 class Kind:
-    """One kind of checkpoint.  verbs: of the command line, those that use it."""
+    """One kind of checkpoint.
+
+    verbs: of the command line, those that use it.  made_by: the command that makes one.  module, name: of the class of
+    its models.  abilities: of a model with this configuration.
+    """
 
     words: str
     verbs: tuple[str, ...]
-    made_by: str  # command
+    made_by: str
     module: str
-    name: str  # of the class in the module
+    name: str
+    abilities: Callable[[Mapping[str, Any]], Abilities] = lambda config: Abilities()
 
-
-DIFFERENCE = "domain-difference"  # the kind of which a verb must know that it has two sides
 
 KINDS = {
     "pair-analogy": Kind(
@@ -43,19 +72,32 @@ KINDS = {
         "structkit train transfer",
         "structkit.engines.transfer.model",
         "ContentTransfer",
+        _of_content,
     ),
-    DIFFERENCE: Kind(
+    "domain-difference": Kind(
         "the difference of two domains, and what they have in common",
         ("transfer", "remove", "score independence"),
         "structkit train difference",
         "structkit.engines.difference.model",
         "DomainDifference",
+        lambda config: Abilities(two_sided=True),
     ),
 }
 
 
+def abilities_of(card: Mapping[str, Any]) -> Abilities:
+    """The abilities that a card promises, of a known kind."""
+    config = card.get("config")
+    return KINDS[card["kind"]].abilities(config if isinstance(config, dict) else {})
+
+
+def abilities_of_model(model: Model) -> Abilities:
+    """The abilities of a model in memory."""
+    return abilities_of({"kind": model.kind, "config": dataclasses.asdict(model.config)})  # type: ignore[call-overload]
+
+
 def kind_of(path: str | Path, card: dict[str, Any], verb: str | None = None) -> Kind:
-    """What the card of a checkpoint says that it is.
+    """The kind of a checkpoint, by its card.
 
     verb: the one that wants to use it, if any.  Raises CheckpointError for a kind that this version does not know, or
     that does not serve the verb.
@@ -103,11 +145,29 @@ def resolve_model(name: str | Path) -> Path:
     )
 
 
-def load(path: str | Path, device: str = "auto", verb: str | None = None) -> Model:
-    """See `structkit.load`."""
+def load(path: str | Path, device: str = "auto", *, verb: str | None = None) -> Model:
+    """The model of a checkpoint, whatever its kind (`structkit info` says it), on `device`.
+
+    path: a file, or the bare name of a model that ships, such as "glasses".
+    verb: the one that is to use it, such as "remove"; of another kind it is refused before its weights are read.
+    Raises CheckpointError, OptionError, DeviceError.
+    """
     from structkit import checkpoint
     from structkit.device import resolve
 
     path = resolve_model(path)
     kind = kind_of(path, checkpoint.read_card(path), verb)
     return getattr(importlib.import_module(kind.module), kind.name).load(path, resolve(device))
+
+
+def usable(model: Model | str | Path, device: str, verb: str) -> Model:
+    """A model that is to be used by a verb, on the device: itself, or that of a checkpoint or of a name that ships.
+
+    Raises CheckpointError for a kind that does not serve the verb, OptionError, DeviceError.
+    """
+    from structkit.device import resolve
+
+    if isinstance(model, str | Path):
+        return load(model, device, verb=verb)
+    kind_of("the model", {"kind": model.kind}, verb)
+    return model.to(resolve(device)).eval()

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from structkit import models as kinds
 from structkit.configs import Config, option
 from structkit.engines.transfer.layer import Layer
 from structkit.engines.transfer.model import Cut
+from structkit.models import KINDS
 from structkit.training.model import Model
 
 
@@ -23,6 +23,8 @@ from structkit.training.model import Model
 class FakeConfig(Config):
     size: int = option(16, "side of the squares, px")
     fit: str = option("squash", "how a picture becomes a square")
+    painter: int = option(0, "channels of the painter")
+    placer_steps: int = option(0, "steps of training of the placer")
 
 
 class Fake(Model):
@@ -48,8 +50,6 @@ class FakeTransfer(Fake):
     """Puts a square of the donor's mean red colour into the middle; takes red off by painting it grey."""
 
     kind = "content-transfer"
-    painter: str | None = None
-    placer: str | None = None
 
     def segment(self, squares: Tensor) -> Tensor:
         squares = self.seen(squares)
@@ -72,7 +72,8 @@ class FakeTransfer(Fake):
 class FakePainter(FakeTransfer):
     """Puts on what is red of a donor, where it is there."""
 
-    painter = placer = "some"
+    def __init__(self, config: FakeConfig) -> None:
+        super().__init__(dataclasses.replace(config, painter=1, placer_steps=1))
 
     def cut(self, donors: Tensor) -> Cut:
         return Cut(Layer(self.segment(donors), donors), donors.new_zeros(len(donors), 5))
@@ -107,5 +108,5 @@ class FakeDifference(Fake):
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of these kinds hold stand-ins."""
     for fake in (FakeTransfer, FakeDifference):
-        here = dataclasses.replace(kinds.KINDS[fake.kind], module=fake.__module__, name=fake.__name__)
-        monkeypatch.setitem(kinds.KINDS, fake.kind, here)
+        here = dataclasses.replace(KINDS[fake.kind], module=fake.__module__, name=fake.__name__)
+        monkeypatch.setitem(KINDS, fake.kind, here)

@@ -21,11 +21,19 @@ TOP = {
     *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"),
 }
 FLOORS = (  # from the roof down; what stands on one line may import each other
-    ("structkit_cli",),
-    ("structkit", "structkit.recipes", "structkit.verbs", "structkit.models"),  # the public interface
-    ("structkit.engines",),
-    ("structkit.training", "structkit.nets", "structkit.data", "structkit.metrics"),
-    ("structkit.kernels", "structkit.media", "structkit.checkpoint"),
+    ("structkit.__main__",),
+    ("structkit_cli.__main__",),
+    ("structkit_cli.app",),
+    ("structkit_cli.pages",),
+    ("structkit_cli.run",),
+    ("structkit_cli.options", "structkit_cli.config", "structkit_cli.help", "structkit_cli.words", "structkit_cli"),
+    ("structkit",),
+    ("structkit.recipes",),
+    ("structkit.verbs",),
+    ("structkit.engines", "structkit.models"),
+    ("structkit.training", "structkit.data", "structkit.metrics"),
+    ("structkit.nets", "structkit.kernels", "structkit.checkpoint"),
+    ("structkit.media",),
     ("structkit.device",),
     ("structkit.configs", "structkit_weights"),
     ("structkit.errors", "structkit._version"),
@@ -48,10 +56,14 @@ EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 
 
 def floor(module: str) -> int:
-    """How far below the roof a module stands.  KeyError for one that has no floor."""
+    """How far below the roof a module stands: the floor of the longest part of its name that has one.
+
+    KeyError for one that has none; structkit itself lends its floor to no other.
+    """
     heights = {name: height for height, names in enumerate(FLOORS) for name in names}
-    package = ".".join(module.split(".")[:2])
-    return heights[module.split(".")[0] if package.startswith(("structkit_cli.", "structkit_weights.")) else package]
+    parts = module.split(".")
+    names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return heights[next((name for name in names if name in heights and (name != "structkit" or name == module)), module)]
 
 
 def imported(module: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -76,6 +88,49 @@ def upward_imports(module: str, text: str) -> list[str]:
     """What a file imports from the floors above its own."""
     ours = ((line, name) for line, name in imported(module, ast.parse(text)) if name.split(".")[0] in PACKAGES)
     return [f"{module}, line {line}: imports {name}" for line, name in ours if floor(name) < floor(module)]
+
+
+def private_imports(module: str, text: str) -> list[str]:
+    """The private names that a file takes from another file of ours, by import or through an imported module."""
+    tree, found, aliases = ast.parse(text), [], {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            source = node.module or ""
+            if node.level or source.split(".")[0] in PACKAGES:
+                found += [(node.lineno, n.name) for n in node.names if is_private(n.name)]
+                aliases |= {n.asname or n.name: n.name for n in node.names}
+        elif isinstance(node, ast.Import):
+            ours = [n for n in node.names if n.name.split(".")[0] in PACKAGES]
+            aliases |= {(n.asname or n.name).split(".")[0]: n.name for n in ours}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            base = ast.unparse(node.value).split(".")[0]
+            if base in aliases and base != "self":
+                found.append((node.lineno, f"{ast.unparse(node.value)}.{node.attr}"))
+    return [f"{module}, line {line}: takes {name}" for line, name in sorted(found)]
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name != "_version"
+
+
+def classes(text: str) -> list[str]:
+    """The names of the classes of a file that are not inside others."""
+    return [node.name for node in ast.parse(text).body if isinstance(node, ast.ClassDef)]
+
+
+def defined_twice(files: dict[str, str]) -> dict[str, list[str]]:
+    """The class names that more than one file defines, each with its files."""
+    owners: dict[str, list[str]] = {}
+    for module, text in files.items():
+        for name in classes(text):
+            owners.setdefault(name, []).append(module)
+    return {name: modules for name, modules in owners.items() if len(modules) > 1}
+
+
+def too_long(files: dict[str, bytes]) -> dict[str, int]:
+    """The files that are not read at one sitting, each with its lines."""
+    return {name: count for name, text in files.items() if (count := text.count(b"\n")) >= 400}
 
 
 def unsafe(text: str) -> list[str]:
@@ -154,6 +209,39 @@ def test_a_module_without_a_floor_is_an_error():
         upward_imports("structkit.engines.patch.analogy", "import structkit.helpers")
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_takes_private_names_from_another(module):
+    assert private_imports(module, MODULES[module].read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from structkit.verbs.canvas import _size",
+        "from structkit_cli.run.plan import Plan, _check",
+        "from .canvas import _size as size",
+        "from structkit.verbs import canvas\ncanvas._size(1)",
+        "import structkit.device as d\nd._memory()",
+    ],
+)
+def test_a_private_name_of_another_file_is_found(text):
+    assert len(private_imports("structkit.verbs.pair", text)) == 1
+
+
+def test_private_names_of_ones_own_are_none_of_others():
+    text = "from structkit._version import __version__\nself._held = 1\n_helper(x)._cache\nclass A:\n    _b = __version__"
+    assert private_imports("structkit.verbs.pair", text) == []
+
+
+def test_no_class_name_means_two_things():
+    assert defined_twice({module: path.read_text() for module, path in MODULES.items()}) == {}
+
+
+def test_a_class_of_two_files_is_found():
+    files = {"a": "class Plan:\n    class Inner: ...", "b": "class Plan: ...", "c": "class Inner: ..."}
+    assert defined_twice(files) == {"Plan": ["a", "b"]}
+
+
 @pytest.mark.parametrize("path", [*MODULES.values(), *EXAMPLES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_unpickles_or_evaluates(path):
     assert unsafe(path.read_text()) == []
@@ -216,9 +304,8 @@ def test_the_top_level_holds_what_the_design_names_and_nothing_else():
 
 
 def test_every_file_is_read_at_one_sitting():
-    long = {
-        name: count
-        for name in tracked()
-        if name.endswith(".py") and (count := (ROOT / name).read_bytes().count(b"\n")) >= 400
-    }
-    assert long == {}
+    assert too_long({name: (ROOT / name).read_bytes() for name in tracked() if name.endswith(".py")}) == {}
+
+
+def test_a_long_file_is_found():
+    assert too_long({"long.py": b"\n" * 400, "short.py": b"\n" * 399}) == {"long.py": 400}

@@ -10,7 +10,7 @@ from structkit.configs import MAX_SIDE
 from structkit.device import resolve
 from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.pictures import Picture
-from structkit.verbs.patchwork import _size
+from structkit.verbs.canvas import result_size
 
 FAST = {"rounds": 1, "patch": 5, "device": "cpu"}
 
@@ -37,7 +37,7 @@ def test_a_result_is_as_large_as_the_source_and_never_enlarged():
     ],
 )
 def test_sizes(shape, size, max_side, expected):
-    assert _size(picture(*shape), size, max_side) == expected
+    assert result_size(picture(*shape), size, max_side) == expected
 
 
 def test_sizes_that_cannot_be():
@@ -68,7 +68,7 @@ def test_the_sources_alpha_is_carried_over_and_the_targets_holes_are_not_used():
 
 def test_samples_are_those_of_the_seeds_that_follow():
     source, target = picture(24, 24), picture(24, 24, seed=1)
-    both = structkit.analogy(source, target, samples=2, seed=5, mode="paint", **FAST)
+    both = structkit.analogy(source, target, count=2, seed=5, mode="paint", **FAST)
     alone = structkit.analogy(source, target, seed=6, mode="paint", **FAST)
     assert np.array_equal(both[1].pixels, alone[0].pixels)
     assert len(structkit.sample(source, count=2, **FAST)) == 2
@@ -103,8 +103,8 @@ def test_options_that_cannot_be():
         structkit.analogy(one, one, strength=2)
     with pytest.raises(OptionError, match="bfloat16 would miss half of the nearest patches"):
         structkit.analogy(one, one, dtype="bfloat16")
-    with pytest.raises(OptionError, match="--samples is 0: it must be at least 1"):
-        structkit.analogy(one, one, samples=0)
+    with pytest.raises(OptionError, match="--count is 0: it must be at least 1"):
+        structkit.analogy(one, one, count=0)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = structkit.nothing
 

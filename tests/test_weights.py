@@ -11,8 +11,7 @@ import torch
 
 import structkit
 import structkit_weights
-from structkit import checkpoint
-from structkit import models as kinds
+from structkit import checkpoint, models
 from structkit.errors import CheckpointError, OptionError
 from structkit.media.files import sha256_file
 
@@ -58,7 +57,7 @@ def test_a_model_that_ships_loads_by_its_kind_and_is_small_and_finished(name):
     path = structkit_weights.find(name)
     assert path.stat().st_size < MOST_BYTES
     model, card = structkit.load(name, "cpu"), checkpoint.read_card(path)
-    assert model.kind == card["kind"] and kinds.kind_of(path, card).verbs and card["complete"] is True
+    assert model.kind == card["kind"] and models.kind_of(path, card).verbs and card["complete"] is True
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -66,7 +65,7 @@ def test_a_model_that_ships_has_a_card_that_is_about_it(name):
     path = structkit_weights.find(name)
     card = path.with_suffix(".md").read_text(encoding="utf-8")
     said = {of: field(card, of) for of in FIELDS}
-    assert kinds.kind_of(path, checkpoint.read_card(path)).made_by in said["Command"]
+    assert models.kind_of(path, checkpoint.read_card(path)).made_by in said["Command"]
     assert sha256_file(path) in said["SHA-256"]
     assert (
         re.search(r"\d", said["Scores"])
@@ -96,7 +95,7 @@ def shipped(tmp_path, monkeypatch):
 def test_a_bare_name_finds_what_ships(shipped):
     assert structkit_weights.names() == ("beard", "glasses")
     for name in structkit_weights.names():
-        assert structkit_weights.find(name) == kinds.resolve_model(name) == shipped / f"{name}.safetensors"
+        assert structkit_weights.find(name) == models.resolve_model(name) == shipped / f"{name}.safetensors"
     assert [
         structkit_weights.find(name) for name in ("", "hat", "glasses.md", "../weights/glasses", "glasses.safetensors")
     ] == [None] * 5
@@ -105,18 +104,18 @@ def test_a_bare_name_finds_what_ships(shipped):
 def test_a_file_wins_and_a_folder_does_not(shipped, tmp_path):
     (tmp_path / "here" / "beard").mkdir()
     (tmp_path / "here" / "glasses").write_bytes((shipped / "beard.safetensors").read_bytes())
-    assert kinds.resolve_model("beard") == shipped / "beard.safetensors"
-    assert checkpoint.read_card(kinds.resolve_model("glasses"))["kind"] == "beard"
+    assert models.resolve_model("beard") == shipped / "beard.safetensors"
+    assert checkpoint.read_card(models.resolve_model("glasses"))["kind"] == "beard"
 
 
 @pytest.mark.parametrize("name", ["./glasses", "glasses.safetensors", "deep/glasses", "/glasses"])
 def test_only_a_bare_name_is_one(shipped, name):
     with pytest.raises(CheckpointError, match="no such file; check the path"):
-        checkpoint.read_card(kinds.resolve_model(name))
+        checkpoint.read_card(models.resolve_model(name))
 
 
 def test_a_path_is_a_file_and_the_empty_text_is_nothing(shipped):
-    assert kinds.resolve_model(Path("glasses")) == Path("glasses")
+    assert models.resolve_model(Path("glasses")) == Path("glasses")
     with pytest.raises(
         OptionError, match=r"^the name of a model is the empty text: name a checkpoint, or a model that ships with"
     ):
@@ -124,11 +123,11 @@ def test_a_path_is_a_file_and_the_empty_text_is_nothing(shipped):
 
 
 def test_another_name_is_an_error_that_lists_what_ships(shipped, monkeypatch):
-    for call in (kinds.resolve_model, structkit.load):
+    for call in (models.resolve_model, structkit.load):
         with pytest.raises(CheckpointError) as caught:
             call("hat")
         said = "hat: no such file, and no model of that name ships with structkit (beard, glasses); name a checkpoint"
         assert str(caught.value) == said
     monkeypatch.setattr(structkit_weights, "FOLDER", shipped.parent / "here")
     with pytest.raises(CheckpointError, match=r"ships with structkit \(none\); name a checkpoint$"):
-        kinds.resolve_model("glasses")
+        models.resolve_model("glasses")

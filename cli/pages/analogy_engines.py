@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 from structkit.configs import AnalogyConfig, PairConfig, PairResultConfig
 from structkit.errors import OptionError
 from structkit_cli.options import RunOptions
-from structkit_cli.run.batch import Film, Progress, Termination
-from structkit_cli.run.plan import Output, Task
+from structkit_cli.run.batch import Termination
+from structkit_cli.run.plan import Output, Progress, Task
 from structkit_cli.run.report import tell
-from structkit_cli.run.trainer import Voice, kept, written
+from structkit_cli.run.trainer import Voice, kept, pair_input, written
 
 if TYPE_CHECKING:
     from structkit.engines.pair.model import PairAnalogy
     from structkit.media.pictures import Picture
     from structkit.training.stages import Event
+    from structkit_cli.run.results import Film
 
     Pictures = dict[str, Picture]  # source and target
 
@@ -50,7 +51,7 @@ class PatchEngine:
     def paint(self, task: Task, pictures: Pictures, seed: int, device: str, progress: Progress) -> Picture:
         import structkit
 
-        return structkit.analogy(*pictures.values(), samples=1, **self._how(seed, device, progress))[0]
+        return structkit.analogy(*pictures.values(), count=1, **self._how(seed, device, progress))[0]
 
     def film(self, task: Task, output: Output, device: str, progress: Progress) -> Film:
         import structkit
@@ -99,13 +100,13 @@ class PairEngine:
         return self._held[1]
 
     def _model(self, task: PairTask, device: str, progress: Progress) -> PairAnalogy:
-        from structkit import models as kinds
+        from structkit.models import load
 
-        return kinds.load(task.checkpoint, device, verb="analogy")  # type: ignore[return-value]
+        return load(task.checkpoint, device, verb="analogy")  # type: ignore[return-value]
 
     def pictures(self, task: PairTask, device: str) -> Pictures:
         """Those that are given, and of the pair's own what is not."""
-        from structkit.verbs import pair as pairs
+        from structkit.verbs.pair import own_pictures
 
         found = {
             role: task.inputs[role].picture(self.running.max_pixels)
@@ -114,20 +115,16 @@ class PairEngine:
         }
         if len(found) == 2:
             return found
-        own = pairs.pictures(self.model(task, device, lambda share, note="": None))
+        own = own_pictures(self.model(task, device, lambda share, note="": None))
         return dict(zip(("source", "target"), own[::-1] if task.swapped else own, strict=True)) | found
 
     def paint(self, task: PairTask, pictures: Pictures, seed: int, device: str, progress: Progress) -> Picture:
-        from structkit.verbs import pair as pairs
+        import structkit
 
-        model = self.model(task, device, progress)
-        how = {"size": self.size, "samples": 1, "swapped": task.swapped, "options": asdict(self.config)}
-        # With the hashes of their files: by these the pair knows what it was trained on.
-        given = [
-            pairs.PairInput(pictures[role], task.inputs[role].sha256) if role in task.inputs else None
-            for role in _roles(task)
-        ]
-        return pairs.analogy(model, *given, running=pairs.Running(seed, device, self.running.dtype, progress), **how)[0]
+        how = {"model": self.model(task, device, progress), "size": self.size, "swapped": task.swapped, "seed": seed}
+        how |= {"device": device, "dtype": self.running.dtype, "progress": progress, **asdict(self.config)}
+        given = [pictures[role] if role in task.inputs else None for role in _roles(task)]
+        return structkit.analogy(*given, **how)[0]
 
     def film(self, task: PairTask, output: Output, device: str, progress: Progress) -> Film:
         import structkit
@@ -161,16 +158,12 @@ class PairTrainingEngine(PairEngine):
 
     def _model(self, task: PairTask, device: str, progress: Progress) -> PairAnalogy:
         """A training that was stopped goes on; the output of one that was finished is read."""
-        from structkit.recipes.run import TrainingOptions
-        from structkit.verbs import pair as pairs
+        from structkit.recipes.material import fitted_to
+        from structkit.recipes.pair import PAIR
+        from structkit.recipes.run import TrainingOptions, train
 
-        first, second = (task.inputs[role] for role in _roles(task))
-        shown = first.video(self.running.max_pixels) if first.is_video else first.picture(self.running.max_pixels)
-        given = (
-            pairs.PairInput(shown, first.sha256, first.path),
-            pairs.PairInput(second.picture(self.running.max_pixels), second.sha256, second.path),
-        )
-        self._check_level(pairs.of_its_mode(self.pair, shown).filled())
+        given = [pair_input(task.inputs[role], self.running.max_pixels) for role in _roles(task)]
+        self._check_level(fitted_to(self.pair, given[0].picture).filled())
         voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # where the bar is not
 
         def report(event: Event) -> None:
@@ -179,7 +172,7 @@ class PairTrainingEngine(PairEngine):
                 TRAINING * (event.number - 1 + event.step / event.steps) / event.stages, f"training: {event.stage}"
             )
 
-        wanted = TrainingOptions(
+        options = TrainingOptions(
             output=task.checkpoint,
             minutes=self.minutes,
             seed=self.running.seed,
@@ -190,7 +183,7 @@ class PairTrainingEngine(PairEngine):
             tell=self._tell,
         )
         with _telling_what_is_kept(task.checkpoint):
-            return pairs.train(*given, wanted, asdict(self.pair))
+            return train(PAIR, given, options, asdict(self.pair))  # type: ignore[return-value]
 
     def _check_level(self, config: PairConfig) -> None:
         """Before the training, not after it."""

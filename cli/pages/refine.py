@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
 
 from structkit.configs import Config, RefineConfig
 from structkit.errors import OptionError
 from structkit_cli.options import Inputs, RunOptions, named
-from structkit_cli.run.each import run_each
+from structkit_cli.run import batch
+from structkit_cli.run.each import plan_each
 from structkit_cli.run.inputs import gather
-
-if TYPE_CHECKING:
-    from structkit.media.pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,5 @@ def refine(inputs: Inputs, *, wanted: RefineOptions, engine: RefineConfig, runni
     given = gather([wanted.patches_of])
     if given.many:
         raise OptionError(f"--patches-of {wanted.patches_of} may be many pictures: name one file")
-
-    def paint(picture: Picture, patches_of: Picture, **how: Any) -> Picture:
-        import structkit
-
-        return structkit.refine(picture, patches_of, **how, **asdict(engine))
-
-    run_each("refine", inputs, paint, running, options=asdict(engine), shared={"patches_of": given.inputs[0]})
+    shared = {"patches_of": given.inputs[0]}
+    batch.run(plan_each("refine", inputs, running, options=asdict(engine), shared=shared), running)

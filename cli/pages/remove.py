@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from structkit_cli.options import Inputs, OutputOptions
-from structkit_cli.run.models import Models, models, run_each
-
-if TYPE_CHECKING:
-    from structkit.media.pictures import Picture
-    from structkit.training.model import Model
+from structkit_cli.run import batch
+from structkit_cli.run.models import Models, model_refs, plan_by_model
 
 
 def remove(inputs: Inputs, *, model: Models = None, running: OutputOptions) -> None:
@@ -28,12 +22,4 @@ def remove(inputs: Inputs, *, model: Models = None, running: OutputOptions) -> N
 
     Example: structkit remove avatar.png --model glasses -o plain.png
     """
-
-    def paint(pictures: Sequence[Picture], networks: Sequence[Model]) -> Sequence[Picture]:
-        from structkit.verbs import content as contents
-
-        for one in networks:
-            pictures = contents.remove(pictures, one)
-        return pictures
-
-    run_each("remove", inputs, models(model, "remove"), paint, running)
+    batch.run(plan_by_model("remove", inputs, model_refs(model, "remove"), running), running)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
 
 from structkit.configs import Config, RetargetConfig
 from structkit.errors import OptionError
 from structkit_cli.options import Inputs, RunOptions, named, result_size
-from structkit_cli.run.each import run_each
-
-if TYPE_CHECKING:
-    from structkit.media.pictures import Picture
+from structkit_cli.run import batch
+from structkit_cli.run.each import plan_each
 
 
 @dataclass(frozen=True)
@@ -32,10 +29,4 @@ def retarget(inputs: Inputs, *, wanted: RetargetOptions, engine: RetargetConfig,
     size = result_size(wanted.size)
     if size is None:
         raise OptionError("--size is missing: give width and height in px, such as 640x480")
-
-    def paint(picture: Picture, **how: Any) -> Picture:
-        import structkit
-
-        return structkit.retarget(picture, size, **how, **asdict(engine))
-
-    run_each("retarget", inputs, paint, running, options=asdict(engine) | {"size": size})
+    batch.run(plan_each("retarget", inputs, running, options=asdict(engine) | {"size": size}), running)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
 
 from structkit.configs import Config, SampleConfig, option
 from structkit_cli.options import Inputs, RunOptions, named, result_size
-from structkit_cli.run.each import run_each
-
-if TYPE_CHECKING:
-    from structkit.media.pictures import Picture
+from structkit_cli.run import batch
+from structkit_cli.run.each import plan_each
 
 
 @dataclass(frozen=True)
@@ -32,11 +29,5 @@ def sample(inputs: Inputs, *, wanted: SampleOptions, engine: SampleConfig, runni
 
     Example: structkit sample balloons.png -n 2 -o balloons-again.png
     """
-    size = result_size(wanted.size, engine.max_side)
-
-    def paint(picture: Picture, **how: Any) -> Picture:
-        import structkit
-
-        return structkit.sample(picture, count=1, size=size, **how, **asdict(engine))[0]
-
-    run_each("sample", inputs, paint, running, options=asdict(engine) | {"size": size}, count=wanted.count)
+    options = asdict(engine) | {"size": result_size(wanted.size, engine.max_side)}
+    batch.run(plan_each("sample", inputs, running, options=options, further={"count": 1}, count=wanted.count), running)

@@ -191,11 +191,11 @@ def independence(a: FolderA, b: FolderB, *, asked: ModelOptions, running: ProbeO
     """
     if asked.model is None:
         raise OptionError("--model is missing: name the checkpoint whose codes are to be probed")
-    from structkit import models as kinds
     from structkit.data.folders import read_folder
+    from structkit.models import load
     from structkit.verbs import scores
 
-    model = kinds.load(asked.model, running.device, verb="score independence")
+    model = load(asked.model, running.device, verb="score independence")
     folders = {
         name: read_folder(folder, model.size, model.fit, tell=tell if not running.quiet else lambda note: None)
         for name, folder in (("a", a), ("b", b))

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from structkit.configs import MaskConfig
 from structkit.errors import OptionError
 from structkit_cli.options import Inputs, OutputOptions
-from structkit_cli.run.models import Models, models, run_each
-
-if TYPE_CHECKING:
-    from structkit.media.pictures import Picture
-    from structkit.training.model import Model
+from structkit_cli.run import batch
+from structkit_cli.run.models import Models, model_refs, plan_by_model
 
 
 def segment(inputs: Inputs, *, model: Models = None, mask: MaskConfig, running: OutputOptions) -> None:
@@ -29,13 +24,8 @@ def segment(inputs: Inputs, *, model: Models = None, mask: MaskConfig, running: 
 
     Example: structkit segment avatar.png --model glasses -o mask.png
     """
-
-    def paint(pictures: Sequence[Picture], networks: Sequence[Model]) -> Sequence[Picture]:
-        from structkit.verbs import content as contents
-
-        return contents.segment(pictures, networks[0], mask)
-
-    named = models(model, "segment")
-    if len(named) > 1:
-        raise OptionError(f"--model is given {len(named)} times, and a mask is of one: name one model")
-    run_each("segment", inputs, named, paint, running, options=asdict(mask), opaque=not mask.overlay)
+    refs = model_refs(model, "segment")
+    if len(refs) > 1:
+        raise OptionError(f"--model is given {len(refs)} times, and a mask is of one: name one model")
+    plan = plan_by_model("segment", inputs, refs, running, options=asdict(mask), opaque=not mask.overlay)
+    batch.run(plan, running)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,11 +13,6 @@ from structkit_cli.options import named
 from structkit_cli.run import trainer
 from structkit_cli.run.inputs import InputFile, gather
 from structkit_cli.run.trainer import TrainOptions
-
-if TYPE_CHECKING:
-    from structkit.engines.pair.model import PairAnalogy
-    from structkit.recipes.run import TrainingOptions
-    from structkit.training.model import Model
 
 Source = Annotated[
     str,
@@ -65,21 +60,7 @@ def analogy(source: Source, target: Target, *, engine: PairConfig, running: Trai
         raise OptionError("SOURCE and TARGET are both standard input (-): it can be read only once")
     if other.path is not None and other.is_video:
         raise OptionError(f"{other.name} is a video, and TARGET must be a picture: name one of its frames")
-
-    def train(wanted: TrainingOptions) -> PairAnalogy:
-        from structkit.verbs import pair as pairs
-
-        shown = (
-            one.video(running.max_pixels) if one.is_video else one.picture(running.max_pixels),
-            other.picture(running.max_pixels),
-        )
-        given = [
-            pairs.PairInput(picture, source.sha256, source.path)
-            for picture, source in zip(shown, (one, other), strict=True)
-        ]
-        return pairs.train(*given, wanted, asdict(engine))
-
-    trainer.run("train analogy", train, running)
+    trainer.run("analogy", (one, other), asdict(engine), running)
 
 
 def transfer(*, folders: FolderOptions, engine: TransferConfig, running: TrainOptions) -> None:
@@ -101,7 +82,7 @@ def transfer(*, folders: FolderOptions, engine: TransferConfig, running: TrainOp
     for flag, folder in {"--with": folders.with_, "--without": folders.without}.items():
         if folder is None:
             raise OptionError(f"{flag} is missing: name the folder of pictures {flag[2:]} the content")
-    _two("TRANSFER", str(folders.with_), str(folders.without), engine, running)
+    trainer.run("transfer", (str(folders.with_), str(folders.without)), asdict(engine), running)
 
 
 def difference(a: FolderA, b: FolderB, *, engine: DifferenceConfig, running: TrainOptions) -> None:
@@ -119,21 +100,7 @@ def difference(a: FolderA, b: FolderB, *, engine: DifferenceConfig, running: Tra
 
     Example: structkit train difference glasses/ beards/ -o faces.safetensors
     """
-    _two("DIFFERENCE", a, b, engine, running)
-
-
-def _two(system: str, one: str, other: str, engine: TransferConfig | DifferenceConfig, running: TrainOptions) -> None:
-    """Train on two folders.  system: its name in `structkit.recipes.domains`."""
-
-    def train(wanted: TrainingOptions) -> Model:
-        from structkit.media.pictures import MAX_PIXELS
-        from structkit.recipes import domains
-
-        return domains.train(
-            getattr(domains, system), one, other, wanted, asdict(engine), running.max_pixels or MAX_PIXELS
-        )
-
-    trainer.run(f"train {system.lower()}", train, running)
+    trainer.run("difference", (a, b), asdict(engine), running)
 
 
 def _one(argument: str, name: str) -> InputFile:

@@ -13,8 +13,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from structkit_cli.options import OutputOptions
-from structkit_cli.run.batch import Progress
-from structkit_cli.run.plan import Output, Task, check_alpha
+from structkit_cli.run.checks import check_alpha
+from structkit_cli.run.plan import Maker, Output, Progress, Task
+from structkit_cli.run.results import PictureResult
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -29,11 +30,13 @@ MOST_PIXELS = 2**24  # of their results: large photographs are painted a few at 
 WORKERS = 2  # on two cores: one reads or pastes while the networks of the other work
 
 
-class PaintQueue:
-    """What paints the tasks of a verb; a context, at whose end its threads take up no other picture.
+class PaintQueue(Maker):
+    """The maker of pictures that are painted ahead; at the end of its context its threads take up no other picture.
 
     paint: gets tasks, the picture of each, and the device; returns the pictures of each task's outputs, in their order.
     """
+
+    hears_ahead = True
 
     def __init__(self, paint: Paint, running: OutputOptions, *, opaque: bool = False) -> None:
         """opaque: whether results have no alpha, whatever the pictures have."""
@@ -46,9 +49,6 @@ class PaintQueue:
         self._outcomes: deque[Outcome] = deque()  # of the job that is being handed out
         self._stopped = False
 
-    def __enter__(self) -> PaintQueue:
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -56,13 +56,11 @@ class PaintQueue:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def expect(self, task: Task) -> None:
-        """The runner will come to this task, after those that it said before."""
         self._expected.append(task)
 
     def make(
         self, task: Task, missing: Sequence[Output], device: str, progress: Progress
-    ) -> Iterator[tuple[Output, Picture]]:
-        """For the runner: the pictures of the outputs that are missing."""
+    ) -> Iterator[tuple[Output, PictureResult]]:
         while len(self._jobs) <= WORKERS and self._expected:
             together = self._next()
             self._jobs.append(self._threads.submit(self._paint, together, device))
@@ -73,7 +71,7 @@ class PaintQueue:
             raise outcome
         for output, picture in zip(task.outputs, outcome, strict=True):
             if output in missing:
-                yield output, picture
+                yield output, PictureResult(picture)
 
     def _next(self) -> list[Task]:
         """The tasks that are painted together next."""

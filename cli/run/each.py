@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import Any
 
 from structkit_cli.options import RunOptions
-from structkit_cli.run import batch
+from structkit_cli.run.checks import check_alpha
 from structkit_cli.run.inputs import InputFile, gather
-from structkit_cli.run.plan import Destination, Output, Task, check_alpha, numbered
-
-if TYPE_CHECKING:
-    from structkit.media.pictures import Picture
+from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, Task, numbered, share
+from structkit_cli.run.results import PictureResult
 
 
-def run_each(
+class EachMaker(Maker):
+    """The maker of pictures that a function of the Python interface draws, one a call.
+
+    function: its name.  It gets the pictures of a task, and seed, device, dtype and progress by name; it returns a
+    picture, or a list of one.  arguments: others that it gets, by name.
+    """
+
+    def __init__(self, function: str, arguments: Mapping[str, Any], running: RunOptions) -> None:
+        self.function, self.arguments, self.running = function, arguments, running
+
+    def make(
+        self, task: Task, missing: Sequence[Output], device: str, progress: Progress
+    ) -> Iterator[tuple[Output, PictureResult]]:
+        import structkit
+
+        pictures = [given.picture(self.running.max_pixels) for given in task.inputs.values()]
+        check_alpha(pictures[0], missing)
+        draw = getattr(structkit, self.function)
+        for i, output in enumerate(missing):
+            how = {"device": device, "dtype": self.running.dtype, "progress": share(progress, i, len(missing))}
+            made = draw(*pictures, seed=output.seed, **how, **self.arguments)
+            yield output, PictureResult(made[0] if isinstance(made, list) else made)
+
+
+def plan_each(
     verb: str,
     inputs: Sequence[str],
-    paint: Callable[..., Picture],
     running: RunOptions,
     *,
     options: Mapping[str, Any],
+    further: Mapping[str, Any] = MappingProxyType({}),
     count: int = 1,
-    shared: Mapping[str, InputFile] | None = None,
-) -> None:
-    """Paint `count` outputs of each input, and end the program with the exit code that tells how it went.
+    shared: Mapping[str, InputFile] = MappingProxyType({}),
+) -> Plan:
+    """The plan of `count` outputs of each input, by the function of the Python interface that has the verb's name.
 
-    paint: gets the input, then the `shared` ones, as pictures, and seed, device, dtype and progress by name.  The i-th
-    output of an input has the seed + i.  options: those of the verb that change the bytes of the outputs.
+    options: arguments of the function that change the bytes of the outputs.  further: other arguments of it.  shared:
+    inputs, by role, that it gets after the input itself.  The i-th output of an input has the seed + i.
     """
     found = gather(inputs, leave_out=(running.output,))
     place = Destination(running.output, many=found.many, format=running.format)
@@ -37,15 +60,6 @@ def run_each(
     for given in found.inputs:
         name = given.stem if found.many else PurePath(f"{given.stem}-{verb}")
         outputs = [place.output(name, word=word, seed=running.seed + i) for i, word in enumerate(numbered(count))]
-        tasks.append(Task({"picture": given, **(shared or {})}, tuple(outputs)))
-
-    def make(
-        task: Task, missing: Sequence[Output], device: str, progress: batch.Progress
-    ) -> Iterator[tuple[Output, Picture]]:
-        pictures = [given.picture(running.max_pixels) for given in task.inputs.values()]
-        check_alpha(pictures[0], missing)
-        for i, output in enumerate(missing):
-            share = batch.share(progress, i, len(missing))
-            yield output, paint(*pictures, seed=output.seed, device=device, dtype=running.dtype, progress=share)
-
-    batch.run(verb, tasks, make, running, options=options, many=found.many, foreign=found.foreign)
+        tasks.append(Task({"picture": given, **shared}, tuple(outputs)))
+    maker = EachMaker(verb, {**options, **further}, running)
+    return Plan(verb, tasks, maker, options=options, many=found.many, foreign=found.foreign)

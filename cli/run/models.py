@@ -1,8 +1,8 @@
-"""The models and pictures that verbs of content are told to use, found and checked before any work."""
+"""The models that verbs of content are told to use, found and checked before any work, and what asks them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from threading import Lock
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from structkit.errors import CheckpointError, OptionError
+from structkit.models import Abilities
 from structkit_cli.completion import checkpoints
 from structkit_cli.options import OutputOptions
-from structkit_cli.run import batch
 from structkit_cli.run.ahead import PaintQueue
-from structkit_cli.run.inputs import InputFile, InputList, gather
-from structkit_cli.run.plan import Destination, Task
+from structkit_cli.run.inputs import InputFile, gather
+from structkit_cli.run.plan import Destination, Plan, Task
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
-    from structkit.training.model import Model as Networks
+    from structkit.training.model import Model
 
 MODEL_HELP = "a checkpoint, or the name of a model that ships with structkit, such as glasses (must be given)"
 Models = Annotated[
@@ -39,60 +39,70 @@ Models = Annotated[
 
 @dataclass(frozen=True)
 class ModelRef:
-    """A model that was named.
-
-    input: its file, for records and the manifest.  two_sided: whether it is a domain difference, which knows of two
-    contents. painter: whether it has one, and so can put on a donor's own pixels.
-    """
+    """A model that was named: its file, for records and the manifest, and the abilities that its card promises."""
 
     input: InputFile
-    two_sided: bool
-    painter: bool
+    abilities: Abilities
 
 
 class ModelCache:
     """The networks of models, read when they are first needed, once for all threads."""
 
-    def __init__(self, named: Sequence[ModelRef], verb: str) -> None:
-        self.named, self.verb = named, verb
+    def __init__(self, refs: Sequence[ModelRef], verb: str) -> None:
+        self.refs, self.verb = refs, verb
         self._lock, self._networks, self._refused = Lock(), None, None
 
-    def on(self, device: str) -> list[Networks]:
-        """Raises CheckpointError where one cannot be used, at once when asked again."""
-        from structkit.verbs import content as contents
+    def on(self, device: str) -> list[Model]:
+        """The networks, on the device.  Raises CheckpointError where one cannot be used, at once when asked again."""
+        from structkit.models import usable
 
         with self._lock:
             if self._refused is not None:
                 raise self._refused.with_traceback(None)
             if self._networks is None:
                 try:
-                    self._networks = [contents.usable(one.input.path, device, self.verb) for one in self.named]
+                    self._networks = [usable(one.input.path, device, self.verb) for one in self.refs]
                 except CheckpointError as error:
                     self._refused = error
                     raise
             return self._networks
 
 
-def models(names: Sequence[str] | None, verb: str) -> list[ModelRef]:
-    """Those that are named, each fit for the verb: their headers are read, and no weights.  Raises OptionError,
-    CheckpointError.
+class ModelPainter:
+    """The painter of a verb of the Python interface, by one model after another.
+
+    verb: the name of the function; it gets pictures, a model, the device, and the options by name.
+    """
+
+    def __init__(self, verb: str, refs: Sequence[ModelRef], options: Mapping[str, Any]) -> None:
+        self.verb, self.options, self.models = verb, options, ModelCache(refs, verb)
+
+    def __call__(self, tasks: Sequence[Task], pictures: Sequence[Picture], device: str) -> list[list[Picture]]:
+        import structkit
+
+        paint = getattr(structkit, self.verb)
+        for model in self.models.on(device):
+            pictures = paint(pictures, model, device=device, **self.options)
+        return [[picture] for picture in pictures]
+
+
+def model_refs(names: Sequence[str] | None, verb: str) -> list[ModelRef]:
+    """The models that are named, each fit for the verb: their headers are read, and no weights.
+
+    Raises OptionError, CheckpointError.
     """
     if not names:
         raise OptionError(
             "--model is missing: name a checkpoint, or a model that ships with structkit, such as glasses"
         )
     from structkit.checkpoint import read_card
-    from structkit.models import DIFFERENCE, kind_of, resolve_model
+    from structkit.models import abilities_of, kind_of, resolve_model
 
     found = []
     for path in map(resolve_model, names):
         card = read_card(path)
         kind_of(path, card, verb)
-        config = card.get("config")
-        painter = isinstance(config, dict) and bool(config.get("painter") and config.get("placer_steps"))
-        found.append(
-            ModelRef(InputFile(path, PurePath(path.name)), two_sided=card["kind"] == DIFFERENCE, painter=painter)
-        )
+        found.append(ModelRef(InputFile(path, PurePath(path.name)), abilities_of(card)))
     return found
 
 
@@ -101,53 +111,33 @@ def roles(word: str, inputs: Sequence[InputFile]) -> dict[str, InputFile]:
     return {f"{word}_{i}" if i > 1 else word: given for i, given in enumerate(inputs, 1)}
 
 
-def run(
-    verb: str,
-    tasks: Sequence[Task],
-    painter: PaintQueue,
-    running: OutputOptions,
-    found: InputList,
-    *,
-    options: Mapping[str, Any],
-) -> None:
-    """As `batch.run`, many tasks at once."""
+def check_once(tasks: Sequence[Task]) -> None:
+    """Refuse standard input for two inputs.  Raises OptionError."""
     once = {id(given) for task in tasks for given in task.inputs.values() if given.path is None}
     if len(once) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
-    with painter:
-        batch.run(
-            verb,
-            tasks,
-            painter.make,
-            running,
-            options=options,
-            many=found.many,
-            foreign=found.foreign,
-            expect=painter.expect,
-        )
 
 
-def run_each(
+def plan_by_model(
     verb: str,
     inputs: Sequence[str],
-    named: Sequence[ModelRef],
-    paint: Callable[[Sequence[Picture], Sequence[Networks]], Sequence[Picture]],
+    refs: Sequence[ModelRef],
     running: OutputOptions,
     *,
     options: Mapping[str, Any] = MappingProxyType({}),
     opaque: bool = False,
-) -> None:
-    """One result of each input, and the end of the program.  paint: gets pictures and the models."""
+) -> Plan:
+    """The plan of one result of each input, by the function of the Python interface that has the verb's name.
+
+    options: its arguments that change the bytes of the outputs.  opaque: whether results have no alpha.
+    """
     found = gather(inputs, leave_out=(running.output,))
     place = Destination(running.output, many=found.many, format=running.format)
     place.set_apart((found,), running.exists)
-    shared, loaded = roles("model", [one.input for one in named]), ModelCache(named, verb)
-    tasks = []
+    shared, tasks = roles("model", [one.input for one in refs]), []
     for given in found.inputs:
         name = given.stem if found.many else PurePath(f"{given.stem}-{verb}")
         tasks.append(Task({"picture": given, **shared}, (place.output(name, seed=0),)))
-
-    def painted(tasks: Sequence[Task], pictures: Sequence[Picture], device: str) -> list[list[Picture]]:
-        return [[made] for made in paint(pictures, loaded.on(device))]
-
-    run(verb, tasks, PaintQueue(painted, running, opaque=opaque), running, found, options=options)
+    check_once(tasks)
+    queue = PaintQueue(ModelPainter(verb, refs, options), running, opaque=opaque)
+    return Plan(verb, tasks, queue, options=options, many=found.many, foreign=found.foreign)

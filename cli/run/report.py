@@ -66,6 +66,11 @@ class Report:
         if self.bar:
             self.bar.stop()
 
+    @property
+    def done_well(self) -> bool:
+        """Whether anything came of the run: an output that did not fail."""
+        return any(count for status, count in self.counts.items() if status != "failed")
+
     @contextmanager
     def _aside(self) -> Iterator[None]:
         """Take the bar away while something else is written to what may be the same terminal."""
@@ -90,7 +95,7 @@ class Report:
     def record(self, record: Mapping[str, Any]) -> None:
         """One output was written or skipped, or its input failed."""
         status, name = record["status"], record["output"]
-        self.counts[status] += 1
+        self.counts[status] = self.counts.get(status, 0) + 1
         with self._aside():
             for warning in record["warnings"]:
                 if warning.startswith(DOUBTFUL):  # of all results alike

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,11 @@ from structkit.errors import OptionError, OutputError, StructkitError
 from structkit.training.ranks import rank_and_size
 from structkit_cli.options import CommonOptions, named, seed
 from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination, exit_code
+from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.report import emit, printable, tell
 
 if TYPE_CHECKING:
+    from structkit.recipes.material import PairInput
     from structkit.recipes.run import TrainingOptions
     from structkit.training.model import Model
     from structkit.training.stages import Event
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 LINE_EVERY = 10.0  # seconds, between plain lines
 
 Written = tuple[int, int]
-Train = Callable[["TrainingOptions"], "Model"]
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class TrainOptions(CommonOptions):
     max_pixels: int | None = option(None, f"largest picture that is read, px; else {millions(MAX_PIXELS)}", low=1)
     seed: int = seed()
 
-    def wanted(self, output: Path, voice: Voice, began: float) -> TrainingOptions:
-        """What of it the training is told.  began: on the clock, when the command did."""
+    def training(self, output: Path, voice: Voice, began: float) -> TrainingOptions:
+        """The options of the training itself.  began: on the clock, when the command did."""
         from structkit.recipes.run import TrainingOptions
 
         return TrainingOptions(
@@ -71,16 +72,17 @@ class TrainOptions(CommonOptions):
             device=self.device,
             dtype=self.dtype,
             overwrite=self.exists == "overwrite",
+            max_pixels=self.max_pixels,
             report=voice.event,
             tell=voice.note,
             began=began,
         )
 
 
-def run(verb: str, train: Train, running: TrainOptions) -> None:
-    """Train, and end the program with the exit code that tells how it went.
+def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any], running: TrainOptions) -> None:
+    """Train by the recipe of that name, and end the program with the exit code that tells how it went.
 
-    train: gets what is said here of how to run; returns the model.
+    inputs: as the recipe takes them; files that are pictures or videos are opened.
     """
     output, began = checkpoint_path(running.output), time.monotonic()
     before, first = written(output), rank_and_size()[0] == 0
@@ -92,7 +94,8 @@ def run(verb: str, train: Train, running: TrainOptions) -> None:
     status, error, dtype = "failed", None, None
     with Voice(quiet=running.quiet or not first, bar=True, ended=functools.partial(record, "stage")) as voice:
         try:
-            dtype = train(running.wanted(output, voice, began)).card["run"].get("dtype")
+            model = _trained(name, inputs, settings, running, running.training(output, voice, began))
+            dtype = model.card["run"].get("dtype")
             code, status = 0, "skipped" if written(output) == before else "written"
         except (KeyboardInterrupt, Termination) as signal:
             code, status = TERMINATED if isinstance(signal, Termination) else INTERRUPTED, "interrupted"
@@ -117,10 +120,32 @@ def run(verb: str, train: Train, running: TrainOptions) -> None:
         how = f"{_clock(ms / 1000)} on {facts['device']} in {dtype}"
         voice.line(f"{output}: {facts['steps']} steps, {how}; {_losses(facts['losses'])}")
     facts |= {"error": error, "dtype": dtype, "seed": running.seed, "notes": voice.notes, "ms": ms, "exit": code}
-    record("summary", verb=verb, version=__version__, output=str(output), status=status, **facts)
+    record("summary", verb=f"train {name}", version=__version__, output=str(output), status=status, **facts)
     if status == "written" and first and not running.json:
         emit(os.fsencode(output) + b"\n")
     raise typer.Exit(code)
+
+
+def _trained(
+    name: str,
+    inputs: Sequence[str | InputFile],
+    settings: Mapping[str, Any],
+    running: TrainOptions,
+    options: TrainingOptions,
+) -> Model:
+    from structkit.recipes import recipe
+    from structkit.recipes.run import train
+
+    given = [one if isinstance(one, str) else pair_input(one, running.max_pixels) for one in inputs]
+    return train(recipe(name), given, options, settings)
+
+
+def pair_input(given: InputFile, max_pixels: int | None) -> PairInput:
+    """A file, opened, with the hash by which a pair knows what it was trained on.  Raises InputError."""
+    from structkit.recipes.material import PairInput
+
+    picture = given.video(max_pixels) if given.is_video else given.picture(max_pixels)
+    return PairInput(picture, given.sha256, given.path)
 
 
 def checkpoint_path(named: str | None, flag: str = "--output") -> Path:

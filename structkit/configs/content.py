@@ -46,24 +46,22 @@ class ContentConfig(Config):
         """Whether other amounts than the whole are asked for."""
         return self.steps is not None or self.strength != 1
 
-    def check_donors(self, a: int, b: int, *, two_sided: bool) -> None:
-        """Refuse numbers of donors of which a model has no use.  two_sided: whether it is a domain difference."""
+    def check(self, a: int, b: int, *, two_sided: bool, cut: bool) -> None:
+        """Refuse what a model has no use for.  Raises OptionError.
+
+        a, b: how many donors its first and its second side have.  two_sided, cut: its abilities (`structkit.models`).
+        """
         if b and not two_sided:
-            raise OptionError(
-                "--from-b is for a domain difference, and this model knows one content: name the donor with --from"
-            )
+            fact = "and this model knows one content: name the donor with --from"
+            raise OptionError(f"--from-b is for a domain difference, {fact}")
         if not a + b:
             raise OptionError(NO_DONOR + ("; or with --from-b that of the second folder" if two_sided else ""))
         if self.steps is not None and max(a, b) > 2:
             raise OptionError("--steps goes from nothing to one donor, or from one donor to another: name one or two")
-
-    def check_by(self, *, two_sided: bool, painter: bool) -> None:
-        """Refuse a way that a model does not know.  painter: whether it has one."""
         if self.by is not None and two_sided:
-            raise OptionError(
-                f"--by {self.by} is for a model of one content, and this is a domain difference: leave it out"
-            )
-        if self.by == "donor" and not painter:
+            fact = "is for a model of one content, and this is a domain difference: leave it out"
+            raise OptionError(f"--by {self.by} {fact}")
+        if self.by == "donor" and not cut:
             raise OptionError("--by donor needs a painter and a placer, and this model has not both: leave it out")
 
 

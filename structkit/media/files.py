@@ -100,14 +100,16 @@ class PendingFile:
 
     For each: the constructor, `settle`; then `take_name`; then, once for each folder, `sync_folder`.  Raises
     OutputError as `atomic_path`.
+    hidden: the path of the file until it has its name; before it settles others may write to it, or put another file
+    there.
     """
 
     def __init__(self, path: str | Path, data: bytes) -> None:
         self.path = path
         with _output_errors(path):
-            self._target, self._hidden = _beside(path)
+            self._target, self.hidden = _beside(path)
             try:
-                self._hidden.write_bytes(data)
+                self.hidden.write_bytes(data)
             except BaseException:
                 self.discard()
                 raise
@@ -115,18 +117,18 @@ class PendingFile:
     def settle(self) -> None:
         """Wait until its bytes are on the disk."""
         with _output_errors(self.path):
-            _sync(self._hidden)
+            _sync(self.hidden)
 
     def take_name(self) -> Path:
         """From now on it is what the path holds; returns the folder."""
         with _output_errors(self.path):
-            os.replace(self._hidden, self._target)
+            os.replace(self.hidden, self._target)
         return self._target.parent
 
     def discard(self) -> None:
         """What has no name yet never was."""
         with suppress(OSError):
-            self._hidden.unlink()
+            self.hidden.unlink()
 
 
 def sync_folder(folder: Path) -> None:
@@ -136,11 +138,11 @@ def sync_folder(folder: Path) -> None:
 
 
 def _beside(path: str | Path) -> tuple[Path, Path]:
-    """The file that a path stands for, through links, and a new hidden file beside it."""
+    """The file that a path stands for, through links, and a new hidden file beside it, with the path's suffix."""
     target = Path(os.path.realpath(path))
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
         raise OutputError(f"{path}: exists and is not a regular file; choose another name")
-    hidden = target.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}{target.suffix[:16]}")
+    hidden = target.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}{Path(path).suffix[:16]}")
     os.close(os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     return target, hidden
 

@@ -1,18 +1,14 @@
-"""The video verbs: a video in, an engine's frames between, a video out.
+"""The analogy of a video: a video in, an engine's frames between, a video out.
 
-Frames stream: a film takes no more memory than a clip.  Sizes are decided as in `canvas.py`, but that what is not said
-is even, as the usual encoding (4:2:0) needs it.
+A size that is not said is even, as the usual encoding (4:2:0) needs it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from itertools import islice, tee
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -22,158 +18,126 @@ from structkit.data.levels import levels
 from structkit.device import enough_memory, resolve
 from structkit.engines.pair.model import A, B, Noise, PairAnalogy
 from structkit.engines.patch.video import analogy_frames
-from structkit.errors import InputError, OptionError
-from structkit.media.files import Source
-from structkit.media.pictures import Picture
-from structkit.media.tensors import from_tensor, to_tensor
-from structkit.media.video import Frame, VideoReader
+from structkit.errors import OptionError
+from structkit.media.tensors import to_tensor
 from structkit.media.video_writer import VideoWriter
-from structkit.metrics.flicker import flicker
-from structkit.verbs.pair import _inject, _own, _ready, _reshaped, _result_size
-from structkit.verbs.patchwork import Running, Size, _enlarged, _notes, _picture, _size, _usable
+from structkit.verbs import pair
+from structkit.verbs.canvas import Size, enlarged, notes_of, opened, result_size, usable_pixels
+from structkit.verbs.frames import FrameStream, VideoSummary, opened_video
+from structkit.verbs.running import Progress, Running
+
+if TYPE_CHECKING:
+    from structkit.media.files import Source
+    from structkit.media.video import VideoReader
+    from structkit.verbs.canvas import PictureLike
 
 BATCH = 8  # frames that a trained pair translates together
 
 
-@dataclass(frozen=True)
-class VideoSummary:
-    """What there is to say of a video that was written.
-
-    flicker: as `metrics.flicker`, before encoding; None for a single frame, and where the result moves though the
-    source does not. notes: what a user should know.
-    """
-
-    frames: int
-    flicker: float | None
-    notes: tuple[str, ...]
-
-
-def analogy(
-    source: VideoReader | Source,
-    target: Any,
+def analogy_video(
+    source: VideoReader | str | Path | bytes | BinaryIO,
+    target: PictureLike | None,
     output: str | Path | BinaryIO,
     *,
-    size: Size | None,
-    quality: int | None,
-    running: Running,
-    options: dict[str, Any],
+    model: PairAnalogy | None = None,
+    swapped: bool = False,
+    size: tuple[int, int] | None = None,
+    quality: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "auto",
+    progress: Progress | None = None,
+    **options: Any,
 ) -> VideoSummary:
-    """See `structkit.analogy_video`."""
-    config, look, device = AnalogyConfig.of(options), _picture(target), resolve(running.device)
-    with _opened(source) as reader:
-        width, height = _size(reader, size, config.max_side)
+    """A video with the structure and the motion of `source` and the look of the picture `target`.
+
+    source: a file, its bytes, a stream or a `structkit.media.video.VideoReader`.
+    output: .mp4, .mov, .mkv or .webm, whole or not at all; a binary stream gets an MP4.  Each frame keeps its time;
+    sound and subtitles are carried over.  quality: 1 to 100, of the encoding.
+    size: (width, height) in px; else the source's, reduced to `max_side` and made even by leaving out a pixel.
+    progress: called after each frame, with the share done as far as the container tells how many there are.
+    options: fields of `configs.AnalogyConfig`.
+    Returns the number of frames, how much they flicker beside the source, and notes.
+    The first frame is that of `analogy`; later ones are carried along, so that the result is calm where the source is:
+    see `structkit.engines.patch.video`.  Any length: no more than a few frames are in memory.
+
+    model: of `train_analogy`, best with this very video; or of `load`.  Options then are the fields of
+    `configs.PairResultConfig`.  Each frame is injected, by default two levels below the finest, with the same noise for
+    all, which keeps them calm.  The look is the pair's, `target` None, and results are as large as the model makes
+    them.  With refine="patches" they are painted anew, calmer and sharper, with the patches of the target, else of the
+    pair's, in any size.  There is no refine="chain".  swapped: as in `analogy`.
+    Raises InputError (also for damage on the way, then nothing is left of the output), OptionError, DeviceError,
+    OutputError.
+    """
+    running = Running(seed, device, dtype, progress)
+    if model is not None:
+        return _translation(model, source, target, output, size, quality, swapped, running, options)
+    if target is None:
+        raise OptionError("without a model an analogy needs a target")
+    if swapped:
+        raise OptionError("swapped turns a trained pair round: it needs a model")
+    config, look, where = AnalogyConfig.of(options), opened(target), resolve(running.device)
+    with opened_video(source) as reader:
+        canvas = result_size(reader, size, config.max_side)
         if size is None:
-            width, height = width - width % 2, height - height % 2
-        generator = torch.Generator(device).manual_seed(running.seed)
-        how = {"size": (height, width), "usable": _usable(look).to(device), "generator": generator}
-        writer = VideoWriter(output, width=width, height=height, like=reader, quality=quality)
-
-        def results(frames: Iterator[Tensor]) -> Iterator[Tensor]:
-            return analogy_frames((frame.to(device) for frame in frames), to_tensor(look).to(device), config, **how)
-
-        with writer, enough_memory(device):
-            count, calm = _repaint(reader, writer, results, running)
-        return VideoSummary(count, calm, _notes(reader, look) + _enlarged(look, (width, height)) + writer.notes)
+            canvas = Size(canvas.width - canvas.width % 2, canvas.height - canvas.height % 2)
+        usable, generator = usable_pixels(look).to(where), torch.Generator(where).manual_seed(running.seed)
+        writer = VideoWriter(output, width=canvas.width, height=canvas.height, like=reader, quality=quality)
+        with writer, enough_memory(where):
+            stream = FrameStream(reader)
+            how = {"size": canvas.shape, "usable": usable, "generator": generator}
+            results = analogy_frames(stream.tensors(where), to_tensor(look).to(where), config, **how)
+            count, flicker = stream.write(results, writer, running)
+        return VideoSummary(count, flicker, notes_of(reader, look) + enlarged(look, canvas) + writer.notes)
 
 
-def translation(
+def _translation(
     model: PairAnalogy,
     source: VideoReader | Source,
-    target: Any,
+    target: PictureLike | None,
     output: str | Path | BinaryIO,
-    *,
-    swapped: bool,
-    size: Size | None,
+    size: tuple[int, int] | None,
     quality: int | None,
+    swapped: bool,
     running: Running,
     options: dict[str, Any],
 ) -> VideoSummary:
-    """See `structkit.analogy_video`, with a model."""
-    config, unfinished, domain = PairResultConfig.of(options), _ready(model, running), B if swapped else A
+    """The same by a trained pair."""
+    config, domain = PairResultConfig.of(options), B if swapped else A
+    unfinished = pair.made_ready(model, running.device)
     if config.draw == "partner":
         raise OptionError("--draw partner is for pictures: leave it out")
     if config.refine == "chain":
-        raise OptionError(
-            "--refine chain is for pictures, a video flickers with it: leave it out, or say --refine patches"
-        )
+        way_out = "leave it out, or say --refine patches"
+        raise OptionError(f"--refine chain is for pictures, a video flickers with it: {way_out}")
     if target is not None and config.refine != "patches":
-        raise OptionError(
-            "a trained pair has its own look: leave TARGET out, or say --refine patches, which uses its patches"
-        )
-    inject = _inject(model, config.inject, given=True)
-    look = _own(model, 1 - domain) if target is None else _picture(target)
+        way_out = "leave TARGET out, or say --refine patches, which uses its patches"
+        raise OptionError(f"a trained pair has its own look: {way_out}")
+    inject = pair.injection_level(model, config.inject, given=True)
+    look = pair.own_picture(model, 1 - domain) if target is None else opened(target)
     device = str(model.amplitudes.device)
-    with _opened(source) as reader:
-        model = _reshaped(model, reader)
+    with opened_video(source) as reader:
+        model = pair.reshaped(model, reader)
         model.shapes[model.finest] = tuple(side - side % 2 for side in model.shapes[model.finest])
-        width, height = _result_size(model, reader, size, config.refine)
+        canvas = pair.pair_size(model, reader, size, config.refine)
         noise = model.noise(1, torch.Generator(device).manual_seed(running.seed), domains=1)
-
-        def results(frames: Iterator[Tensor]) -> Iterator[Tensor]:
-            made = _translated(model, frames, inject, noise, domain)
-            if config.refine == "none":
-                return made
-            how = {"usable": _usable(look).to(device), "generator": torch.Generator(device).manual_seed(running.seed)}
-            return analogy_frames(
-                made, to_tensor(look).to(device), AnalogyConfig(mode="paint"), size=(height, width), **how
-            )
-
-        writer = VideoWriter(output, width=width, height=height, like=reader, quality=quality)
+        writer = VideoWriter(output, width=canvas.width, height=canvas.height, like=reader, quality=quality)
         with writer, enough_memory(device):
-            count, calm = _repaint(reader, writer, results, running)
-        given = () if target is None else (*_notes(look), *_enlarged(look, (width, height)))
-        return VideoSummary(count, calm, _notes(reader) + given + unfinished + writer.notes)
+            stream = FrameStream(reader)
+            results = translated_frames(model, stream.tensors(device), inject, noise, domain)
+            if config.refine == "patches":
+                generator = torch.Generator(device).manual_seed(running.seed)
+                how = {"size": canvas.shape, "usable": usable_pixels(look).to(device), "generator": generator}
+                results = analogy_frames(results, to_tensor(look).to(device), AnalogyConfig(mode="paint"), **how)
+            count, flicker = stream.write(results, writer, running)
+        given = () if target is None else (*notes_of(look), *enlarged(look, canvas))
+        return VideoSummary(count, flicker, notes_of(reader) + given + unfinished + writer.notes)
 
 
-def _opened(source: VideoReader | Source) -> AbstractContextManager[VideoReader]:
-    """A reader that the caller opened stays open."""
-    return nullcontext(source) if isinstance(source, VideoReader) else VideoReader(source)
-
-
-def _translated(
+def translated_frames(
     model: PairAnalogy, frames: Iterator[Tensor], inject: int, noise: Noise, domain: int
 ) -> Iterator[Tensor]:
-    """Each frame alone, but with one noise for all."""
+    """Each frame (1, 3, h, w) in the look of the other domain, by itself, but with one noise for all."""
     small = (levels(frame, [model.shapes[inject]])[0] for frame in frames)
     while batch := list(islice(small, BATCH)):
         yield from model.translated(torch.cat(batch).to(noise(inject).device), inject, noise, domain).split(1)
-
-
-def _repaint(
-    reader: VideoReader, writer: VideoWriter, engine: Callable[[Iterator[Tensor]], Iterator[Tensor]], running: Running
-) -> tuple[int, float | None]:
-    """Write what the engine makes of each frame, at the frame's time; how many there were, and their flicker."""
-    frames, shown, watched = tee(
-        reader, 3
-    )  # they are read in step: no more frames wait than the engine reads ahead, and one
-    total = _expected(reader)
-    count, ended = 0, False
-
-    def painted() -> Iterator[Frame]:
-        nonlocal count, ended
-        results = engine(to_tensor(Picture(frame.pixels)) for frame in shown)
-        for frame, result in zip(frames, results, strict=True):
-            made = replace(frame, pixels=from_tensor(result, name=writer.name).pixels)
-            writer.write(made)
-            count += 1
-            if running.progress:
-                running.progress(
-                    min(1.0, count / total) if total else 0.0, f"frame {count}" + (f" of {total}" if total else "")
-                )
-            yield made
-        ended = True
-
-    try:
-        calm = flicker(painted(), watched)
-    except InputError:
-        if not ended or count != 1:
-            raise
-        return count, None  # from one frame to the next, and there is no next
-    return count, calm if math.isfinite(calm) else None
-
-
-def _expected(reader: VideoReader) -> int | None:
-    """About how many frames there are: the container may not know, or be wrong."""
-    if reader.frames is None and reader.duration and reader.rate:
-        return max(1, round(reader.duration * reader.rate))
-    return reader.frames

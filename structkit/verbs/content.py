@@ -1,15 +1,13 @@
-"""The verbs of content, `transfer`, `remove` and `segment`: pictures in, squares to a model, layers back onto the
-pictures.
+"""The verbs of content: transfer, remove, segment.
 
-A model sees squares of a few hundred pixels; a picture keeps its size and its levels, and only what lies under the mask
-is painted anew. Two kinds of models serve: content transfer finds a mask, and domain difference makes the whole picture
-from codes, which here is a layer whose mask is 1 everywhere.
+Two kinds of models serve, by their abilities (`structkit.models`).  One finds masks, and what it paints is pasted there
+at the picture's own resolution.  The other makes the whole picture from codes, which is a layer whose mask is 1
+everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,40 +16,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structkit import models as kinds
 from structkit.configs import ContentConfig, MaskConfig
-from structkit.data.squares import from_square, to_square
-from structkit.device import enough_memory, resolve
 from structkit.engines.transfer.layer import Layer
 from structkit.engines.transfer.model import Cut
-from structkit.errors import DeviceError, OptionError, StructkitError
+from structkit.errors import OptionError
 from structkit.kernels.composite import paste
-from structkit.media.pictures import Picture, read_picture
-from structkit.media.tensors import alpha_to_tensor, filled, to_tensor
+from structkit.media.pictures import Picture
+from structkit.media.tensors import alpha_to_tensor
+from structkit.models import abilities_of_model, usable
+from structkit.verbs.canvas import opened
+from structkit.verbs.squares import SquareBatches, notes_on_sight, square_of, with_notes, working
 
 if TYPE_CHECKING:
     from structkit.training.model import Model
+    from structkit.verbs.canvas import PictureLike
 
-TOGETHER = 32  # squares at once: more are no faster on a CPU
 REMOVED_FROM = 0.1  # of the mask: what is above is painted over altogether (the authors' script)
-PAINTED_FROM = (
-    0.3  # of a painter's mask, which is sharper: in-mask error as with 0.1, and a fifth less is changed outside
-)
-LEAST_SEEN = 0.5 / 255  # below, a mask cannot change an 8-bit level, and is exactly 0
+PAINTED_FROM = 0.3  # of a painter's mask, which is sharper: in-mask error as with 0.1, and a fifth less changed outside
 LEAST_CONTENT = 0.002  # mean of the mask on a donor: below, it has next to none of the content
 LEAST_CODE = 0.1  # mean size of a donor's code, in units of what is usual on its side: below, the same
-MEMORY = "use smaller pictures, or another --device"
-TINT, COVER = (
-    (1.0, -1.0, 0.2),
-    0.6,
-)  # of what an overlay shows: a colour in [-1, 1], and how much of it is laid over the picture
+TINT, COVER = (1.0, -1.0, 0.2), 0.6  # an overlay's colour in [-1, 1], and how much of it is laid over the picture
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a donor gives: its separate code, (1, C, h, w) on the model's device, or its own pixels; and what is to be
-    said of it.
-    """
+    """The content of a donor: its separate code, (1, C, h, w) on the model's device, or its own pixels; with notes."""
 
     code: Tensor
     notes: tuple[str, ...] = ()
@@ -62,86 +51,134 @@ class Content:
         return self if strength == 1 else Content(strength * self.code, self.notes)
 
     def towards(self, other: Content, share: float) -> Content:
-        """Between two contents, linearly: share 0 is this one, 1 the other."""
+        """The content between two, linearly: share 0 is this one, 1 the other."""
         return Content(torch.lerp(self.code, other.code, share), tuple(dict.fromkeys((*self.notes, *other.notes))))
 
 
-Side = Sequence[Content]
+Side = Sequence[Content]  # contents of a model's one domain; of a side that gives nothing there are none
 
 
-def usable(model: Model | str | Path, device: str, verb: str) -> Model:
-    """The model, or that of a checkpoint or of a shipped weight's name, on the device.  Raises CheckpointError for one
-    of another verb.
+def transfer(
+    picture: PictureLike | list[PictureLike],
+    donor: PictureLike | tuple[PictureLike, PictureLike] | None,
+    model: Model | str | Path,
+    *,
+    donor_b: PictureLike | tuple[PictureLike, PictureLike] | None = None,
+    device: str = "auto",
+    **options: Any,
+) -> Any:
+    """`picture` with the content of `donor` put on, such as its glasses: what the model has learned to tell apart.
+
+    model: of content transfer or of domain difference; or its checkpoint, or the name of one that ships with structkit.
+    It moves to `device`.  options: fields of `configs.ContentConfig`, how much of the content.
+    Content transfer pastes what it paints at the picture's own resolution, through a mask: outside it the picture stays
+    as it is, bit for bit.  Size, bits, alpha and metadata are kept.  A donor without the content is named in the notes
+    of the result.
+    A domain difference has two contents and no mask, the whole picture is made anew: donor, or None, gives what is
+    special to its domain a, donor_b what is special to b.
+    steps: returns a list of so many results, from nothing to the whole content, or from that of the first to that of
+    the second donor of a tuple.
+    A list of pictures gives a list of results; they pass through the model many at a time.
+    Method: Mask-based unsupervised content transfer (Mokady et al., ICLR 2020), see `structkit.engines.transfer.model`;
+    Domain intersection and domain difference (Benaim et al., ICCV 2019), see `structkit.engines.difference.model`.
+    Raises InputError, OptionError, DeviceError, CheckpointError; StructkitError for a model whose results are not
+    finite.
     """
-    if isinstance(model, str | Path):
-        return kinds.load(model, device, verb)
-    kinds.kind_of("the model", {"kind": model.kind}, verb)
-    return model.to(resolve(device)).eval()
-
-
-def is_difference(model: Model) -> bool:
-    """Whether it makes whole pictures from codes, and knows of two contents; else it finds masks, and knows of one."""
-    return model.kind == kinds.DIFFERENCE
-
-
-def each(given: Any, make: Callable[[list[Picture]], list[Any]]) -> Any:
-    """make(pictures), of a list of pictures or paths; of a single one, its result alone."""
-    many = isinstance(given, list | tuple)
-    made = make([_picture(one) for one in (given if many else [given])])
-    return made if many else made[0]
-
-
-def transfer(pictures: Sequence[Picture], model: Model, a: Any, b: Any, config: ContentConfig) -> list[Any]:
-    """See `structkit.transfer`.  a, b: donors: none, one, or two in a tuple."""
-    donors = [() if side is None else side if isinstance(side, list | tuple) else (side,) for side in (a, b)]
-    config.check_donors(*map(len, donors), two_sided=is_difference(model))
+    config, ready = ContentConfig.of(options), usable(model, device, "transfer")
+    donors = [() if side is None else side if isinstance(side, list | tuple) else (side,) for side in (donor, donor_b)]
+    abilities = abilities_of_model(ready)
+    config.check(*map(len, donors), two_sided=abilities.two_sided, cut=abilities.cut)
     if config.steps is None and max(map(len, donors)) > 1:
         raise OptionError("two donors are the ends of steps: say how many, or give one donor")
-    whole = cuts(model, config)
-    sides = [[taken(model, _picture(donor), b=i == 1, whole=whole) for donor in side] for i, side in enumerate(donors)]
+    sides = [[taken(ready, opened(one), config, b=i == 1) for one in side] for i, side in enumerate(donors)]
+    pictures, many = _opened(picture)
+    made = transferred(pictures, ready, [(sides[0], sides[1])] * len(pictures), config)
+    results = [steps[0] for steps in made] if config.steps is None else made
+    return results if many else results[0]
+
+
+def remove(picture: PictureLike | list[PictureLike], model: Model | str | Path, *, device: str = "auto") -> Any:
+    """`picture` without the content that the model knows: painted over at the picture's own resolution, else as it is,
+    bit for bit.
+
+    A domain difference, which has no mask, makes the whole picture anew, without what is special to either domain.
+    Lists of pictures, models, what is kept, methods and errors: as `transfer`.
+    """
+    ready = usable(model, device, "remove")
+    abilities, (pictures, many) = abilities_of_model(ready), _opened(picture)
+    results: list[Picture] = []
+    for batch in SquareBatches(pictures, ready):
+        with batch.working() as squares:
+            if abilities.mask:
+                found = ready.remove(squares)
+                mask = _widened(found.mask, PAINTED_FROM if abilities.paint else REMOVED_FROM)
+                batch.keep(replace(found, mask=mask))
+            else:
+                batch.keep(_whole(ready.combine(ready.common(squares))))
+        results += batch.painted()
+    return results if many else results[0]
+
+
+def segment(
+    picture: PictureLike | list[PictureLike], model: Model | str | Path, *, device: str = "auto", **options: Any
+) -> Any:
+    """Where the content is that the model knows: a mask as large as `picture`, 255 and 0 in three equal channels of 8
+    bits.
+
+    options: fields of `configs.MaskConfig`: threshold, soft, overlay.  Where a picture is fully transparent there is no
+    content.  Lists of pictures, models, methods and errors: as `transfer`; only content transfer finds masks.
+    """
+    config, ready = MaskConfig.of(options), usable(model, device, "segment")
+    pictures, many = _opened(picture)
+    results: list[Picture] = []
+    for batch in SquareBatches(pictures, ready):
+        with batch.working() as squares:
+            batch.keep(ready.segment(squares))
+        for one, mask in batch.fields():
+            results.append(with_notes(_shown(one, mask, config), *notes_on_sight(one, ready), *ready.doubts))
+    return results if many else results[0]
+
+
+def transferred(
+    pictures: Sequence[Picture], model: Model, contents: Sequence[tuple[Side, Side]], config: ContentConfig
+) -> list[list[Picture]]:
+    """The results of each picture, in the order of the steps, or one.
+
+    contents: of each picture, of the model's first domain and of its second, of which only some know.
+    """
     made = [
-        put(pictures, model, *(list(side) * len(pictures) for side in contents)) for contents in amounts(config, *sides)
+        _put(pictures, model, *(list(side) for side in zip(*amounts, strict=True)))
+        for amounts in zip(*(_amounts(config, *sides) for sides in contents), strict=True)
     ]
-    return made[0] if config.steps is None else [list(results) for results in zip(*made, strict=True)]
+    return [list(results) for results in zip(*made, strict=True)]
 
 
-def cuts(model: Model, config: ContentConfig) -> bool:
-    """Whether donors' own pixels are put on.  Raises OptionError where that is asked of a model that cannot do it."""
-    painter = not is_difference(model) and model.placer is not None
-    config.check_by(two_sided=is_difference(model), painter=painter)
-    return painter and config.by != "codes" and not config.graded
+def taken(model: Model, donor: Picture, config: ContentConfig, *, b: bool = False) -> Content:
+    """The content of a donor; b: of the model's second domain.
 
-
-def taken(model: Model, donor: Picture, *, b: bool = False, whole: bool = False) -> Content:
-    """The content of a donor.  b: that of the second domain, of which only a domain difference knows.  whole: with its
-    own pixels.
-
+    The donor's own pixels are taken where the model can bring them to their place, and all of them are asked for.
     Raises InputError for a donor of which nothing shows.
     """
-    notes = tuple(f"{donor.name}: {note}" for note in (*donor.notes, *_seen(donor, model)))
-    with _working(model) as device:
-        square = _square(donor, model).to(device)
-        if is_difference(model):
+    abilities = abilities_of_model(model)
+    whole = abilities.cut and config.by != "codes" and not config.graded
+    notes = tuple(f"{donor.name}: {note}" for note in (*donor.notes, *notes_on_sight(donor, model)))
+    with working(model) as device:
+        square = square_of(donor, model).to(device)
+        if abilities.two_sided:
             code, side = (model.separate_b if b else model.separate_a)(square), "b" if b else "a"
-            usual = model.card.get("scores", {}).get(
-                f"size_{side}", 0.0
-            )  # on pictures of its folder; older cards do not tell
+            # On pictures of its folder; older cards do not tell.
+            usual = model.card.get("scores", {}).get(f"size_{side}", 0.0)
             if (share := float(code.abs().mean()) / usual if usual else 1.0) < LEAST_CODE:
-                fact = (
-                    f"the model finds next to nothing there that is special to {side.upper()} ({share:.1%} of the "
-                    "usual)"
-                )
-                notes += (f"{donor.name}: {fact}",)
+                fact = "the model finds next to nothing there that is special to"
+                notes += (f"{donor.name}: {fact} {side.upper()} ({share:.1%} of the usual)",)
             return Content(code, notes)
         if (share := float(model.segment(square).mean())) < LEAST_CONTENT:
             notes += (f"{donor.name}: the model finds next to none of its content there ({share:.2%} of the picture)",)
         return Content(model.separate(square), notes, model.cut(square) if whole else None)
 
 
-def amounts(
-    config: ContentConfig, a: Sequence[Content], b: Sequence[Content]
-) -> list[tuple[Sequence[Content], Sequence[Content]]]:
-    """What is put on for each result: of one or two donors of each side, or none, as much as the configuration says.
+def _amounts(config: ContentConfig, a: Side, b: Side) -> list[tuple[Side, Side]]:
+    """The contents of each result: of one or two donors of each side, or none, as much as the configuration says.
 
     Steps go from a side's first donor to its second; where no side has a second, from nothing.  Beside a side with two
     donors, one with a single donor gives all that it has in each step.
@@ -150,7 +187,7 @@ def amounts(
         return [([c.at(config.strength) for c in a], [c.at(config.strength) for c in b])]
     rises = max(len(a), len(b)) == 1
 
-    def step(side: Sequence[Content], share: float) -> Sequence[Content]:
+    def step(side: Side, share: float) -> Side:
         if len(side) == 2:
             return [side[0].towards(side[1], share)]
         return [content.at(share) for content in side] if rises else side
@@ -158,144 +195,50 @@ def amounts(
     return [(step(a, share), step(b, share)) for share in torch.linspace(0, 1, config.steps).tolist()]
 
 
-def put(pictures: Sequence[Picture], model: Model, a: Side, b: Side = ()) -> list[Picture]:
-    """The pictures with contents put on.  a, b: of each picture; a side that gives nothing is empty.  b: of a domain
-    difference only.
-    """
-
-    def layer(squares: Tensor, which: Sequence[int]) -> Layer:
-        codes = [torch.cat([side[i].code for i in which]) if side else None for side in (a, b)]
-        if is_difference(model):
-            return _whole(model.recombine(model.common(squares), *codes))
-        if a[0].cut is None:
-            found = model.put(squares, codes[0])
-            some = (
-                codes[0].flatten(1).any(1)[:, None, None, None]
-            )  # a code of zeros is no content, of which decoders leave traces
-            return replace(found, mask=found.mask * some)
-        cuts = [a[i].cut for i in which]
-        masks, colours = (torch.cat([getattr(cut.layer, field) for cut in cuts]) for field in ("mask", "colours"))
-        return model.place(squares, Cut(Layer(masks, colours), torch.cat([cut.frame for cut in cuts])))
-
-    said = [
-        [note for content in contents for note in content.notes] for contents in zip(*filter(None, (a, b)), strict=True)
-    ]
-    return [_with_notes(made, *notes) for made, notes in zip(_painted(pictures, model, layer), said, strict=True)]
+def _put(pictures: Sequence[Picture], model: Model, a: Sequence[Side], b: Sequence[Side]) -> list[Picture]:
+    """The pictures with contents put on.  a, b: the contents of each picture, one or none of a side."""
+    results: list[Picture] = []
+    for batch in SquareBatches(pictures, model):
+        with batch.working() as squares:
+            sides = [[contents for i in batch.indices for contents in side[i]] for side in (a, b)]
+            batch.keep(_layer_of(model, squares, *sides))
+        for i, painted in zip(batch.which, batch.painted(), strict=False):
+            results.append(with_notes(painted, *(note for content in (*a[i], *b[i]) for note in content.notes)))
+    return results
 
 
-def remove(pictures: Sequence[Picture], model: Model) -> list[Picture]:
-    """The pictures without the content, or without both contents of a domain difference."""
-
-    def layer(squares: Tensor, which: Sequence[int]) -> Layer:
-        if is_difference(model):
-            return _whole(model.combine(model.common(squares)))
-        found = model.remove(squares)
-        return replace(found, mask=_widened(found.mask, PAINTED_FROM if model.painter else REMOVED_FROM))
-
-    return list(_painted(pictures, model, layer))
-
-
-def segment(pictures: Sequence[Picture], model: Model, config: MaskConfig) -> list[Picture]:
-    """The masks of the content, as pictures of equal channels, 8 bits: 255 where it is; or the pictures, tinted
-    there.
-    """
-    tint = torch.tensor(TINT)[None, :, None, None]
-
-    def shown(picture: Picture, mask: Tensor) -> Picture:
-        mask = mask.clamp(0, 1) * (alpha_to_tensor(picture) > 0)
-        mask = mask if config.soft else (mask >= config.threshold).float()
-        if config.overlay:
-            return replace(picture, pixels=paste(picture.pixels, tint.expand(-1, -1, *mask.shape[2:]), COVER * mask))
-        grey = (mask[0, 0] * 255).round().byte().numpy()
-        return Picture(np.repeat(grey[..., None], 3, 2), name=f"mask of {picture.name}", notes=picture.notes)
-
-    found = _fields(pictures, model, lambda squares, which: model.segment(squares))
-    return [
-        _with_notes(shown(picture, mask), *_seen(picture, model), *model.doubts)
-        for picture, mask in zip(pictures, found, strict=True)
-    ]
+def _layer_of(model: Model, squares: Tensor, a: Side, b: Side) -> Layer:
+    """The layer of contents on squares; a, b: of each of the squares, or none of a side."""
+    codes = [torch.cat([content.code for content in side]) if side else None for side in (a, b)]
+    if not abilities_of_model(model).mask:
+        return _whole(model.recombine(model.common(squares), *codes))
+    if a[0].cut is None:
+        found = model.put(squares, codes[0])
+        some = codes[0].flatten(1).any(1)[:, None, None, None]  # zeros are no content, of which decoders leave traces
+        return replace(found, mask=found.mask * some)
+    cuts = [content.cut for content in a]
+    masks, colours = (torch.cat([getattr(cut.layer, field) for cut in cuts]) for field in ("mask", "colours"))
+    return model.place(squares, Cut(Layer(masks, colours), torch.cat([cut.frame for cut in cuts])))
 
 
-def _painted(
-    pictures: Sequence[Picture], model: Model, layer: Callable[[Tensor, Sequence[int]], Layer]
-) -> Iterator[Picture]:
-    """Each picture with the layer that was found for it, at its own resolution.  Where the mask is 0 it stays as it is,
-    bit for bit.
-    """
-
-    def fields(squares: Tensor, which: Sequence[int]) -> Tensor:
-        found = layer(squares, which)
-        return torch.cat([found.mask, found.colours], 1)
-
-    for picture, field in zip(pictures, _fields(pictures, model, fields), strict=True):
-        mask = field[:, :1].clamp(0, 1)
-        mask = torch.where((mask >= LEAST_SEEN) & (alpha_to_tensor(picture) > 0), mask, 0.0)
-        pixels = paste(picture.pixels, field[:, 1:].clamp(-1, 1), mask)
-        yield _with_notes(replace(picture, pixels=pixels), *_seen(picture, model), *model.doubts)
-
-
-def _fields(
-    pictures: Sequence[Picture], model: Model, find: Callable[[Tensor, Sequence[int]], Tensor]
-) -> Iterator[Tensor]:
-    """(1, C, H, W) on the CPU for each picture, at its own resolution: what is found for its square.
-
-    find: gets (B, 3, S, S) in [-1, 1] on the model's device, and which of the pictures each of them is; returns (B, C,
-    S, S).
-    """
-    done, together = 0, TOGETHER
-    while done < len(pictures):
-        which = list(range(done, min(done + together, len(pictures))))
-        try:
-            with _working(model) as device:
-                squares = torch.cat([_square(_colours(pictures[i]), model) for i in which])
-                # One alone goes twice: for a single square PyTorch's convolutions round otherwise, and bytes would
-                # depend on the batch.
-                twice = [*which, *which] if len(which) == 1 else which
-                found = find(squares.expand(len(twice), -1, -1, -1).to(device), twice)[: len(which)].cpu()
-        except DeviceError:
-            if len(which) == 1:
-                raise
-            together = len(which) // 2  # fewer at once need less memory
-            continue
-        for i, field in zip(which, found, strict=True):
-            if not field.sum().isfinite():
-                fact = "the model gives values that are not finite for it; train it again, or use another"
-                raise StructkitError(f"{pictures[i].name}: {fact}")
-            with enough_memory("cpu", MEMORY):
-                whole = from_square(field[None], (pictures[i].height, pictures[i].width), model.fit)
-            yield whole
-        done += len(which)
-
-
-@contextmanager
-def _working(model: Model) -> Iterator[torch.device]:
-    """No gradients, and the device of the model; too little memory there is a DeviceError."""
-    device = next(model.parameters()).device
-    with torch.inference_mode(), enough_memory(str(device), MEMORY):
-        yield device
-
-
-def _square(picture: Picture, model: Model) -> Tensor:
-    """(1, 3, S, S) in [-1, 1]: what the model sees.  Where a picture is transparent that is the mean of what shows of
-    it.
-
-    Raises InputError where nothing shows.
-    """
-    opaque = picture.alpha is None or picture.alpha.min() == np.iinfo(picture.alpha.dtype).max
-    return to_square(to_tensor(picture) if opaque else filled(picture), model.size, model.fit)
-
-
-def _colours(picture: Picture) -> Picture:
-    """One that is to be painted may show nothing, and is then looked at as if it were opaque."""
-    return picture if (alpha_to_tensor(picture) > 0.5).any() else replace(picture, alpha=None)
+def _shown(picture: Picture, mask: Tensor, config: MaskConfig) -> Picture:
+    """A mask (1, 1, H, W) as a picture of equal channels, 255 where the content is; or the picture, tinted there."""
+    mask = mask.clamp(0, 1) * (alpha_to_tensor(picture) > 0)
+    mask = mask if config.soft else (mask >= config.threshold).float()
+    if config.overlay:
+        tint = torch.tensor(TINT)[None, :, None, None].expand(-1, -1, *mask.shape[2:])
+        return replace(picture, pixels=paste(picture.pixels, tint, COVER * mask))
+    grey = (mask[0, 0] * 255).round().byte().numpy()
+    return Picture(np.repeat(grey[..., None], 3, 2), name=f"mask of {picture.name}", notes=picture.notes)
 
 
 def _whole(colours: Tensor) -> Layer:
+    """A layer that covers all."""
     return Layer(torch.ones_like(colours[:, :1]), colours)
 
 
 def _widened(mask: Tensor, least: float) -> Tensor:
-    """What is to be painted over: wherever the mask is at least so much, a pixel more on each side, and a soft edge
+    """The mask of what is painted over: wherever a mask is at least so much, a pixel more on each side, and a soft edge
     beyond.
 
     The authors paste just there.  That leaves thin outlines: the edges of things are antialiased.
@@ -316,18 +259,12 @@ def _of_three(field: Tensor, of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> 
     return field
 
 
-def _seen(picture: Picture, model: Model) -> Iterator[str]:
-    """What is to be said of how the model sees a picture."""
-    if min(picture.width, picture.height) < model.size:
-        what = "" if max(picture.width, picture.height) <= model.size else "its shorter side is "
-        yield f"{picture.width} x {picture.height} px: {what}enlarged to the {model.size} px that the model sees"
-    if model.fit == "crop" and picture.width != picture.height:
-        yield "the model sees only the square in the middle"
+def _opened(given: PictureLike | Sequence[PictureLike]) -> tuple[Sequence[Picture], bool]:
+    """The pictures that were given, and whether they are many.
 
-
-def _with_notes(picture: Picture, *notes: str) -> Picture:
-    return replace(picture, notes=tuple(dict.fromkeys((*picture.notes, *notes))))
-
-
-def _picture(given: Picture | str | Path) -> Picture:
-    return given if isinstance(given, Picture) else read_picture(given)
+    A sequence of pictures that is no list stays as it is: it is asked for one picture after another.
+    """
+    if isinstance(given, Sequence) and not isinstance(given, str | list | tuple):
+        return given, True
+    many = isinstance(given, list | tuple)
+    return [opened(one) for one in (given if many else [given])], many

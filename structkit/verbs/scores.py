@@ -22,6 +22,7 @@ from structkit.media.tensors import to_range
 from structkit.metrics import fidelity, overlap
 from structkit.metrics.fidelity import Pool
 from structkit.metrics.independence import dependence, probe, zero_ratio
+from structkit.models import abilities_of_model
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -136,9 +137,8 @@ def independence(model: Model, a: Tensor, b: Tensor, *, seed: int = 0) -> dict[s
     a, b = (pictures[torch.randperm(len(pictures), generator=generator)[:PROBED].sort().values] for pictures in (a, b))
     common = [_codes(model, "common", pictures) for pictures in (a, b)]
     told = {"common": _told(*common, generator)}
-    owners = (
-        {"separate": 0} if hasattr(model, "separate") else {"separate_a": 0, "separate_b": 1}
-    )  # whose content a code is of
+    two_sided = abilities_of_model(model).two_sided
+    owners = {"separate_a": 0, "separate_b": 1} if two_sided else {"separate": 0}  # whose content a code is of
     for name, owner in owners.items():
         codes = [_codes(model, name, pictures) for pictures in (a, b)]
         depends = dependence(common[owner], codes[owner], generator=generator)

@@ -43,7 +43,7 @@ class FakeEngine:
         return Picture((mix % 256).astype(np.uint8), notes=("made up",) if call["seed"] == 99 else ())
 
     def analogy(self, source, target, **call):
-        return [self._blend([source, target], {**call, "seed": call["seed"] + i}) for i in range(call["samples"])]
+        return [self._blend([source, target], {**call, "seed": call["seed"] + i}) for i in range(call["count"])]
 
     def sample(self, picture, **call):
         return [self._blend([picture], {**call, "seed": call["seed"] + i}) for i in range(call["count"])]

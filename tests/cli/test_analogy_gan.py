@@ -14,8 +14,7 @@ import pytest
 import torch
 
 import structkit
-from structkit import checkpoint
-from structkit import models as kinds
+from structkit import checkpoint, models
 from structkit.configs import PAIR_PRESETS
 from structkit.engines.pair.training import PairTraining
 from structkit.media.pictures import Picture, read_picture, write_picture
@@ -171,7 +170,7 @@ def test_a_model_alone_draws_from_noise(run, pair):
     ]
     assert (ran.code, ran.paths) == (0, names)
     model = structkit.load(pair, "cpu")
-    drawn = structkit.analogy(model=model, samples=2, seed=3, device="cpu")
+    drawn = structkit.analogy(model=model, count=2, seed=3, device="cpu")
     assert same("out/pair-1.png", drawn[0]) and same("out/pair-2.png", drawn[1])
     assert same("out/pair-swapped-2.png", structkit.analogy(model=model, swapped=True, seed=4, device="cpu")[0])
 
@@ -304,8 +303,8 @@ def test_what_is_no_trained_pair_is_refused(run, pair, pictures, monkeypatch):
     )
     assert refused("damaged.safetensors").startswith(fact)
     assert "other.safetensors: a checkpoint of kind 'other', written by" in refused("other.safetensors")
-    glasses = kinds.Kind("what puts glasses on", ("transfer", "remove"), "structkit train transfer", "", "")
-    monkeypatch.setitem(kinds.KINDS, "other", glasses)
+    glasses = models.Kind("what puts glasses on", ("transfer", "remove"), "structkit train transfer", "", "")
+    monkeypatch.setitem(models.KINDS, "other", glasses)
     fact = "what puts glasses on, which serves transfer, remove and not analogy; make one with structkit train analogy"
     assert refused("other.safetensors") == f"other.safetensors: {fact}"
 

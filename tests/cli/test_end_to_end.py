@@ -71,9 +71,7 @@ def test_n_samples_are_those_of_n_commands_and_of_the_python_interface(run, pict
     assert run(*command, "--count", "2", "--seed", "7", "-o", "s.png").paths == ["s-1.png", "s-2.png"]
     assert run(*command, "--seed", "8", "-o", "one.png").code == 0
     assert (pictures / "s-2.png").read_bytes() == (pictures / "one.png").read_bytes()
-    drawn = structkit.analogy(
-        "stripes.png", "rings.png", samples=2, seed=7, rounds=1, patch=5, max_side=32, device="cpu"
-    )
+    drawn = structkit.analogy("stripes.png", "rings.png", count=2, seed=7, rounds=1, patch=5, max_side=32, device="cpu")
     assert [same(result, read_picture(pictures / f"s-{i}.png")) for i, result in enumerate(drawn, 1)] == [True, True]
     assert not same(*drawn)
 

@@ -185,7 +185,7 @@ def test_3_a_full_disk_ends_the_run(run, engine, pair, monkeypatch):
 
         raise OutputError(f"{path}: the disk is full; free some space") from OSError(28, "No space left on device")
 
-    monkeypatch.setattr("structkit_cli.run.batch.Unnamed", full)
+    monkeypatch.setattr("structkit_cli.run.sinks.PendingFile", full)
     ran = run("sample", *pair, "-n", "1", "-o", "out/")
     assert (ran.code, len(engine.calls)) == (3, 1)
     assert "the disk is full" in ran.err

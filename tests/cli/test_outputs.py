@@ -315,7 +315,7 @@ def test_options_reach_the_engine(run, engine, pair):
         "seed": 3,
         "dtype": "float32",
         "device": "cpu",
-        "samples": 1,
+        "count": 1,
     }
     assert {name: call[name] for name in wanted} == wanted
     assert type(call["mode"]) is str

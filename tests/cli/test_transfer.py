@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import structkit
-import structkit_cli.pages.transfer
+import structkit_cli.pages.transfer_plan
 from structkit_cli.run.inputs import InputFile
 
 from ..content_models import install
@@ -188,7 +188,7 @@ def test_where_the_only_donor_cannot_be_read_the_run_ends_at_once(run, folder, t
 
 @pytest.mark.parametrize("kept", [1, 2])
 def test_of_many_donors_the_contents_of_those_used_last_are_kept(run, monkeypatch, read, kept):
-    monkeypatch.setattr(structkit_cli.pages.transfer, "DONORS", kept)
+    monkeypatch.setattr(structkit_cli.pages.transfer_plan, "DONORS", kept)
     assert len(run(*PUT, "faces", "--from", "donors", "-o", "out").paths) == 4
     assert read.count("donors/red.png") == (1 if kept == 2 else 2)
 

@@ -15,9 +15,10 @@ from structkit import checkpoint
 from structkit.configs import DifferenceConfig, TransferConfig
 from structkit.data.folders import read_folder
 from structkit.engines.transfer.model import ContentTransfer
+from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.pictures import Picture, write_picture
-from structkit.recipes import domains
+from structkit.recipes import domains, material
 from structkit.training.lock import held
 from structkit.training.model import Model
 
@@ -237,7 +238,7 @@ def test_one_folder_is_not_two(folders, tmp_path, monkeypatch):
     Path("again").symlink_to(folders[0])
     Path("folder.txt").write_text(f"{folders[0]}\n")
     Path("files.txt").write_text("".join(f"{file}\n" for file in folders[0].iterdir()))
-    monkeypatch.setattr(domains, "read_folder", None)  # all this is seen before a picture is read
+    monkeypatch.setattr(material, "read_folder", None)  # all this is seen before a picture is read
     for other in (folders[0], f"{folders[0]}/", "again", [folders[0]], "@folder.txt"):
         with pytest.raises(
             OptionError,
@@ -262,7 +263,7 @@ def test_an_output_among_the_pictures_is_refused_before_they_are_read(tmp_path, 
     monkeypatch.chdir(tmp_path)
     fill(Path("with"), True, 3), fill(Path("without/deep"), False, 3)
     Path("link").symlink_to("with")
-    monkeypatch.setattr(domains, "read_folder", None)
+    monkeypatch.setattr(material, "read_folder", None)
     fact = (
         f"--output is {output}: in .*, a folder that is learnt from, and so would be the preview: name a place "
         "outside it$"
@@ -310,7 +311,7 @@ def test_an_output_that_cannot_be_is_refused_before_the_pictures_are_read(
     def reading(*_, **__):
         raise StructkitError("it reads")
 
-    monkeypatch.setattr(domains, "read_folder", reading)
+    monkeypatch.setattr(material, "read_folder", reading)
     with pytest.raises(OutputError, match=fact):
         structkit.train_transfer(*folders, output, **{**TINY, **options})
     for said in (
@@ -324,7 +325,7 @@ def test_an_output_that_cannot_be_is_refused_before_the_pictures_are_read(
 
 @pytest.mark.parametrize("options", [{}, {"steps": 5}, {"overwrite": True}])
 def test_a_training_beside_another_is_refused_before_the_pictures_are_read(folders, tmp_path, monkeypatch, options):
-    monkeypatch.setattr(domains, "read_folder", None)
+    monkeypatch.setattr(material, "read_folder", None)
     with (
         held(tmp_path / ".structkit-m.lock"),
         pytest.raises(OutputError, match=r"m\.safetensors: another process is training it now; wait"),
@@ -387,7 +388,7 @@ def test_too_little_memory_for_the_pictures(folders, tmp_path, monkeypatch):
     def too_large(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(domains, "split", too_large)
+    monkeypatch.setattr(material, "split", too_large)
     with pytest.raises(
         DeviceError, match=r"^cpu ran out of memory: use a smaller --size or --batch, or another --device$"
     ):
@@ -396,12 +397,12 @@ def test_too_little_memory_for_the_pictures(folders, tmp_path, monkeypatch):
 
 
 def test_losses_that_are_no_numbers_name_the_stage_the_step_and_what_is_kept(folders, tmp_path, monkeypatch):
-    step = domains.TransferTraining.step
+    step = TransferTraining.step
 
     def astray(self, draw):
         return {name: loss * (torch.nan if draw.stage else 1) for name, loss in step(self, draw).items()}
 
-    monkeypatch.setattr(domains.TransferTraining, "step", astray)
+    monkeypatch.setattr(TransferTraining, "step", astray)
     message = (
         r"m.safetensors: the training went astray at stage painter, round 1, step 2: the loss beneath is not "
         r"finite; stage codes, step 4 is"

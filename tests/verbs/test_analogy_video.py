@@ -14,7 +14,7 @@ from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.pictures import Picture
 from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
-from structkit.verbs import analogy_video as clips
+from structkit.verbs import analogy_video
 
 FAST = {"rounds": 1, "patch": 5, "coarsest": 24, "device": "cpu"}
 TIMES = (Fraction(0), Fraction(1, 10), Fraction(1, 4), Fraction(3, 10))
@@ -128,7 +128,7 @@ def test_too_little_memory_is_one_line(moving, look, tmp_path, monkeypatch):
         yield next(iter(frames))
         raise MemoryError
 
-    monkeypatch.setattr(clips, "analogy_frames", exhausted)
+    monkeypatch.setattr(analogy_video, "analogy_frames", exhausted)
     with pytest.raises(DeviceError, match="cpu ran out of memory: use a smaller --max-side or --size"):
         structkit.analogy_video(moving, look, tmp_path / "out.mp4", **FAST)
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ from structkit.engines.transfer.model import ContentTransfer
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, StructkitError
 from structkit.media.exif import Metadata
 from structkit.media.pictures import Picture, write_picture
-from structkit.verbs import content as contents
+from structkit.verbs.squares import LEAST_SEEN
 
 from ..content_models import FakeConfig, FakeDifference, FakePainter, FakeTransfer, install
 
@@ -373,7 +373,7 @@ def test_results_that_are_not_finite_are_an_error_and_no_picture():
     network.remove = lambda squares: Layer(torch.ones(len(squares), 1, 16, 16), squares * network.scale)
     with pytest.raises(StructkitError, match="flat: the model gives values that are not finite for it; train it again"):
         structkit.remove(flat(0), network, device="cpu")
-    assert contents.LEAST_SEEN * 255 == 0.5
+    assert LEAST_SEEN * 255 == 0.5
 
 
 @pytest.mark.parametrize("bits", [8, 16])

@@ -13,13 +13,16 @@ import torch
 
 import structkit
 from structkit import checkpoint
-from structkit import models as kinds
 from structkit.engines.pair.model import PairAnalogy
+from structkit.engines.pair.training import PairTraining
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.pictures import Picture, write_picture
 from structkit.media.tensors import from_tensor
+from structkit.models import KINDS, load
+from structkit.recipes import material
 from structkit.recipes import run as trainings
-from structkit.verbs import pair as pairs
+from structkit.recipes.material import PairInput
+from structkit.verbs.pair import BELOW
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -66,15 +69,15 @@ def test_the_card_says_what_it_was_trained_on_and_how(path, tmp_path):
         card["run"]["config"] == card["config"] and card["config"]["steps"] == 2 and card["run"]["dtype"] == "float32"
     )
     assert card["run"]["inputs"] == {
-        role: pairs.given(p).sha256 for role, p in (("source", SOURCE), ("target", TARGET))
+        role: PairInput.of(p).sha256 for role, p in (("source", SOURCE), ("target", TARGET))
     }
     write_picture(SOURCE, tmp_path / "house.png")
     assert (
-        pairs.given(tmp_path / "house.png").sha256 == hashlib.sha256((tmp_path / "house.png").read_bytes()).hexdigest()
+        PairInput.of(tmp_path / "house.png").sha256 == hashlib.sha256((tmp_path / "house.png").read_bytes()).hexdigest()
     )
     mirrored = Picture(SOURCE.pixels.reshape(40, 24, 3))
     holed = Picture(SOURCE.pixels, np.full((24, 40), 9, np.uint8))
-    assert len({pairs.given(p).sha256 for p in (SOURCE, TARGET, mirrored, holed)}) == 4
+    assert len({PairInput.of(p).sha256 for p in (SOURCE, TARGET, mirrored, holed)}) == 4
 
 
 def test_the_same_call_returns_what_is_there_and_another_is_refused_by_name(path):
@@ -102,7 +105,7 @@ def test_a_result_has_the_shape_of_the_source(pair):
 
 
 def test_samples_are_those_of_the_seeds_that_follow_and_differ(pair):
-    several = structkit.analogy(model=pair, samples=3, seed=4, device="cpu")
+    several = structkit.analogy(model=pair, count=3, seed=4, device="cpu")
     assert same(several[2], draw(pair, seed=6)) and not same(several[0], several[1])
 
 
@@ -121,7 +124,7 @@ def test_the_sources_alpha_goes_along(pair):
 
 @pytest.mark.parametrize("source", [SOURCE, picture(24, 40, 9)])
 def test_a_source_that_is_given_is_injected_and_without_one_it_begins_with_noise(pair, source):
-    assert same(draw(pair, source), draw(pair, source, inject=max(0, pair.finest - pairs.BELOW)))
+    assert same(draw(pair, source), draw(pair, source, inject=max(0, pair.finest - BELOW)))
     assert not same(draw(pair, source), draw(pair))
 
 
@@ -142,7 +145,7 @@ def test_a_partner_is_what_the_analogy_of_its_seed_is_the_analogy_of(pair):
 
 def test_injection_at_a_finer_level_is_less_free(pair):
     coarse, fine = (
-        [p.pixels.astype(float) for p in structkit.analogy(model=pair, inject=k, samples=4)] for k in (0, pair.finest)
+        [p.pixels.astype(float) for p in structkit.analogy(model=pair, inject=k, count=4)] for k in (0, pair.finest)
     )
     assert 0 < np.std(fine, axis=0).mean() < np.std(coarse, axis=0).mean()
 
@@ -187,8 +190,8 @@ def test_options_that_cannot_be(pair):
         OptionError, match="unexpected keyword argument 'strength': the options are inject, refine, draw"
     ):
         draw(pair, strength=1)
-    with pytest.raises(OptionError, match="--samples is 0"):
-        draw(pair, samples=0)
+    with pytest.raises(OptionError, match="--count is 0"):
+        draw(pair, count=0)
     with pytest.raises(OptionError, match="without a model an analogy needs a source and a target"):
         structkit.analogy(SOURCE)
     with pytest.raises(
@@ -225,7 +228,7 @@ def test_pictures_that_cannot_be_a_pair(tmp_path):
 
 
 def test_losses_that_are_no_numbers_name_the_level_the_step_and_what_is_kept(tmp_path, monkeypatch):
-    step = pairs.PairTraining.step
+    step = PairTraining.step
 
     def astray(self, draw):
         return {
@@ -233,7 +236,7 @@ def test_losses_that_are_no_numbers_name_the_level_the_step_and_what_is_kept(tmp
             for name, loss in step(self, draw).items()
         }
 
-    monkeypatch.setattr(pairs.PairTraining, "step", astray)
+    monkeypatch.setattr(PairTraining, "step", astray)
     message = (
         r"p.safetensors: the training went astray at stage level 1, \d+ x \d+ px, step 20: the loss adversarial "
         r"is not finite; stage"
@@ -302,7 +305,7 @@ def test_too_little_memory_for_the_pictures(tmp_path, monkeypatch):
     def too_large(*_):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(pairs, "filled", too_large)
+    monkeypatch.setattr(material, "filled", too_large)
     with pytest.raises(
         DeviceError, match=r"^cpu ran out of memory: use a smaller --size, fewer --frames or another --device$"
     ):
@@ -311,8 +314,8 @@ def test_too_little_memory_for_the_pictures(tmp_path, monkeypatch):
 
 
 def test_the_minutes_begin_before_the_frames_are_read(tmp_path, monkeypatch):
-    filled, planned, read, started = pairs.filled, trainings.PlannedTraining, [], []
-    monkeypatch.setattr(pairs, "filled", lambda shown: (read.append(time.monotonic()), filled(shown))[1])
+    filled, planned, read, started = material.filled, trainings.PlannedTraining, [], []
+    monkeypatch.setattr(material, "filled", lambda shown: (read.append(time.monotonic()), filled(shown))[1])
     monkeypatch.setattr(
         trainings,
         "PlannedTraining",
@@ -347,9 +350,9 @@ def test_a_checkpoint_that_serves_other_verbs_says_which(path):
         "train difference$"
     )
     with pytest.raises(CheckpointError, match=message):
-        kinds.load(path, verb="transfer")
+        load(path, verb="transfer")
 
 
 def test_every_kind_leads_to_a_model_of_that_kind():
-    for name, kind in kinds.KINDS.items():
+    for name, kind in KINDS.items():
         assert getattr(importlib.import_module(kind.module), kind.name).kind == name

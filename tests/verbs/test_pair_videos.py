@@ -20,8 +20,9 @@ from structkit.errors import InputError, OptionError, OutputError
 from structkit.media.pictures import Picture, write_picture
 from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
-from structkit.verbs import analogy_video as clips
-from structkit.verbs import pair as pairs
+from structkit.recipes.material import PairInput
+from structkit.verbs.analogy_video import BATCH
+from structkit.verbs.frames import VideoSummary
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -72,7 +73,7 @@ def frames(source) -> list[Frame]:
         return list(reader)
 
 
-def translate(source, output, pair, **options) -> clips.VideoSummary:
+def translate(source, output, pair, **options) -> VideoSummary:
     return structkit.analogy_video(source, None, output, model=pair, device="cpu", **options)
 
 
@@ -147,7 +148,7 @@ def painted(moving, monkeypatch) -> list[np.ndarray]:
 @pytest.mark.parametrize("refine", ["none", "patches"])
 def test_where_nothing_moves_nothing_moves(pair, moving, tmp_path, monkeypatch, painted, refine):
     """In one batch and from one to the next: all frames have the same noise."""
-    still = [Frame(frame(3), Fraction(i, 10)) for i in range(clips.BATCH + 3)]
+    still = [Frame(frame(3), Fraction(i, 10)) for i in range(BATCH + 3)]
     monkeypatch.setattr(VideoReader, "__iter__", lambda self: iter(still))
     made = translate(moving, tmp_path / "out.mp4", pair, refine=refine)
     assert len(painted) == len(still) and all(np.array_equal(pixels, painted[0]) for pixels in painted)
@@ -260,4 +261,4 @@ def test_a_small_video_is_told(look, tmp_path):
     source = film(tmp_path / "stamp.mp4", [0, 1], height=24, width=24)
     structkit.train_analogy(source, look, tmp_path / "p.safetensors", tell=notes.append, **TINY)
     assert notes == [f"{source}: enlarged 1.3 times, the result cannot be sharper"]
-    assert pairs.given(source, video=True).sha256 == hashlib.sha256(source.read_bytes()).hexdigest()
+    assert PairInput.of(source, video=True).sha256 == hashlib.sha256(source.read_bytes()).hexdigest()

@@ -18,6 +18,8 @@ from structkit.metrics.overlap import TOLERANCE
 from structkit.verbs.scores import Fidelity, Overlap, independence
 from structkit_cli.pages.score import MaskOptions
 
+from ..content_models import FakeConfig
+
 
 def grey(levels: np.ndarray, name: str = "picture") -> Picture:
     return Picture(np.repeat(levels.astype(np.uint8)[..., None], 3, 2), name=name)
@@ -135,11 +137,15 @@ class Codes(nn.Module):
 
 
 class Transfer(Codes):
+    kind, config = "content-transfer", FakeConfig()
+
     def separate(self, squares: Tensor) -> Tensor:
         return self._bright(squares) * (1.5 + squares[:, 2:])
 
 
 class Difference(Codes):
+    kind, config = "domain-difference", FakeConfig()
+
     def separate_a(self, squares: Tensor) -> Tensor:
         return self._bright(squares)
 
@@ -175,11 +181,11 @@ def test_a_transfer_has_one_separate_code_and_a_difference_two(domains):
 
 
 def test_a_separate_code_that_holds_what_is_common_is_found(domains):
-    def separate(squares: Tensor) -> Tensor:
-        return squares[:, :1] + (squares[:, 1:2] > 0)
+    class Blended(Transfer):
+        def separate(self, squares: Tensor) -> Tensor:
+            return squares[:, :1] + (squares[:, 1:2] > 0)
 
-    codes = SimpleNamespace(common=Transfer(0.0).common, separate=separate, parameters=lambda: iter([torch.zeros(1)]))
-    found = independence(codes, *domains)["separate"]
+    found = independence(Blended(0.0), *domains)["separate"]
     assert found["chance"] == pytest.approx(1 / 200) and found["correlation"] > 0.9
 
 

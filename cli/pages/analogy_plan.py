@@ -1,0 +1,131 @@
+"""The plan of analogies: the outputs of each pair, and the maker that asks an engine for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from structkit.configs import PairResultConfig
+from structkit.errors import OptionError
+from structkit_cli.options import RunOptions
+from structkit_cli.pages.analogy_engines import PairEngine, PairTask, PatchEngine
+from structkit_cli.pages.analogy_options import EngineOptions, checkpoint_of
+from structkit_cli.pages.analogy_pairs import paired
+from structkit_cli.run.checks import check_alpha
+from structkit_cli.run.inputs import InputFile, InputList, gather
+from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, Task, numbered, share
+from structkit_cli.run.results import OutputKind, PictureResult, Result, VideoResult
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
+
+
+class AnalogyMaker(Maker):
+    """The maker of analogies, of their videos, and of the strips that compare them."""
+
+    def __init__(self, engine: PatchEngine | PairEngine) -> None:
+        self.engine = engine
+
+    def make(
+        self, task: Task, missing: Sequence[Output], device: str, progress: Progress
+    ) -> Iterator[tuple[Output, Result]]:
+        if missing[0].kind is OutputKind.VIDEO:
+            yield missing[0], VideoResult(self.engine.film(task, missing[0], device, progress))
+            return
+        pictures = self.engine.pictures(task, device)
+        check_alpha(pictures["source"], missing)
+        strip = next((output for output in missing if output.kind is OutputKind.COMPARISON), None)
+        results = [o for o in task.outputs if o.kind is not OutputKind.COMPARISON and (strip or o in missing)]
+        made: list[Picture] = []
+        for i, output in enumerate(results):
+            part = share(progress, i, len(results))
+            made.append(self.engine.paint(task, pictures, output.seed, device, part))
+            if output in missing:
+                yield output, PictureResult(made[-1])
+        if strip:
+            yield strip, PictureResult(_side_by_side(pictures, made))
+
+
+def plan_analogies(
+    source: str | None,
+    target: str | None,
+    painter: PatchEngine | PairEngine,
+    engine: EngineOptions,
+    pair: PairResultConfig,
+    running: RunOptions,
+    *,
+    count: int,
+    both: bool,
+    compare: str | None,
+) -> Plan:
+    """The plan of the analogies of all sources and targets; one that is None is the painter's own.
+
+    count: how many of each pair.  both: also those of source and target exchanged.  compare: where strips go.
+    """
+    if both and source is not None and target is None:
+        raise OptionError("--both is for the pair's own two pictures, and SOURCE is another one: leave one of them out")
+    numbers, places = numbered(count), (running.output, compare)
+    sources = None if source is None else gather([source], leave_out=places, videos=True)
+    targets = None if target is None else gather([target], leave_out=places)
+    gathered = [found for found in (sources, targets) if found]
+    many = any(found.many for found in gathered)
+    films = [given for given in sources.inputs if given.is_video] if sources else []
+    _check_targets(targets)
+    if films and sources:
+        asked = {"--count": count > 1, "--both": both, "--compare": compare is not None}
+        # a video flickers with the chain
+        asked |= {"--refine chain": pair.refine == "chain", "--draw partner": pair.draw == "partner"}
+        _check_videos(films, asked, running, alone=len(films) == len(sources.inputs))
+    single = OutputKind.VIDEO if films and not many else OutputKind.PICTURE
+    place, strips = Destination(running.output, many=many, format=running.format, kind=single), None
+    if compare is not None:
+        strips = Destination(compare, many=many, format=None, flag="--compare", kind=OutputKind.COMPARISON)
+    tasks: list[Task] = []
+    for name, inputs in paired(sources, targets, engine.drawn):
+        kind = OutputKind.VIDEO if "source" in inputs and inputs["source"].is_video else OutputKind.PICTURE
+        for swapped in (False, True) if both else (False,):
+            roles = inputs | {"source": inputs["target"], "target": inputs["source"]} if swapped and targets else inputs
+            word = "-swapped" if swapped else ""
+            outputs = [
+                place.output(name, word=word + n, seed=running.seed + i, kind=kind) for i, n in enumerate(numbers)
+            ]
+            if strips:
+                outputs.append(strips.output(name, word=word, seed=running.seed))
+            if isinstance(painter, PatchEngine):
+                tasks.append(Task(roles, tuple(outputs)))
+            else:
+                checkpoint = checkpoint_of(engine, place.output(name, seed=running.seed), many=many)
+                tasks.append(PairTask(roles, tuple(outputs), checkpoint, swapped))
+    for p in (place, strips) if strips else (place,):
+        p.set_apart(gathered, running.exists)
+    # The key of --count in manifests, also in those of former versions.
+    options = painter.options | {"samples": len(numbers) if compare else 1}
+    foreign = sum(found.foreign for found in gathered)
+    return Plan("analogy", tasks, AnalogyMaker(painter), options=options, many=many, foreign=foreign)
+
+
+def _check_targets(targets: InputList | None) -> None:
+    for given in targets.inputs if targets else ():
+        if given.path is not None and given.is_video:
+            raise OptionError(f"{given.name} is a video, and TARGET must be a picture: name one of its frames")
+
+
+def _check_videos(films: Sequence[InputFile], asked: Mapping[str, bool], running: RunOptions, *, alone: bool) -> None:
+    """Refuse what cannot be with a video.
+
+    films: those among the sources.  asked: by the words of an option, whether it is set.  alone: whether there are no
+    pictures among the sources.
+    """
+    for flag in (flag for flag, is_set in asked.items() if is_set):
+        raise OptionError(f"{flag} is for pictures, and {films[0].name} is a video: leave one of them out")
+    if running.format and alone:
+        raise OptionError(
+            f"--format is for pictures, and {films[0].name} is a video: name the output, such as --output NAME.mkv"
+        )
+
+
+def _side_by_side(pictures: dict[str, Picture], results: list[Picture]) -> Picture:
+    from structkit.media.strip import comparison_strip
+
+    labels = ["result"] if len(results) == 1 else [f"result {i + 1}" for i in range(len(results))]
+    return comparison_strip([*pictures.items(), *zip(labels, results, strict=True)])

@@ -1,0 +1,120 @@
+"""Checks of a plan: all that can be refused is refused here, before any work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from structkit.errors import OptionError, OutputError
+from structkit.media.formats import format_of
+from structkit_cli.options import OutputOptions
+from structkit_cli.run.inputs import InputFile
+from structkit_cli.run.plan import Output, Task, names, shared
+from structkit_cli.run.results import OutputKind
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
+
+
+def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> None:
+    """Refuse, before any work, a plan that would lose or mix pictures."""
+    outputs = [(output, task) for task in tasks for output in task.outputs]
+    for output, _ in outputs:
+        if running.quality and not output.kind.suits_quality(output.format):
+            others = ", or say --format jpeg, webp or avif" if output.kind is OutputKind.PICTURE else ""
+            raise OptionError(f"--quality means nothing for {output.format}: leave it out{others}")
+    if to_stdout := sum(output.path is None for output, _ in outputs):
+        _check_stdout(to_stdout, running, alone=to_stdout == len(outputs))
+    files = [(output.path, task) for output, task in outputs if output.path]
+    _check_names(files, shared(tasks))
+    _check_in_place(files, tasks, exists)
+    for path, _ in files:
+        _check_writable(path)
+        if exists == "error" and os.path.lexists(path):
+            raise OptionError(f"{path} exists: choose another name, or say --exists overwrite")
+
+
+def check_alpha(picture: Picture, outputs: Iterable[Output]) -> None:
+    """Refuse, before it is painted, a result that its format could not hold: each verb hands on the alpha of its first
+    picture.
+    """
+    if picture.alpha is None or picture.alpha.min() == 2**picture.bits - 1:
+        return
+    for output in outputs:
+        if output.kind.loses_alpha(output.format):
+            where = output.path or "standard output"
+            fact = f"{format_of(output.format).label} cannot hold the transparency of {picture.name}"
+            raise OutputError(f"{where}: {fact}; write .png, .webp, .tif, .avif or .gif")
+
+
+def _check_stdout(count: int, running: OutputOptions, *, alone: bool) -> None:
+    if count != 1:
+        raise OptionError(
+            f"--output - writes one result to stdout, and there are {count}: name a folder with --output FOLDER/"
+        )
+    if running.json:
+        raise OptionError("--json and --output - would both write to stdout: name a file with --output FILE")
+    if running.exists and alone:
+        raise OptionError("--exists means nothing with --output -: leave one of them out")
+    if sys.stdout.isatty():
+        raise OptionError("--output - would write the result's bytes to the terminal: send stdout to a file or a pipe")
+
+
+def _check_names(files: Sequence[tuple[Path, Task]], common: Mapping[str, InputFile]) -> None:
+    fold = str.casefold if sys.platform in ("darwin", "win32") else str  # where A.png and a.png are one file
+    seen: dict[str, Task] = {}
+    for path, task in files:
+        name = fold(os.path.realpath(path))
+        if name in seen:
+            raise OptionError(
+                f"{names(seen[name], common)} and {names(task, common)} would both be written to {path}: rename one"
+            )
+        seen[name] = task
+    for folder in {parent for name in seen for parent in Path(name).parents}:
+        if str(folder) in seen:
+            raise OptionError(
+                f"{names(seen[str(folder)], common)} would be written to {folder}, which others need as a folder: "
+                "rename it"
+            )
+
+
+def _check_in_place(files: Sequence[tuple[Path, Task]], tasks: Sequence[Task], exists: str) -> None:
+    """An output that is an input: links of both kinds are seen through."""
+    readers: dict[tuple[int, int], list[Task]] = {}
+    for task in tasks:
+        for source in task.inputs.values():
+            if (identity := _identity(source.path)) is not None:
+                readers.setdefault(identity, []).append(task)
+    for path, task in files:
+        users = readers.get(_identity(path))  # type: ignore[arg-type]
+        if users and any(user is not task for user in users):
+            raise OptionError(
+                f"{path} is an output of one input and an input of another: write to another folder with --output"
+            )
+        if users and exists != "overwrite":
+            raise OptionError(f"{path} is an input too: write elsewhere with --output, or say --exists overwrite")
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path) if path is not None else None
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if status else None
+
+
+def _check_writable(path: Path) -> None:
+    if os.path.isdir(path):
+        raise OutputError(f"{path} is a folder: end it with / to write into it")
+    folder = path.parent
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    if not os.path.isdir(folder):
+        raise OutputError(
+            f"{folder} is not a folder: {path.name} cannot be written below it; name another place with --output"
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder} cannot be written to: change its rights, or name another place with --output")

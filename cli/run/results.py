@@ -1,0 +1,183 @@
+"""Results: what a verb makes, each of a type that writes itself into a sink, and the kinds of outputs they become."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from structkit.media.containers import WRITTEN
+from structkit.media.formats import SUFFIXES, format_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from structkit.media.pictures import Picture
+    from structkit.verbs.analogy_video import VideoSummary
+    from structkit_cli.run.sinks import Sink
+
+    Film = Callable[[Path | BinaryIO], VideoSummary]  # makes a video there, whole or not at all
+
+DATA_SUFFIXES = {"json": ".json", "csv": ".csv", "svg": ".svg", "html": ".html", "text": ".txt"}
+DEFAULT_FORMATS = {"picture": "png", "comparison": "png", "video": "mp4"}  # data have none: their verb names it
+
+
+class OutputKind(Enum):
+    """The kinds of outputs.  A comparison is a strip of pictures, beside the results that it shows."""
+
+    PICTURE = "picture"
+    COMPARISON = "comparison"
+    VIDEO = "video"
+    DATA = "data"
+
+    @property
+    def role(self) -> str:
+        """The word for it in records."""
+        return "comparison" if self is OutputKind.COMPARISON else "result"
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The suffixes of file names that say such a kind, with their dots."""
+        return {OutputKind.VIDEO: tuple(WRITTEN), OutputKind.DATA: tuple(DATA_SUFFIXES.values())}.get(self, SUFFIXES)
+
+    def suffix_of(self, format: str) -> str:
+        """The suffix, with its dot, of an output of this format whose name the program chooses."""
+        if self is OutputKind.DATA:
+            return DATA_SUFFIXES[format]
+        return f".{format}" if self is OutputKind.VIDEO else format_of(format).suffixes[0]
+
+    def quality(self, asked: int | None) -> int | None:
+        """The quality that it is encoded with, where this one is asked of the results."""
+        return None if self is OutputKind.COMPARISON else asked
+
+    def suits_quality(self, format: str) -> bool:
+        """Whether a quality may be asked of the results; a comparison leaves that to the result beside it."""
+        return self in (OutputKind.COMPARISON, OutputKind.VIDEO) or (
+            self is OutputKind.PICTURE and format_of(format).has_quality
+        )
+
+    def loses_alpha(self, format: str) -> bool:
+        """Whether a transparent picture cannot be kept as it is.  The strip of a comparison is opaque by itself."""
+        return self is OutputKind.PICTURE and not format_of(format).alpha
+
+
+class Result(Protocol):
+    """A result of a verb."""
+
+    def write(self, sink: Sink) -> dict[str, Any]:
+        """Write itself, whole or not at all; returns what its record says beside the hash: warnings, frames ...
+
+        Raises StructkitError where it cannot be encoded, or the sink not be written to.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class PictureResult:
+    """A picture.  The sink's name says whose it is in messages, its format and quality how it is encoded."""
+
+    picture: Picture
+
+    def write(self, sink: Sink) -> dict[str, Any]:
+        from structkit.media.pictures import encode_picture
+
+        sink.put(encode_picture(replace(self.picture, name=sink.name), sink.format, quality=sink.quality))
+        return {"warnings": list(self.picture.notes)}
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """A video made from another one, frame by frame: too large to be handed over."""
+
+    film: Film
+
+    def write(self, sink: Sink) -> dict[str, Any]:
+        with sink.streamed() as where:
+            made = self.film(where)
+        return {"warnings": list(made.notes), "frames": made.frames, "flicker": made.flicker}
+
+
+@dataclass(frozen=True)
+class ClipResult:
+    """A clip made of nothing but its frames: silent, and of one rate.
+
+    frames: (H, W, 3) uint8 RGB each, all of one shape; at least one.  rate: 1/s.  notes: what a user should know.
+    """
+
+    frames: Iterable[np.ndarray]
+    rate: Fraction
+    notes: tuple[str, ...] = ()
+
+    def write(self, sink: Sink) -> dict[str, Any]:
+        """As `Result.write`.  Raises InputError where there is no frame, or one of another shape."""
+        from structkit.errors import InputError
+        from structkit.media.video import Frame
+        from structkit.media.video_writer import VideoWriter
+
+        frames, count = iter(self.frames), 0
+        first = next(frames, None)
+        if first is None:
+            raise InputError(f"{sink.name}: no frames to write; a video has at least one")
+        height, width = first.shape[:2]
+        with sink.streamed() as where:
+            writer = VideoWriter(where, width=width, height=height, rate=self.rate, quality=sink.quality)
+            with writer:
+                for pixels in chain([first], frames):
+                    writer.write(Frame(pixels, count / self.rate, 1 / self.rate))
+                    count += 1
+        return {"warnings": [*self.notes, *writer.notes], "frames": count, "flicker": None}
+
+
+@dataclass(frozen=True)
+class TextResult:
+    """A text as it is: SVG, HTML, or plain."""
+
+    text: str
+    notes: tuple[str, ...] = ()
+
+    def write(self, sink: Sink) -> dict[str, Any]:
+        sink.put(self.text.encode("utf-8", "surrogateescape"))
+        return {"warnings": list(self.notes)}
+
+
+@dataclass(frozen=True)
+class JsonResult:
+    """A value as JSON: None, finite numbers, texts, and lists and dictionaries of these."""
+
+    value: Any
+    notes: tuple[str, ...] = ()
+
+    def write(self, sink: Sink) -> dict[str, Any]:
+        text = json.dumps(self.value, ensure_ascii=False, allow_nan=False)
+        return TextResult(text + "\n", self.notes).write(sink)
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """A table as CSV (RFC 4180, but for lines that end as Unix has them): a row of names, then one for each entry."""
+
+    names: Sequence[str]
+    rows: Iterable[Sequence[Any]]
+    notes: tuple[str, ...] = ()
+
+    def write(self, sink: Sink) -> dict[str, Any]:
+        table = csv.writer(text := io.StringIO(), lineterminator="\n")
+        table.writerows([self.names, *self.rows])
+        return TextResult(text.getvalue(), self.notes).write(sink)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """The result of a dry run: no file, and what its record says in its place."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, sink: Sink) -> dict[str, Any]:
+        return dict(self.facts)

@@ -1,0 +1,8 @@
+"""`python -m structkit`: the command line, as `structkit`."""
+
+import sys
+
+from structkit_cli.__main__ import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The ways in which a training is cut to end in time: smaller configurations, the work of their steps, the words.
+
+The fewest steps and rounds were measured: tests/benchmarks/budgets.csv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from structkit.configs import DifferenceConfig, PairConfig, TransferConfig
+from structkit.data.levels import level_sides
+from structkit.engines.difference.training import DifferenceTraining
+from structkit.engines.pair.training import PairTraining
+from structkit.engines.transfer.training import TransferTraining
+from structkit.errors import OptionError
+from structkit.training.planned import TrainingPlan
+from structkit.training.planned import minutes as in_minutes
+
+LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
+SMALLEST = 32  # px, of the squares that codes are made of
+# As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.
+WORK = {"codes": 3.0, "painter": 4.8, "placer": 1.9}  # of a step of content transfer
+# The fewest steps with which masks are good, and rounds: where fewer fit, smaller pictures with more rounds do better;
+# of the smallest, no fewer than LAST make sense.  With each round more the codes get MORE steps.
+LEAST, ROUNDS, LAST, MORE = {"codes": 400, "painter": 120, "placer": 60}, 6, 3, 70
+DIFFERENCE_LEAST = 500  # steps
+
+
+def pair_choices(config: PairConfig) -> list[PairConfig]:
+    """The configuration of a pair, then those for pictures as large as its coarser levels."""
+    sides = [side for side in level_sides(config.size, config.coarsest)[-2:0:-1] if side >= LEAST_SIZE]
+    return [config, *(replace(config, size=side) for side in sides)]
+
+
+def pair_work(training: PairTraining) -> list[float]:
+    """The work of a step at each level: multiplications of a generator."""
+    stacks = [training.net.stack(level) for level in range(len(training.shapes))]
+    weights = [3 * s.width + (s.layers - 2) * s.width**2 + s.width * s.outputs for s in stacks]
+    return [height * width * count for (height, width), count in zip(training.shapes, weights, strict=True)]
+
+
+def pair_words(plan: TrainingPlan, choices: Sequence[PairConfig]) -> str:
+    """The plan of a pair, of which it has taken one of the choices."""
+    steps, made, asked = " ".join(str(stage.steps) for stage in plan.stages), plan.choice.size, choices[0].size
+    smaller = "" if made == asked else f"; {asked} px need at least {in_minutes(plan.needed[0])} minutes"
+    enough = f"that takes {in_minutes(plan.needed[-1])} minutes or more here"
+    short = f"; too short to learn them well: {enough}" if plan.short else ""
+    return f"{steps} steps at the levels up to {made} px{smaller}{short}"
+
+
+def halved(config: TransferConfig | DifferenceConfig) -> list[Any]:
+    """The configuration, then those for pictures of half the side, a quarter, ..., as far as they can be."""
+    sides = ["size", "painter_size"] if getattr(config, "painter", 0) else ["size"]
+    if config.size < 2 * SMALLEST:
+        return [config]
+    try:
+        half = replace(config, **{name: getattr(config, name) // 2 for name in sides}).filled()
+    except OptionError:
+        return [config]
+    return [config, *halved(half)]
+
+
+def transfer_choices(config: TransferConfig) -> list[TransferConfig]:
+    """The configuration, then those with fewer rounds, and from smaller pictures; the last has one round.
+
+    Rounds are the painter's.
+    """
+    sizes = halved(config)
+    if not config.painter:
+        return sizes
+    bounds = [*[ROUNDS] * (len(sizes) - 1), LAST]
+    fewer = [range(config.rounds, min(config.rounds, least) - 1, -1) for least in bounds]
+    found = [replace(size, rounds=rounds) for size, some in zip(sizes, fewer, strict=True) for rounds in some]
+    return [*found, replace(sizes[-1], rounds=min(config.rounds, 1))]
+
+
+def transfer_work(training: TransferTraining) -> list[float]:
+    """The work of a step in each stage of content transfer."""
+    c = training.config
+    sides = {"codes": 2 * c.size}  # the painter of `fast` sees twice the side
+    return [WORK[kind] * sides.get(kind, c.seen) ** 2 for kind in training.kinds]
+
+
+def transfer_least(training: TransferTraining) -> list[int]:
+    """The fewest steps of each stage of content transfer with which masks are good."""
+    codes = LEAST["codes"] + MORE * max(training.config.rounds - LAST, 0)
+    return [codes if kind == "codes" else LEAST[kind] for kind in training.kinds]
+
+
+def difference_work(training: DifferenceTraining) -> list[float]:
+    """The work of a step of domain difference."""
+    return [float(training.config.size**2)]
+
+
+def difference_least(training: DifferenceTraining) -> list[int]:
+    """The fewest steps of domain difference that make sense."""
+    return [DIFFERENCE_LEAST]
+
+
+def domain_words(plan: TrainingPlan, choices: Sequence[Any]) -> str:
+    """The plan of a training on two folders, of which it has taken one of the choices."""
+    steps: dict[str, list[int]] = {}
+    for stage in plan.stages:
+        steps.setdefault(stage.name.split(",")[0], []).append(stage.steps)
+    words = ", ".join(f"{name} {f'{len(n)} x ' if len(n) > 1 else ''}{n[0]}" for name, n in steps.items())
+    asked, made = choices[0].seen, plan.choice.seen
+    at = "" if made == asked else f", from pictures of {made} px"
+    if not (at or plan.short):
+        return f"steps: {words}"
+    enough = [seconds for choice, seconds in zip(choices, plan.needed, strict=False) if choice.seen == asked][-1]
+    return (
+        f"steps: {words}{at}; too short to learn {asked} px well: that takes {in_minutes(enough)} minutes or more here"
+    )

@@ -1,0 +1,285 @@
+"""The record of a version: the SHA-256 of all that each verb writes and prints, from examples/ and small inputs.
+
+    python tests/record.py RECORD.json                  # makes it, in minutes
+    python tests/record.py RECORD.json --beside OLD.json    # and names what differs
+
+For changes that are to change nothing: the record before and after is the same, on one machine with as many threads.
+Times are left out, and so are the bytes of locks.  Commands run in a scratch folder, so no path of the machine is in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PAIR = "--steps 6 --size 40 --coarsest 20 --quiet"
+FOLDERS = "--size 32 --steps 8 --batch 4 --quiet"
+PAINTER = "--painter-size 32 --rounds 2 --painter-steps 4 --placer-steps 4"
+
+# One command a line; those that begin with ~ are stopped by SIGTERM on their way, as soon as their log has lines.
+COMMANDS = f"""
+analogy pebbles.jpg balls.jpg --max-side 96 -o analogy.png
+analogy pebbles.jpg balls.jpg --max-side 80 --strength 0.9 --seed 3 -o strong.jpg --quality 90
+analogy pebbles.jpg balls.jpg --max-side 80 --mode style -o style.png
+analogy letter.png mosaic.jpg --max-side 80 --mode texture --completeness 0.5 -o texture.webp
+analogy paint.png mountains.jpg --size 90x60 --mode paint -o paint.png
+analogy lake.jpg canyon.jpg --max-side 64 --match colour --patch 5 --rounds 3 --coarsest 20 -o colour.png
+analogy clear.png balls.jpg --max-side 64 -o clear-of-balls.png
+analogy deep.png clear.png --max-side 64 -o deep-of-clear.png
+analogy pebbles.jpg balls.jpg --max-side 64 COUNT=2 --both --compare strip.png -o drawn/
+analogy some balls.jpg --max-side 48 -o batch/ --json
+analogy some balls.jpg --max-side 48 -o batch/ --json
+analogy some others --max-side 48 -o pairs/ --compare strips/
+analogy clip.mkv balls.jpg --max-side 64 -o clip.mp4 --json
+analogy clip.mkv balls.jpg --size 64x48 --mode style --quality 80 -o clip.webm
+sample pebbles.jpg -n 2 --max-side 72 -o sample/
+sample clear.png -n 1 --size 48x40 --variety 0.8 -o sampled.png --json
+retarget lake.jpg --size 96x48 -o wide.png
+refine rough.png --patches-of pebbles.jpg --max-side 80 -o refined.png --json
+remove avatar.png --model glasses -o plain.png
+remove avatar.png deep.png --model glasses --model beard -o removed/ --json
+segment avatar.png --model glasses -o mask.png
+segment avatar.png clear.png --model glasses --soft -o soft/
+segment avatar.png --model glasses --overlay --threshold 0.3 -o overlay.png
+transfer face.png --model glasses --from avatar.png -o put.png --json
+transfer face.png --model glasses --from avatar.png --by codes --strength 0.7 -o codes.png
+transfer face.png --model glasses --from avatar.png --from face.png --steps 3 -o steps/
+transfer face.png deep.png --model glasses --from avatar.png --from face.png -o each/ --json
+transfer face.png --model glasses --from avatar.png --model beard --from avatar.png -o both.png
+train analogy pebbles.jpg balls.jpg {PAIR} -o pair.safetensors
+~train analogy pebbles.jpg balls.jpg {PAIR} --steps 300 -o stopped.safetensors
+train analogy pebbles.jpg balls.jpg {PAIR} --steps 300 -o stopped.safetensors
+train analogy pebbles.jpg balls.jpg {PAIR} --steps 300 -o whole.safetensors
+train analogy letter.png mosaic.jpg {PAIR} --mode text --json -o text.safetensors
+train analogy clip.mkv balls.jpg {PAIR} --frames 3 -o moving.safetensors
+analogy --model pair.safetensors COUNT=2 -o drawn-pair/ --json
+analogy --model pair.safetensors --draw partner -o partner.png
+analogy --model pair.safetensors --both --compare compared.png -o both-ways/
+analogy lake.jpg --model pair.safetensors --inject 1 -o injected.png
+analogy lake.jpg balls.jpg --model pair.safetensors --refine patches --size 64x48 -o painted.png
+analogy lake.jpg --model pair.safetensors --refine chain -o chain.png
+analogy clip.mkv --model moving.safetensors -o moved.mp4
+analogy clip.mkv --model moving.safetensors --refine patches --size 48x32 -o moved-patches.mkv
+train transfer --with glasses --without plain {FOLDERS} {PAINTER} -o content.safetensors
+~train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
+train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
+train transfer --with glasses --without plain {FOLDERS} --painter 0 --rounds 0 --json -o codes.safetensors
+train difference glasses plain {FOLDERS} -o difference.safetensors
+remove face.png --model content.safetensors -o content-removed.png
+transfer face.png --model content.safetensors --from avatar.png -o content-put.png
+segment face.png --model codes.safetensors --soft -o codes-mask.png
+transfer face.png --model codes.safetensors --from avatar.png -o codes-put.png
+transfer face.png --model difference.safetensors --from avatar.png --from-b face.png -o difference.png --json
+transfer face.png --model difference.safetensors --from avatar.png --steps 2 -o difference-steps/
+remove face.png --model difference.safetensors -o difference-removed.png
+score iou mask.png mask.png
+score iou masks truth --json
+score psnr plain.png avatar.png --json
+score ssim plain.png avatar.png
+score psnr some some
+score independence glasses plain --model content.safetensors --json
+score independence glasses plain --model difference.safetensors
+info pair.safetensors
+info content.safetensors --json
+info difference.safetensors
+info glasses
+analogy --print-config
+sample x --print-config
+retarget x --print-config
+refine x --print-config
+transfer x --print-config
+remove x --print-config
+segment x --print-config
+train analogy x y --print-config
+train transfer --print-config
+train difference x y --print-config
+score iou x y --print-config
+score independence x y --print-config
+analogy pebbles.jpg
+analogy missing.png balls.jpg -o never.png
+analogy damaged.png balls.jpg -o never.png
+analogy pebbles.jpg balls.jpg -o analogy.png
+analogy pebbles.jpg balls.jpg --strength 2 -o never.png
+analogy pebbles.jpg balls.jpg --inject 1 -o never.png
+analogy pebbles.jpg balls.jpg --device cuda:7 -o never.png
+analogy empty balls.jpg -o never/
+analogy --model glasses -o never.png
+remove avatar.png -o never.png
+remove avatar.png --model nothing -o never.png
+segment avatar.png --model difference.safetensors -o never.png
+transfer face.png --model glasses -o never.png
+transfer face.png --model difference.safetensors --from avatar.png --by codes -o never.png
+train transfer --with glasses --without glasses -o never.safetensors
+train difference glasses missing -o never.safetensors
+train analogy pebbles.jpg balls.jpg --steps 7 -o pair.safetensors
+info damaged.png
+score iou empty empty
+""".strip().splitlines()
+
+
+def picture(seed: int, side: int = 48, channels: int = 3) -> np.ndarray:
+    """(side, side, channels) uint8: a smooth picture with some texture."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side] / side
+    waves = [np.sin(8 * (random.random() * x + random.random() * y) + i) for i in range(channels)]
+    return (127 + 80 * np.stack(waves, -1) + 20 * random.random((side, side, channels))).astype(np.uint8)
+
+
+def face(seed: int, *, glasses: bool) -> Image.Image:
+    """A round head of 64 px, with or without two dark rings."""
+    random = np.random.default_rng(seed)
+    image = Image.fromarray(picture(seed, 64))
+    draw = ImageDraw.Draw(image)
+    x, y = (int(n) for n in random.integers(-3, 4, 2))
+    draw.ellipse((12 + x, 8 + y, 52 + x, 58 + y), fill=tuple(int(n) for n in random.integers(150, 220, 3)))
+    for eye in (24, 40):
+        draw.ellipse((eye - 2 + x, 28 + y, eye + 2 + x, 32 + y), fill=(30, 30, 40))
+        if glasses:
+            draw.ellipse((eye - 7 + x, 23 + y, eye + 7 + x, 37 + y), outline=(20, 20, 20), width=2)
+    return image
+
+
+def clip(path: Path) -> None:
+    """A square on its way, six frames at uneven times, with two seconds of sound and a chapter's worth of metadata."""
+    import av
+
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=25, options={"threads": "1"})
+        stream.width, stream.height, stream.pix_fmt, stream.codec_context.time_base = (
+            64,
+            48,
+            "yuv420p",
+            Fraction(1, 1000),
+        )
+        sound = container.add_stream("flac", rate=16000, layout="mono")
+        for step in range(6):
+            pixels = np.broadcast_to(np.arange(60, 188, 2, dtype=np.uint8)[None, :, None], (48, 64, 3)).copy()
+            pixels[12:30, 4 + 5 * step : 24 + 5 * step] = (200, 60, 40)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame.pts, frame.time_base = 40 * step + (step > 3) * 20, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        wave = (8000 * np.sin(np.arange(8000) / 20)).astype(np.int16)[None]
+        samples = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
+        samples.sample_rate, samples.pts = 16000, 0
+        container.mux(sound.encode(samples))
+        container.mux(sound.encode(None))
+
+
+def prepare(folder: Path) -> None:
+    """The inputs of the commands, in the folder."""
+    for example in EXAMPLES.iterdir():
+        if example.suffix in (".jpg", ".png"):
+            (folder / example.name).write_bytes(example.read_bytes())
+    for name in ("some", "some/below", "others", "others/below", "glasses", "plain", "masks", "truth", "empty"):
+        (folder / name).mkdir()
+    for i, name in enumerate(("one", "two", "below/three")):
+        Image.fromarray(picture(i)).save(folder / "some" / f"{name}.png")
+        Image.fromarray(picture(10 + i)).save(folder / "others" / f"{name}.jpg")
+    (folder / "some" / "notes.txt").write_text("no picture\n")
+    (folder / "some" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    (folder / "others" / "broken.png").write_bytes((folder / "others" / "one.jpg").read_bytes())
+    (folder / "damaged.png").write_bytes((folder / "some" / "one.png").read_bytes()[:200])
+    clear = np.concatenate([picture(5, 56), np.full((56, 56, 1), 255, np.uint8)], -1)
+    clear[:20, :, 3] = 0
+    Image.fromarray(clear, "RGBA").save(folder / "clear.png")
+    Image.fromarray(picture(6, 56, 1)[..., 0].astype(np.uint16) * 257).save(folder / "deep.png")
+    Image.fromarray(picture(7, 40)).resize((20, 20)).resize((80, 80)).save(folder / "rough.png")
+    face(99, glasses=False).resize((128, 128)).save(folder / "face.png")
+    for i in range(12):
+        face(i, glasses=True).save(folder / "glasses" / f"{i}.png")
+        face(50 + i, glasses=False).save(folder / "plain" / f"{i}.png")
+        Image.fromarray(picture(i, 24, 1)[..., 0]).save(folder / "masks" / f"{i}.png")
+        Image.fromarray(((picture(i, 24, 1)[..., 0] > 120) * 255).astype(np.uint8)).save(folder / "truth" / f"{i}.png")
+    clip(folder / "clip.mkv")
+
+
+def plain(text: str, folder: Path) -> str:
+    """What was printed, without times and places."""
+    text = text.replace(str(folder), "FOLDER")
+    text = re.sub(r'"ms": \d+', '"ms": 0', text)
+    text = re.sub(r"\b\d+(:\d\d)+\b", "0:00", text)
+    return re.sub(r"\b\d+\.\d+ s\b", "0.0 s", text)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file below the folder, but for locks."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def ran(line: str, folder: Path, count: str) -> dict[str, object]:
+    """The exit code of a command, and what it printed."""
+    stopped, line = line.startswith("~"), line.lstrip("~").replace("COUNT=", f"{count} ")
+    command = [sys.executable, "-m", "structkit_cli", *line.split()]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, text=True, **streams) as process:
+        if stopped:
+            log = folder / line.split()[-1].replace(".safetensors", ".log.jsonl")
+            while process.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") > 2):
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+        out, err = process.communicate()
+    if stopped:
+        return {"exit": process.returncode}
+    return {"exit": process.returncode, "out": plain(out, folder), "err": plain(err, folder)}
+
+
+def recorded(count: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """Each command with what came of it; a stopped one leaves files that depend on when that was."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch).resolve()
+        prepare(folder)
+        before = digests(folder)
+        yield "inputs", before
+        for line in COMMANDS:
+            facts = ran(line, folder, count)
+            after = digests(folder)
+            changed = {name: digest for name, digest in after.items() if before.get(name) != digest}
+            gone = sorted(before.keys() - after.keys())
+            before = after
+            yield (
+                line,
+                facts
+                if line.startswith("~")
+                else facts | {"files": changed, "gone": [] if "stopped" in line else gone},
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("record", type=Path)
+    parser.add_argument("--beside", type=Path, help="an older record: what differs is printed")
+    parser.add_argument("--count", default="--count", help="how the number of results is asked for")
+    asked = parser.parse_args()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    record: dict[str, list[object]] = {}
+    for line, facts in recorded(asked.count):
+        record.setdefault(line, []).append(facts)
+        print(line, facts.get("exit", ""), flush=True)
+    asked.record.write_text(json.dumps(record, indent=1))
+    if asked.beside:
+        old = json.loads(asked.beside.read_text())
+        differs = [line for line in {**old, **record} if old.get(line) != json.loads(json.dumps(record.get(line)))]
+        for line in differs:
+            print(f"differs: {line}\n  old {json.dumps(old.get(line))}\n  new {json.dumps(record.get(line))}")
+        sys.exit(bool(differs))
+
+
+if __name__ == "__main__":
+    main()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import sys
 import traceback
 from typing import Annotated
 
@@ -14,8 +12,8 @@ import typer.main
 
 from structkit._version import __version__
 from structkit.errors import StructkitError
-from structkit_cli import config
-from structkit_cli.options import Verb, verb
+from structkit_cli.command import Group, Page, Verb
+from structkit_cli.options import verb
 from structkit_cli.pages import score, train
 from structkit_cli.pages.analogy import analogy
 from structkit_cli.pages.info import info
@@ -25,11 +23,9 @@ from structkit_cli.pages.retarget import retarget
 from structkit_cli.pages.sample import sample
 from structkit_cli.pages.segment import segment
 from structkit_cli.pages.transfer import transfer
+from structkit_cli.refusals import UsageError, worded
 from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination, exit_code
 from structkit_cli.run.report import PipeClosed, tell
-
-UsageError = typer.BadParameter.__base__  # Typer carries its own click from 0.20 on; this is the class in either
-ClickException = UsageError.__base__
 
 CLOSED_PIPE = 141  # what a shell shows for a filter that SIGPIPE ended
 
@@ -38,18 +34,31 @@ EXIT_CODES = (
     "4 nothing to do; 130 interrupted (143 by SIGTERM, 141 by a closed pipe)."
 )
 
+HELP = """Manipulate structure in pictures and clips: where things are and what shape they have.
+
+What a verb takes and makes is told by: structkit VERB --help
+
+Verbs, options, their choices and the models that ship are completed by the Tab key once this was done: structkit
+--install-completion
+"""
+
 app = typer.Typer(
     name="structkit",
-    help="Manipulate structure in pictures and clips: where things are and what shape they have.",
+    cls=Group,
+    help=HELP,
     epilog=EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 trainings = typer.Typer(
-    help="Train a model on your own pictures; what was stopped goes on with the same command.", epilog=EXIT_CODES
+    cls=Group,
+    help="Train a model on your own pictures; what was stopped goes on with the same command.",
+    epilog=EXIT_CODES,
 )
 scorings = typer.Typer(
-    help="Measure how good results are, beside the truth, and what a model has learnt.", epilog=EXIT_CODES
+    cls=Group,
+    help="Measure how good results are, beside the truth, and what a model has learnt.",
+    epilog=EXIT_CODES,
 )
 VERBS = (analogy, sample, retarget, refine, transfer, remove, segment)
 GROUPS = (
@@ -63,7 +72,7 @@ for group, pages, words in GROUPS:
         group.command(cls=Verb, epilog=EXIT_CODES, context_settings=settings)(verb(page))
 app.add_typer(trainings, name="train")
 app.add_typer(scorings, name="score")
-app.command(epilog=EXIT_CODES)(info)
+app.command(cls=Page, epilog=EXIT_CODES)(info)
 
 
 def _print_version(wanted: bool) -> None:
@@ -76,7 +85,7 @@ def _print_version(wanted: bool) -> None:
 def _root(
     ctx: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+        bool, typer.Option("--version", help="print the version, and stop", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     _need_a_verb(ctx)
@@ -86,8 +95,7 @@ def _root(
 @scorings.callback(invoke_without_command=True)
 def _need_a_verb(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
-        with contextlib.redirect_stdout(sys.stderr):
-            print(ctx.get_help())
+        typer.echo(ctx.get_help(), err=True)
         raise typer.Exit(2)
 
 
@@ -96,8 +104,9 @@ def run(arguments: list[str]) -> int:
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         return int(typer.main.get_command(app).main(arguments, prog_name="structkit", standalone_mode=False) or 0)
-    except ClickException as error:
-        return _usage(error)
+    except UsageError as error:
+        tell(f"error: {worded(error)}")
+        return 2
     except StructkitError as error:
         tell(f"error: {error}")
         return exit_code(error)
@@ -116,14 +125,6 @@ def run(arguments: list[str]) -> int:
         return 1
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def _usage(error: typer.BadParameter) -> int:
-    """A usage error as one line: the fact, where the value came from, and where to read more."""
-    ctx, parameter = error.ctx, getattr(error, "param", None)
-    where = config.origin(ctx, parameter.name) if ctx and parameter is not None else ""
-    tell(f"error: {error.format_message().rstrip('.')}{where} (see: {ctx.command_path if ctx else 'structkit'} --help)")
-    return 2
 
 
 def _terminate(signum: int, frame: object) -> None:

@@ -18,6 +18,11 @@ from typing import Any
 import typer
 
 NOT_IN_A_FILE = ("config", "print_config", "help")
+FORMER = {"samples": "count"}  # names that options have had
+TRUTHS = {
+    **dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True),
+    **dict.fromkeys(("0", "false", "f", "no", "n", "off"), False),
+}
 
 
 def read_into(ctx: typer.Context, value: str | None) -> str | None:
@@ -77,19 +82,23 @@ def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str
         name = key.replace("-", "_")
         if name not in parameters:
             raise typer.BadParameter(
-                f"{path} sets {key!r}, which {' '.join(words(ctx))} does not have{_nearest(name, parameters)}"
+                f"{path} sets {key!r}, which {' '.join(words(ctx))} does not have{nearest(name, parameters)}"
             )
         parameter = parameters[name]
         values = value if isinstance(value, list) and parameter.multiple else [value]
         if not all(_fits(one, parameter) for one in values):
             raise typer.BadParameter(f"{path} sets {key!r} to {json.dumps(value, default=str)}, of the wrong type")
+        if parameter.is_flag and isinstance(value, str):
+            value = truth(value)
         checked[parameter.name] = values if parameter.multiple else value
     return checked
 
 
 def _fits(value: Any, parameter: Any) -> bool:
     """Whether a value of a file can be one of an option: a text is read as on the command line."""
-    return isinstance(value, str) or (isinstance(value, int | float) and isinstance(value, bool) == parameter.is_flag)
+    if isinstance(value, str):
+        return not parameter.is_flag or truth(value) is not None
+    return isinstance(value, int | float) and isinstance(value, bool) == parameter.is_flag
 
 
 def refuse_unknown_environment(ctx: typer.Context) -> None:
@@ -99,20 +108,27 @@ def refuse_unknown_environment(ctx: typer.Context) -> None:
         name = variable.removeprefix(prefix(ctx)).lower()
         if variable.startswith(prefix(ctx)) and name not in names:
             raise typer.BadParameter(
-                f"the environment sets {variable}, which {' '.join(words(ctx))} does not have{_nearest(name, names)}"
+                f"the environment sets {variable}, which {' '.join(words(ctx))} does not have{nearest(name, names)}"
             )
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f": did you mean {near[0]}?" if near else ""
+def nearest(name: str, names: Iterable[str], before: str = "") -> str:
+    """The end of a refusal: what may have been meant, or nothing.  before: what is written before the name."""
+    known = list(names)
+    near = [FORMER[name]] if FORMER.get(name) in known else difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {before}{near[0]}?" if near else ""
 
 
-def origin(ctx: Any, name: str) -> str:
+def truth(text: str) -> bool | None:
+    """The value that a text is for a flag; None for any other text."""
+    return TRUTHS.get(text.strip().lower())
+
+
+def origin(ctx: Any, parameter: Any) -> str:
     """Where a refused value came from, for the message: empty for the command line."""
-    source = getattr(ctx.get_parameter_source(name), "name", "") if ctx else ""
+    source = getattr(ctx.get_parameter_source(parameter.name), "name", "")
     if source == "ENVIRONMENT":
-        return f" (from {prefix(ctx)}{name.upper()})"
+        return f" (from {prefix(ctx)}{spelled(parameter).upper()})"
     return f" (from {ctx.params.get('config')})" if source == "DEFAULT_MAP" else ""
 
 

@@ -10,48 +10,63 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import os
 import re
-from collections.abc import Callable
-from enum import Enum
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
-from typer.core import TyperCommand
 
-from structkit.configs import LEAST_SIDE, MOST_SIDE, Config, option
+from structkit.configs import (
+    LEAST_SIDE,
+    MAX_FRAME_PIXELS,
+    MAX_PIXELS,
+    MOST_SIDE,
+    PICTURE_QUALITY,
+    VIDEO_QUALITY,
+    Config,
+    millions,
+    option,
+)
 from structkit.errors import OptionError
 from structkit_cli import config
+from structkit_cli.completion import words
+from structkit_cli.help import Panel
 
 Inputs = Annotated[
     list[str], typer.Argument(help="pictures, folders, a 'pattern*.png', @list.txt or -", metavar="INPUT")
 ]
 
+METAVARS = {bool: None, int: "N", float: "X", str: "TEXT"}
 SHORT = {"output": "-o", "count": "-n", "quiet": "-q"}
+DEVICES = ("auto", "cpu", "cuda")
 FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
 
 
-def named(default: Any, help: str, metavar: str, callback: Any = None) -> Any:
-    """A field whose value is a name; `callback` runs before the other options are read."""
-    return dataclasses.field(
-        default=default, metadata=option(default, help).metadata | {"metavar": metavar, "callback": callback}
-    )
+def named(default: Any, help: str, metavar: str, *, callback: Any = None, complete: Any = None) -> Any:
+    """A field whose value is a name.
+
+    callback: runs before the other options are read.  complete: gives what an incomplete name can become.
+    """
+    more = {"metavar": metavar, "callback": callback, "complete": complete}
+    return dataclasses.field(default=default, metadata=option(default, help).metadata | more)
+
+
+def seed() -> Any:
+    """The field of the seed."""
+    told = "of the random numbers: with the same one, a command gives the same bytes on the same device"
+    return option(0, told, low=0, high=2**32 - 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class CommonOptions(Config):
-    """What every verb that computes can be told about how to run."""
+    """How to run any verb that computes."""
 
-    seed: int = option(
-        0,
-        "of the random numbers: with the same one, a command gives the same bytes on the same device",
-        low=0,
-        high=2**32 - 1,
+    device: str = named(
+        "auto", "auto, cpu, cuda or cuda:0; one that is named must be there", "DEVICE", complete=words(DEVICES)
     )
-    device: str = named("auto", "auto, cpu, cuda or cuda:0; one that is named must be there", "DEVICE")
     json: bool = option(False, "print one JSON record for each output, then a summary")
     quiet: bool = option(False, "no progress and no summary; errors are still told")
-    config: str | None = named(None, "TOML file that sets any of these options", "FILE.toml", config.read_into)
+    config: str | None = named(None, "TOML file that sets any of these options", "FILE.toml", callback=config.read_into)
     print_config: bool = option(False, "print the options as they would be used, as TOML for --config, and stop")
 
     def __post_init__(self) -> None:
@@ -61,65 +76,70 @@ class CommonOptions(Config):
 
 
 @dataclasses.dataclass(frozen=True)
-class RunOptions(CommonOptions):
-    """What every verb that writes pictures can be told about how to run, and where to write."""
+class OutputOptions(CommonOptions):
+    """How to run a verb that writes pictures, and where to write them.
 
+    Its results are the same with every seed, and its arithmetic is what it is: those of other verbs can be told.
+    """
+
+    seed = 0
+    dtype = "auto"
     output: str | None = named(None, "file or folder to write (a folder's name ends in /), or - for stdout", "OUT")
     format: str | None = option(None, "format of the result; else the one that --output names, or png", choices=FORMATS)
     quality: int | None = option(
-        None, "for jpeg (else 95), avif (else 90), webp (else lossless) and videos (else 64)", low=1, high=100
+        None,
+        f"for jpeg (else {PICTURE_QUALITY['JPEG']}), avif (else {PICTURE_QUALITY['AVIF']}), webp (else lossless) and "
+        f"videos (else {VIDEO_QUALITY})",
+        low=1,
+        high=100,
     )
     exists: str | None = option(
         None,
         "what to do when an output is there; else error, or skip in a batch",
         choices=("error", "skip", "overwrite"),
     )
-    dtype: str = option(
-        "auto", "arithmetic of the heavy steps; the search for patches computes in float32", choices=("auto", "float32")
-    )
     max_pixels: int | None = option(
-        None, "largest picture, or frame of a video, that is read, px; else 89 million, for a frame 35", low=1
+        None,
+        f"largest picture, or frame of a video, that is read, px; else {millions(MAX_PIXELS)}, for a frame "
+        f"{millions(MAX_FRAME_PIXELS)}",
+        low=1,
     )
 
 
-class Verb(TyperCommand):
-    """A command whose arguments are not asked for when it is only to print its configuration."""
+@dataclasses.dataclass(frozen=True)
+class RunOptions(OutputOptions):
+    """How to run a verb that draws random numbers and writes pictures."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
-        for parameter in self.params:
-            if parameter.name != config.spelled(parameter):
-                parameter.envvar = config.prefix(ctx) + config.spelled(parameter).upper()
-            if getattr(parameter, "multiple", False):
-                parameter.value_from_envvar = functools.partial(_several, parameter)
-        if "--print-config" in args:
-            for parameter in self.params:
-                parameter.required = False
-        return super().parse_args(ctx, args)
+    seed: int = seed()
 
 
-def _several(parameter: Any, ctx: typer.Context) -> list[str] | None:
-    """The values of an option in the environment, separated as those of PATH: texts would be split at spaces, which
-    names may have.
-    """
-    text = parameter.resolve_envvar_value(ctx)
-    return text.split(os.pathsep) if text else None
+def in_panels(*panels: Panel) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator of a page: the options that a panel names stand in it."""
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        function.panels = panels  # type: ignore[attr-defined]
+        return function
+
+    return decorate
 
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:
-    """The function with its configurations unfolded into options, ready to be registered as a command."""
+    """The function with its configurations unfolded into options, ready to be registered as a command.
+
+    In its docstring the name of an option, in braces, stands for its default.
+    """
     signature = inspect.signature(function, eval_str=True)
     folded = {p.name: p.annotation for p in signature.parameters.values() if dataclasses.is_dataclass(p.annotation)}
     parameters = [inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
     for parameter in signature.parameters.values():
         if parameter.name in folded:
-            parameters += _unfold(parameter.annotation)
+            parameters += _unfold(parameter.annotation, getattr(function, "panels", ()))
         else:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     @functools.wraps(function)
     def command(ctx: typer.Context, **values: Any) -> None:
         config.refuse_unknown_environment(ctx)
-        values = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
         for name, kind in folded.items():
             values[name] = _fold(ctx, kind, values)
         if values["running"].print_config:
@@ -127,10 +147,8 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
         else:
             function(**values)
 
-    paragraphs = inspect.getdoc(function).split("\n\n")  # type: ignore[union-attr]
-    command.__doc__ = "\n\n".join(
-        " ".join(paragraph.split()) for paragraph in paragraphs
-    )  # the terminal decides where lines end
+    defaults = {field.name: field.default for kind in folded.values() for field in dataclasses.fields(kind)}
+    command.__doc__ = inspect.getdoc(function).format_map(defaults)  # type: ignore[union-attr]
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     del command.__wrapped__  # so that nobody reads the folded signature
@@ -138,42 +156,61 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _fold(ctx: typer.Context, kind: type[Config], values: dict[str, Any]) -> Config:
-    """Take a configuration's values out of those of the command; a value out of range is refused with the place it came
-    from.
-    """
+    """Take a configuration's values out of those of the command.  Raises an error of usage for one that cannot be."""
     own = {field.name: values.pop(field.name) for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     try:
         return kind(**own)
     except OptionError as error:
-        named = str(error).split()[0].removeprefix("--").replace("-", "_")
-        raise OptionError(f"{error}{config.origin(ctx, named) if named in own else ''}") from error
+        first = str(error).split()[0]
+        refused = next((p for p in ctx.command.params if p.name in own and first in p.opts), None)
+        raise typer.BadParameter(str(error), ctx=ctx, param=refused) from error
 
 
-def _unfold(kind: type) -> list[inspect.Parameter]:
+def _unfold(kind: type, panels: tuple[Panel, ...]) -> list[inspect.Parameter]:
     """One keyword parameter, annotated for Typer, for each field of a configuration."""
     hints, fields, panel = get_type_hints(kind), list(dataclasses.fields(kind)), "What to make"
     if "print_config" in kind.__dataclass_fields__:  # how to run: where to write comes first, then what all verbs have
         fields, panel = sorted(fields, key=lambda field: field.name in CommonOptions.__dataclass_fields__), "How to run"
-    return [_parameter(field, hints[field.name], panel) for field in fields]
+    placed = {name: own for own in panels for name in own.names}
+    return [_parameter(field, hints[field.name], placed.get(field.name, panel)) for field in fields]
 
 
 def _parameter(field: dataclasses.Field, annotation: Any, panel: str) -> inspect.Parameter:
+    """A value is typed here where it can be; one that cannot is refused by its configuration, in words."""
     meta, flag = field.metadata, "--" + config.spelled(field).replace("_", "-")
     bare = [t for t in get_args(annotation) if t is not type(None)] or [annotation]
-    settings = {"help": meta["help"] + _span(meta["low"], meta["high"]), "rich_help_panel": panel, "show_envvar": False}
+    settings = {"help": f"{meta['help']}{_limits(meta)}", "rich_help_panel": panel, "show_envvar": False}
     if bare[0] is bool and field.name != "print_config":
         flag = f"{flag}/--no-{flag[2:]}"  # so that the command line can take back what a file says
     if meta.get("callback"):
         settings |= {"callback": meta["callback"], "is_eager": True}
-    if meta["choices"]:
-        words = Enum(field.name, {word: word for word in meta["choices"]}, type=str)  # type: ignore[misc]
-        annotation = words | None if field.default is None else words
+    metavar = meta.get("metavar") or ("WORD" if meta["choices"] else METAVARS[bare[0]])
+    if bare[0] in (int, float):
+        settings["parser"] = _number(bare[0])
+    if complete := meta.get("complete") or (meta["choices"] and words(meta["choices"])):
+        settings["autocompletion"] = complete
     names = [flag] + ([SHORT[field.name]] if field.name in SHORT else [])
-    declared = Annotated[annotation, typer.Option(*names, metavar=meta.get("metavar"), **settings)]
+    declared = Annotated[annotation, typer.Option(*names, metavar=metavar, **settings)]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=declared)
 
 
-def _span(low: float | None, high: float | None) -> str:
+def _number(kind: type) -> Callable[[Any], Any]:
+    """The parser of a number; a text that is none stays a text."""
+
+    def number(value: Any) -> Any:
+        try:
+            return kind(value) if isinstance(value, str) else value
+        except ValueError:
+            return value
+
+    return number
+
+
+def _limits(meta: Mapping[str, Any]) -> str:
+    """The choices of a field, or its range."""
+    low, high = meta["low"], meta["high"]
+    if meta["choices"]:
+        return f" ({', '.join(meta['choices'])})"
     if low is None and high is None:
         return ""
     return f" ({low} or more)" if high is None else f" (up to {high})" if low is None else f" ({low} to {high})"

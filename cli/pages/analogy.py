@@ -9,8 +9,14 @@ import typer
 
 from structkit.configs import AnalogyConfig, Config, PairResultConfig, option
 from structkit.errors import OptionError
-from structkit_cli.options import RunOptions, named
-from structkit_cli.pages.analogy_options import EngineOptions, painter_of
+from structkit_cli.options import in_panels, named
+from structkit_cli.pages.analogy_options import (
+    PAIR_PANEL,
+    PATCH_PANEL,
+    AnalogyRunOptions,
+    EngineOptions,
+    painter_of,
+)
 from structkit_cli.pages.analogy_plan import plan_analogies
 from structkit_cli.run import batch
 
@@ -25,16 +31,17 @@ Target = Annotated[str | None, typer.Argument(help="gives the look: a picture, l
 
 @dataclass(frozen=True)
 class AnalogyOptions(Config):
-    """What to make of a pair."""
+    """What to make of a pair: how large, how many, and in which directions."""
 
     size: str | None = named(
         None, "width and height of the result, px; else the source's, reduced to --max-side", "WxH"
     )
-    samples: int = option(1, "how many to draw; more than one are numbered", low=1, high=9999)
+    count: int = option(1, "how many to draw; more than one are numbered", low=1, high=9999)
     both: bool = option(False, "also the target's structure with the source's look, as NAME-swapped")
     compare: str | None = named(None, "also write the pictures side by side: a file, or in a batch a folder", "OUT")
 
 
+@in_panels(PATCH_PANEL, PAIR_PANEL)
 def analogy(
     source: Source = None,
     target: Target = None,
@@ -43,7 +50,7 @@ def analogy(
     engine: EngineOptions,
     patches: AnalogyConfig,
     pair: PairResultConfig,
-    running: RunOptions,
+    running: AnalogyRunOptions,
 ) -> None:
     """Make a picture, or a video, with the structure of SOURCE (where things are) and the look of TARGET (colours,
     textures).
@@ -53,7 +60,7 @@ def analogy(
 
     SOURCE may be a video (MP4, MOV, MKV, WebM, AVI and others).  Out then: a video, SOURCE-TARGET.mp4 or what --output
     names (.mp4, .mov, .mkv, .webm), with the same times of frames, sound and subtitles; --quality is that of the
-    encoding (else 64).
+    encoding.
 
     Batches: SOURCE or TARGET may be a folder (with its subfolders), a pattern or a list (one path a line); the other
     picture is then used with each, and the tree is mirrored in the folder that --output names.  Where both are many,
@@ -72,5 +79,5 @@ def analogy(
     if source == target == "-":
         raise OptionError("SOURCE and TARGET are both standard input (-): it can be read only once")
     painter = painter_of(engine, patches, pair, running, source=source, target=target, size=wanted.size)
-    asked = {"samples": wanted.samples, "both": wanted.both, "compare": wanted.compare}
+    asked = {"count": wanted.count, "both": wanted.both, "compare": wanted.compare}
     batch.run(plan_analogies(source, target, painter, engine, pair, running, **asked), running)

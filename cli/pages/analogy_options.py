@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from structkit.configs import PAIR_PRESETS, AnalogyConfig, Config, PairConfig, PairResultConfig, option
 from structkit.errors import OptionError
+from structkit_cli.completion import checkpoints
+from structkit_cli.help import Panel
 from structkit_cli.options import RunOptions, named, result_size
 from structkit_cli.pages.analogy_engines import PairEngine, PairTrainingEngine, PatchEngine
 from structkit_cli.run.plan import Output
@@ -18,8 +21,19 @@ OF_BOTH = {"mode", "coarsest"}  # options of the patch engine that a training ha
 
 
 @dataclass(frozen=True)
+class AnalogyRunOptions(RunOptions):
+    """How to make analogies, and where to write them."""
+
+    dtype: str = option(
+        "auto",
+        "with --engine gan: of the training's arithmetic; auto: bfloat16 where the device computes in it",
+        choices=("auto", "float32"),
+    )
+
+
+@dataclass(frozen=True)
 class EngineOptions(Config):
-    """What makes an analogy."""
+    """The engine that makes an analogy."""
 
     engine: str = option(
         "patch",
@@ -27,23 +41,45 @@ class EngineOptions(Config):
         choices=("patch", "gan"),
     )
     preset: str | None = option(
-        None, "with --engine gan: how much effort; else fast, for two CPU cores", choices=tuple(PAIR_PRESETS)
+        None,
+        f"with --engine gan: how much effort; else {PairConfig().preset}, for two CPU cores",
+        choices=tuple(PAIR_PRESETS),
     )
     minutes: float | None = option(
         None,
         "with --engine gan: end the training in this time: by fewer steps, as few as make sense, then by smaller "
-        "pictures, then by fewer "
-        "still; else all its steps are done",
+        "pictures, then by fewer still; else all its steps are done",
         low=0.01,
     )
     model: str | None = named(
-        None, "draw from this trained pair; with --engine gan: keep the pair there", "PAIR.safetensors"
+        None,
+        "draw from this trained pair; with --engine gan: keep the pair there",
+        "PAIR.safetensors",
+        complete=checkpoints,
     )
 
     @property
     def drawn(self) -> str | None:
         """The pair to draw from, where none is trained."""
         return None if self.engine == "gan" else self.model
+
+
+def _pair_in_use(options: Mapping[str, Any]) -> bool:
+    return options.get("engine") == "gan" or options.get("model") is not None
+
+
+PATCH_PANEL = Panel(
+    "Patch engine (--engine patch, the default)",
+    {field.name for field in fields(AnalogyConfig)} - OF_BOTH,
+    used=lambda options: not _pair_in_use(options),
+    shown_by="--engine patch",
+)
+PAIR_PANEL = Panel(
+    "Trained pair (--engine gan, or --model)",
+    {"preset", "minutes", "dtype", *(field.name for field in fields(PairResultConfig))},
+    used=_pair_in_use,
+    shown_by="--engine gan",
+)
 
 
 def painter_of(

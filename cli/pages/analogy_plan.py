@@ -54,17 +54,17 @@ def plan_analogies(
     pair: PairResultConfig,
     running: RunOptions,
     *,
-    samples: int,
+    count: int,
     both: bool,
     compare: str | None,
 ) -> Plan:
     """The plan of the analogies of all sources and targets; one that is None is the painter's own.
 
-    samples: how many of each pair.  both: also those of source and target exchanged.  compare: where strips go.
+    count: how many of each pair.  both: also those of source and target exchanged.  compare: where strips go.
     """
     if both and source is not None and target is None:
         raise OptionError("--both is for the pair's own two pictures, and SOURCE is another one: leave one of them out")
-    numbers, places = numbered(samples), (running.output, compare)
+    numbers, places = numbered(count), (running.output, compare)
     sources = None if source is None else gather([source], leave_out=places, videos=True)
     targets = None if target is None else gather([target], leave_out=places)
     gathered = [found for found in (sources, targets) if found]
@@ -72,7 +72,7 @@ def plan_analogies(
     films = [given for given in sources.inputs if given.is_video] if sources else []
     _check_targets(targets)
     if films and sources:
-        asked = {"--samples": samples > 1, "--both": both, "--compare": compare is not None}
+        asked = {"--count": count > 1, "--both": both, "--compare": compare is not None}
         # a video flickers with the chain
         asked |= {"--refine chain": pair.refine == "chain", "--draw partner": pair.draw == "partner"}
         _check_videos(films, asked, running, alone=len(films) == len(sources.inputs))
@@ -98,6 +98,7 @@ def plan_analogies(
                 tasks.append(PairTask(roles, tuple(outputs), checkpoint, swapped))
     for p in (place, strips) if strips else (place,):
         p.set_apart(gathered, running.exists)
+    # The key of --count in manifests, also in those of former versions.
     options = painter.options | {"samples": len(numbers) if compare else 1}
     foreign = sum(found.foreign for found in gathered)
     return Plan("analogy", tasks, AnalogyMaker(painter), options=options, many=many, foreign=foreign)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from structkit_cli.options import Inputs, RunOptions
+from structkit_cli.options import Inputs, OutputOptions
 from structkit_cli.run import batch
 from structkit_cli.run.models import Models, model_refs, plan_by_model
 
 
-def remove(inputs: Inputs, *, model: Models = None, running: RunOptions) -> None:
+def remove(inputs: Inputs, *, model: Models = None, running: OutputOptions) -> None:
     """Take a content off, such as glasses or a beard, that a model has learned from two folders (see structkit train
     transfer).
 

@@ -12,7 +12,7 @@ from structkit_cli.run.each import plan_each
 
 @dataclass(frozen=True)
 class SampleOptions(Config):
-    """What to make of a picture."""
+    """How many pictures to draw, and how large."""
 
     count: int = option(4, "how many to draw of each input; more than one are numbered", low=1, high=9999)
     size: str | None = named(
@@ -23,9 +23,9 @@ class SampleOptions(Config):
 def sample(inputs: Inputs, *, wanted: SampleOptions, engine: SampleConfig, running: RunOptions) -> None:
     """Draw new pictures that are made of the patches of INPUT, with another arrangement.
 
-    In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-sample-1.png .. -4.png in the current
-    folder, or what --output names; in a batch the tree is mirrored there.  The paths are printed on stdout.  The i-th
-    sample is the one of seed + i - 1.
+    In: a picture; several, a folder, a pattern or a list are a batch.  Out: INPUT-sample-1.png .. -{count}.png in the
+    current folder, or what --output names; in a batch the tree is mirrored there.  The paths are printed on stdout.
+    The i-th sample is the one of seed + i - 1.
 
     Example: structkit sample balloons.png -n 2 -o balloons-again.png
     """

@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from structkit.configs import Config, option
+from structkit.configs import PROBED, STEADY, TOLERANCE, Config, option
 from structkit.errors import OptionError
 from structkit_cli import config
-from structkit_cli.options import CommonOptions, named
+from structkit_cli.completion import checkpoints
+from structkit_cli.options import CommonOptions, named, seed
 from structkit_cli.run.scorer import score_codes, score_files
 
 Prediction = Annotated[str, typer.Argument(help="folder of predicted masks, or one of them", metavar="PRED")]
@@ -21,9 +22,14 @@ Truth = Annotated[
     str, typer.Argument(help="folder of what they should be, under equal names, or one of them", metavar="TRUTH")
 ]
 FolderA = Annotated[
-    str, typer.Argument(help="folder of pictures of the first domain, those with the content", metavar="A")
+    str,
+    typer.Argument(
+        help="folder of pictures of the first domain, those with the content: "
+        f"best {STEADY:,} or more, of which {PROBED:,} at most are used",
+        metavar="A",
+    ),
 ]
-FolderB = Annotated[str, typer.Argument(help="folder of pictures of the other domain", metavar="B")]
+FolderB = Annotated[str, typer.Argument(help="folder of pictures of the other domain, likewise", metavar="B")]
 
 
 @dataclass(frozen=True)
@@ -31,20 +37,22 @@ class ScoreOptions(Config):
     """How a score is told."""
 
     json: bool = option(False, "print one JSON record for each file, then a summary")
-    config: str | None = named(None, "TOML file that sets any of these options", "FILE.toml", config.read_into)
+    config: str | None = named(None, "TOML file that sets any of these options", "FILE.toml", callback=config.read_into)
     print_config: bool = option(False, "print the options as they would be used, as TOML for --config, and stop")
 
 
 @dataclass(frozen=True)
 class TruthOptions(Config):
-    """What TRUTH is where there are no masks."""
+    """Where the true masks come from."""
 
     changed_from: str | None = named(
         None,
         "TRUTH has pictures without some content, this folder the same with it: what counts is where they differ",
         "WITH",
     )
-    tolerance: int | None = option(None, "of 255: pixels differ if a channel does by more; else 8", low=0, high=254)
+    tolerance: int | None = option(
+        None, f"of 255: pixels differ if a channel does by more; else {TOLERANCE}", low=0, high=254
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,7 +67,7 @@ class TruthOptions(Config):
 
 @dataclass(frozen=True)
 class MaskOptions(TruthOptions):
-    """What a predicted mask is."""
+    """Which pixels of a prediction are set."""
 
     threshold: float = option(
         0.5, "share of the full level from which on a predicted pixel is set; 0.5: from 128 of 255", low=0, high=1
@@ -82,11 +90,21 @@ class PixelOptions(TruthOptions):
 
 @dataclass(frozen=True)
 class ModelOptions(Config):
-    """What is asked."""
+    """The model that is probed."""
 
     model: str | None = named(
-        None, "checkpoint of structkit train transfer or structkit train difference, or a name that ships", "M"
+        None,
+        "checkpoint of structkit train transfer or structkit train difference, or a name that ships (must be given)",
+        "MODEL",
+        complete=checkpoints,
     )
+
+
+@dataclass(frozen=True)
+class ProbeOptions(CommonOptions):
+    """How to run probes, which begin at random."""
+
+    seed: int = seed()
 
 
 def iou(prediction: Prediction, truth: Truth, *, masks: MaskOptions, running: ScoreOptions) -> None:
@@ -146,16 +164,16 @@ def ssim(result: Result, truth: Truth, *, pixels: PixelOptions, running: ScoreOp
     _fidelity("ssim", result, truth, pixels, running)
 
 
-def independence(a: FolderA, b: FolderB, *, asked: ModelOptions, running: CommonOptions) -> None:
+def independence(a: FolderA, b: FolderB, *, asked: ModelOptions, running: ProbeOptions) -> None:
     """How well a model keeps apart what two domains have in common and what only one has: what fresh probes tell from
     its codes.
 
-    In: two folders of pictures that the model was not trained on, best 1,000 or more each (2,000 are used), and the
-    model.  Out: a line for each code.  For the common one, how often a linear probe and a network tell the domain
-    (linear_accuracy and mlp_accuracy, ideally 0.5) and how many bits of it the better one proves to be there (ideally
-    0).  For a separate one the same, ideally 1; then zero_ratio, its size where there is nothing to encode over that
-    where there is (good below 0.1); and how the code depends on the common one: the correlation of distances, and how
-    often as much comes about by chance (below 0.05 it does depend).
+    In: two folders of pictures that the model was not trained on, and the model.  Out: a line for each code.  For the
+    common one, how often a linear probe and a network tell the domain (linear_accuracy and mlp_accuracy, ideally 0.5)
+    and how many bits of it the better one proves to be there (ideally 0).  For a separate one the same, ideally 1; then
+    zero_ratio, its size where there is nothing to encode over that where there is (good below 0.1); and how the code
+    depends on the common one: the correlation of distances, and how often as much comes about by chance (below 0.05 it
+    does depend).
 
     Example: structkit score independence glasses/ beards/ --model faces.safetensors
     """

@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 from structkit.configs import MaskConfig
 from structkit.errors import OptionError
-from structkit_cli.options import Inputs, RunOptions
+from structkit_cli.options import Inputs, OutputOptions
 from structkit_cli.run import batch
 from structkit_cli.run.models import Models, model_refs, plan_by_model
 
 
-def segment(inputs: Inputs, *, model: Models = None, mask: MaskConfig, running: RunOptions) -> None:
+def segment(inputs: Inputs, *, model: Models = None, mask: MaskConfig, running: OutputOptions) -> None:
     """Say where a content is, such as glasses or a beard, that a model has learned from two folders (see structkit
     train transfer).
 

@@ -29,7 +29,7 @@ FolderB = Annotated[str, typer.Argument(help="folder of other pictures, such as 
 
 @dataclass(frozen=True)
 class FolderOptions(Config):
-    """What a content is learnt from."""
+    """The folders that a content is learnt from."""
 
     with_: str | None = named(None, "folder of pictures with the content, or @list.txt (must be given)", "FOLDER")
     without: str | None = named(None, "folder of pictures without it (must be given)", "FOLDER")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from structkit.configs import ContentConfig
-from structkit_cli.options import Inputs, RunOptions
+from structkit_cli.options import Inputs, OutputOptions
 from structkit_cli.pages.transfer_plan import plan_transfers
 from structkit_cli.run import batch
 from structkit_cli.run.models import Models
@@ -29,7 +29,7 @@ def transfer(
     from_: From = None,
     from_b: FromB = None,
     content: ContentConfig,
-    running: RunOptions,
+    running: OutputOptions,
 ) -> None:
     """Put the content of DONOR on INPUT, such as glasses or a beard: what a model has learned to tell apart (see
     structkit train transfer).

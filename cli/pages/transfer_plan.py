@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from structkit.configs import NO_DONOR, ContentConfig
 from structkit.errors import InputError, OptionError
-from structkit_cli.options import RunOptions
+from structkit_cli.options import OutputOptions
 from structkit_cli.run.ahead import PaintQueue
 from structkit_cli.run.inputs import InputFile, InputList, gather, told_apart
 from structkit_cli.run.models import ModelCache, ModelRef, check_once, model_refs, roles
@@ -39,7 +39,7 @@ class TransferPainter:
     Where a donor could not be read, the error is kept in its place.
     """
 
-    def __init__(self, refs: Sequence[ModelRef], config: ContentConfig, running: RunOptions) -> None:
+    def __init__(self, refs: Sequence[ModelRef], config: ContentConfig, running: OutputOptions) -> None:
         self.models, self.config, self.running = ModelCache(refs, "transfer"), config, running
         self._lock, self._taken = Lock(), lru_cache(DONORS)(self._take)
 
@@ -78,7 +78,7 @@ def plan_transfers(
     b: Sequence[str],
     models: Sequence[str] | None,
     content: ContentConfig,
-    running: RunOptions,
+    running: OutputOptions,
 ) -> Plan:
     """The plan of each picture with each donor.
 
@@ -115,7 +115,7 @@ def plan_transfers(
         used |= roles("model", [one.input for one in refs])
         given = tuple(((donor,), ()) for donor in ones) if len(refs) > 1 else ((ones, others),)
         tasks.append(TransferTask(used, outputs, given))
-    check_once("transfer", tasks, running)
+    check_once(tasks)
     queue = PaintQueue(TransferPainter(refs, content, running), running)
     foreign = sum(one.foreign for one in (found, *donors))
     return Plan("transfer", tasks, queue, options=asdict(content), many=many, foreign=foreign)

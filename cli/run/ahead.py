@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from structkit_cli.options import RunOptions
+from structkit_cli.options import OutputOptions
 from structkit_cli.run.checks import check_alpha
 from structkit_cli.run.plan import Maker, Output, Progress, Task
 from structkit_cli.run.results import PictureResult
@@ -38,7 +38,7 @@ class PaintQueue(Maker):
 
     hears_ahead = True
 
-    def __init__(self, paint: Paint, running: RunOptions, *, opaque: bool = False) -> None:
+    def __init__(self, paint: Paint, running: OutputOptions, *, opaque: bool = False) -> None:
         """opaque: whether results have no alpha, whatever the pictures have."""
         self.paint, self.running, self.opaque = paint, running, opaque
         from concurrent.futures import ThreadPoolExecutor

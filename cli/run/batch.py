@@ -15,7 +15,7 @@ import typer
 
 from structkit._version import __version__
 from structkit.errors import CheckpointError, DeviceError, InputError, OutputError
-from structkit_cli.options import RunOptions
+from structkit_cli.options import OutputOptions
 from structkit_cli.run.checks import check_plan
 from structkit_cli.run.commit import AT_LEAST_EVERY, TOGETHER, DiskError, PendingOutput
 from structkit_cli.run.inputs import InputFile
@@ -34,7 +34,7 @@ class Termination(BaseException):
     """SIGTERM came."""
 
 
-def run(plan: Plan, running: RunOptions) -> None:
+def run(plan: Plan, running: OutputOptions) -> None:
     """Do what is planned, and end the program with the exit code that tells how it went."""
     exists = running.exists or ("skip" if plan.many else "error")
     check_plan(plan.tasks, running, exists)
@@ -74,7 +74,7 @@ class _Announcement:
 class _Batch:
     """One run, and what it remembers."""
 
-    def __init__(self, maker: Maker, running: RunOptions, report: Report, ledger: Ledger) -> None:
+    def __init__(self, maker: Maker, running: OutputOptions, report: Report, ledger: Ledger) -> None:
         self.maker, self.running, self.report, self.ledger = maker, running, report, ledger
         self.common: Mapping[str, InputFile] = {}  # what all tasks share
         self.failed: list[int] = []  # an exit code for each failure

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from structkit.errors import OptionError, OutputError
 from structkit.media.formats import format_of
-from structkit_cli.options import RunOptions
+from structkit_cli.options import OutputOptions
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Output, Task, names, shared
 from structkit_cli.run.results import OutputKind
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from structkit.media.pictures import Picture
 
 
-def check_plan(tasks: Sequence[Task], running: RunOptions, exists: str) -> None:
+def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> None:
     """Refuse, before any work, a plan that would lose or mix pictures."""
     outputs = [(output, task) for task in tasks for output in task.outputs]
     for output, _ in outputs:
@@ -50,7 +50,7 @@ def check_alpha(picture: Picture, outputs: Iterable[Output]) -> None:
             raise OutputError(f"{where}: {fact}; write .png, .webp, .tif, .avif or .gif")
 
 
-def _check_stdout(count: int, running: RunOptions, *, alone: bool) -> None:
+def _check_stdout(count: int, running: OutputOptions, *, alone: bool) -> None:
     if count != 1:
         raise OptionError(
             f"--output - writes one result to stdout, and there are {count}: name a folder with --output FOLDER/"

@@ -13,7 +13,8 @@ import typer
 
 from structkit.errors import CheckpointError, OptionError
 from structkit.models import Abilities
-from structkit_cli.options import RunOptions
+from structkit_cli.completion import checkpoints
+from structkit_cli.options import OutputOptions
 from structkit_cli.run.ahead import PaintQueue
 from structkit_cli.run.inputs import InputFile, gather
 from structkit_cli.run.plan import Destination, Plan, Task
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
 MODEL_HELP = "a checkpoint, or the name of a model that ships with structkit, such as glasses (must be given)"
 Models = Annotated[
     list[str] | None,
-    typer.Option("--model", help=MODEL_HELP, metavar="MODEL", rich_help_panel="What to make", show_envvar=False),
+    typer.Option(
+        "--model",
+        help=MODEL_HELP,
+        metavar="MODEL",
+        rich_help_panel="What to make",
+        show_envvar=False,
+        autocompletion=checkpoints,
+    ),
 ]
 
 
@@ -103,12 +111,8 @@ def roles(word: str, inputs: Sequence[InputFile]) -> dict[str, InputFile]:
     return {f"{word}_{i}" if i > 1 else word: given for i, given in enumerate(inputs, 1)}
 
 
-def check_once(verb: str, tasks: Sequence[Task], running: RunOptions) -> None:
-    """Refuse what verbs of content have no use for, and standard input for two inputs.  Raises OptionError."""
-    if running.seed:
-        raise OptionError(f"--seed means nothing for {verb}, which draws no random numbers: leave it out")
-    if running.dtype != "auto":
-        raise OptionError(f"--dtype means nothing for {verb}, which computes in float32: leave it out")
+def check_once(tasks: Sequence[Task]) -> None:
+    """Refuse standard input for two inputs.  Raises OptionError."""
     once = {id(given) for task in tasks for given in task.inputs.values() if given.path is None}
     if len(once) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
@@ -118,7 +122,7 @@ def plan_by_model(
     verb: str,
     inputs: Sequence[str],
     refs: Sequence[ModelRef],
-    running: RunOptions,
+    running: OutputOptions,
     *,
     options: Mapping[str, Any] = MappingProxyType({}),
     opaque: bool = False,
@@ -134,6 +138,6 @@ def plan_by_model(
     for given in found.inputs:
         name = given.stem if found.many else PurePath(f"{given.stem}-{verb}")
         tasks.append(Task({"picture": given, **shared}, (place.output(name, seed=0),)))
-    check_once(verb, tasks, running)
+    check_once(tasks)
     queue = PaintQueue(ModelPainter(verb, refs, options), running, opaque=opaque)
     return Plan(verb, tasks, queue, options=options, many=found.many, foreign=found.foreign)

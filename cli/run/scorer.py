@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from structkit._version import __version__
+from structkit.configs import STEADY
 from structkit.errors import InputError, OptionError, StructkitError
 from structkit_cli.options import CommonOptions
 from structkit_cli.run.batch import NOTHING_TO_DO
@@ -79,8 +80,8 @@ def score_codes(a: str, b: str, model: str, running: CommonOptions) -> None:
         name: read_folder(folder, networks.size, networks.fit, tell=say) for name, folder in (("a", a), ("b", b))
     }
     notes = [note for folder in folders.values() for note in folder.notes]
-    if (fewest := min(map(len, folders.values()))) < scores.STEADY:
-        notes.append(f"only {fewest} pictures of a domain: from {scores.STEADY:,} on the figures are steady")
+    if (fewest := min(map(len, folders.values()))) < STEADY:
+        notes.append(f"only {fewest} pictures of a domain: from {STEADY:,} on the figures are steady")
     learnt = networks.card.get("run", {}).get("inputs", {}).values()
     fact = "the model was trained on this folder: name pictures that it has not seen"
     notes += [f"{folder.label}: {fact}" for folder in folders.values() if folder.sha256 in learnt]

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from structkit._version import __version__
-from structkit.configs import option
+from structkit.configs import MAX_PIXELS, millions, option
 from structkit.errors import OptionError, OutputError, StructkitError
 from structkit.training.ranks import rank_and_size
-from structkit_cli.options import CommonOptions, named
+from structkit_cli.options import CommonOptions, named, seed
 from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination, exit_code
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.report import emit, printable, tell
@@ -41,7 +41,7 @@ Written = tuple[int, int]
 
 @dataclass(frozen=True)
 class TrainOptions(CommonOptions):
-    """What every verb that trains can be told about how to run, and where to write."""
+    """How to run a verb that trains, and where to write."""
 
     output: str | None = named(
         None, "checkpoint to write (must be given); log, preview and state are beside it", "OUT.safetensors"
@@ -50,8 +50,7 @@ class TrainOptions(CommonOptions):
     minutes: float | None = option(
         None,
         "end in this time: by fewer steps and rounds, as few as make sense, then by smaller pictures, then by fewer "
-        "still; "
-        "else all is done",
+        "still; else all is done",
         low=0.01,
     )
     dtype: str = option(
@@ -59,7 +58,8 @@ class TrainOptions(CommonOptions):
         "of the networks' arithmetic; auto: bfloat16 where the device computes in it",
         choices=("auto", "float32", "bfloat16"),
     )
-    max_pixels: int | None = option(None, "largest picture that is read, px; else 89 million", low=1)
+    max_pixels: int | None = option(None, f"largest picture that is read, px; else {millions(MAX_PIXELS)}", low=1)
+    seed: int = seed()
 
     def training(self, output: Path, voice: Voice, began: float) -> TrainingOptions:
         """The options of the training itself.  began: on the clock, when the command did."""

@@ -8,19 +8,29 @@ fields.
 from structkit.configs.base import LEAST_SIDE, MAX_SIDE, MOST_SIDE, Config, of_preset, option
 from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
 from structkit.configs.difference import DIFFERENCE_PRESETS, DifferenceConfig
-from structkit.configs.pair import PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
+from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALITY, VIDEO_QUALITY, millions
+from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
+from structkit.configs.score import PROBED, STEADY, TOLERANCE
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
     "DIFFERENCE_PRESETS",
+    "INJECTED_BELOW",
     "LEAST_SIDE",
+    "MAX_FRAME_PIXELS",
+    "MAX_PIXELS",
     "MAX_SIDE",
     "MOST_SIDE",
     "NO_DONOR",
     "PAIR_MODES",
     "PAIR_PRESETS",
+    "PICTURE_QUALITY",
+    "PROBED",
+    "STEADY",
+    "TOLERANCE",
     "TRANSFER_PRESETS",
+    "VIDEO_QUALITY",
     "AnalogyConfig",
     "Config",
     "ContentConfig",
@@ -33,6 +43,7 @@ __all__ = [
     "RetargetConfig",
     "SampleConfig",
     "TransferConfig",
+    "millions",
     "of_preset",
     "option",
 ]

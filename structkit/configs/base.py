@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import field
@@ -12,7 +13,7 @@ from structkit.errors import OptionError
 
 MAX_SIDE = 512  # px, where nothing else says how large a result is to be
 LEAST_SIDE, MOST_SIDE = 16, 8192  # px, of a result
-
+TYPES = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}
 
 Presets = Mapping[str, Mapping[str, Any]]  # values of options, by the name of the preset
 
@@ -56,6 +57,11 @@ class Config:
         )  # type: ignore[type-var]
 
 
+def flag(name: str) -> str:
+    """The spelling of an option on the command line; a name that is a word of Python ends in _: with_."""
+    return "--" + name.rstrip("_").replace("_", "-")
+
+
 def check_halvings(size: int | None) -> None:
     """Refuse a side, px, that halving does not bring to the 2 px of a code; None is the preset's."""
     if size is not None and (size < 4 or size & (size - 1)):
@@ -70,24 +76,26 @@ def _check_type(f: dataclasses.Field, value: Any) -> None:
         return
     wanted = [name for name in names if name in kinds]
     if not any(isinstance(value, kinds[name]) and (name == "bool" or not isinstance(value, bool)) for name in wanted):
-        raise OptionError(f"--{f.name.replace('_', '-')} is {value!r}: it must be of type {f.type}")
+        kind, low, high = (" or ".join(TYPES[name] for name in wanted), *(f.metadata[k] for k in ("low", "high")))
+        span = "" if low is None and high is None else f", {_span(low, high)}"
+        raise OptionError(f"{flag(f.name)} is {value!r}: it must be {kind}{span}")
 
 
 def _check(name: str, value: Any, low: float | None, high: float | None, choices: tuple[str, ...]) -> None:
-    flag = "--" + name.replace("_", "-")
     if value is None:
         return
     if choices and value not in choices:
-        raise OptionError(f"{flag} is {value!r}: choose one of {', '.join(choices)}")
+        near = difflib.get_close_matches(value.lower(), choices, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise OptionError(f"{flag(name)} is {value!r}: choose one of {', '.join(choices)}{meant}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
-            raise OptionError(f"{flag} is {value}: it must be a finite number")
+            raise OptionError(f"{flag(name)} is {value}: it must be a finite number")
         if (low is not None and value < low) or (high is not None and value > high):
-            span = (
-                f"at least {low:.15g}"
-                if high is None
-                else f"at most {high:.15g}"
-                if low is None
-                else f"between {low:.15g} and {high:.15g}"
-            )
-            raise OptionError(f"{flag} is {value:.15g}: it must be {span}")
+            raise OptionError(f"{flag(name)} is {value:.15g}: it must be {_span(low, high)}")
+
+
+def _span(low: float | None, high: float | None) -> str:
+    if high is None:
+        return f"at least {low:.15g}"
+    return f"at most {high:.15g}" if low is None else f"between {low:.15g} and {high:.15g}"

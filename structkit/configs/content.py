@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from structkit.configs.base import Config, option
 from structkit.errors import OptionError
 
+THRESHOLD = 0.5  # of a soft mask: from where on a pixel is of the content
 NO_DONOR = "--from is missing: name the picture whose content is to be put on"
 
 
@@ -26,8 +27,7 @@ class ContentConfig(Config):
     by: str | None = option(
         None,
         "how: donor, its own pixels, brought to where they belong; codes, painted from its code (as published), which "
-        "--strength and "
-        "--steps need; else donor, where the model can",
+        "--strength and --steps need; else donor, where the model can",
         choices=("donor", "codes"),
     )
 
@@ -69,12 +69,14 @@ class ContentConfig(Config):
 class MaskConfig(Config):
     """`structkit segment`: how a mask is shown."""
 
-    threshold: float = option(0.5, "of the soft mask: where it is at least this, the content is", low=0.01, high=1)
+    threshold: float = option(
+        THRESHOLD, "of the soft mask: where it is at least this, the content is", low=0.01, high=1
+    )
     soft: bool = option(False, "the soft mask, in grey: how much of each pixel is content")
     overlay: bool = option(False, "the picture with the mask in colour, to look at")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for flag, is_set in {"--overlay": self.overlay, "--threshold": self.threshold != 0.5}.items():
+        for flag, is_set in {"--overlay": self.overlay, "--threshold": self.threshold != THRESHOLD}.items():
             if self.soft and is_set:
                 raise OptionError(f"--soft writes the mask as it was found: leave out --soft or {flag}")

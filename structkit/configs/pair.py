@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from structkit.configs.base import Config, Presets, of_preset, option
 from structkit.errors import OptionError
@@ -25,7 +26,26 @@ PAIR_MODES: Presets = {  # what the authors set for each application
 }
 
 
+PAIR_DEFAULTS = {  # of options that no preset sets, where the mode does not set them either
+    "mode": "analogy",
+    "generator_rate": 5e-4,
+    "critic_rate": 1e-4,
+    "target_weight": 1.0,
+    "cycle": 10.0,
+    "abroad": 0.0,
+}
+# Levels below the finest at which a source is injected (the authors try 4 to 0; for videos 1, which moves twice as
+# much).
+INJECTED_BELOW = 2
+
 _preset = partial(of_preset, PAIR_PRESETS)
+
+
+def _of_mode(help: str, name: str, **limits: Any) -> Any:
+    """A field whose default is the mode's, else that of all modes or of the presets; the help says what these are."""
+    base = PAIR_DEFAULTS[name] if name in PAIR_DEFAULTS else PAIR_PRESETS["fast"][name]
+    values = [f"{base:g}", *(f"{values[name]:g} for {mode}" for mode, values in PAIR_MODES.items() if name in values)]
+    return option(None, f"{help}; else {', '.join(values)}", **limits)
 
 
 @dataclass(frozen=True)
@@ -39,15 +59,12 @@ class PairConfig(Config):
     )
     mode: str | None = option(
         None,
-        "what the pair is for: sets what the authors set for it; else analogy, of a video video",
+        f"what the pair is for: sets what the authors set for it; else {PAIR_DEFAULTS['mode']}, of a video video",
         choices=tuple(PAIR_MODES),
     )
     size: int | None = _preset("side of the square, px, that has the area of the result", "size", low=24, high=1024)
-    coarsest: int | None = option(
-        None,
-        "side of the coarsest level, px: larger for more variety; else 18, 25 for text, 22 for video",
-        low=12,
-        high=256,
+    coarsest: int | None = _of_mode(
+        "side of the coarsest level, px: larger for more variety", "coarsest", low=12, high=256
     )
     steps: int | None = _preset("steps of training at the coarsest level", "steps", low=1, high=10_000_000)
     taper: float | None = _preset("steps at the finest level, as a share of those", "taper", low=0.001, high=1)
@@ -60,39 +77,26 @@ class PairConfig(Config):
         2, "finest levels that paint anew, where the others add to what is there", low=0, high=16
     )
     frames: int | None = option(
-        None, "frames of a video that are learned from, at most, evenly spread; else 250", low=1, high=100_000
+        None,
+        f"frames of a video that are learned from, at most, evenly spread; else {PAIR_MODES['video']['frames']}",
+        low=1,
+        high=100_000,
     )
     batch: int = option(1, "samples in each step, in each process", low=1, high=256)
-    generator_rate: float | None = option(
-        None, "learning rate of the generators; else 0.0005, 0.0001 for sketch", low=1e-7, high=1
-    )
-    critic_rate: float | None = option(
-        None, "learning rate of the critics; else 0.0001, 0.0005 for sketch", low=1e-7, high=1
-    )
+    generator_rate: float | None = _of_mode("learning rate of the generators", "generator_rate", low=1e-7, high=1)
+    critic_rate: float | None = _of_mode("learning rate of the critics", "critic_rate", low=1e-7, high=1)
     reconstruction: float = option(1.0, "weight of giving back each picture (alpha)", low=0, high=1000)
-    cycle: float | None = option(
-        None, "weight of coming back after going across (beta); else 10, 1 for video", low=0, high=1000
+    cycle: float | None = _of_mode("weight of coming back after going across (beta)", "cycle", low=0, high=1000)
+    abroad: float | None = _of_mode(
+        "weight of the critics' view of translated real pictures", "abroad", low=0, high=1000
     )
-    abroad: float | None = option(
-        None, "weight of the critics' view of translated real pictures; else 0, 1 for video", low=0, high=1000
-    )
-    target_weight: float | None = option(
-        None, "weight of the target's critic; else 1, 0.1 for sketch", low=0, high=1000
-    )
+    target_weight: float | None = _of_mode("weight of the target's critic", "target_weight", low=0, high=1000)
     penalty: float = option(0.1, "weight of the critics' gradient penalty", low=0, high=1000)
     noise: float = option(0.1, "noise at each level, in units of what is still missing there", low=0, high=10)
 
     def filled(self) -> PairConfig:
         """Without None: what is said here, else what the mode sets, else what the preset sets."""
-        default = {
-            "mode": "analogy",
-            "generator_rate": 5e-4,
-            "critic_rate": 1e-4,
-            "target_weight": 1.0,
-            "cycle": 10.0,
-            "abroad": 0.0,
-        }
-        values = default | PAIR_PRESETS[self.preset] | PAIR_MODES[self.mode or "analogy"]
+        values = PAIR_DEFAULTS | PAIR_PRESETS[self.preset] | PAIR_MODES[self.mode or PAIR_DEFAULTS["mode"]]
         filled = self._with(values)
         if filled.coarsest > filled.size:
             raise OptionError(f"--coarsest is {filled.coarsest}: it must be at most --size, which is {filled.size}")
@@ -110,8 +114,7 @@ class PairResultConfig(Config):
     inject: int | None = option(
         None,
         "level at which the picture itself takes the place of what was made from noise: 0, the coarsest, is the "
-        "freest; else, where a "
-        "source is given, two below the finest, and without a source none",
+        f"freest; else, where a source is given, {INJECTED_BELOW} below the finest, and without a source none",
         low=0,
         high=64,
     )
@@ -124,8 +127,7 @@ class PairResultConfig(Config):
     draw: str = option(
         "analogy",
         "what to draw: the analogy, or its partner, the new picture in the source's own look whose structure it has; "
-        "both with one seed "
-        "are a pair",
+        "both with one seed are a pair",
         choices=("analogy", "partner"),
     )
 

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from structkit.configs.media import MAX_PIXELS, PICTURE_QUALITY
 from structkit.errors import InputError, OptionError, OutputError, StructkitError
 from structkit.media import formats, raster, sixteen
 from structkit.media.exif import Metadata, into_png, into_tiff
@@ -21,9 +22,7 @@ from structkit.media.files import Source, one_line, open_source, write_atomicall
 from structkit.media.formats import Format
 from structkit.media.warned import warnings_of_this_thread
 
-MAX_PIXELS = 89_000_000
 MAX_BYTES = 2**31  # of a file; an endless stream must end somewhere
-QUALITY = {"JPEG": 95, "AVIF": 90}  # WebP is lossless unless a quality is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +191,10 @@ def _options(format: Format, quality: int | None, metadata: Metadata) -> dict[st
     if format.name == "WEBP":  # exact: keep the colours under transparent pixels
         options |= {"lossless": True, "exact": True} if quality is None else {"quality": quality, "exact": True}
     elif format.has_quality:
-        options |= {"quality": quality or QUALITY[format.name], "subsampling": 0 if format.name == "JPEG" else "4:4:4"}
+        options |= {
+            "quality": quality or PICTURE_QUALITY[format.name],
+            "subsampling": 0 if format.name == "JPEG" else "4:4:4",
+        }
     elif format.name == "TIFF":
         return {"compression": "tiff_adobe_deflate"}
     if format.name in ("PNG", "JPEG", "BMP"):

@@ -18,12 +18,13 @@ from typing import BinaryIO, Self
 import av
 import numpy as np
 
+from structkit.configs.media import MAX_FRAME_PIXELS
 from structkit.errors import InputError
 from structkit.media import containers, formats, yuv
 from structkit.media.files import Source, one_line, open_source
 from structkit.media.subtitles import TEXT
 
-MAX_PIXELS = 8192 * 4320  # 8K
+MAX_PIXELS = MAX_FRAME_PIXELS
 ENDS_EARLY = Fraction(1, 2)  # s; a file whose packets end by more before its stated length has lost some
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
 VIDEO_CODECS = (  # FFmpeg's decoders that are let near a file

@@ -18,6 +18,7 @@ from typing import BinaryIO, Self
 import av
 import numpy as np
 
+from structkit.configs.media import VIDEO_QUALITY
 from structkit.errors import InputError, OptionError, OutputError
 from structkit.media import yuv
 from structkit.media.containers import VIDEO_SUFFIXES, WRITTEN
@@ -26,7 +27,6 @@ from structkit.media.soundtrack import Soundtrack
 from structkit.media.timing import IDENTITY, TimeMap
 from structkit.media.video import Frame, VideoReader, reason
 
-QUALITY = 64  # of 100: H.264 at a rate factor of 18, which is hard to tell from the original
 RATE = Fraction(25)  # 1/s, said of a video of which nothing is known
 TICKS = 90_000, 1_000_000  # a second, at least and at most
 SLOWEST = Fraction(1, 1001)  # 1/s, the lowest nominal rate that is said
@@ -98,7 +98,7 @@ class VideoWriter:
         if rate is not None and rate <= 0:
             raise OptionError(f"{self.name}: {rate} frames a second; it must be more than 0")
         self.width, self.height = width, height
-        self._like, self._quality = like, QUALITY if quality is None else quality
+        self._like, self._quality = like, VIDEO_QUALITY if quality is None else quality
         nominal = Fraction(rate or (like and like.rate) or RATE)
         self._rate = max(SLOWEST, nominal.limit_denominator(SLOWEST.denominator))
         self._tick = (

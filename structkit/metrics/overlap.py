@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from structkit.configs.score import TOLERANCE
 from structkit.errors import InputError
 
 LEVELS = 256
-TOLERANCE = 8  # of 255: what differs by no more is noise, such as that of a lossy file
 
 
 def difference(one: Tensor, other: Tensor, tolerance: int = TOLERANCE) -> Tensor:

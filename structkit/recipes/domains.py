@@ -48,8 +48,9 @@ def train_transfer(
     """Learn a content (glasses, a beard) from pictures with it and pictures without: for `transfer`, `remove` and
     `segment`.
 
-    with_, without: a folder, a "pattern*.png", "@list.txt", or a sequence of these and of pictures and files.  The pictures need no pairs and no
-    labels, but should show their subject at about the same place.  options: fields of `configs.TransferConfig`.
+    with_, without: a folder, a "pattern*.png", "@list.txt", or a sequence of these and of pictures and files.  The
+    pictures need no pairs and no labels, but should show their subject at about the same place.
+    options: fields of `configs.TransferConfig`.
     About one picture in twenty is held out, if there are enough: the card's scores come from these.
     Method: Mask-based unsupervised content transfer (Mokady et al., ICLR 2020), see `structkit.engines.transfer.model`.
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from structkit.configs import PairResultConfig, RefineConfig
+from structkit.configs import INJECTED_BELOW, PairResultConfig, RefineConfig
 from structkit.device import resolve
 from structkit.engines.pair.model import A, B, PairAnalogy
 from structkit.engines.patch import analogy as patches
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from structkit.media.pictures import Picture
     from structkit.media.video import VideoReader
 
-# Levels below the finest at which a source is injected.  The authors try 4 to 0, and 1 for videos, which moves twice as
-# much.
-BELOW = 2
 # Level from which on the target's chain repaints a result, as a share of the finest (the authors' example: 4 of 10).
 CHAIN = 0.4
 ROLES = {A: "source", B: "target"}
@@ -113,7 +110,7 @@ def injection_level(model: PairAnalogy, level: int | None, *, given: bool) -> in
     """
     if level is not None and level > model.finest:
         raise OptionError(f"--inject is {level}: this pair has the levels 0 to {model.finest}")
-    return max(0, model.finest - BELOW) if level is None and given else level
+    return max(0, model.finest - INJECTED_BELOW) if level is None and given else level
 
 
 def pair_size(model: PairAnalogy, shown: Picture | VideoReader, size: tuple[int, int] | None, refine: str) -> Size:

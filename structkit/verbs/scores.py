@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from structkit.configs.score import PROBED, TOLERANCE
 from structkit.errors import InputError
 from structkit.media.tensors import to_range
 from structkit.metrics import fidelity, overlap
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
 
 MEASURES = {"psnr": fidelity.squared_error, "ssim": fidelity.similarity}
 HIDDEN = 256  # units of the larger probe
-STEADY, MOST = (
-    1000,
-    2000,
-)  # pictures of a domain: from where on the figures of codes are steady, and more than which say no more
 BATCH = 64
 
 Figures = dict[str, float]
@@ -45,7 +42,7 @@ class Overlap:
     128 of 255.
     """
 
-    def __init__(self, *, threshold: float = 0.5, tolerance: int = overlap.TOLERANCE) -> None:
+    def __init__(self, *, threshold: float = 0.5, tolerance: int = TOLERANCE) -> None:
         self.threshold, self.tolerance = threshold, tolerance
         self.files: list[Figures] = []
         self.curve = torch.zeros(overlap.LEVELS, dtype=torch.float64)  # sums over files
@@ -84,7 +81,7 @@ class Overlap:
 class Fidelity:
     """Results against the true pictures, file after file.  measure: psnr (dB) or ssim."""
 
-    def __init__(self, measure: str, *, tolerance: int = overlap.TOLERANCE) -> None:
+    def __init__(self, measure: str, *, tolerance: int = TOLERANCE) -> None:
         self.measure, self.tolerance = measure, tolerance
         self.files: list[float] = []
         self.pools: dict[str, Pool] = {}
@@ -137,7 +134,7 @@ def independence(model: Model, a: Tensor, b: Tensor, *, seed: int = 0) -> dict[s
     than 20 pictures of a domain.
     """
     generator = torch.Generator().manual_seed(seed)
-    a, b = (pictures[torch.randperm(len(pictures), generator=generator)[:MOST].sort().values] for pictures in (a, b))
+    a, b = (pictures[torch.randperm(len(pictures), generator=generator)[:PROBED].sort().values] for pictures in (a, b))
     common = [_codes(model, "common", pictures) for pictures in (a, b)]
     told = {"common": _told(*common, generator)}
     two_sided = abilities_of_model(model).two_sided

@@ -77,7 +77,7 @@ def test_it_trains_draws_and_keeps_the_pair_beside_the_output(run, pictures, tra
 def test_the_same_pair_is_used_again_and_another_is_refused_by_name(run, pictures, pair, monkeypatch):
     monkeypatch.setattr(PairTraining, "step", None)  # nothing is trained here
     assert run(*GAN, "-o", "a.png", "--model", "pair.safetensors", "--inject", "0").paths == ["a.png"]
-    assert run(*GAN, "-o", "b.png", "--model", "pair.safetensors", "--samples", "2").paths == ["b-1.png", "b-2.png"]
+    assert run(*GAN, "-o", "b.png", "--model", "pair.safetensors", "--count", "2").paths == ["b-1.png", "b-2.png"]
     other = run(*GAN, "-o", "c.png", "--model", "pair.safetensors", "--minutes", "5")
     assert other.code == 1 and other.err.startswith(
         "structkit: error: pair.safetensors: exists and is of another training (minutes is "
@@ -162,7 +162,7 @@ def _die_at(at: int, monkeypatch) -> None:
 
 
 def test_a_model_alone_draws_from_noise(run, pair):
-    ran = run(*DRAW, "--samples", "2", "--both", "--compare", "strips/", "-o", "out/", "--seed", "3")
+    ran = run(*DRAW, "--count", "2", "--both", "--compare", "strips/", "-o", "out/", "--seed", "3")
     names = [
         f"{folder}/pair{word}{n}.png"
         for word in ("", "-swapped")
@@ -176,7 +176,7 @@ def test_a_model_alone_draws_from_noise(run, pair):
 
 
 def test_partners_and_analogies_of_the_same_seeds_are_pairs(run, pair):
-    assert run(*DRAW, "--samples", "2", "--draw", "partner", "-o", "partners/").paths == [
+    assert run(*DRAW, "--count", "2", "--draw", "partner", "-o", "partners/").paths == [
         "partners/pair-1.png",
         "partners/pair-2.png",
     ]

@@ -216,7 +216,7 @@ def test_a_damaged_video_fails_alone_and_leaves_nothing(go, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--samples", "2"), "--samples is for pictures, and moving.mp4 is a video: leave one of them out"),
+        (("--count", "2"), "--count is for pictures, and moving.mp4 is a video: leave one of them out"),
         (("--both",), "--both is for pictures, and moving.mp4 is a video"),
         (("--compare", "s.png"), "--compare is for pictures, and moving.mp4 is a video"),
         (

@@ -68,7 +68,7 @@ def test_two_commands_in_a_pipe_give_what_two_steps_give(run, pictures):
 
 def test_n_samples_are_those_of_n_commands_and_of_the_python_interface(run, pictures):
     command = ("analogy", "stripes.png", "rings.png", *QUICK, *SMALL)
-    assert run(*command, "--samples", "2", "--seed", "7", "-o", "s.png").paths == ["s-1.png", "s-2.png"]
+    assert run(*command, "--count", "2", "--seed", "7", "-o", "s.png").paths == ["s-1.png", "s-2.png"]
     assert run(*command, "--seed", "8", "-o", "one.png").code == 0
     assert (pictures / "s-2.png").read_bytes() == (pictures / "one.png").read_bytes()
     drawn = structkit.analogy("stripes.png", "rings.png", count=2, seed=7, rounds=1, patch=5, max_side=32, device="cpu")

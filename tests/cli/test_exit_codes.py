@@ -42,12 +42,12 @@ def test_1_when_all_that_is_left_fails_but_another_was_done_before(run, pair, tm
     [
         (["analogy"], "Missing argument 'SOURCE'"),
         (["analogy", "house.png"], "Missing argument 'TARGET'"),
-        (["nonsense"], "No such command 'nonsense'"),
+        (["nonsense"], "No such command 'nonsense': the verbs are analogy, sample, "),
         (["analogy", "house.png", "cake.png", "--nonsense"], "No such option: --nonsense"),
-        (["analogy", "house.png", "cake.png", "--mode", "odd"], "'odd' is not one of 'analogy', 'style'"),
+        (["analogy", "house.png", "cake.png", "--mode", "odd"], "--mode is 'odd': choose one of analogy, style, "),
         (["analogy", "house.png", "cake.png", "--strength", "7"], "--strength is 7: it must be between 0 and 1"),
         (["analogy", "house.png", "cake.png", "--strength", "nan"], "--strength is nan: it must be a finite number"),
-        (["analogy", "house.png", "cake.png", "--samples", "0"], "--samples is 0: it must be between 1 and 9999"),
+        (["analogy", "house.png", "cake.png", "--count", "0"], "--count is 0: it must be between 1 and 9999"),
         (
             ["analogy", "house.png", "cake.png", "--size", "12"],
             "--size is '12': give width and height in px, such as 640x480",
@@ -67,7 +67,10 @@ def test_1_when_all_that_is_left_fails_but_another_was_done_before(run, pair, tm
             ["analogy", "house.png", "cake.png", "--device", "mps"],
             "--device is 'mps': choose auto, cpu, cuda or cuda:0",
         ),
-        (["analogy", "house.png", "cake.png", "--dtype", "bfloat16"], "'bfloat16' is not one of 'auto', 'float32'"),
+        (
+            ["analogy", "house.png", "cake.png", "--dtype", "bfloat16"],
+            "--dtype is 'bfloat16': choose one of auto, float32",
+        ),
         (["retarget", "house.png", "--size", "8x8"], "--size is 8x8: each side must be 16 to 8192 px"),
         (["sample", "house.png", "--size", "9000x16"], "--size is 9000x16: each side must be 16 to 8192 px"),
         (["analogy", "house.png", "cake.png", "--size", "16x15"], "--size is 16x15: each side must be 16 to 8192 px"),

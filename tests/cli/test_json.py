@@ -101,7 +101,7 @@ def test_a_batch_with_a_failure_then_again(records, pair, tmp_path):
 
 
 def test_samples_and_strips_have_a_record_each(records, pair):
-    _, found = records("analogy", *pair, "--samples", "2", "--compare", "s.png", "--seed", "4")
+    _, found = records("analogy", *pair, "--count", "2", "--compare", "s.png", "--seed", "4")
     assert [(r["role"], r["seed"]) for r in found[:-1]] == [("result", 4), ("result", 5), ("comparison", 4)]
 
 

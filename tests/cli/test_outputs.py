@@ -72,7 +72,7 @@ def test_quality_changes_the_bytes(run, pair, tmp_path):
 
 
 def test_samples_are_numbered_and_each_is_the_one_of_its_seed(run, pair, tmp_path):
-    assert run("analogy", *pair, "-o", "o.png", "--samples", "3", "--seed", "5").paths == [
+    assert run("analogy", *pair, "-o", "o.png", "--count", "3", "--seed", "5").paths == [
         "o-1.png",
         "o-2.png",
         "o-3.png",
@@ -92,7 +92,7 @@ def test_both_is_the_exchange_of_source_and_target(run, pair, tmp_path):
 
 
 def test_compare_writes_a_strip_of_all_results(run, pair, tmp_path):
-    ran = run("analogy", *pair, "-o", "o.png", "--samples", "2", "--compare", "strip.png")
+    ran = run("analogy", *pair, "-o", "o.png", "--count", "2", "--compare", "strip.png")
     assert ran.paths == ["o-1.png", "o-2.png", "strip.png"]
     strip = read_picture(tmp_path / "strip.png")
     assert strip.width > 4 * strip.height * 0.8  # four pictures
@@ -328,7 +328,7 @@ def test_options_reach_the_engine(run, engine, pair):
         "seed": 3,
         "dtype": "float32",
         "device": "cpu",
-        "samples": 1,
+        "count": 1,
     }
     assert {name: call[name] for name in wanted} == wanted
     assert type(call["mode"]) is str

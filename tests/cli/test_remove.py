@@ -157,7 +157,7 @@ def test_one_picture_that_the_model_fails_on_never_stops_the_others(run, many, m
         (
             (*REMOVE, "face.png", "--seed", "7"),
             2,
-            "--seed means nothing for remove, which draws no random numbers: leave it out",
+            "No such option: --seed",
         ),
         ((*REMOVE, ".", "-o", "out", "--model", "spectacles"), 3, "spectacles: no such file"),
     ],

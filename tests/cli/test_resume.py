@@ -132,14 +132,14 @@ def test_the_manifest_has_no_times_and_is_sorted(batch, tmp_path):
 
 
 def test_samples_that_are_missing_are_made_and_the_others_kept(batch, engine, tmp_path):
-    batch("--samples", "3", "--compare", "strips")
+    batch("--count", "3", "--compare", "strips")
     before, strips = contents(tmp_path / "out"), contents(tmp_path / "strips")
     (tmp_path / "out/2-2.png").unlink()
     engine.calls.clear()
-    assert batch("--samples", "3", "--compare", "strips").paths == ["out/2-2.png"]
+    assert batch("--count", "3", "--compare", "strips").paths == ["out/2-2.png"]
     assert len(engine.calls) == 1
     (tmp_path / "strips/1.png").unlink()
-    assert batch("--samples", "3", "--compare", "strips").paths == ["strips/1.png"]
+    assert batch("--count", "3", "--compare", "strips").paths == ["strips/1.png"]
     assert (contents(tmp_path / "out"), contents(tmp_path / "strips")) == (before, strips)
 
 

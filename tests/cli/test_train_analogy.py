@@ -284,8 +284,8 @@ def test_losses_that_are_no_numbers_end_it_in_one_line(run, monkeypatch, picture
         ([*TRAIN, "-o", "pair.png"], 2, "--output is pair.png: a checkpoint is a file whose name ends in .safetensors"),
         ([*TRAIN, "-o", "-"], 2, "--output is -: a checkpoint is a file whose name ends in .safetensors"),
         ([*TRAIN, "--steps", "0"], 2, "--steps is 0: it must be between 1 and 10000000"),
-        ([*TRAIN, "--mode", "paint"], 2, "'paint' is not one of 'analogy', 'style'"),
-        ([*TRAIN, "--exists", "skip"], 2, "'skip' is not one of 'error', 'overwrite'"),
+        ([*TRAIN, "--mode", "paint"], 2, "--mode is 'paint': choose one of analogy, style, "),
+        ([*TRAIN, "--exists", "skip"], 2, "--exists is 'skip': choose one of error, overwrite"),
         ([*TRAIN, "--minutes", "0"], 2, "--minutes is 0: it must be at least 0.01"),
         (["train", "analogy", "-", "-", "-o", "p.safetensors"], 2, "both standard input (-): it can be read only once"),
         (

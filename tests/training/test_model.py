@@ -65,7 +65,8 @@ def test_a_model_may_keep_tensors_to_itself(tmp_path):
         ),
         (
             {"config": {"width": "3"}},
-            "its configuration is refused (--width is '3': it must be of type int); train it again",
+            "its configuration is refused (--width is '3': it must be a whole number, between 1 and 64); "
+            "train it again",
         ),
         ({"facts": {}}, "no 'toy' can be built from its card (*parts*); train it again"),
         ({"facts": {"parts": "2"}}, "no 'toy' can be built from its card (*); train it again"),

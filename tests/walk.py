@@ -42,14 +42,18 @@ def ours(frame):
 def trace(frame, event, argument):
     if event != "call" or frame.f_code.co_name == "<module>" or not (name := ours(frame)):
         return
-    files.add(name)
-    stack, up = [], frame
+    stack, up, goes_up = [], frame, False
     while up is not None:
-        if up.f_code.co_name in upward:
-            return
-        if (here := ours(up)) and up.f_code.co_name != "<module>" and (not stack or stack[-1] != here):
-            stack.append(here)
+        goes_up = goes_up or up.f_code.co_name in upward
+        if here := ours(up):
+            if up.f_code.co_name == "<module>":  # what is imported is not on the way
+                return
+            if not stack or stack[-1] != here:
+                stack.append(here)
         up = up.f_back
+    files.add(name)
+    if goes_up:
+        return
     if name in stack[1:]:
         again.add((name, frame.f_code.co_name, " > ".join(reversed(stack))))
 

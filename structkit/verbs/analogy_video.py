@@ -65,7 +65,7 @@ def analogy(
         if size is None:
             width, height = width - width % 2, height - height % 2
         generator = torch.Generator(device).manual_seed(running.seed)
-        how = {"size": (height, width), "usable": _usable(look).to(device), "generator": generator}
+        how = {"shape": (height, width), "usable": _usable(look).to(device), "generator": generator}
         writer = VideoWriter(output, width=width, height=height, like=reader, quality=quality)
 
         def results(frames: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -115,7 +115,7 @@ def translation(
                 return made
             how = {"usable": _usable(look).to(device), "generator": torch.Generator(device).manual_seed(running.seed)}
             return analogy_frames(
-                made, to_tensor(look).to(device), AnalogyConfig(mode="paint"), size=(height, width), **how
+                made, to_tensor(look).to(device), AnalogyConfig(mode="paint"), shape=(height, width), **how
             )
 
         writer = VideoWriter(output, width=width, height=height, like=reader, quality=quality)

@@ -119,7 +119,7 @@ def analogy(
             made = model.refined(made, round(CHAIN * model.finest), model.noise(1, generator, domains=1), other)
         if config.refine == "patches":
             made = patch.refine(
-                made, patches, RefineConfig(), size=(height, width), usable=usable, generator=generator, **how
+                made, patches, RefineConfig(), shape=(height, width), usable=usable, generator=generator, **how
             )
         return made
 

@@ -70,7 +70,7 @@ def analogy(
     usable = _usable(other)
 
     def make(source: Tensor, target: Tensor, usable: Tensor, **how: Any) -> Tensor:
-        return patch.analogy(source, target, config, size=(height, width), usable=usable, **how)
+        return patch.analogy(source, target, config, shape=(height, width), usable=usable, **how)
 
     notes = _notes(one, other) + _enlarged(other, (width, height))
     tensors = to_tensor(one), to_tensor(other), usable
@@ -89,7 +89,7 @@ def sample(picture: Any, size: Size | None, count: int, running: Running, option
     width, height = _size(one, size, config.max_side)
 
     def make(picture: Tensor, **how: Any) -> Tensor:
-        return patch.sample(picture, config, size=(height, width), **how)
+        return patch.sample(picture, config, shape=(height, width), **how)
 
     drawn = [running.draw(make, _with_alpha(one), number=i, of=count) for i in range(_count("count", count))]
     return [_without_alpha(result, one, "sample") for result in drawn]
@@ -102,7 +102,7 @@ def retarget(picture: Any, size: Size, running: Running, options: dict[str, Any]
     width, height = _size(one, size, None)
 
     def make(picture: Tensor, **how: Any) -> Tensor:
-        return patch.retarget(picture, config, size=(height, width), **how)
+        return patch.retarget(picture, config, shape=(height, width), **how)
 
     return _without_alpha(running.draw(make, _with_alpha(one)), one, "retarget")
 
@@ -114,7 +114,7 @@ def refine(picture: Any, patches_of: Any, running: Running, options: dict[str, A
     width, height = _size(one, None, config.max_side)
 
     def make(picture: Tensor, patches_of: Tensor, usable: Tensor, **how: Any) -> Tensor:
-        return patch.refine(picture, patches_of, config, size=(height, width), usable=usable, **how)
+        return patch.refine(picture, patches_of, config, shape=(height, width), usable=usable, **how)
 
     result = running.draw(make, to_tensor(one), to_tensor(other), _usable(other))
     notes = _notes(one, other) + _enlarged(other, (width, height))

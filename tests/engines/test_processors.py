@@ -36,17 +36,17 @@ def made(kind: str) -> torch.Tensor:
     source, target = dark_spots_on_light(48, 56), red_spots_on_green(60, 46)
     if kind == "frames":
         film = [source, source.roll(2, 3), source.roll(4, 3)]
-        return torch.cat(list(analogy_frames(film, target, AnalogyConfig(), size=(48, 56), generator=drawn())))
+        return torch.cat(list(analogy_frames(film, target, AnalogyConfig(), shape=(48, 56), generator=drawn())))
     if kind == "sample":
-        return sample(target, SampleConfig(), size=(60, 46), generator=drawn())
+        return sample(target, SampleConfig(), shape=(60, 46), generator=drawn())
     if kind == "retarget":
-        return retarget(target, RetargetConfig(), size=(46, 80), generator=drawn())
+        return retarget(target, RetargetConfig(), shape=(46, 80), generator=drawn())
     config = {
         "analogy": AnalogyConfig(),
         "complete": AnalogyConfig(match="colour", rounds=2, completeness=1.0),
         "style": AnalogyConfig(mode="style", rounds=1),
     }
-    return analogy(source, target, config[kind], size=(48, 56), generator=drawn())
+    return analogy(source, target, config[kind], shape=(48, 56), generator=drawn())
 
 
 KINDS = "analogy", "complete", "style", "sample", "retarget", "frames"

@@ -56,13 +56,15 @@ class SynthesisPlan:
 class SynthesisState:
     """Result in the making, as far as it is compared with keys (`Synthesis.painted` is what is seen of it).
 
-    field: of each of its patches, the key patch it is made of; back: the reverse, where asked for.
+    field: of each of its patches, the key patch it is made of; back: the reverse, where asked for.  level: the last
+    that was gone through.
     """
 
     picture: Tensor
     grids: tuple[Sequence[int], Sequence[int]] | None = None  # patch positions of the picture and of the keys
     field: Tensor | None = None
     back: Tensor | None = None
+    level: int | None = None
 
 
 class Synthesis:
@@ -115,13 +117,7 @@ class Synthesis:
         self.shapes = synthesis_shapes(
             shape, coarsest=max(coarsest, max(self.patch[-2:]) + 1), frame_ratio=frame_ratio, least=self.patch[:-2]
         )
-        self.key_shapes = [
-            (
-                *(max(n, round(k * t / last)) for n, k, t, last in zip(self.patch, full[:-2], s, shape, strict=False)),
-                *self._frame(full, min(s[-2:]) / min(shape[-2:])),
-            )
-            for s in self.shapes
-        ]
+        self.key_shapes = [self._key_shape(full, s) for s in self.shapes]
         self.layout = max(level for level, s in enumerate(self.shapes) if level == 0 or min(s[-2:]) <= SMALL)
         self._keys: dict[int, Tensor] = {}
         self._ready: dict[int, KeyPatches] = {}
@@ -130,17 +126,26 @@ class Synthesis:
         """Height and width of a shape, scaled; at least a pixel more than a patch."""
         return tuple(max(p + 1, round(side * by)) for p, side in zip(self.patch[-2:], shape[-2:], strict=True))
 
+    def _key_shape(self, full: Shape, shape: Shape) -> Shape:
+        """Shape of the target, `full` at the last level, beside a level's shape: as much smaller, in space and time."""
+        last = self.shapes[-1]
+        space = self._frame(full, min(shape[-2:]) / min(last[-2:]))
+        if len(shape) == 2:
+            return space
+        return (max(self.patch[0], round(full[0] * shape[0] / last[0])), *space)
+
     def keys(self, level: int) -> Tensor:
         """Target at a level."""
         if level not in self._keys:
             self._keys[level] = resize(self.target, self.key_shapes[level]).clamp(-1, 1)
         return self._keys[level]
 
-    def painted(self, state: SynthesisState, level: int = -1) -> Tensor:
-        """Result at a level that a run has come to, (1, channels of the values, *shape): the vote of the values."""
-        if self._values is None or state.field is None or state.grids is None:
+    def painted(self, state: SynthesisState) -> Tensor:
+        """Result of a run, (1, channels of the values, *shape of its last level): the vote of the values."""
+        if self._values is None:
             return state.picture
-        values = resize(self._values, self.key_shapes[level]).clamp(-1, 1)
+        assert state.grids is not None and state.field is not None and state.level is not None
+        values = resize(self._values, self.key_shapes[state.level]).clamp(-1, 1)
         return vote(values[0], state.field, state.grids[0], patch=self.patch)[None]
 
     def _key_patches(self, level: int) -> KeyPatches:
@@ -194,7 +199,7 @@ class Synthesis:
             ready = functools.partial(self._key_patches, level) if key is keys else None
             field = self._nearest(query, key, field, first, weights=weights, kept=kept, ready=ready).index
             picture = vote(keys[0], field, grids[0], patch=patch)[None]
-        return SynthesisState(picture, grids, field, back)
+        return SynthesisState(picture, grids, field, back, level)
 
     def _nearest(
         self,

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from structkit.engines.patch.synthesis import Synthesis, SynthesisPlan, SynthesisState, fill_hidden, synthesis_shapes
 from structkit.errors import OptionError
+from structkit.kernels.patches import extract
 from structkit.kernels.pyramid import resize
 
 from ..pictures import dark_spots_on_light, red_spots_on_green
@@ -78,6 +79,14 @@ def test_what_is_compared_is_the_keys_alone():
     assert made[0].painted(states[0]).shape == (1, 1, 48, 48)
 
 
+def test_values_are_seen_at_any_level():
+    target, start = red_spots_on_green(), dark_spots_on_light()
+    made = Synthesis(target, (48, 48), coarsest=24, patch=5, generator=generator(), values=target.flip(1))
+    for level in range(len(made.shapes)):
+        state = made.run(SynthesisState(start), range(level + 1), PLANS["plain"])
+        assert torch.equal(made.painted(state), state.picture.flip(1))
+
+
 @pytest.mark.parametrize("patch", [3, (3, 5, 5), (1, 5, 5), (5, 3, 7)])
 @pytest.mark.parametrize("frame_ratio", [1.0, 0.8])
 def test_a_clip_with_its_own_patches_stays_as_it_is(patch, frame_ratio):
@@ -121,6 +130,17 @@ def test_the_target_has_the_results_frame_rate_at_each_level_and_never_fewer_fra
     assert [s[1:] for s in made.shapes] == [s[1:] for s in made.key_shapes]
     short = Synthesis(film(2), (6, 24, 28), coarsest=10, patch=(3, 5, 5), generator=generator(), frame_ratio=0.7)
     assert short.patch == (2, 5, 5) and [s[0] for s in short.key_shapes] == [2, 2, 2, 2]
+
+
+@plans
+@pytest.mark.parametrize("space", [(48, 48), (5, 20, 24)])
+def test_no_patch_with_a_hidden_pixel_is_used(plan, space):
+    target = red_spots_on_green() if len(space) == 2 else film(*space)
+    usable = torch.ones_like(target[:, :1])
+    usable[..., 12:, :10] = 0
+    made = Synthesis(target, space, coarsest=16, patch=3, generator=generator(), usable=usable)
+    state = made.run(SynthesisState(target.flip(-1)), range(len(made.shapes)), plan)
+    assert (extract(usable[0], 3).amin(1)[state.field] == 1).all()
 
 
 def test_hidden_pixels_are_filled_from_around_in_space_and_time():

@@ -8,17 +8,12 @@ from torch import Tensor
 
 
 def signed(pictures: Tensor) -> Tensor:
-    """uint8 levels -> float32 in [-1, 1]."""
+    """Pictures in [-1, 1], float32, of uint8 ones."""
     return pictures.float().div(127.5).sub(1)
 
 
-def levels(images: Tensor) -> Tensor:
-    """[-1, 1] -> uint8 levels, the nearest: the way back of `signed`."""
-    return images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-
-
 def smaller(pictures: Tensor, side: int) -> Tensor:
-    """(N, 3, S, S) uint8 -> (N, 3, side, side) uint8: the means of whole pixels.  S is a multiple of the side."""
+    """Means (N, 3, side, side) uint8 of whole pixels of (N, 3, S, S) uint8.  S is a multiple of the side."""
     factor = pictures.shape[-1] // side
     if factor == 1 or not len(pictures):
         return pictures[..., :side, :side]
@@ -26,18 +21,18 @@ def smaller(pictures: Tensor, side: int) -> Tensor:
 
 
 def drawn(count: int, of: int, generator: torch.Generator) -> Tensor:
-    """(count,) indices below `of`, with replacement: two folders need not be of one size, nor larger than a batch."""
+    """Indices (count,) below `of`, with replacement: folders may differ in length, and be shorter than a batch."""
     return torch.randint(of, (count,), generator=generator, device=generator.device)
 
 
 def mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
-    """(B, C, H, W): each of them mirrored, or not, by a coin."""
+    """Images (B, C, H, W), each of them mirrored, or not, by a coin."""
     coins = torch.rand(len(images), 1, 1, 1, generator=generator, device=generator.device) < 0.5
     return torch.where(coins.to(images.device), images.flip(3), images)
 
 
 def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """(B, C, H, W): each of them moved by up to `most` px up or down, left or right; zeros come in."""
+    """Images (B, C, H, W), each of them moved by up to `most` px up or down, left or right; zeros come in."""
     height, width = images.shape[-2:]
     wide = F.pad(images, (most,) * 4)
     top, left = (

@@ -5,15 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from structkit.data.levels import Shape, levels
+from structkit.data.levels import levels
+from structkit.kernels.pyramid import Shape
 from structkit.media.pictures import Picture
 from structkit.media.tensors import to_tensor
 from structkit.media.video import VideoReader
 
 
 def spread_frames(video: VideoReader, shape: Shape, most: int) -> Tensor:
-    """(T, 3, h, w) in [-1, 1]: every frame of a video; of one with more than `most`, every second, fourth, eighth and
-    so on.
+    """Frames (T, 3, h, w) in [-1, 1] of a video: all; of one with more than `most`, every second, fourth, eighth and so
+    on.
 
     So they are evenly spread and T is at most `most`, after one reading of a video whose length nobody need know.
     shape: of the finest level that is trained.  Larger frames are reduced to it as they come, in the way of `levels`,

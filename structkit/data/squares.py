@@ -11,24 +11,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.errors import OptionError
-from structkit.kernels.pyramid import resize
+from structkit.kernels.pyramid import Shape, resize
 
 FITS = ("squash", "crop")
 
-Shape = tuple[int, int]  # height, width
-
 
 def to_square(images: Tensor, size: int, fit: str) -> Tensor:
-    """images (B, 3, H, W) in [-1, 1] -> (B, 3, size, size) in [-1, 1]; differentiable.  Raises OptionError for an
-    unknown fit.
+    """Squares (B, 3, size, size) in [-1, 1] of images (B, 3, H, W) in [-1, 1]; differentiable.
+
+    Raises OptionError for an unknown fit.
     """
     top, left, height, width = window(images.shape[-2:], fit)
     return resize(images[..., top : top + height, left : left + width], (size, size)).clamp(-1, 1)
 
 
 def from_square(fields: Tensor, shape: Shape, fit: str) -> Tensor:
-    """fields (B, C, S, S), such as masks and colours -> (B, C, *shape): the way back of `to_square`; exactly 0 outside
-    the crop.
+    """Fields (B, C, *shape) of those of squares (B, C, S, S), such as masks and colours: the way back of `to_square`;
+    exactly 0 outside the crop.
 
     Cubic, and so a few percent over the range of the fields beside sharp edges: who needs a range clamps.  Raises
     OptionError.

@@ -19,8 +19,8 @@ ROWS = 256  # rows pasted at a time: keeps the float64 copy of a large picture s
 
 
 def composite(canvas: Tensor, colours: Tensor, mask: Tensor) -> Tensor:
-    """canvas and colours (B, C, H, W), mask (B, 1, H, W) in [0, 1] -> (B, C, H, W); any one float dtype; differentiable
-    in all three.
+    """Blend (B, C, H, W) of canvas and colours (B, C, H, W) by a mask (B, 1, H, W) in [0, 1]; any one float dtype;
+    differentiable in all three.
 
     Sizes of 1 are broadcast: one layer on several canvases, or several layers on one.
     """
@@ -30,16 +30,16 @@ def composite(canvas: Tensor, colours: Tensor, mask: Tensor) -> Tensor:
 
 
 def composite_reference(canvas: Tensor, colours: Tensor, mask: Tensor) -> Tensor:
-    """The same, written out."""
+    """The oracle of `composite`: the sum, written out."""
     return mask * colours + (1 - mask) * canvas
 
 
 def paste(levels: np.ndarray, colours: Tensor, mask: Tensor) -> np.ndarray:
-    """Lay colours over the levels of a picture; where the mask is 0 they stay as they are, bit for bit.
+    """Levels of a picture with colours laid over them; where the mask is 0 they stay as they are, bit for bit.
 
     levels (H, W, 3) uint8 or uint16, colours (1, 3, H, W), clamped to [-1, 1], mask (1, 1, H, W), clamped to [0, 1] ->
     a new array like levels, to the nearest.  Only what lies between the ends of the mask is worked on; memory besides:
-    a few float64 bands of ROWS rows. Raises OptionError for shapes that do not fit, StructkitError for NaN or infinity
+    a few float64 bands of ROWS rows.  Raises OptionError for shapes that do not fit, StructkitError for NaN or infinity
     under the mask.
     """
     height, width = levels.shape[:2]
@@ -68,6 +68,6 @@ def paste(levels: np.ndarray, colours: Tensor, mask: Tensor) -> np.ndarray:
 
 
 def _ends(line: Tensor) -> tuple[int, int]:
-    """(L,) bool -> where the first is true, and one behind the last."""
+    """Place of the first true value of a line (L,) bool, and one behind the last; 0 and 0 where none is."""
     true = line.nonzero()
     return (int(true[0]), int(true[-1]) + 1) if len(true) else (0, 0)

@@ -1,6 +1,6 @@
 """Motion between two pictures, pictures moved along it, and where it can be believed.
 
-What: for each pixel of the first picture, where it is in the second, px, by TV-L1 (Zach, Pock and Bischof, DAGM 2007;
+What: the place of each pixel of the first picture in the second, px, by TV-L1 (Zach, Pock and Bischof, DAGM 2007;
 step sizes and thresholds as Sanchez, Meinhardt-Llopis and Facciolo, IPOL 2013): brightness stays, and the motion is
 smooth but for jumps.  Where nothing tells of motion it is that of the surroundings.
 Laws: equal pictures have no motion; a picture moved by few pixels has that motion; mirroring both mirrors it; a picture
@@ -19,21 +19,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.errors import OptionError
-from structkit.kernels.pyramid import level_sizes, resize
+from structkit.kernels.pyramid import pyramid_shapes, resize
 
 FINEST = 160  # px: short side up to which motion is computed
 COARSEST = 12  # px: there, a motion by a quarter of the picture is 3 px
 WARPS, ROUNDS = 5, 12  # per level: linearisations of the brightness, and rounds of smoothing for each
-DATA, COUPLING, STEP = (
-    38.0,
-    0.3,
-    0.25,
-)  # weight of brightness (IPOL's 0.15 for 255 levels; here black to white is 2), theta, tau
+# Weight of brightness (IPOL's 0.15 for 255 levels; here black to white is 2), theta, tau.
+DATA, COUPLING, STEP = 38.0, 0.3, 0.25
 
 
 @torch.no_grad()
 def motion(first: Tensor, second: Tensor) -> Tensor:
-    """(B, 2, H, W) float32: rows and columns, px, to go from each pixel of `first` to find it in `second`.
+    """Motion (B, 2, H, W) float32: rows and columns, px, to go from each pixel of `first` to find it in `second`.
 
     first, second (B, C, H, W) float32 in [-1, 1].  Raises OptionError for shapes that differ.
     """
@@ -41,26 +38,24 @@ def motion(first: Tensor, second: Tensor) -> Tensor:
         raise OptionError(
             f"motion from {tuple(first.shape)} to {tuple(second.shape)}: expected two of one shape (B, C, H, W)"
         )
-    size = tuple(first.shape[-2:])
-    by = min(1.0, FINEST / min(size))
-    sizes = level_sizes([max(1, round(side * by)) for side in size], ratio=0.5, coarsest=COARSEST)
-    flow = torch.zeros(len(first), 2, *sizes[0]).to(first)
+    shape = tuple(first.shape[-2:])
+    by = min(1.0, FINEST / min(shape))
+    shapes = pyramid_shapes([max(1, round(side * by)) for side in shape], ratio=0.5, coarsest=COARSEST)
+    flow = torch.zeros(len(first), 2, *shapes[0]).to(first)
     grey = [picture.mean(1, keepdim=True) for picture in (first, second)]
-    for level in sizes:
+    for level in shapes:
         flow = _refined(*(resize(picture, level) for picture in grey), resize_flow(flow, level))
-    return resize_flow(flow, size)
+    return resize_flow(flow, shape)
 
 
-def resize_flow(flow: Tensor, size: Sequence[int]) -> Tensor:
-    """flow (B, 2, h, w) for pictures of another size (H, W): it is interpolated, and as much longer as they are
-    larger.
-    """
-    ratio = flow.new_tensor([new / old for new, old in zip(size, flow.shape[-2:], strict=True)])
-    return flow if tuple(flow.shape[-2:]) == tuple(size) else resize(flow, size) * ratio[:, None, None]
+def resize_flow(flow: Tensor, shape: Sequence[int]) -> Tensor:
+    """Flow (B, 2, h, w) for pictures of another shape (H, W): interpolated, and as much longer as they are larger."""
+    ratio = flow.new_tensor([new / old for new, old in zip(shape, flow.shape[-2:], strict=True)])
+    return flow if tuple(flow.shape[-2:]) == tuple(shape) else resize(flow, shape) * ratio[:, None, None]
 
 
 def warp(images: Tensor, flow: Tensor, *, cubic: bool = False) -> Tensor:
-    """images (B, C, H, W) as seen from where flow (B, 2, H, W) starts: the result at x is the image at x + flow(x), its
+    """Images (B, C, H, W) as seen from where flow (B, 2, H, W) starts: the result at x is the image at x + flow(x), its
     border beyond it.
 
     cubic: cubic convolution instead of linear interpolation: sharper, may ring.
@@ -73,7 +68,7 @@ def warp(images: Tensor, flow: Tensor, *, cubic: bool = False) -> Tensor:
 
 
 def warp_reference(images: Tensor, flow: Tensor, *, cubic: bool = False) -> Tensor:
-    """The same, pixel by pixel of the kernel: 2 or 4 a side."""
+    """The oracle of `warp`, pixel by pixel of the kernel: 2 or 4 a side."""
     _check_flow(images, flow)
     batch, channels, height, width = images.shape
     result = torch.zeros_like(images)
@@ -95,7 +90,7 @@ def warp_reference(images: Tensor, flow: Tensor, *, cubic: bool = False) -> Tens
 
 
 def agreement(there: Tensor, back: Tensor) -> Tensor:
-    """(B, 1, H, W) in [0, 1]: how far the motion `there` (B, 2, H, W) can be believed, given that of the way back.
+    """Trust (B, 1, H, W) in [0, 1]: how far the motion `there` (B, 2, H, W) can be believed, given the way back.
 
     One where there and back ends where it began, near zero where it ends elsewhere (what is seen in one picture alone)
     or leaves the picture.  Limits: Sundaram, Brox and Keutzer, ECCV 2010, eq. 5.
@@ -110,7 +105,7 @@ def agreement(there: Tensor, back: Tensor) -> Tensor:
 
 
 def warp_field(field: Tensor, grid: Sequence[int], flow: Tensor, trusted: Tensor, other: Tensor) -> Tensor:
-    """A field of nearest patches, moved along with the picture that it belongs to, as a seed for the next one.
+    """Field of nearest patches, moved along with the picture that it belongs to, as a seed for the next one.
 
     field, other (N,): a key patch for each position of grid (rows, columns).  flow (1, 2, H, W) and trusted (1, 1, H,
     W) bool: at the pixels of the new picture.  Returns (N,): where a patch's middle is trusted the entry of the patch
@@ -127,7 +122,7 @@ def warp_field(field: Tensor, grid: Sequence[int], flow: Tensor, trusted: Tensor
 
 
 def _refined(first: Tensor, second: Tensor, flow: Tensor) -> Tensor:
-    """The motion at one level: pictures (B, 1, h, w), flow (B, 2, h, w) from the level below."""
+    """Motion at one level: pictures (B, 1, h, w), flow (B, 2, h, w) from the level below."""
     slope = torch.cat([_difference(second, axis) for axis in (2, 3)], 1)
     dual = [torch.zeros_like(flow) for _ in range(2)]  # for each axis along which the two motions change
     for _ in range(WARPS):
@@ -162,9 +157,7 @@ def _backward(x: Tensor, axis: int) -> Tensor:
 
 
 def _difference(x: Tensor, axis: int) -> Tensor:
-    """Half the difference of the two neighbours along an axis; at the border of the pixel itself and its one
-    neighbour.
-    """
+    """Half the difference of two neighbours along an axis; at the border of the pixel itself and its one neighbour."""
     first, last = x.narrow(axis, 0, 1), x.narrow(axis, x.shape[axis] - 1, 1)
     wide = torch.cat([first, x, last], axis)
     return (wide.narrow(axis, 2, x.shape[axis]) - wide.narrow(axis, 0, x.shape[axis])) / 2

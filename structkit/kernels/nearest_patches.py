@@ -1,16 +1,14 @@
 """Exact nearest patches: for each query the key with the smallest weighted distance, without the N x M matrix.
 
 What: argmin_j weights[j] * |queries[i] - keys[j]|^2, as in GPNN (Granot et al., CVPR 2022, sec. 3.2), whose
-completeness score is
-a weight per key.
+completeness score is a weight per key.
 Laws: the answer is that of the reference for any tile size, number of threads and processor; of equally near keys, to
 1e-12 of the query's squared contrast, it is the first.
 How, on CPU: a screen gives lower bounds of all distances as float32 matrix products and keeps one minimum per block of
-keys.  A
-few blocks per query can then hold the nearest key (one to four of 1300 on photographs), and these are compared value by
-value. Where many are left (flat but grainy regions, white paper) the query is compared with all keys in float64
-products.  The screen sees a patch as its leading principal components and the norm of what they leave: a third of the
-numbers, so a third of the work.  Where it is loose it costs time, never exactness.  It needs no instruction that only
+keys.  A few blocks per query can then hold the nearest key (one to four of 1300 on photographs), and these are compared
+value by value.  Where many are left (flat but grainy regions, white paper) the query is compared with all keys in
+float64 products.  The screen sees a patch as its leading principal components and the norm of what they leave: a third
+of the numbers, so a third of the work.  A loose screen costs time, never exactness.  No instruction is needed that only
 some processors have: a screen of 8-bit codes takes as long as this one where there are such instructions (VNNI), and 30
 to 50 times as long elsewhere.
 Measured: tests/benchmarks/nearest_patches.csv.
@@ -59,7 +57,7 @@ def nearest_patches(queries: Tensor, keys: Tensor, *, weights: Tensor | None = N
 
 
 def nearest_patches_reference(queries: Tensor, keys: Tensor, *, weights: Tensor | None = None) -> Nearest:
-    """The same with the whole (N, M, D) table of differences in float64."""
+    """The oracle of `nearest_patches`: the whole (N, M, D) table of differences in float64."""
     distance = (queries.double()[:, None] - keys.double()).square().mean(2)
     index = (distance if weights is None else distance * weights.double()).argmin(1)
     return Nearest(index, distance.gather(1, index[:, None])[:, 0].float())
@@ -117,14 +115,14 @@ def _nearest_index(queries: Tensor, keys: Tensor, weights: Tensor | None) -> Ten
 
 
 def _components(keys: Tensor) -> Tensor:
-    """(D, COMPONENTS) float64: the leading principal components of evenly spread keys."""
+    """Leading principal components (D, COMPONENTS) float64 of evenly spread keys."""
     sample = keys[:: -(-len(keys) // SAMPLE)].double()
     sample -= sample.mean(0)
     return torch.linalg.eigh(sample.T @ sample).eigenvectors[:, -COMPONENTS:]
 
 
 def _nearest_in_float64(queries: Tensor, keys: Tensor, weights: Tensor | None) -> Tensor:
-    """All distances in float64, by products: what remains where a screen cannot decide (paper, grain, many keys
+    """Nearest keys by all distances, products in float64: for queries that no screen decides (paper, grain, many keys
     alike).
     """
     centre = keys.mean(0, dtype=torch.float64)  # small numbers keep their digits
@@ -150,7 +148,7 @@ def _nearest_in_float64(queries: Tensor, keys: Tensor, weights: Tensor | None) -
 def _search(
     screen: _Screen, queries: Tensor, keys: Tensor, weights: Tensor | None, rows: Tensor, index: Tensor
 ) -> Tensor:
-    """Fill index[rows]; return those rows to which the screen leaves too many blocks."""
+    """Rows to which the screen leaves too many blocks; index is filled in at all others."""
     # Padded with copies of the last key, which never win.  Within a tile, entry e of block b stands in column
     # e * (TILE / BLOCK) + b: the minimum over e then reads whole cache lines.
     tile = min(TILE, -(-len(keys) // BLOCK) * BLOCK)
@@ -168,7 +166,7 @@ def _search(
 
 
 def _block_minima(queries: Tensor, table: Tensor, tile: int) -> Tensor:
-    """(N, blocks) float32: minimum over each block of keys of the products of queries (N, W) and table (M, W)."""
+    """Minima (N, blocks) float32, over each block of keys of the products of queries (N, W) and table (M, W)."""
     low = torch.empty(len(queries), len(table) // tile, tile // BLOCK)
     product = torch.empty(len(queries), tile)
     for i, keys in enumerate(table.split(tile)):
@@ -219,17 +217,17 @@ def _best_of_blocks(
 
 
 def _first_of(scores: Tensor, best: Tensor, same: Tensor) -> Tensor:
-    """(N,) the first column of scores (N, M) that is the best (N,), or as good: within `same`, (N, M) or (N, 1)."""
+    """First column (N,) of scores (N, M) that is the best (N,), or as good: within `same`, (N, M) or (N, 1)."""
     return (scores <= best[:, None] + same).byte().argmax(1)
 
 
 def _weighted(values: Tensor, weights: Tensor | None, index: Tensor) -> Tensor:
-    """values (N, M) or (N, 1) times the weights of keys (N, M), or (M,), where there are any."""
+    """Values (N, M) or (N, 1) times the weights of keys (N, M), or (M,), where there are any."""
     return values if weights is None else values * weights[index]
 
 
 def _distance(queries: Tensor, keys: Tensor, index: Tensor) -> Tensor:
-    """(N,) mean squared distance of each query to its key, 4096 rows at a time to bound memory."""
+    """Mean squared distances (N,) of the queries to their keys, 4096 rows at a time to bound memory."""
     parts = zip(queries.split(4096), index.split(4096), strict=True)
     return torch.cat([(q - keys[i]).square_().mean(1) for q, i in parts])
 

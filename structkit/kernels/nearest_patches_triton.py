@@ -1,10 +1,9 @@
 """Exact nearest patches on CUDA: a matrix product whose epilogue is the running minimum.
 
 One program holds ROWS queries and walks over all keys; neither the scores nor copies of the inputs reach memory.
-Products are
-full float32 (TF32 would lose neighbours) around the keys' mean, which keeps the cancellation of |q|^2 + |k|^2 - 2 q.k
-small:
-keys whose distances differ by less than 1e-6 of the patches' squared contrast may change places.
+Products are full float32 (TF32 would lose neighbours) around the keys' mean, which keeps the cancellation of
+|q|^2 + |k|^2 - 2 q.k small: keys whose distances differ by less than 1e-6 of the patches' squared contrast may change
+places.
 """
 
 from __future__ import annotations
@@ -18,7 +17,9 @@ ROWS, TILE, DEPTH = 64, 128, 32  # queries, keys and values per step
 
 
 def nearest_index(queries: Tensor, keys: Tensor, weights: Tensor | None) -> Tensor:
-    """As `nearest_patches`: queries (N, D), keys (M, D), weights (M,) or None -> (N,) int64."""
+    """Index (N,) int64 of each query's nearest key, as `nearest_patches`: queries (N, D), keys (M, D), weights (M,) or
+    None.
+    """
     queries, keys = queries.float().contiguous(), keys.float().contiguous()
     index = torch.empty(len(queries), dtype=torch.int64, device=queries.device)
     if len(queries):

@@ -1,9 +1,8 @@
 """Patches of a picture, as rows of a table or read in place, and the grid of positions they come from.
 
 Images are (C, *space): (C, H, W) for pictures, (C, T, H, W) for clips.  A patch has `patch` pixels per axis (an int, or
-one
-number per axis) and lies wholly inside, so that positions form a grid of `space - patch + 1`; position i is the i-th in
-row-major order.  As a row a patch holds D = C * prod(patch) values in the order channel, then space.
+one number per axis) and lies wholly inside, so that positions form a grid of `space - patch + 1`; position i is the
+i-th in row-major order.  As a row a patch holds D = C * prod(patch) values in the order channel, then space.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ Patch = int | Sequence[int]
 
 
 class Nearest(NamedTuple):
-    """For each query, its nearest key: index (N,) int64 and mean squared distance (N,) float32, not weighted."""
+    """Nearest key of each query: index (N,) int64 and mean squared distance (N,) float32, not weighted."""
 
     index: Tensor
     distance: Tensor
 
 
 def patch_sides(patch: Patch, axes: int) -> tuple[int, ...]:
-    """`patch` as one side per axis."""
+    """Sides of a patch, one per axis.  Raises OptionError for a side below 1, and for too few or too many."""
     sides = (patch,) * axes if isinstance(patch, int) else tuple(patch)
     if len(sides) != axes or min(sides) < 1:
         raise OptionError(f"patch is {patch}: it must be a positive side, or {axes} of them")
@@ -37,7 +36,10 @@ def patch_sides(patch: Patch, axes: int) -> tuple[int, ...]:
 
 
 def patch_grid(space: Sequence[int], patch: Patch) -> tuple[int, ...]:
-    """Number of patch positions along each axis of an image whose sides are `space`."""
+    """Number of patch positions along each axis of an image whose sides are `space`.
+
+    Raises OptionError for an image that is smaller than one patch.
+    """
     sides = patch_sides(patch, len(space))
     grid = tuple(side - p + 1 for side, p in zip(space, sides, strict=True))
     if min(grid) < 1:
@@ -49,7 +51,7 @@ def patch_grid(space: Sequence[int], patch: Patch) -> tuple[int, ...]:
 
 
 def extract(image: Tensor, patch: Patch) -> Tensor:
-    """All overlapping patches of image (C, *space): (N, D), row-major positions."""
+    """Table (N, D) of all overlapping patches of image (C, *space), row-major positions."""
     axes = image.dim() - 1
     sides = patch_sides(patch, axes)
     grid = patch_grid(image.shape[1:], sides)
@@ -68,8 +70,8 @@ class PatchTable:
     """Patches read in place: row i of `pixels` is pixel i with all its channels, next to each other in memory.
 
     corner (grid positions,) is the pixel at which a patch starts, and offsets() walks over the pixels of a patch, so
-    that pixel `offset` of patch i is `pixels[corner[i] + flat]`.  Costs the image once, where the rows of all patches
-    cost it D / C times.
+    that pixel `offset` of patch i is `pixels[corner[i] + flat]`.  The cost is the image once, where the rows of all
+    patches cost it D / C times.
     """
 
     def __init__(self, image: Tensor, patch: Patch) -> None:
@@ -82,7 +84,7 @@ class PatchTable:
         self._strides = [math.prod(space[axis + 1 :]) for axis in range(len(space))]
 
     def offsets(self) -> Iterator[tuple[tuple[int, ...], int]]:
-        """Each pixel of a patch: its coordinates in the patch, and how far it lies from the corner in `pixels`."""
+        """Pixels of a patch: their coordinates in it, and how far each lies from the corner in `pixels`."""
         for offset in itertools.product(*(range(side) for side in self.sides)):
             yield offset, sum(o * stride for o, stride in zip(offset, self._strides, strict=True))
 
@@ -95,6 +97,6 @@ class PatchTable:
         return lines, [flat for offset, flat in self.offsets() if offset[-1] == 0]
 
     def rows(self, index: Tensor) -> Tensor:
-        """The patches at positions index (N,), as `extract` orders them: (N, D)."""
+        """Table (N, D) of the patches at positions index (N,), as `extract` orders them."""
         flat = torch.tensor([flat for _, flat in self.offsets()], device=index.device)
         return self.pixels[self.corner[index][:, None] + flat].transpose(1, 2).reshape(len(index), -1)

@@ -3,9 +3,10 @@
 What: PatchMatch (Barnes et al., SIGGRAPH 2009) in the parallel order of VGPNN (Haim et al., ECCV 2022, sec. 3): every
 position at once takes its neighbours' matches, shifted, from 4 and then 1 pixels away, then random ones around its own.
 Where they draw distant guesses blindly, here they come from keys with the same hash, as in Coherency Sensitive Hashing
-(Korman and Avidan, ICCV 2011). Laws: never worse than the initial field at any position; an exact field stays; the same
-generator state gives the same field, on CPUs with any number of threads and whatever instructions they have from AVX2
-on.
+(Korman and Avidan, ICCV 2011).
+Laws: never worse than the initial field at any position; an exact field stays; a clip of one frame has the picture's
+field; the same generator state gives the same field, on CPUs with any number of threads and whatever instructions they
+have from AVX2 on.
 How: a candidate is judged by 30 cosines of its patch, computed as a convolution, with their norm folded in: 32 numbers,
 two cache lines, one product.  They are whole numbers of steps, so few that every sum of them is exact, in whatever
 order a processor adds.  At the end, where the field has changed, the patches themselves decide between it and the
@@ -49,15 +50,15 @@ def patchmatch(
     iterations: int = 2,
     generator: torch.Generator,
 ) -> Nearest:
-    """Approximate argmin_j weights[j] * mean((query patch i - key patch j)^2) over the patches of two images.
+    """Nearest patches of two images, approximately: argmin_j weights[j] * mean((query patch i - key patch j)^2).
 
     queries (C, *space), keys (C, *other space) float32, meant for [-1, 1]: what lies beyond, and finer differences than
     1/128, is seen only at the end.  keys may be made ready for several searches (`KeyPatches`, of the same patch).
     weights (M,) not negative, per key patch.
     init: (N,) or (*query grid) int64 positions in the key grid, the field of a former iteration or level (see
     `upscale_field`), or None for a random one, which needs about 4 iterations instead of 2.  Returns flat fields (N,)
-    over the query grid, row-major. Raises InputError for values that are not finite, OptionError for shapes that do not
-    match.
+    over the query grid, row-major.  Raises InputError for values that are not finite, OptionError for shapes that do
+    not match.
     """
     keys = keys if isinstance(keys, KeyPatches) else KeyPatches(keys, patch)
     mine, theirs = PatchTable(queries, patch), keys.table
@@ -91,7 +92,7 @@ def patchmatch(
 def upscale_field(
     index: Tensor, *, queries: tuple[Sequence[int], Sequence[int]], keys: tuple[Sequence[int], Sequence[int]]
 ) -> Tensor:
-    """The field of a coarse level as the seed of the next finer one.
+    """Field of a coarse level as the seed of the next finer one.
 
     index (N,): a position of the coarse key grid for each position of the coarse query grid.  queries, keys: (coarse,
     fine) patch grid of the query and of the key image.  Returns (N fine,) int64 positions of the fine key grid.  Grids
@@ -113,11 +114,11 @@ def upscale_field(
 
 
 class KeyPatches:
-    """The patches of an image to search in, each told by few numbers: made once, for any number of searches.
+    """Patches of an image to search in, each told by few numbers: made once, for any number of searches.
 
-    They are the products of a patch with the cosines (DCT over channels and space) in which the image's patches differ
-    most.  Unlike those of principal components, which are as good for 30 % fewer, their directions are the same on any
-    processor.
+    The numbers are the products of a patch with the cosines (DCT over channels and space) in which the image's patches
+    differ most.  Unlike those of principal components, which are as good for 30 % fewer, their directions are the same
+    on any processor.
     """
 
     def __init__(self, image: Tensor, patch: Patch) -> None:
@@ -149,7 +150,7 @@ class KeyPatches:
         self._cells: dict[int, _Cells] = {}
 
     def codes(self, image: Tensor) -> Tensor:
-        """All patches of an image in these numbers: (N, K)."""
+        """Numbers (N, K) of all patches of an image."""
         return _stepped(self._products(image), self.steps)
 
     def _products(self, image: Tensor) -> Tensor:
@@ -158,7 +159,7 @@ class KeyPatches:
         return convolve(_pixels(image)[None], filters)[0].flatten(1).T - self.mean
 
     def cells(self, turn: int) -> _Cells:
-        """A hash of the keys, another one at each turn."""
+        """Hash of the keys, another one at each turn."""
         if turn not in self._cells:
             self._cells[turn] = _Cells(self.right[:, :-2], turn)
         return self._cells[turn]
@@ -183,7 +184,7 @@ class _Cells:
         self.first = self.sizes.cumsum(0) - self.sizes
 
     def of(self, codes: Tensor) -> Tensor:
-        """(N,) int64: the cell of each of codes (N, K)."""
+        """Cells (N,) int64 of codes (N, K)."""
         return ((codes @ self.planes > self.offset).float() @ self.powers).long()
 
 
@@ -197,7 +198,7 @@ class _Comparison:
         self.ones = torch.ones_like(self.left[0])
 
     def score(self, index: Tensor) -> Tensor:
-        """(N,) weighted squared distance of each query to the candidate key index (N,)."""
+        """Weighted squared distances (N,) of the queries to the candidate keys index (N,)."""
         score, gathered = torch.empty_like(self.left[:, 0]), torch.empty_like(self.left[:CHUNK])
         for start in range(0, len(index), CHUNK):
             part = slice(start, start + CHUNK)
@@ -207,7 +208,7 @@ class _Comparison:
         return score if self.weights is None else score.mul_(self.weights[index])
 
     def keep_better(self, index: Tensor, best: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
-        """The field (N,) and its scores (N,), with the candidates (N,) where they score less than best; a tie stays."""
+        """Field (N,) and scores (N,), with the candidates (N,) where they score less than best; a tie stays."""
         if self.left.is_cuda:
             from structkit.kernels.patchmatch_triton import keep_better
 
@@ -216,21 +217,20 @@ class _Comparison:
         return torch.where(value < best, candidates, index), torch.minimum(value, best)
 
     def guesses(self, turn: int, generator: torch.Generator) -> Iterator[Tensor]:
-        """GUESSES candidates (N,) for each query, out of the keys in its cell."""
+        """Candidates (N,) for each query, out of the keys in its cell, GUESSES times."""
         cells = self.keys.cells(turn)
         own = cells.of(self.codes)
         first, sizes = cells.first[own], cells.sizes[own]
         for _ in range(GUESSES):
             share = torch.rand(len(own), generator=generator, device=generator.device).to(own.device)
-            yield cells.order[
-                ((share * sizes).long() + first).clamp_(max=len(cells.order) - 1)
-            ]  # an empty cell gives a key of the next
+            # An empty cell gives a key of the next.
+            yield cells.order[((share * sizes).long() + first).clamp_(max=len(cells.order) - 1)]
 
 
 @functools.lru_cache(maxsize=2)
 def cosines(shape: tuple[int, ...]) -> Tensor:
-    """(D, D) float64, D the product of shape: an orthonormal basis, in columns, of products of cosines (DCT-II) along
-    each axis.
+    """Orthonormal basis (D, D) float64, D the product of shape: columns of products of cosines (DCT-II) along each
+    axis.
     """
     basis = torch.ones(1, 1, dtype=torch.float64)
     for side in shape:
@@ -242,41 +242,44 @@ def cosines(shape: tuple[int, ...]) -> Tensor:
 
 
 def _pixels(image: Tensor) -> Tensor:
-    """As they are judged: within [-1, 1], in whole steps."""
+    """Image as it is judged: within [-1, 1], in whole steps."""
     return _stepped(image.clamp(-1, 1), STEPS_OF_PIXELS)
 
 
 def _stepped(values: Tensor, steps: int) -> Tensor:
-    """The nearest multiples of 1 / steps."""
+    """Values at the nearest multiples of 1 / steps."""
     return (values * steps).round_().div_(steps)
 
 
 def _moves(queries: Sequence[int], keys: Sequence[int], generator: torch.Generator) -> list[Callable[[Tensor], Tensor]]:
     """Functions from a field to candidates: the neighbours' matches moved along with them, then random ones around the
     own.
+
+    An axis with one key position has nothing to move to, and draws nothing: so a clip of one frame is a picture.
     """
     strides = [math.prod(keys[axis + 1 :]) for axis in range(len(keys))]
+    axes = [axis for axis, side in enumerate(keys) if side > 1]
 
     def neighbour(axis: int, step: int) -> Callable[[Tensor], Tensor]:
         return lambda field: torch.roll(field.view(*queries), step, axis).view(-1) + step * strides[axis]
 
     def jump(scale: int) -> Callable[[Tensor], Tensor]:
         def candidates(field: Tensor) -> Tensor:
-            for side, stride in zip(keys, strides, strict=True):
-                reach = max(1, side // scale)
+            for axis in axes:
+                reach = max(1, keys[axis] // scale)
                 noise = torch.randint(-reach, reach + 1, field.shape, generator=generator, device=generator.device)
-                field = field + noise.to(field.device) * stride
+                field = field + noise.to(field.device) * strides[axis]
             return field
 
         return candidates
 
-    near = [neighbour(axis, sign * step) for step in STEPS for axis in range(len(keys)) for sign in (1, -1)]
+    near = [neighbour(axis, sign * step) for step in STEPS for axis in axes for sign in (1, -1)]
     scales = range(2, max(3, math.ceil(math.log(max(keys), 4)) + 1))
     return near + [jump(4**n) for n in scales]
 
 
 def _distance(queries: PatchTable, at: Tensor, keys: PatchTable, index: Tensor) -> Tensor:
-    """(N,) exact mean squared distance of the query patches `at` (N,) to key patches (N,), one line of the patch at a
+    """Exact mean squared distances (N,) of the query patches `at` (N,) to key patches (N,), one line of the patch at a
     time.
     """
     (mine, here), (theirs, there) = queries.strips(), keys.strips()

@@ -16,7 +16,7 @@ ROWS = 64  # queries per program
 def keep_better(
     left: Tensor, right: Tensor, weights: Tensor | None, index: Tensor, best: Tensor, candidates: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The field and its scores after one step: candidates c where weights[c] * left[i] . right[c] < best[i], else
+    """Field and scores after one step: candidates c where weights[c] * left[i] . right[c] < best[i], else
     index.
 
     left (N, D), right (M, D), weights (M,) or None, and best (N,) float32; index, candidates (N,) int64 in [0, M).

@@ -9,12 +9,12 @@ from torch import Tensor
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], images: Tensor, *, domains: int = 1) -> Tensor:
-    """(B, domains): mean over pixels of (||d sum(critic) / d pixel||_2 - 1)^2, the norm over the channels of one
-    domain.
+    """Penalties (B, domains): mean over pixels of (||d sum(critic) / d pixel||_2 - 1)^2, the norm over the channels of
+    one domain.
 
     images: (B, domains * C, *space), between real and made ones; the domains beside each other in the channels, each
     judged by its own part of the critic.  Per pixel, as SinGAN (Shaham et al., ICCV 2019) has it, not over the whole
-    image as WGAN-GP. Differentiable with respect to the critic's parameters (a double backward).
+    image as WGAN-GP.  Differentiable with respect to the critic's parameters (a double backward).
     """
     images = images.detach().requires_grad_()
     [slope] = torch.autograd.grad(critic(images).sum(), images, create_graph=True)

@@ -14,31 +14,26 @@ PIXELS = 256  # outputs per program
 
 
 def gather_votes(
-    pixels: Tensor, space: Sequence[int], corner: Tensor, grid: Sequence[int], profiles: Sequence[Tensor]
+    pixels: Tensor, space: Sequence[int], corner: Tensor, grid: Sequence[int], sides: Sequence[int]
 ) -> Tensor:
-    """pixels (source pixels, C) of an image with sides `space`, corner (N,) the first source pixel of the patch chosen
-    at each position of `grid`, profiles the window's float64 weights per axis.  Returns (C, *(grid + side - 1)), the
-    dtype of pixels.
+    """Image of the patches chosen, (C, *(grid + sides - 1)), the dtype of pixels: the vote of `structkit.kernels.vote`.
 
-    At most three axes; fewer are led by axes of length 1.
+    pixels (source pixels, C) of an image with sides `space`; corner (N,): the first source pixel of the patch chosen at
+    each position of `grid`; sides: of a patch.  At most three axes; fewer are led by axes of length 1.
     """
     lead = 3 - len(grid)
-    one = torch.ones(1, dtype=torch.float64, device=pixels.device)
-    space, grid, profiles = (1,) * lead + tuple(space), (1,) * lead + tuple(grid), [one] * lead + list(profiles)
-    sides = [len(line) for line in profiles]
-    size = [g + side - 1 for g, side in zip(grid, sides, strict=True)]
-    count, channels = math.prod(size), pixels.shape[1]
-    result = torch.empty(channels, *size[lead:], dtype=pixels.dtype, device=pixels.device)
+    space, grid, sides = ((1,) * lead + tuple(lengths) for lengths in (space, grid, sides))
+    shape = [g + side - 1 for g, side in zip(grid, sides, strict=True)]
+    count, channels = math.prod(shape), pixels.shape[1]
+    result = torch.empty(channels, *shape[lead:], dtype=pixels.dtype, device=pixels.device)
     launch = (triton.cdiv(count, PIXELS), channels)
-    _gather[launch](
-        pixels, corner, *profiles, result, count, *grid, *size[1:], *space[1:], channels, *sides, PIXELS=PIXELS
-    )
+    _gather[launch](pixels, corner, result, count, *grid, *shape[1:], *space[1:], channels, *sides, PIXELS=PIXELS)
     return result
 
 
 @triton.jit
 def _gather(
-    pixels, corner, line_t, line_h, line_w, result,
+    pixels, corner, result,
     COUNT, GT, GH, GW, H, W, SOURCE_H, SOURCE_W, CHANNELS, PT, PH, PW, PIXELS: tl.constexpr,
 ):  # fmt: skip
     pixel = tl.program_id(0) * PIXELS + tl.arange(0, PIXELS)
@@ -54,9 +49,7 @@ def _gather(
                 source = tl.load(corner + (gt * GH + gh) * GW + gw, mask=inside, other=0)
                 source += (dt * SOURCE_H + dh) * SOURCE_W + dw
                 value = tl.load(pixels + source * CHANNELS + channel, mask=inside, other=0.0)
-                weight = tl.load(line_t + dt) * tl.load(line_h + dh) * tl.load(line_w + dw)
-                weight = tl.where(inside, weight, 0.0)
-                total += weight * value.to(tl.float64)
-                norm += weight
+                total += value.to(tl.float64)
+                norm += tl.where(inside, 1.0, 0.0)
     value = (total / tl.where(pixel < COUNT, norm, 1.0)).to(result.dtype.element_ty)
     tl.store(result + channel.to(tl.int64) * COUNT + pixel, value, mask=pixel < COUNT)

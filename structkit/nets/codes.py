@@ -19,7 +19,6 @@ from structkit.configs.base import check_halvings
 
 LATENT = 2  # side of a code, px
 SLOPE = 0.2
-NORMS = ("batch", "instance", "none")
 
 
 def stage_widths(size: int, width: int, widest: int) -> list[int]:
@@ -40,7 +39,7 @@ def _norm(name: str, channels: int) -> nn.Module:
 
 
 class Encoder(nn.Sequential):
-    """(B, 3, S, S) -> (B, widths[-1], 2, 2), S = 2 * 2 ** len(widths).
+    """Encoder (B, 3, S, S) -> (B, widths[-1], 2, 2), S = 2 * 2 ** len(widths).
 
     Each stage: convolution, norm, LeakyReLU 0.2, the last one too.  norm: batch, instance (without weights), or none.
     spectral: divide each convolution by its largest singular value (one power iteration a call in training).
@@ -55,8 +54,9 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Sequential):
-    """(B, widths[-1], 2, 2) -> (B, outputs, S, S): an `Encoder` of these widths upside down.  No activation at the end.
+    """Decoder (B, widths[-1], 2, 2) -> (B, outputs, S, S): an `Encoder` of these widths upside down.
 
+    There is no activation at the end.
     slope: of its LeakyReLUs; 0 makes them ReLUs.  upsampling: transposed convolutions (as published), or the nearest
     pixel and a 3-wide convolution, which leaves no checkerboard.
     """
@@ -90,7 +90,7 @@ class Decoder(nn.Sequential):
 
 
 class CodeCritic(nn.Sequential):
-    """(B, C, 2, 2) codes -> (B,) logits that they come from the first domain."""
+    """Critic of codes (B, C, 2, 2) -> logits (B,) that they come from the first domain."""
 
     def __init__(self, channels: int, width: int = 512) -> None:
         super().__init__(
@@ -103,7 +103,7 @@ class CodeCritic(nn.Sequential):
 
 
 def confusion(logits: Tensor, first: int, form: str) -> Tensor:
-    """The encoder's side of the game: the sum over both domains of the mean cross-entropy with what the critic is to
+    """Encoder's side of the game: the sum over both domains of the mean cross-entropy with what the critic is to
     believe.
 
     logits (B,), of which the first `first` are of the first domain.  form: "one-sided", all of them of the second
@@ -116,7 +116,7 @@ def confusion(logits: Tensor, first: int, form: str) -> Tensor:
 
 
 def discrimination(logits: Tensor, first: int) -> Tensor:
-    """The critic's side: the sum over both domains of the mean cross-entropy with the truth."""
+    """Critic's side of the game: the sum over both domains of the mean cross-entropy with the truth."""
     return sum(
         _entropy(part, target)
         for part, target in zip(logits.split([first, len(logits) - first]), (1.0, 0.0), strict=True)

@@ -9,11 +9,11 @@ EPSILON = 1e-5
 
 
 def instance_norm(images: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-    """gain * (images - mean) / sqrt(variance + 1e-5) + shift, with the (biased) moments of each sample and channel over
-    its space.
+    """Instance norm: gain * (images - mean) / sqrt(variance + 1e-5) + shift, with the (biased) moments of each sample
+    and channel over its space.
 
-    images: (B, C, *space); gain, shift: (C,).  At batch size 1 this is BatchNorm in training; at any other it never
-    mixes samples. Images that are channels_last stay so.  Plain sums over pixels: differentiable any number of times,
+    images: (B, C, *space); gain, shift: (C,).  At batch size 1 this is BatchNorm in training; at any other samples
+    never mix.  Images that are channels_last stay so.  Plain sums over pixels: differentiable any number of times,
     and in that order several times faster on CPU than `torch.var_mean`, and than `F.instance_norm`, which leaves
     channels_last.
     """

@@ -12,14 +12,13 @@ PALETTE = 8  # colours that are taken from the picture
 
 
 class Painter(nn.Module):
-    """(B, 3, S, S) in [-1, 1] -> (B, 4, S, S): the logits of a mask, then colours in [-1, 1]; S a multiple of 32.
+    """Network (B, 3, S, S) in [-1, 1] -> (B, 4, S, S): logits of a mask, then colours in [-1, 1]; S a multiple of 32.
 
-    What lies beneath something mostly has the colour of what is around it, skin the colour of skin.  A network that
+    The colour beneath something is mostly that of what is around it, skin the colour of skin.  A network that
     computes colours has to learn to copy each; this one takes a palette from the picture, each colour the mean of the
     places that the network looks at for it, and mixes the colour of each pixel from these and one that it computes
-    (weights by softmax).  After 1,200
-    steps on 300 exact pairs of avatars, PSNR beneath the beards of 100 others was 17.5 dB, without a palette 15.6;
-    beneath glasses 17.8 and 16.2.
+    (weights by softmax).  After 1,200 steps on 300 exact pairs of avatars, PSNR beneath the beards of 100 others was
+    17.5 dB, without a palette 15.6; beneath glasses 17.8 and 16.2.
     """
 
     def __init__(self, width: int) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from structkit.nets.codes import LATENT, Encoder
 
-# of a frame: x, y, the logarithm of its spread, and its direction twice turned, (cos 2t, sin 2t) times how long it is
+# Of a frame: x, y, the logarithm of its spread, and its direction twice turned, (cos 2t, sin 2t) times its length.
 NUMBERS = 5
 LARGEST, WIDEST = 1.5, math.pi / 4  # scale, and turn, between two frames at most: more is a mistake of theirs
 CLEAR = 0.3  # how long a direction is from which on it is trusted
@@ -21,7 +21,7 @@ LEAST = 1e-4  # spread, squared
 
 
 class Placer(nn.Module):
-    """(B, 3, S, S) -> frames (B, 5), S = 2 * 2 ** len(widths)."""
+    """Network (B, 3, S, S) -> frames (B, 5), S = 2 * 2 ** len(widths)."""
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Placer(nn.Module):
 
 
 def frames(masks: Tensor) -> Tensor:
-    """masks (B, 1, S, S) in [0, 1], none of them empty -> (B, 5): their moments, in the coordinates of
+    """Frames (B, 5) of masks (B, 1, S, S) in [0, 1], none of them empty: moments, in the coordinates of
     `F.grid_sample`.
     """
     side = masks.shape[-1]
@@ -49,7 +49,7 @@ def frames(masks: Tensor) -> Tensor:
 
 
 def between(source: Tensor, target: Tensor) -> Tensor:
-    """The similarities that bring what lies in `source` frames to `target` frames, both (B, 5): (B, 2, 3) for
+    """Similarities (B, 2, 3) that bring what lies in `source` frames to `target` frames, both (B, 5), for
     `F.affine_grid`, which asks for each place of the target where it comes from.
     """
     scale = (source[:, 2] - target[:, 2]).exp().clamp(1 / LARGEST, LARGEST)
@@ -64,13 +64,16 @@ def between(source: Tensor, target: Tensor) -> Tensor:
 
 
 def similarity(scale: Tensor, turn: Tensor, centre: Tensor, goes_to: Tensor) -> Tensor:
-    """(B, 2, 3): p -> goes_to + scale * rotation(turn) (p - centre).  scale, turn (B,); centre, goes_to (B, 2)."""
+    """Similarities (B, 2, 3): p -> goes_to + scale * rotation(turn) (p - centre).
+
+    scale, turn (B,); centre, goes_to (B, 2).
+    """
     cos, sin = scale * turn.cos(), scale * turn.sin()
     rotation = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
     return torch.cat([rotation, goes_to[:, :, None] - rotation @ centre[:, :, None]], 2)
 
 
 def warped(fields: Tensor, similarities: Tensor, *, beyond: str = "zeros") -> Tensor:
-    """fields (B, C, S, S), each at the places that its similarity (B, 2, 3) names.  beyond: "zeros" or "border"."""
+    """Fields (B, C, S, S), each at the places that its similarity (B, 2, 3) names.  beyond: "zeros" or "border"."""
     grid = F.affine_grid(similarities, list(fields.shape), align_corners=False)
     return F.grid_sample(fields, grid, padding_mode=beyond, align_corners=False)

@@ -19,11 +19,12 @@ def block(before: int, after: int, *, halve: bool = False) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """(B, 3, S, S) -> what it sees at half the size and at a quarter, (B, width, S/2, S/2) and (B, 2 width, S/4, S/4);
-    S a multiple of 32.
+    """U-Net (B, 3, S, S) -> features at half the size and at a quarter; S a multiple of 32.
 
-    It begins at half the size, on blocks of 2 x 2 pixels: at the full size a convolution costs four times as much, and
-    finds no more.
+    Shapes: (B, width, S/2, S/2) and (B, 2 width, S/4, S/4).
+
+    The first layer works at half the size, on blocks of 2 x 2 pixels: at the full size a convolution costs four times
+    as much, and finds no more.
     """
 
     def __init__(self, width: int) -> None:

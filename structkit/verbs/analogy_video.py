@@ -85,7 +85,7 @@ def analogy_video(
         writer = VideoWriter(output, width=canvas.width, height=canvas.height, like=reader, quality=quality)
         with writer, enough_memory(where):
             stream = FrameStream(reader)
-            how = {"size": canvas.shape, "usable": usable, "generator": generator}
+            how = {"shape": canvas.shape, "usable": usable, "generator": generator}
             results = analogy_frames(stream.tensors(where), to_tensor(look).to(where), config, **how)
             count, flicker = stream.write(results, writer, running)
         return VideoSummary(count, flicker, notes_of(reader, look) + enlarged(look, canvas) + writer.notes)
@@ -127,7 +127,7 @@ def _translation(
             results = translated_frames(model, stream.tensors(device), inject, noise, domain)
             if config.refine == "patches":
                 generator = torch.Generator(device).manual_seed(running.seed)
-                how = {"size": canvas.shape, "usable": usable_pixels(look).to(device), "generator": generator}
+                how = {"shape": canvas.shape, "usable": usable_pixels(look).to(device), "generator": generator}
                 results = analogy_frames(results, to_tensor(look).to(device), AnalogyConfig(mode="paint"), **how)
             count, flicker = stream.write(results, writer, running)
         given = () if target is None else (*notes_of(look), *enlarged(look, canvas))

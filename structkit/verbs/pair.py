@@ -58,7 +58,7 @@ def analogies(
             if config.refine == "patches":
                 how = {"usable": usable.to(draw.device), "generator": draw.generator}
                 painted = to_tensor(material).to(draw.device)
-                how |= {"size": canvas.shape, "progress": draw.progress}
+                how |= {"shape": canvas.shape, "progress": draw.progress}
                 made = patches.refine(made, painted, RefineConfig(), **how)
             made = made.cpu()
         name = f"{config.draw} of {shown.name} and {material.name}"

@@ -78,7 +78,7 @@ def analogy(
         with running.drawing(number, count) as draw:
             structure, look, mask = (tensor.to(draw.device) for tensor in (to_tensor(one), to_tensor(other), usable))
             how = {"usable": mask, "generator": draw.generator, "progress": draw.progress}
-            made = engine.analogy(structure, look, config, size=canvas.shape, **how).cpu()
+            made = engine.analogy(structure, look, config, shape=canvas.shape, **how).cpu()
         results.append(from_tensor(made, alpha=alpha, name=f"analogy of {one.name} and {other.name}", notes=notes))
     return results
 
@@ -105,7 +105,7 @@ def sample(
     for number in range(check_count(count)):
         with running.drawing(number, count) as draw:
             how = {"generator": draw.generator, "progress": draw.progress}
-            made = engine.sample(with_alpha(one).to(draw.device), config, size=canvas.shape, **how).cpu()
+            made = engine.sample(with_alpha(one).to(draw.device), config, shape=canvas.shape, **how).cpu()
         results.append(without_alpha(made, one, "sample"))
     return results
 
@@ -129,7 +129,7 @@ def retarget(
     canvas = result_size(one, size, None)
     with running.drawing() as draw:
         how = {"generator": draw.generator, "progress": draw.progress}
-        made = engine.retarget(with_alpha(one).to(draw.device), config, size=canvas.shape, **how).cpu()
+        made = engine.retarget(with_alpha(one).to(draw.device), config, shape=canvas.shape, **how).cpu()
     return without_alpha(made, one, "retarget")
 
 
@@ -154,6 +154,6 @@ def refine(
     with running.drawing() as draw:
         rough, patches, mask = (tensor.to(draw.device) for tensor in (to_tensor(one), to_tensor(other), usable))
         how = {"usable": mask, "generator": draw.generator, "progress": draw.progress}
-        made = engine.refine(rough, patches, config, size=canvas.shape, **how).cpu()
+        made = engine.refine(rough, patches, config, shape=canvas.shape, **how).cpu()
     notes = notes_of(one, other) + enlarged(other, canvas)
     return from_tensor(made, alpha=alpha_of(one, canvas), name=f"{one.name}, refined", notes=notes)

@@ -20,12 +20,9 @@ def main() -> None:
     for side in (64, 256, 512):
         values, grid = natural_picture(side, side, seed=1), patch_grid((side, side), 7)
         index = torch.randint(math.prod(grid), (math.prod(grid),), generator=torch.Generator().manual_seed(0))
-        for window in (None, "gaussian"):
-            for name, path in (("structkit", vote), ("fold", vote_reference)):
-                numbers = timed(
-                    lambda p=path, v=values, i=index, n=grid, w=window: p(v, i, n, patch=7, window=w), chosen.repeat
-                )
-                rows.append({"case": f"{side} x {side}, patch 7, {window or 'uniform'}", "path": name} | numbers)
+        for name, path in (("structkit", vote), ("fold", vote_reference)):
+            numbers = timed(lambda p=path, v=values, i=index, n=grid: p(v, i, n, patch=7), chosen.repeat)
+            rows.append({"case": f"{side} x {side}, patch 7, uniform", "path": name} | numbers)
     record(__file__, rows)
 
 

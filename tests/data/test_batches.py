@@ -1,11 +1,11 @@
-"""The laws of drawing batches: levels come back, and what is moved or mirrored is moved and mirrored, no more."""
+"""The laws of drawing batches: what is moved or mirrored is moved and mirrored, no more."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from structkit.data.batches import drawn, levels, mirrored, shifted, signed, smaller
+from structkit.data.batches import drawn, mirrored, shifted, signed, smaller
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -17,16 +17,10 @@ def numbered(count: int, height: int = 5, width: int = 6) -> torch.Tensor:
     return torch.arange(1.0, count * 2 * height * width + 1).view(count, 2, height, width)
 
 
-def test_every_level_comes_back_and_the_ends_are_those_of_the_range():
-    every = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(levels(signed(every)), every)
-    assert signed(every).dtype == torch.float32 and signed(every)[0] == -1 and signed(every)[-1] == 1
-
-
-def test_levels_are_the_nearest_and_what_is_out_of_range_is_held():
-    between = signed(torch.arange(256, dtype=torch.uint8)) + 0.49 / 127.5
-    assert torch.equal(levels(between), torch.arange(256, dtype=torch.uint8))
-    assert levels(torch.tensor([-9.0, -1.0, 0.0, 1.0, 9.0])).tolist() == [0, 0, 128, 255, 255]
+def test_the_ends_of_eight_bits_are_those_of_the_range_and_steps_are_even():
+    every = signed(torch.arange(256, dtype=torch.uint8))
+    assert every.dtype == torch.float32 and every[0] == -1 and every[-1] == 1
+    torch.testing.assert_close(every.diff(), torch.full((255,), 1 / 127.5), atol=1e-6, rtol=0)
 
 
 def test_smaller_pictures_are_means_of_squares_and_of_their_own_size_the_same():

@@ -14,6 +14,11 @@ from torch import Tensor
 SIZE = 32  # px
 
 
+def eight_bits(images: Tensor) -> Tensor:
+    """Images in [-1, 1] as uint8, the nearest: the way back of `structkit.data.batches.signed`."""
+    return images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+
+
 @dataclass(frozen=True)
 class Glasses:
     """Of N faces: colours (N, 1, 1, 3) in [0, 1]; the others (N, 1, 1)."""

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 
 from structkit.configs import AnalogyConfig, RetargetConfig, SampleConfig
 from structkit.engines.patch.analogy import analogy, retarget, sample
+from structkit.engines.patch.synthesis import Synthesis, SynthesisPlan, SynthesisState
 from structkit.engines.patch.video import analogy_frames
 from structkit.kernels import nearest_patches, patchmatch
 from structkit.kernels.patchmatch import KeyPatches
@@ -36,20 +37,25 @@ def made(kind: str) -> torch.Tensor:
     source, target = dark_spots_on_light(48, 56), red_spots_on_green(60, 46)
     if kind == "frames":
         film = [source, source.roll(2, 3), source.roll(4, 3)]
-        return torch.cat(list(analogy_frames(film, target, AnalogyConfig(), size=(48, 56), generator=drawn())))
+        return torch.cat(list(analogy_frames(film, target, AnalogyConfig(), shape=(48, 56), generator=drawn())))
+    if kind == "clip":
+        film = torch.stack([target.roll(2 * step, -1) for step in range(5)], 2)
+        synthesis = Synthesis(film, (4, 22, 26), coarsest=14, patch=(3, 5, 5), generator=drawn(), frame_ratio=0.8)
+        start, levels = SynthesisState(source[:, :, None].expand(-1, -1, 4, -1, -1)), range(len(synthesis.shapes))
+        return synthesis.run(start, levels, SynthesisPlan(2, 2, alpha=0.05)).picture
     if kind == "sample":
-        return sample(target, SampleConfig(), size=(60, 46), generator=drawn())
+        return sample(target, SampleConfig(), shape=(60, 46), generator=drawn())
     if kind == "retarget":
-        return retarget(target, RetargetConfig(), size=(46, 80), generator=drawn())
+        return retarget(target, RetargetConfig(), shape=(46, 80), generator=drawn())
     config = {
         "analogy": AnalogyConfig(),
         "complete": AnalogyConfig(match="colour", rounds=2, completeness=1.0),
         "style": AnalogyConfig(mode="style", rounds=1),
     }
-    return analogy(source, target, config[kind], size=(48, 56), generator=drawn())
+    return analogy(source, target, config[kind], shape=(48, 56), generator=drawn())
 
 
-KINDS = "analogy", "complete", "style", "sample", "retarget", "frames"
+KINDS = "analogy", "complete", "style", "sample", "retarget", "frames", "clip"
 
 
 def digests() -> list[str]:
@@ -74,7 +80,7 @@ def test_a_processor_with_other_instructions_and_threads_gives_the_same_bytes():
 def test_other_roundings_of_products_and_convolutions_give_the_same_bytes(monkeypatch, one_thread, kind):
     """Libraries add in an order of the processor's.  Here all products are rounded once, from float64."""
     expected = made(kind)
-    product, mm, mv, conv2d = torch.Tensor.__matmul__, torch.mm, torch.mv, F.conv2d
+    product, mm, mv, convolutions = torch.Tensor.__matmul__, torch.mm, torch.mv, (F.conv2d, F.conv3d)
 
     def rounded(call):
         return lambda a, b: call(a.double(), b.double()).to(a)
@@ -82,7 +88,8 @@ def test_other_roundings_of_products_and_convolutions_give_the_same_bytes(monkey
     monkeypatch.setattr(torch.Tensor, "__matmul__", rounded(product))
     monkeypatch.setattr(torch, "mm", lambda a, b, out: out.copy_(rounded(mm)(a, b)))
     monkeypatch.setattr(torch, "mv", lambda a, b, out: out.copy_(rounded(mv)(a, b)))
-    monkeypatch.setattr(F, "conv2d", rounded(conv2d))
+    for convolution in convolutions:
+        monkeypatch.setattr(F, convolution.__name__, rounded(convolution))
     assert torch.equal(made(kind), expected)
 
 

@@ -86,6 +86,16 @@ def test_a_picture_finds_itself_from_nothing():
     assert (found.index == torch.arange(len(found.index))).float().mean() > 0.95
 
 
+@pytest.mark.parametrize("seeded", [False, True])
+def test_a_clip_of_one_frame_has_the_pictures_field(seeded):
+    queries, keys, seed = picture(24, 31), picture(40, 28, seed=1), random_field((24, 31), (40, 28), 7)
+    flat = patchmatch(queries, keys, patch=7, init=seed if seeded else None, generator=generator())
+    deep = patchmatch(
+        queries[:, None], keys[:, None], patch=(1, 7, 7), init=seed[None] if seeded else None, generator=generator()
+    )
+    assert torch.equal(deep.index, flat.index) and torch.equal(deep.distance, flat.distance)
+
+
 def test_more_iterations_are_no_worse():
     queries, keys = picture(50, 60), picture(60, 50, seed=1)
     means = [

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from structkit.errors import OptionError
-from structkit.kernels.pyramid import axis_weights, level_sizes, pyramid, resize, resize_reference
+from structkit.kernels.pyramid import axis_weights, pyramid_shapes, resize, resize_reference
 
 SIZES = [(31, 47), (20, 50), (5, 7), (64, 13), (1, 1), (47, 31), (30, 47)]
 paths = pytest.mark.parametrize("path", [resize, resize_reference])
@@ -78,6 +78,13 @@ def test_time_is_one_more_axis(size):
 
 
 @paths
+@sizes
+def test_a_clip_of_one_frame_gives_the_pictures_bits(path, size):
+    images = picture(2, 3, 31, 47)
+    assert torch.equal(path(images[:, :, None], (1, *size))[:, :, 0], path(images, size))
+
+
+@paths
 def test_shrinking_keeps_the_mean(path):
     images = picture(1, 3, 48, 64)
     torch.testing.assert_close(path(images, (24, 32)).mean(), images.mean(), atol=5e-3, rtol=0)
@@ -99,8 +106,8 @@ def test_gradients(path, size):
 
 
 def test_levels_run_from_the_coarsest_to_the_full_size():
-    assert level_sizes((188, 250), ratio=0.75, coarsest=28)[0] == (25, 33)
-    sizes = level_sizes((180, 250), ratio=0.75, coarsest=24)
+    assert pyramid_shapes((188, 250), ratio=0.75, coarsest=28)[0] == (25, 33)
+    sizes = pyramid_shapes((180, 250), ratio=0.75, coarsest=24)
     assert sizes[-1] == (180, 250)
     assert sizes == [(round(180 * 0.75**n), round(250 * 0.75**n)) for n in range(len(sizes) - 1, -1, -1)]
 
@@ -109,28 +116,22 @@ def test_levels_run_from_the_coarsest_to_the_full_size():
 @pytest.mark.parametrize("ratio", [0.5, 0.75, 0.9])
 def test_no_other_number_of_levels_comes_nearer_to_the_coarsest_side(coarsest, ratio):
     short = [100 * ratio**n for n in range(60)]
-    levels = level_sizes((100, 130), ratio=ratio, coarsest=coarsest)
+    levels = pyramid_shapes((100, 130), ratio=ratio, coarsest=coarsest)
     assert abs(short[len(levels) - 1] - coarsest) == min(abs(side - coarsest) for side in short)
     assert min(min(size) for size in levels) >= 1
 
 
 def test_a_picture_no_larger_than_the_coarsest_level_has_one_level():
-    assert level_sizes((20, 90), ratio=0.75, coarsest=28) == [(20, 90)]
-    assert level_sizes((28, 90), ratio=0.75, coarsest=28) == [(28, 90)]
-    assert level_sizes((1, 1), ratio=0.5, coarsest=1) == [(1, 1)]
-
-
-def test_every_level_comes_from_the_original():
-    images = picture(1, 3, 40, 52)
-    levels = pyramid(images, [(10, 13), (20, 26), (40, 52)])
-    assert torch.equal(levels[0], resize(images, (10, 13))) and torch.equal(levels[2], images)
+    assert pyramid_shapes((20, 90), ratio=0.75, coarsest=28) == [(20, 90)]
+    assert pyramid_shapes((28, 90), ratio=0.75, coarsest=28) == [(28, 90)]
+    assert pyramid_shapes((1, 1), ratio=0.5, coarsest=1) == [(1, 1)]
 
 
 def test_errors_name_the_fact_and_the_limit():
     with pytest.raises(OptionError, match="ratio between pyramid levels is 1: it must lie between 0 and 1"):
-        level_sizes((10, 10), ratio=1.0, coarsest=4)
+        pyramid_shapes((10, 10), ratio=1.0, coarsest=4)
     with pytest.raises(OptionError, match="every side must be at least 1 px"):
-        level_sizes((10, 10), ratio=0.5, coarsest=0)
+        pyramid_shapes((10, 10), ratio=0.5, coarsest=0)
     with pytest.raises(OptionError, match=r"cannot resize \(1, 3, 4, 4\) to \(0, 4\): every side must be at least 1"):
         resize(torch.zeros(1, 3, 4, 4), (0, 4))
     with pytest.raises(OptionError, match="as many sides as space has axes"):

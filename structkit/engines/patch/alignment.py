@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def transport_colours(source: Tensor, target: Tensor, *, rounds: int = 20, generator: torch.Generator) -> Tensor:
-    """source (1, C, H, W) with the colour distribution of target (1, C, h, w): sliced optimal transport.
+    """Source (1, C, H, W) with the colour distribution of target (1, C, h, w): sliced optimal transport.
 
     Each round matches the sorted values along C random orthogonal directions (Pitie et al., ICCV 2005; Bonneel et al.,
     JMIV 2015).
@@ -30,8 +30,9 @@ def transport_colours(source: Tensor, target: Tensor, *, rounds: int = 20, gener
 
 
 def _turned(colours: Tensor, turn: Tensor) -> Tensor:
-    """colours (N, C) @ turn (C, C), one channel after the other: a library's product adds in an order of the
-    processor's.
+    """Product of colours (N, C) and turn (C, C), one channel after the other.
+
+    A library's product adds in an order of the processor's.
     """
     result = colours[:, :1] * turn[0]
     for channel in range(1, len(turn)):
@@ -48,7 +49,7 @@ def _stretch(rows: Tensor, length: int) -> Tensor:
 
 
 def transport_luminance(source: Tensor, target: Tensor) -> Tensor:
-    """source (1, 3, H, W) with each pixel in the mean colour that target (1, 3, h, w) has at the same rank of
+    """Source (1, 3, H, W) with each pixel in the mean colour that target (1, 3, h, w) has at the same rank of
     luminance.
 
     For textures, whose colours say nothing of layout (texture transfer by luminance: Efros and Freeman, SIGGRAPH 2001).

@@ -13,8 +13,8 @@ Differs from the paper:
 `match="colour"` is the published form: raw colours, no guide, no drafts, coarsest level 0.24 of the result, alpha
 0.005, ten rounds. Expect: tests/benchmarks/pairs.csv for scores, tests/benchmarks/analogy.csv for time and memory.
 
-Sources and targets are (1, 3, H, W) in [-1, 1] (sample and retarget take (1, C, H, W), say with alpha), sizes (H, W) in
-px; results have `size` and the same range.  The same generator state gives the same result.
+Sources and targets are (1, 3, H, W) in [-1, 1] (sample and retarget take (1, C, H, W), say with alpha); results have
+`shape`, (H, W) in px, and the same range.  The same generator state gives the same result.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from torch import Tensor
 
 from structkit.configs import AnalogyConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.engines.patch.alignment import transport_colours, transport_luminance
-from structkit.engines.patch.synthesis import SMALL, Size, Synthesis, SynthesisPlan, SynthesisState
-from structkit.kernels.pyramid import resize
+from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
+from structkit.kernels.pyramid import Shape, resize
 from structkit.metrics.structure import edge_agreement, explained_structure, patch_distance
 
 Progress = Callable[[float, str], None]
@@ -47,24 +47,24 @@ def analogy(
     target: Tensor,
     config: AnalogyConfig,
     *,
-    size: Size,
+    shape: Shape,
     usable: Tensor | None = None,
     generator: torch.Generator,
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
-    """The structure of source with the patches of target.
+    """Picture (1, 3, *shape) with the structure of source and the patches of target.
 
     usable (1, 1, h, w) in [0, 1]: which pixels of the target may be used.
     """
-    source = resize(source, size).clamp(-1, 1)
-    coarsest = coarsest_of(config, size, DRAFTS[0][0])
-    made = Synthesis(target, size, **_how(config, coarsest), generator=generator, usable=usable)
+    source = resize(source, shape).clamp(-1, 1)
+    coarsest = coarsest_of(config, shape, DRAFTS[0][0])
+    made = Synthesis(target, shape, **_how(config, coarsest), generator=generator, usable=usable)
     guide = guide_of(source, made, config, generator)
     if config.match == "colour":
-        return _finish(made, SynthesisState(guide), 0, plan_of(config, size, rounds=10), None, progress)
+        return _finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=10), None, progress)
     if config.mode == "style":
-        return _finish(made, SynthesisState(guide), 0, plan_of(config, size, rounds=5), guide, progress)
-    plan = plan_of(config, size, rounds=3)
+        return _finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=5), guide, progress)
+    plan = plan_of(config, shape, rounds=3)
     best, plan = _best_draft(made, source, guide, plan, config, lambda share, note: progress(share / 2, note))
     return _finish(made, best, made.layout + 1, plan, None, lambda share, note: progress((1 + share) / 2, note))
 
@@ -73,18 +73,18 @@ def sample(
     picture: Tensor,
     config: SampleConfig,
     *,
-    size: Size,
+    shape: Shape,
     generator: torch.Generator,
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
-    """A new arrangement of the picture's patches (GPNN, sec. 4.1): from its coarsest level with noise.
+    """New arrangement of the picture's patches (GPNN, sec. 4.1): from its coarsest level with noise.
 
     One round there (more lead back to the picture itself), and half the paper's completeness: all of it keeps every
     object in place.
     """
-    made = Synthesis(picture, size, **_how(config, 24), generator=generator)
+    made = Synthesis(picture, shape, **_how(config, 24), generator=generator)
     plan = _plan(config, rounds=3, small_rounds=4, completeness=0.5, first_rounds=1)
-    start = resize(picture, made.sizes[0])
+    start = resize(picture, made.shapes[0])
     noise = torch.randn(start.shape, generator=generator, device=generator.device).to(start)
     return _finish(made, SynthesisState(start + 3 * config.variety * noise), 0, plan, None, progress)
 
@@ -93,19 +93,19 @@ def retarget(
     picture: Tensor,
     config: RetargetConfig,
     *,
-    size: Size,
+    shape: Shape,
     generator: torch.Generator,
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
-    """The picture in another shape, with nothing stretched (GPNN, sec. 4.2): from the stretched coarsest level,
+    """Picture in another shape, with nothing stretched (GPNN, sec. 4.2): from the stretched coarsest level,
     completeness on.
     """
-    wider, higher = (new / old for new, old in zip(size, picture.shape[-2:], strict=True))
+    wider, higher = (new / old for new, old in zip(shape, picture.shape[-2:], strict=True))
     # The picture's own scale, unless the result is larger, or smaller, along both axes.
     scale = max(min(wider, higher), min(1.0, max(wider, higher)))
-    made = Synthesis(picture, size, **_how(config, 14), generator=generator, scale=scale)
+    made = Synthesis(picture, shape, **_how(config, 14), generator=generator, scale=scale)
     plan = _plan(config, rounds=3, completeness=1.0, first_rounds=10)
-    return _finish(made, SynthesisState(resize(picture, size)), 0, plan, None, progress)
+    return _finish(made, SynthesisState(resize(picture, shape)), 0, plan, None, progress)
 
 
 def refine(
@@ -113,24 +113,24 @@ def refine(
     patches_of: Tensor,
     config: RefineConfig,
     *,
-    size: Size,
+    shape: Shape,
     usable: Tensor | None = None,
     generator: torch.Generator,
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
-    """The picture redrawn with the patches of another, from the level on whose short side is `strength` of the whole
+    """Picture redrawn with the patches of another, from the level on whose short side is `strength` of the whole
     (at least 16 px).
     """
-    coarsest = max(16, round(config.strength * min(size)))
-    made = Synthesis(patches_of, size, **_how(config, coarsest), generator=generator, usable=usable)
+    coarsest = max(16, round(config.strength * min(shape)))
+    made = Synthesis(patches_of, shape, **_how(config, coarsest), generator=generator, usable=usable)
     plan = _plan(config, rounds=3, completeness=0.0)
-    return _finish(made, SynthesisState(resize(picture, size).clamp(-1, 1)), 0, plan, None, progress)
+    return _finish(made, SynthesisState(resize(picture, shape).clamp(-1, 1)), 0, plan, None, progress)
 
 
 def _best_draft(
     made: Synthesis, source: Tensor, guide: Tensor, plan: SynthesisPlan, config: AnalogyConfig, progress: Progress
 ) -> tuple[SynthesisState, SynthesisPlan]:
-    """The draft with the most structure for its incoherence, and the plan it was made with."""
+    """Draft with the most structure for its incoherence, and the plan it was made with."""
     drafts = DRAFTS if config.coarsest is None else tuple((config.coarsest, guidance) for guidance in (0.0, 0.5, 2.0))
     if config.coarsest and config.coarsest > SMALL:
         drafts = ((config.coarsest, 0.0),)  # too fine for guidance: there is nothing to choose from
@@ -153,62 +153,59 @@ def _best_draft(
 
 
 def _small(picture: Tensor) -> Tensor:
-    return resize(picture, small_size(picture.shape[-2:], least=8)).clamp(-1, 1)
+    return resize(picture, small_shape(picture.shape[-2:], least=8)).clamp(-1, 1)
 
 
-def small_size(size: Size, *, least: int) -> Size:
-    """At most that of the level at which layout is settled, where drafts are compared; long strips no more than four
-    times its area.
+def small_shape(shape: Shape, *, least: int) -> Shape:
+    """Shape reduced to that of the level at which layout is settled, where drafts are compared; long strips have no
+    more than four times its area.
     """
-    by = min(1.0, SMALL / min(size), 2 * SMALL / math.sqrt(math.prod(size)))
-    return tuple(max(least, round(side * by)) for side in size)
+    by = min(1.0, SMALL / min(shape), 2 * SMALL / math.sqrt(math.prod(shape)))
+    return tuple(max(least, round(side * by)) for side in shape)
 
 
-def coarsest_of(config: AnalogyConfig, size: Size, usual: int) -> int:
+def coarsest_of(config: AnalogyConfig, shape: Shape, usual: int) -> int:
     """Short side of the level at which an analogy begins, px, where the user has not said it."""
     if config.match == "colour":
-        return round(0.24 * min(size))
+        return round(0.24 * min(shape))
     # A style leaves content where and what it is: it begins at a fine level.
-    return max(24, round(0.3 * config.strength * min(size))) if config.mode == "style" else usual
+    return max(24, round(0.3 * config.strength * min(shape))) if config.mode == "style" else usual
 
 
 def guide_of(source: Tensor, made: Synthesis, config: AnalogyConfig, generator: torch.Generator) -> Tensor:
-    """What an analogy starts from and is compared with, (1, 3, h, w): the source in colours that can be compared with
-    the target's.
+    """Guide (1, 3, h, w), from which an analogy starts and with which it is compared: the source in colours that can be
+    compared with the target's.
 
-    As large as it is needed: in a style it leads at fine levels too.
+    As large as is needed: in a style the guide leads at fine levels too.
     """
     if config.match == "colour":
         return source
     if config.mode == "style":
         return transport_colours(source, made.target, rounds=10, generator=generator)
-    source, target = resize(source, made.sizes[made.layout]).clamp(-1, 1), made.keys(made.layout)
+    source, target = resize(source, made.shapes[made.layout]).clamp(-1, 1), made.keys(made.layout)
     if config.mode == "analogy":
         return transport_colours(source, target, generator=generator)
-    guide = (
-        transport_luminance(source, target) if config.mode == "texture" else source
-    )  # the colours of a painting are meant
+    # The colours of a painting are meant.
+    guide = transport_luminance(source, target) if config.mode == "texture" else source
     return guide + FLAT_NOISE * torch.randn(guide.shape, generator=generator, device=generator.device).to(guide)
 
 
-def plan_of(config: AnalogyConfig, size: Size, *, rounds: int, small_rounds: int = 10) -> SynthesisPlan:
-    """How an analogy goes through the levels; its guidance is decided elsewhere, but for a style's, which leads at more
-    levels.
-    """
+def plan_of(config: AnalogyConfig, shape: Shape, *, rounds: int, small_rounds: int = 10) -> SynthesisPlan:
+    """Plan of an analogy; its guidance is decided elsewhere, but for a style's, which leads at more levels."""
     plan = _plan(
         config, rounds=rounds, small_rounds=small_rounds, completeness=1.0 if config.match == "colour" else 0.0
     )
-    return replace(plan, guidance=4 * config.strength, guided_to=0.6 * min(size)) if config.mode == "style" else plan
+    return replace(plan, guidance=4 * config.strength, guided_to=0.6 * min(shape)) if config.mode == "style" else plan
 
 
 def _plan(
     config: PatchConfig, *, rounds: int, completeness: float, small_rounds: int = 10, first_rounds: int | None = None
 ) -> SynthesisPlan:
-    """What the user said, else what the verb takes."""
+    """Plan of what the user said, else of what the verb takes."""
     asked = completeness if config.completeness is None else config.completeness
     alpha = 0.5 * 0.01**asked if asked else None  # 0.005, GPNN's, at 1; from 0.5 on it can hardly be seen
     few, many = (config.rounds, config.rounds) if config.rounds else (rounds, small_rounds)
-    return SynthesisPlan(config.patch, many, few, first_rounds=None if config.rounds else first_rounds, alpha=alpha)
+    return SynthesisPlan(many, few, first_rounds=None if config.rounds else first_rounds, alpha=alpha)
 
 
 def _how(config: PatchConfig, coarsest: int) -> dict[str, int]:
@@ -218,10 +215,10 @@ def _how(config: PatchConfig, coarsest: int) -> dict[str, int]:
 def _finish(
     made: Synthesis, state: SynthesisState, first: int, plan: SynthesisPlan, guide: Tensor | None, progress: Progress
 ) -> Tensor:
-    """The levels from `first` on."""
-    for level in range(first, len(made.sizes)):
+    """Result of the levels from `first` on."""
+    for level in range(first, len(made.shapes)):
         state = made.run(state, [level], plan, guide)
-        height, width = made.sizes[level]
-        progress((level + 1 - first) / (len(made.sizes) - first), f"{width} x {height} px")
+        height, width = made.shapes[level]
+        progress((level + 1 - first) / (len(made.shapes) - first), f"{width} x {height} px")
     progress(1.0, "done")
-    return state.picture
+    return made.painted(state)

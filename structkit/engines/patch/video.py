@@ -27,20 +27,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.configs import AnalogyConfig
-from structkit.engines.patch.analogy import analogy, coarsest_of, guide_of, plan_of, small_size
-from structkit.engines.patch.synthesis import Size, Synthesis, SynthesisState
+from structkit.engines.patch.analogy import analogy, coarsest_of, guide_of, plan_of, small_shape
+from structkit.engines.patch.synthesis import Synthesis, SynthesisState
 from structkit.kernels.flow import agreement, motion, resize_flow, warp, warp_field
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import extract, patch_grid
 from structkit.kernels.patchmatch import upscale_field
-from structkit.kernels.pyramid import resize
+from structkit.kernels.pyramid import Shape, resize
 from structkit.kernels.vote import vote
 
 LAYOUT = 36  # px: short side of the level at which later frames begin
 ROUNDS = SMALL_ROUNDS = 3
-HOLD = (
-    0.5  # of the way back from the patches to the moved result, where that is trusted: without it fine detail shimmers
-)
+HOLD = 0.5  # of the way back from the patches to the moved result, where trusted: without it fine detail shimmers
 STILL = 0.02  # mean change around a pixel, of 2, up to which it counts as none: the noise of a compressed video
 FOREIGN = 0.12  # difference between a frame and the moved one before, of 2, at which the motion is hardly trusted
 MOVED = 0.15  # the same for the layouts of two results
@@ -52,7 +50,7 @@ Grids = tuple[Sequence[int], Sequence[int]]
 
 @dataclass(frozen=True)
 class FrameMemory:
-    """What is remembered of a frame.
+    """Memory of a frame.
 
     result; source: the frame it was made from, pixel by pixel; meant: the source's colours when each part of the result
     was chosen, since then moved along with it; fields: at each level the key patch that each patch of the result is
@@ -70,51 +68,53 @@ def analogy_frames(
     target: Tensor,
     config: AnalogyConfig,
     *,
-    size: Size,
+    shape: Shape,
     usable: Tensor | None = None,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
-    """For each frame of the source one of the result, as soon as it is made; no more than two are kept.
+    """Frames of the result, one for each of the source, as soon as it is made; no more than two are kept.
 
-    frames (1, 3, h, w), the target and `usable` as in `patch.analogy`; results (1, 3, *size), in [-1, 1].
+    frames (1, 3, h, w), the target and `usable` as in `patch.analogy`; results (1, 3, *shape), in [-1, 1].
     The same generator state gives the same results; they do not depend on later frames.
     """
-    later = _LaterFrames(target, config, size, usable, generator)
+    later = _LaterFrames(target, config, shape, usable, generator)
     draw = generator.get_state()
     before: FrameMemory | None = None
     for frame in frames:
-        source = resize(frame, size).clamp(-1, 1)
+        source = resize(frame, shape).clamp(-1, 1)
         generator.set_state(draw)
         after = later.frame(source, before) if before else None
         if after is None:
             generator.set_state(draw)
-            first = analogy(source, target, config, size=size, usable=usable, generator=generator)
+            first = analogy(source, target, config, shape=shape, usable=usable, generator=generator)
             after = FrameMemory(source, first.clamp(-1, 1), source, {})
         before = after
         yield before.result
 
 
 class _LaterFrames:
-    """How frames are made that have one before them."""
+    """Maker of the frames that have one before them."""
 
     def __init__(
-        self, target: Tensor, config: AnalogyConfig, size: Size, usable: Tensor | None, generator: torch.Generator
+        self, target: Tensor, config: AnalogyConfig, shape: Shape, usable: Tensor | None, generator: torch.Generator
     ) -> None:
-        coarsest = config.coarsest or coarsest_of(config, size, LAYOUT)
-        self.made = Synthesis(target, size, coarsest=coarsest, patch=config.patch, generator=generator, usable=usable)
+        coarsest = config.coarsest or coarsest_of(config, shape, LAYOUT)
+        self.made = Synthesis(target, shape, coarsest=coarsest, patch=config.patch, generator=generator, usable=usable)
         self.config, self.generator = config, generator
-        self.plan = plan_of(config, size, rounds=ROUNDS, small_rounds=SMALL_ROUNDS)
+        self.plan = plan_of(config, shape, rounds=ROUNDS, small_rounds=SMALL_ROUNDS)
         if config.mode != "style":  # a style's guidance is part of its plan; the published form has none
             self.plan = replace(self.plan, guidance=0.0 if config.match == "colour" else config.strength, guided=1.0)
 
     def frame(self, source: Tensor, before: FrameMemory) -> FrameMemory | None:
-        """The result for source (1, 3, H, W) of the result's size, or None for the first frame of another scene."""
+        """Memory of the frame made of source (1, 3, H, W), of the result's shape; None for the first frame of another
+        scene.
+        """
         there, back = motion(torch.cat([source, before.source]), torch.cat([before.source, source])).split(1)
         trust = agreement(there, back) * _likeness(source, warp(before.source, there), FOREIGN)
         if trust.mean() < CUT:
             return None
         moved, meant = (warp(picture, there, cubic=True).clamp(-1, 1) for picture in (before.result, before.meant))
-        layout = self.made.sizes[self.made.layout]
+        layout = self.made.shapes[self.made.layout]
         trust = trust * resize(
             _likeness(resize(source, layout), resize(meant, layout), FOREIGN), source.shape[-2:]
         ).clamp(0, 1)
@@ -129,37 +129,36 @@ class _LaterFrames:
         return FrameMemory(source, result, meant, fields)
 
     def _guide(self, source: Tensor, before: FrameMemory) -> Tensor:
-        """What begins where nothing can be carried along, (1, 3, h, w): what stood before for parts of the source that
-        look like it.
+        """Guide (1, 3, h, w), which begins where nothing can be carried along: what stood before for parts of the
+        source that look like it.
 
         So that one thing does not become two (image analogies: Hertzmann et al., SIGGRAPH 2001).  A style's is that of
         its first frame.
         """
         if self.config.mode == "style":
             return guide_of(source, self.made, self.config, self.generator)
-        patch = self.plan.patch
-        size = small_size(
-            self.made.sizes[self.made.layout], least=patch + 1
-        )  # the search is exact, and a large result may begin large
-        now, then, shown = (resize(picture, size)[0] for picture in (source, before.meant, before.result))
+        patch = self.made.patch
+        # The search is exact, and a large result may begin large.
+        shape = small_shape(self.made.shapes[self.made.layout], least=max(patch) + 1)
+        now, then, shown = (resize(picture, shape)[0] for picture in (source, before.meant, before.result))
         likest = nearest_patches(extract(now, patch), extract(then, patch)).index
-        return vote(shown, likest, patch_grid(size, patch), patch=patch)[None]
+        return vote(shown, likest, patch_grid(shape, patch), patch=patch)[None]
 
     def _synthesised(
         self, guide: Tensor, moved: Tensor, there: Tensor, trust: Tensor, fields: dict[int, Tensor]
     ) -> tuple[Tensor, dict[int, Tensor]]:
-        """From the moved result where it is trusted, else from the guide, to a picture of the target's patches, and its
+        """Picture of the target's patches, from the moved result where it is trusted, else from the guide; and its
         fields.
         """
         made, state, found = self.made, SynthesisState(guide), {}
         hint = torch.lerp(guide, *(resize(part, guide.shape[-2:]) for part in (moved, trust.clamp(0, 1))))
-        for level, size in enumerate(made.sizes):
-            coarser, own, trusted = resize(state.picture, size), resize(moved, size), resize(trust, size).clamp(0, 1)
+        for level, shape in enumerate(made.shapes):
+            coarser, own, trusted = resize(state.picture, shape), resize(moved, shape), resize(trust, shape).clamp(0, 1)
             if level > made.layout:
-                trusted = trusted * _likeness(coarser, resize(resize(moved, made.sizes[level - 1]), size), MOVED)
+                trusted = trusted * _likeness(coarser, resize(resize(moved, made.shapes[level - 1]), shape), MOVED)
             start = torch.lerp(coarser, own, trusted)
             begun = SynthesisState(
-                start, *self._seed(state, level, fields.get(level), resize_flow(there, size), trusted > 0.5)
+                start, *self._seed(state, level, fields.get(level), resize_flow(there, shape), trusted > 0.5)
             )
             state = made.run(begun, [level], self.plan, hint)
             found[level] = state.field
@@ -168,11 +167,10 @@ class _LaterFrames:
     def _seed(
         self, coarser: SynthesisState, level: int, before: Tensor | None, there: Tensor, trusted: Tensor
     ) -> tuple[Grids, Tensor | None]:
-        """A level's patch grids, and the field to begin with: that of the frame before where it is trusted, else the
+        """Patch grids of a level, and the field to begin with: that of the frame before where it is trusted, else the
         coarser level's.
         """
-        sizes = self.made.sizes[level], self.made.key_sizes[level]
-        grids = patch_grid(sizes[0], self.plan.patch), patch_grid(sizes[1], self.plan.patch)
+        grids = tuple(patch_grid(s, self.made.patch) for s in (self.made.shapes[level], self.made.key_shapes[level]))
         field = before
         if coarser.grids is not None and coarser.field is not None:
             queries, keys = zip(coarser.grids, grids, strict=True)
@@ -183,10 +181,10 @@ class _LaterFrames:
 
 
 def _likeness(one: Tensor, other: Tensor, limit: float) -> Tensor:
-    """(1, 1, H, W) in [0, 1]: 1 where two pictures are alike, near 0 from about `limit` on."""
+    """Likeness (1, 1, H, W) in [0, 1]: 1 where two pictures are alike, near 0 from about `limit` on."""
     return torch.exp(-_around((one - other).square().mean(1, keepdim=True), 5) / limit**2)
 
 
 def _around(x: Tensor, side: int) -> Tensor:
-    """(B, 1, H, W): means over windows of `side` px; at the border over what is there."""
+    """Means (B, 1, H, W) over windows of `side` px; at the border over what is there."""
     return F.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from structkit.configs import DifferenceConfig
-from structkit.data.batches import levels
 from structkit.engines.difference.model import DomainDifference
 from structkit.engines.difference.training import DifferenceTraining
 from structkit.metrics.independence import probe
 from structkit.training.draw import Draw
+
+from ..avatars import eight_bits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -64,7 +65,7 @@ def faces(count: int, seed: int) -> Faces:
 
 @cache
 def learnt(config: DifferenceConfig) -> DomainDifference:
-    a, b = levels(faces(4000, 1).painted(glasses=True)), levels(faces(4000, 2).painted(beard=True))
+    a, b = eight_bits(faces(4000, 1).painted(glasses=True)), eight_bits(faces(4000, 2).painted(beard=True))
     training = DifferenceTraining(a, b, config)
     Draw(7, 0, 0).seed_networks()
     training.begin(0, Draw(7, 0, 0))

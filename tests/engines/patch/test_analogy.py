@@ -7,7 +7,7 @@ import torch
 
 from structkit.configs import AnalogyConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.engines.patch import analogy as patch
-from structkit.engines.patch.synthesis import SMALL, Synthesis, level_sizes
+from structkit.engines.patch.synthesis import SMALL, Synthesis, synthesis_shapes
 from structkit.errors import OptionError
 from structkit.metrics.structure import explained_structure, patch_distance
 
@@ -20,14 +20,14 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def analogy(source, target, size=(48, 48), *, seed=0, **options):
-    return patch.analogy(source, target, AnalogyConfig(**{**FAST, **options}), size=size, generator=generator(seed))
+def analogy(source, target, shape=(48, 48), *, seed=0, **options):
+    return patch.analogy(source, target, AnalogyConfig(**{**FAST, **options}), shape=shape, generator=generator(seed))
 
 
 @pytest.mark.parametrize(
     "options", [{}, {"mode": "style"}, {"mode": "texture"}, {"mode": "paint"}, {"match": "colour"}]
 )
-def test_a_result_has_the_size_asked_for_and_only_colours_of_the_target(options):
+def test_a_result_has_the_shape_asked_for_and_only_colours_of_the_target(options):
     target = red_spots_on_green(50, 70)
     result = analogy(dark_spots_on_light(), target, (48, 72), **options)
     assert result.shape == (1, 3, 48, 72)
@@ -105,10 +105,10 @@ def test_hidden_pixels_of_the_target_are_not_used():
     usable[..., :, 24:] = 0
     target[..., :, 24:] = torch.tensor([-1.0, -1.0, 1.0])[None, :, None, None]  # blue, and dark as the figure is
     result = patch.analogy(
-        dark_spots_on_light(), target, AnalogyConfig(**FAST), size=(48, 48), usable=usable, generator=generator()
+        dark_spots_on_light(), target, AnalogyConfig(**FAST), shape=(48, 48), usable=usable, generator=generator()
     )
     assert result[:, 2].max() < 0.3
-    seen = patch.analogy(dark_spots_on_light(), target, AnalogyConfig(**FAST), size=(48, 48), generator=generator())
+    seen = patch.analogy(dark_spots_on_light(), target, AnalogyConfig(**FAST), shape=(48, 48), generator=generator())
     assert seen[:, 2].max() > 0.6
 
 
@@ -120,7 +120,7 @@ def test_completeness_brings_all_of_the_target_into_the_result():
 
 def test_samples_differ_from_the_picture_and_from_each_other_but_are_made_of_it():
     picture = red_spots_on_green(48, 64)
-    one, two = (patch.sample(picture, SampleConfig(), size=(48, 64), generator=generator(seed)) for seed in (0, 1))
+    one, two = (patch.sample(picture, SampleConfig(), shape=(48, 64), generator=generator(seed)) for seed in (0, 1))
     assert one.shape == picture.shape
     assert (one - two).abs().mean() > 0.05 and (one - picture).abs().mean() > 0.05
     assert patch_distance(one, picture) < 0.2
@@ -129,7 +129,7 @@ def test_samples_differ_from_the_picture_and_from_each_other_but_are_made_of_it(
 def test_variety_leads_away_from_the_picture():
     picture = red_spots_on_green(48, 64)
     near, far = (
-        patch.sample(picture, SampleConfig(variety=v), size=(48, 64), generator=generator()) for v in (0.0, 1.0)
+        patch.sample(picture, SampleConfig(variety=v), shape=(48, 64), generator=generator()) for v in (0.0, 1.0)
     )
     assert (near - picture).abs().mean() < (far - picture).abs().mean()
 
@@ -137,14 +137,14 @@ def test_variety_leads_away_from_the_picture():
 def test_alpha_is_part_of_a_samples_patches():
     picture = red_spots_on_green()
     alpha = torch.where(picture[:, :1] > 0, 1.0, -1.0)  # the red is opaque
-    result = patch.sample(torch.cat([picture, alpha], 1), SampleConfig(**FAST), size=(48, 48), generator=generator())
+    result = patch.sample(torch.cat([picture, alpha], 1), SampleConfig(**FAST), shape=(48, 48), generator=generator())
     assert result.shape == (1, 4, 48, 48)
     assert (result[:, 3].sign() == result[:, 0].sign()).float().mean() > 0.85
 
 
 def test_retargeting_repeats_what_is_there_instead_of_stretching_it():
     picture = red_spots_on_green()
-    result = patch.retarget(picture, RetargetConfig(), size=(48, 84), generator=generator())
+    result = patch.retarget(picture, RetargetConfig(), shape=(48, 84), generator=generator())
     assert result.shape == (1, 3, 48, 84)
     stretched = torch.nn.functional.interpolate(picture, size=(48, 84), mode="bicubic")
     assert patch_distance(result, picture) < patch_distance(stretched, picture)
@@ -153,7 +153,7 @@ def test_retargeting_repeats_what_is_there_instead_of_stretching_it():
 def test_refining_keeps_the_layout_and_takes_over_the_patches():
     sharp = red_spots_on_green()
     blurred = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(sharp, (3,) * 4, mode="replicate"), 7, 1)
-    result = patch.refine(blurred, sharp, RefineConfig(), size=(48, 48), generator=generator())
+    result = patch.refine(blurred, sharp, RefineConfig(), shape=(48, 48), generator=generator())
     assert explained_structure(sharp, result) > 0.8
     assert patch_distance(result, sharp) < 0.5 * patch_distance(blurred, sharp)
 
@@ -165,26 +165,26 @@ def test_progress_rises_to_one():
         dark_spots_on_light(),
         red_spots_on_green(),
         config,
-        size=(80, 80),
+        shape=(80, 80),
         generator=generator(),
         progress=lambda share, note: told.append(share),
     )
     assert told == sorted(told) and told[-1] == 1
 
 
-@pytest.mark.parametrize("size", [(512, 512), (300, 200), (64, 64), (40, 90), (17, 17), (2000, 65)])
-def test_one_level_has_the_side_at_which_layout_is_judged(size):
-    sizes = level_sizes(size, coarsest=20)
-    assert sizes[-1] == size
-    shorts = [min(s) for s in sizes]
+@pytest.mark.parametrize("shape", [(512, 512), (300, 200), (64, 64), (40, 90), (17, 17), (2000, 65)])
+def test_one_level_has_the_side_at_which_layout_is_judged(shape):
+    shapes = synthesis_shapes(shape, coarsest=20)
+    assert shapes[-1] == shape
+    shorts = [min(s) for s in shapes]
     assert shorts == sorted(set(shorts))
-    assert min(size) < SMALL or SMALL in shorts
-    assert shorts[0] >= min(18, min(size))
+    assert min(shape) < SMALL or SMALL in shorts
+    assert shorts[0] >= min(18, min(shape))
 
 
 def test_the_target_is_brought_to_the_scale_of_the_result():
     made = Synthesis(torch.zeros(1, 3, 50, 100), (128, 96), coarsest=24, patch=7, generator=generator())
-    assert made.key_sizes[-1] == (96, 192)
+    assert made.key_shapes[-1] == (96, 192)
 
 
 def test_match_colour_has_no_other_mode():

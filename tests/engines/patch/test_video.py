@@ -13,7 +13,7 @@ from torch import Tensor
 
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch import video
-from structkit.engines.patch.analogy import analogy, small_size
+from structkit.engines.patch.analogy import analogy, small_shape
 from structkit.engines.patch.synthesis import SMALL
 from structkit.engines.patch.video import analogy_frames
 from structkit.kernels.nearest_patches import nearest_patches
@@ -23,27 +23,27 @@ from structkit.metrics.structure import explained_structure, patch_distance
 
 from ..pictures import discs, grain, red_spots_on_green
 
-SIZE = (48, 56)
+SHAPE = (48, 56)
 FAST = {"rounds": 1, "coarsest": 30}
-FIGURE, GROUND = grain(*SIZE, (-0.8, -0.8, -0.7), 0.05, 1), grain(*SIZE, (0.7, 0.7, 0.6), 0.05, 2)
+FIGURE, GROUND = grain(*SHAPE, (-0.8, -0.8, -0.7), 0.05, 1), grain(*SHAPE, (0.7, 0.7, 0.6), 0.05, 2)
 
 
 def scene(column: float, *, second: bool = True) -> Tensor:
     """A dark disc at `column` (as a share of the height) that carries its texture along, and one that rests."""
-    step = round(column * SIZE[0])
+    step = round(column * SHAPE[0])
     spots = [(0.4, column, 0.2)]
-    ground = discs(*SIZE, [(0.8, 1.0, 0.12)], FIGURE, GROUND) if second else GROUND
-    return discs(*SIZE, spots, FIGURE.roll(step, -1), ground)
+    ground = discs(*SHAPE, [(0.8, 1.0, 0.12)], FIGURE, GROUND) if second else GROUND
+    return discs(*SHAPE, spots, FIGURE.roll(step, -1), ground)
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def film(frames, target=None, *, size=SIZE, seed=0, usable=None, **options) -> list[Tensor]:
+def film(frames, target=None, *, shape=SHAPE, seed=0, usable=None, **options) -> list[Tensor]:
     target = red_spots_on_green() if target is None else target
     config = AnalogyConfig(**{**FAST, **options})
-    return list(analogy_frames(frames, target, config, size=size, usable=usable, generator=generator(seed)))
+    return list(analogy_frames(frames, target, config, shape=shape, usable=usable, generator=generator(seed)))
 
 
 def change(frames) -> float:
@@ -61,7 +61,7 @@ def filmed() -> list[Tensor]:
 
 def test_the_first_frame_is_the_picture_that_an_analogy_makes():
     target = red_spots_on_green()
-    alone = analogy(MOVING[0], target, AnalogyConfig(**FAST), size=SIZE, generator=generator())
+    alone = analogy(MOVING[0], target, AnalogyConfig(**FAST), shape=SHAPE, generator=generator())
     assert torch.equal(film(MOVING[:1], target)[0], alone.clamp(-1, 1))
 
 
@@ -79,7 +79,7 @@ def test_what_rests_in_a_source_that_moves_rests_in_the_result(filmed):
 def test_the_result_moves_as_the_source_does_and_keeps_its_look(filmed):
     target, results = red_spots_on_green(), filmed
     for source, result in zip(MOVING, results, strict=True):
-        assert result.shape == (1, 3, *SIZE) and result.abs().max() <= 1
+        assert result.shape == (1, 3, *SHAPE) and result.abs().max() <= 1
         assert explained_structure(source, result) > 0.7
         assert patch_distance(result, target) < 1.4 * patch_distance(results[0], target)
     assert explained_structure(MOVING[-1], results[0]) < explained_structure(MOVING[-1], results[-1]) - 0.1
@@ -101,7 +101,7 @@ def test_slow_changes_are_seen_when_they_have_added_up():
 
 
 def test_after_a_cut_the_scene_is_made_as_if_it_came_first():
-    other = discs(*SIZE, [(0.5, 0.9, 0.3)], GROUND.flip(-2), FIGURE.flip(-1))
+    other = discs(*SHAPE, [(0.5, 0.9, 0.3)], GROUND.flip(-2), FIGURE.flip(-1))
     cut = film([*MOVING[:2], other, other])
     assert torch.equal(cut[2], film([other])[0]) and torch.equal(cut[2], cut[3])
 
@@ -114,7 +114,7 @@ def test_frames_are_taken_one_at_a_time_and_do_not_depend_on_later_ones(filmed):
             taken.append(i)
             yield frame
 
-    results = analogy_frames(source(), red_spots_on_green(), AnalogyConfig(**FAST), size=SIZE, generator=generator())
+    results = analogy_frames(source(), red_spots_on_green(), AnalogyConfig(**FAST), shape=SHAPE, generator=generator())
     assert taken == []
     some = [next(results), next(results)]
     assert taken == [0, 1]
@@ -129,19 +129,19 @@ def test_the_same_seed_gives_the_same_film_and_another_another():
 
 
 def test_what_is_searched_exactly_in_each_frame_stays_small_where_the_layout_is_large(monkeypatch):
-    searched, size = [], (96, 108)
+    searched, shape = [], (96, 108)
 
     def watched(queries: Tensor, keys: Tensor) -> Nearest:
         searched.append((len(queries), len(keys)))
         return nearest_patches(queries, keys)
 
     monkeypatch.setattr(video, "nearest_patches", watched)
-    assert film([resize(frame, size) for frame in MOVING[:2]], size=size, patch=5, match="colour", coarsest=90)[
+    assert film([resize(frame, shape) for frame in MOVING[:2]], shape=shape, patch=5, match="colour", coarsest=90)[
         1
-    ].shape == (1, 3, *size)
+    ].shape == (1, 3, *shape)
     assert searched and all(max(pair) <= 1.2 * SMALL**2 for pair in searched)
     assert (
-        small_size((1080, 1920), least=8) == (64, 114) and math.prod(small_size((40, 4000), least=8)) < 4.1 * SMALL**2
+        small_shape((1080, 1920), least=8) == (64, 114) and math.prod(small_shape((40, 4000), least=8)) < 4.1 * SMALL**2
     )
 
 
@@ -153,7 +153,7 @@ def usual() -> list[Tensor]:
 @pytest.mark.parametrize("options", [{"mode": "style"}, {"mode": "texture"}, {"mode": "paint"}, {"match": "colour"}])
 def test_every_way_to_make_an_analogy_makes_films_of_its_own(usual, options):
     results = film(MOVING[:2], **options)
-    assert [frame.shape for frame in results] == [(1, 3, *SIZE)] * 2
+    assert [frame.shape for frame in results] == [(1, 3, *SHAPE)] * 2
     assert all(
         frame.isfinite().all() and not torch.equal(frame, other) for frame, other in zip(results, usual, strict=True)
     )
@@ -189,4 +189,4 @@ def test_hidden_pixels_of_the_target_are_not_used_in_any_frame():
 
 def test_no_frames_make_no_frames_and_tiny_ones_tiny_ones():
     assert film([]) == []
-    assert film([frame[..., :17, :16] for frame in MOVING[:2]], size=(17, 16))[1].shape == (1, 3, 17, 16)
+    assert film([frame[..., :17, :16] for frame in MOVING[:2]], shape=(17, 16))[1].shape == (1, 3, 17, 16)

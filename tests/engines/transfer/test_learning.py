@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.configs import TransferConfig
-from structkit.data.batches import levels, signed
+from structkit.data.batches import signed
 from structkit.engines.transfer.model import ContentTransfer
 from structkit.engines.transfer.training import TransferTraining
 from structkit.kernels.composite import composite
 from structkit.training.draw import Draw
 
-from ..avatars import errors, faces, glasses, reduced
+from ..avatars import eight_bits, errors, faces, glasses, reduced
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -63,7 +63,7 @@ def truth(size: int, count: int = 200) -> Truth:
 def learnt(config: TransferConfig) -> ContentTransfer:
     size = config.filled().seen
     pictures = (faces(1200, 1).painted(glasses(1200, 6)), faces(1200, 2).painted())
-    training = TransferTraining(*(levels(reduced(signed(part), size)) for part in pictures), config)
+    training = TransferTraining(*(eight_bits(reduced(signed(part), size)) for part in pictures), config)
     for number, stage in enumerate(training.stages):
         Draw(7, number, 0).seed_networks()
         training.begin(number, Draw(7, number, 0))

@@ -17,9 +17,9 @@ from structkit._version import __version__
 from structkit.errors import CheckpointError, DeviceError, InputError, OutputError
 from structkit_cli.options import RunOptions
 from structkit_cli.run.checks import check_plan
-from structkit_cli.run.commit import AT_LEAST_EVERY, TOGETHER, DiskError, PendingOutput
+from structkit_cli.run.commit import AT_LEAST_EVERY, NOT_OURS, TOGETHER, DiskError, PendingOutput
 from structkit_cli.run.inputs import InputFile
-from structkit_cli.run.ledger import NOT_OURS, Finding, Ledger
+from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, Output, Plan, Task, names, shared
 from structkit_cli.run.records import exit_code, message, output_record
 from structkit_cli.run.report import PipeClosed, Report, tell

@@ -31,7 +31,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Termination(BaseException):
-    """SIGTERM came."""
+    """The end of the program, asked for by SIGTERM."""
 
 
 def run(plan: Plan, running: RunOptions) -> None:
@@ -61,7 +61,7 @@ def run(plan: Plan, running: RunOptions) -> None:
 
 @dataclass(frozen=True)
 class _Announcement:
-    """What is to be said in its turn: a record of an output, or without one that the task is over.
+    """A word that is to be said in its turn: the record of an output, or without one that the task is over.
 
     waiting: the output, where it has not taken its name yet.
     """
@@ -72,7 +72,7 @@ class _Announcement:
 
 
 class _Batch:
-    """One run, and what it remembers."""
+    """The work of one run: its tasks in turn, its failures, and the words that wait to be said."""
 
     def __init__(self, maker: Maker, running: RunOptions, report: Report, ledger: Ledger) -> None:
         self.maker, self.running, self.report, self.ledger = maker, running, report, ledger

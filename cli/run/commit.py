@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class DiskError(OutputError):
-    """The disk would not take an output; other output errors are about one picture."""
+    """A refusal of the disk; other output errors are about one output."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _on_disk(one: PendingOutput, act: Callable[[], T]) -> T:
 
 @contextmanager
 def as_disk_error(path: Path) -> Iterator[None]:
-    """What the disk refuses is a DiskError."""
+    """A context in which the disk's refusals become a DiskError."""
     try:
         yield
     except OutputError as error:

@@ -1,4 +1,4 @@
-"""The ledger of a run: what its folders hold already, and what may be replaced there."""
+"""The ledger of a run: the outputs that its folders hold already, and which are as they would be made again."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Ledger:
             yield
 
     def finding(self, task: Task) -> Finding:
-        """What there is of a task.  Raises InputError where an input cannot be read."""
+        """The outputs of a task that are there.  Raises InputError where an input cannot be read."""
         recorded = any(manifest.kept for manifest in self.manifests.values())
         sources = {role: source.sha256 for role, source in task.inputs.items()} if recorded else {}
         current: dict[int, str | None] = {}

@@ -1,7 +1,7 @@
 """Painting ahead: networks work best on many pictures at once, and while they do, those before are encoded and written.
 
 The runner does one task after another, and says beforehand which are still to do.  Threads read the pictures of the
-next tasks and paint them together; what became of each, pictures or an error, is handed out in its turn.
+next tasks and paint them together; the outcome of each, pictures or an error, is handed out in its turn.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class PaintQueue(Maker):
         return together
 
     def _paint(self, tasks: Sequence[Task], device: str) -> list[Outcome]:
-        """What becomes of each.  One that fails does not concern the others."""
+        """The outcome of each task.  A failure does not concern the others."""
         outcomes: list[Outcome] = []
         for task in tasks:
             if self._stopped:
@@ -129,7 +129,7 @@ class _Pictures(Sequence):
 
 
 def _pixels(task: Task) -> int:
-    """Of all its results, as the header of its picture says.  A file that has none says so when it is read."""
+    """The pixels of all results of a task, as the header of its picture says; 0 for a file that has none."""
     from structkit.media.formats import HEAD, recognise
     from structkit.media.warned import warnings_of_this_thread
 

@@ -17,9 +17,9 @@ from structkit._version import __version__
 from structkit.errors import CheckpointError, DeviceError, InputError, OutputError
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.checks import check_plan
-from structkit_cli.run.commit import AT_LEAST_EVERY, TOGETHER, DiskError, PendingOutput
+from structkit_cli.run.commit import AT_LEAST_EVERY, NOT_OURS, TOGETHER, DiskError, PendingOutput
 from structkit_cli.run.inputs import InputFile
-from structkit_cli.run.ledger import NOT_OURS, Finding, Ledger
+from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, Output, Plan, Task, names, shared
 from structkit_cli.run.records import exit_code, message, output_record
 from structkit_cli.run.report import PipeClosed, Report, tell
@@ -31,7 +31,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Termination(BaseException):
-    """SIGTERM came."""
+    """The end of the program, asked for by SIGTERM."""
 
 
 def run(plan: Plan, running: OutputOptions) -> None:
@@ -61,7 +61,7 @@ def run(plan: Plan, running: OutputOptions) -> None:
 
 @dataclass(frozen=True)
 class _Announcement:
-    """What is to be said in its turn: a record of an output, or without one that the task is over.
+    """A word that is to be said in its turn: the record of an output, or without one that the task is over.
 
     waiting: the output, where it has not taken its name yet.
     """
@@ -72,7 +72,7 @@ class _Announcement:
 
 
 class _Batch:
-    """One run, and what it remembers."""
+    """The work of one run: its tasks in turn, its failures, and the words that wait to be said."""
 
     def __init__(self, maker: Maker, running: OutputOptions, report: Report, ledger: Ledger) -> None:
         self.maker, self.running, self.report, self.ledger = maker, running, report, ledger

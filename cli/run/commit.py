@@ -7,6 +7,7 @@ record without its file is void.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,13 +22,14 @@ from structkit_cli.run.plan import Output
 
 TOGETHER = 32  # outputs at most, where they come fast
 AT_LEAST_EVERY = 0.5  # seconds
+NOT_OURS = "exists and is not as structkit wrote it: move it away, or say --exists overwrite"
 THREADS = 8  # that wait for the disk
 
 T = TypeVar("T")
 
 
 class DiskError(OutputError):
-    """The disk would not take an output; other output errors are about one picture."""
+    """A refusal of the disk; other output errors are about one output."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,10 @@ class PendingOutput:
     sha256: str
 
 
-def commit(
-    waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest], check: Callable[[PendingOutput], None]
-) -> dict[int, Exception]:
+def commit(waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest], exists: str) -> dict[int, Exception]:
     """Give the outputs their names; returns what went wrong, by their places.
 
-    check: called for each right before; it raises where its name has been taken meanwhile.
+    exists: what to do where a name has been taken meanwhile: error, skip or overwrite.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -63,7 +63,7 @@ def commit(
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(lambda i: attempt([i], partial(_on_disk, waiting[i], waiting[i].file.settle)), good()))
     for i in good():
-        attempt([i], partial(check, waiting[i]))
+        attempt([i], partial(_check, waiting[i], manifests, exists))
     for root in {one.output.root for one in waiting}:
         if manifests[root].kept and (part := good(root)):
             records = [(waiting[i].output.path, waiting[i].made_from, waiting[i].sha256) for i in part]
@@ -78,6 +78,14 @@ def commit(
     return errors
 
 
+def _check(one: PendingOutput, manifests: Mapping[Path, Manifest], exists: str) -> None:
+    """Raises OutputError where what has appeared under the output's name, while we were at work, must stay."""
+    path, manifest = one.output.path, manifests[one.output.root]
+    appeared = exists == "error" and os.path.lexists(path)
+    if appeared or (exists == "skip" and manifest.verdict(path, one.made_from)[0] == "foreign"):
+        raise OutputError(f"{path} {NOT_OURS}")
+
+
 def _on_disk(one: PendingOutput, act: Callable[[], T]) -> T:
     with as_disk_error(one.output.path):
         return act()
@@ -85,7 +93,7 @@ def _on_disk(one: PendingOutput, act: Callable[[], T]) -> T:
 
 @contextmanager
 def as_disk_error(path: Path) -> Iterator[None]:
-    """What the disk refuses is a DiskError."""
+    """A context in which the disk's refusals become a DiskError."""
     try:
         yield
     except OutputError as error:

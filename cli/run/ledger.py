@@ -1,22 +1,18 @@
-"""The ledger of a run: what its folders hold already, and what may be replaced there."""
+"""The ledger of a run: the outputs that its folders hold already, and which are as they would be made again."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from structkit.errors import OutputError
 from structkit_cli.run.commit import PendingOutput, as_disk_error, commit
 from structkit_cli.run.manifest import Manifest, made_from
 from structkit_cli.run.plan import Output, Task
 from structkit_cli.run.results import OutputKind
 from structkit_cli.run.sinks import FileSink
-
-NOT_OURS = "exists and is not as structkit wrote it: move it away, or say --exists overwrite"
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class Ledger:
             yield
 
     def finding(self, task: Task) -> Finding:
-        """What there is of a task.  Raises InputError where an input cannot be read."""
+        """The outputs of a task that are there.  Raises InputError where an input cannot be read."""
         recorded = any(manifest.kept for manifest in self.manifests.values())
         sources = {role: source.sha256 for role, source in task.inputs.items()} if recorded else {}
         current: dict[int, str | None] = {}
@@ -73,14 +69,7 @@ class Ledger:
 
     def commit(self, waiting: Sequence[PendingOutput]) -> dict[int, Exception]:
         """Give outputs their names; what went wrong, by their places."""
-        return commit(waiting, self.manifests, self._check)
-
-    def _check(self, one: PendingOutput) -> None:
-        """Right before an output takes its name: whether what has appeared there, while we were at work, may go."""
-        path, manifest = one.output.path, self.manifests[one.output.root]
-        appeared = self.exists == "error" and os.path.lexists(path)
-        if appeared or (self.exists == "skip" and manifest.verdict(path, one.made_from)[0] == "foreign"):
-            raise OutputError(f"{path} {NOT_OURS}")
+        return commit(waiting, self.manifests, self.exists)
 
     def _made_from(self, output: Output, sources: Mapping[str, str]) -> str:
         """The hash that tells whether an output would become the same again; its keys are those of older manifests."""

@@ -83,7 +83,7 @@ class Plan:
 
 
 def shared(tasks: Sequence[Task]) -> dict[str, InputFile]:
-    """What all of several tasks have in the same role, by role: a model, the one donor.  A single task shares
+    """The inputs that several tasks have in the same role, by role: a model, the one donor.  A single task shares
     nothing.
     """
     if len(tasks) < 2:
@@ -93,14 +93,14 @@ def shared(tasks: Sequence[Task]) -> dict[str, InputFile]:
 
 
 def names(task: Task, common: Mapping[str, InputFile]) -> str:
-    """A task in a message: by what tells it from the others.  common: see `shared`."""
+    """The name of a task in messages, which tells it from the others.  common: see `shared`."""
     return " + ".join(
         source.name for role, source in task.inputs.items() if role not in common or len(common) == len(task.inputs)
     )
 
 
 class Destination:
-    """Where outputs go: what `-o` (or `--compare`) means, for one set of inputs or for a batch.
+    """The place where outputs go: the meaning of `-o` (or `--compare`), for one set of inputs or for a batch.
 
     kind: of the outputs; in a folder some may be of another.  format: None is the one of the name that is given, or the
     usual one of the kind; data have no usual one.

@@ -1,4 +1,4 @@
-"""What a run says: paths or JSON records on stdout, and everything else on stderr.
+"""The voice of a run: paths or JSON records on stdout, and everything else on stderr.
 
 On a terminal a bar shows rate and time left; elsewhere there is one plain line for each output.
 """
@@ -18,7 +18,7 @@ from structkit.training import DOUBTFUL
 
 
 class PipeClosed(Exception):
-    """Whoever read our stdout is gone: end quietly."""
+    """The end of whoever read our stdout: the program ends quietly."""
 
 
 def printable(text: str) -> str:
@@ -81,7 +81,7 @@ class Report:
             self.bar.start()
 
     def progress(self, fraction: float, note: str = "") -> None:
-        """How far the work on the present task is, 0 to 1."""
+        """Show how far the work on the present task is, 0 to 1."""
         if self.bar:
             self.bar.update(
                 self.bar.task_ids[0], completed=self.done + min(max(fraction, 0.0), 1.0), note=printable(note)

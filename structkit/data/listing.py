@@ -124,7 +124,7 @@ class FileList:
 def list_files(pictures: Pictures | FileList) -> FileList:
     """The pictures that are meant: those that a `PathList` finds, and those in memory.  None is opened.
 
-    What a single folder or pattern has is named by its place there, and all else by its path.
+    The files of a single folder or pattern are named by their places there, all others by their paths.
     Raises InputError where there is no picture, and for a list or a folder that cannot be read.
     """
     if isinstance(pictures, FileList):
@@ -210,8 +210,8 @@ def counted(number: int, what: str = "picture") -> str:
 
 
 def _identity(source: Picture | Path) -> Hashable:
-    """Equal for all names of one file.  What is not there is told by its name, and pictures in memory by their place
-    there.
+    """A value that is equal for all names of one file.  A missing file is told by its name, and a picture in memory by
+    its place there.
     """
     if not isinstance(source, Path):
         return id(source)

@@ -31,10 +31,6 @@ def waiting(tmp_path, manifest):
     ]
 
 
-def all_well(one: PendingOutput) -> None:
-    assert not one.output.path.exists()
-
-
 def visible(folder: Path) -> list[str]:
     """The names in a folder, but those of its manifest and of the mark of this run."""
     return sorted(path.name for path in folder.iterdir() if path.name != NAME and path.suffix != ".mark")
@@ -52,7 +48,7 @@ def test_files_come_first_then_records_then_names_then_folders(waiting, manifest
         pytest.skip("needs the names of open files")
     monkeypatch.setattr("os.fsync", synced)
     monkeypatch.setattr("os.replace", lambda *names: events.append("name") or replace(*names))
-    assert commit(waiting, {tmp_path: manifest}, all_well) == {}
+    assert commit(waiting, {tmp_path: manifest}, "error") == {}
     assert events == ["file"] * 5 + ["record", "folder"] + ["name"] * 5 + [
         "folder"
     ]  # the first folder: the manifest is new
@@ -60,14 +56,15 @@ def test_files_come_first_then_records_then_names_then_folders(waiting, manifest
     assert len((tmp_path / NAME).read_bytes().splitlines()) == 5
 
 
-def test_one_whose_name_was_taken_meanwhile_is_left_out_and_the_others_are_not(waiting, manifest, tmp_path):
-    def check(one):
-        if one.output.path.name == "2.png":
-            raise OutputError("2.png exists")
-
-    errors = commit(waiting, {tmp_path: manifest}, check)
-    assert {i: type(error) for i, error in errors.items()} == {2: OutputError}
-    assert visible(tmp_path) == ["0.png", "1.png", "3.png", "4.png"] and b"2.png" not in (tmp_path / NAME).read_bytes()
+@pytest.mark.parametrize("exists", ["error", "skip", "overwrite"])
+def test_one_whose_name_was_taken_meanwhile_is_left_out_and_the_others_are_not(waiting, manifest, tmp_path, exists):
+    (tmp_path / "2.png").write_bytes(b"of the user")
+    errors = commit(waiting, {tmp_path: manifest}, exists)
+    replaced = exists == "overwrite"
+    assert {i: type(error) for i, error in errors.items()} == ({} if replaced else {2: OutputError})
+    assert visible(tmp_path) == [f"{i}.png" for i in range(5)]
+    assert (tmp_path / "2.png").read_bytes() == (b"2.png" if replaced else b"of the user")
+    assert (b"2.png" in (tmp_path / NAME).read_bytes()) is replaced
 
 
 def test_one_that_the_disk_does_not_take_is_left_out_and_the_others_are_not(waiting, manifest, tmp_path, monkeypatch):
@@ -79,7 +76,7 @@ def test_one_that_the_disk_does_not_take_is_left_out_and_the_others_are_not(wait
         settle(self)
 
     monkeypatch.setattr(PendingFile, "settle", full)
-    errors = commit(waiting, {tmp_path: manifest}, all_well)
+    errors = commit(waiting, {tmp_path: manifest}, "error")
     assert isinstance(errors[3], DiskError) and errors[3].__cause__.errno == 28 and len(errors) == 1
     assert visible(tmp_path) == ["0.png", "1.png", "2.png", "4.png"]
 
@@ -89,6 +86,6 @@ def test_without_records_nothing_takes_its_name(waiting, manifest, tmp_path, mon
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(manifest, "note", refuse)
-    errors = commit(waiting, {tmp_path: manifest}, all_well)
+    errors = commit(waiting, {tmp_path: manifest}, "error")
     assert len(errors) == 5 and all("cannot be written (Permission denied)" in str(error) for error in errors.values())
     assert visible(tmp_path) == []

@@ -15,7 +15,10 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-SIDE, FINE = 512, 4  # px of examples/avatar.png; a face is drawn larger by so much, and reduced, which smooths its edges
+SIDE, FINE = (
+    512,
+    4,
+)  # px of examples/avatar.png; a face is drawn larger by so much, and reduced, which smooths its edges
 SMALL, ROUGH = 256, 2  # likewise, of the faces in folders
 ZOOM = 1.3
 WHITE, PUPIL, MOUTH, TONGUE = (255, 255, 255), (72, 66, 66), (110, 44, 40), (255, 79, 109)
@@ -109,8 +112,8 @@ def moved(colour: Colour, red: int, green: int, blue: int) -> Colour:
     return tuple(min(255, max(0, was + by)) for was, by in zip(colour, (red, green, blue), strict=True))
 
 
-def save_folders(into: Path, count: int) -> None:
-    """Draw glasses/, bare/, beard/ and plain/ with `count` faces each: the same ones at each call."""
+def save_folders(into: Path, count: int, seed: int) -> None:
+    """Draw glasses/, bare/, beard/ and plain/ with `count` faces each: the same ones for the same seed."""
     for name, drawn_from, worn in (
         ("glasses", "glasses", {"glasses": True}),
         ("bare", "glasses", {}),
@@ -118,7 +121,7 @@ def save_folders(into: Path, count: int) -> None:
         ("plain", "plain", {}),
     ):
         (into / name).mkdir(parents=True, exist_ok=True)
-        draw = random.Random(drawn_from)
+        draw = random.Random(f"{drawn_from} {seed}")
         for i in range(1, count + 1):
             picture = avatar(Face.random(draw), **{"glasses": False} | worn, side=SMALL, fine=ROUGH)
             picture.save(into / name / f"{i:03}.png")
@@ -128,9 +131,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("into", type=Path, nargs="?", metavar="FOLDER", help="where folders of faces go")
     parser.add_argument("--count", type=int, default=60, help="faces in each folder (default 60)")
+    parser.add_argument("--seed", type=int, default=0, help="another one gives other faces (default 0)")
     chosen = parser.parse_args()
     if chosen.into:
-        save_folders(chosen.into, chosen.count)
+        save_folders(chosen.into, chosen.count, chosen.seed)
     else:
         avatar().save(Path(__file__).parent / "avatar.png", optimize=True)
 

@@ -46,40 +46,47 @@ def _of_content(config: Mapping[str, Any]) -> Abilities:
 class Kind:
     """One kind of checkpoint.
 
-    verbs: of the command line, those that use it.  made_by: the command that makes one.  module, name: of the class of
-    its models.  abilities: of a model with this configuration.
+    verbs: of the command line, those that use it.
+    training: the name of the training that makes one.  recipe: the full name of its recipe.
+    model: the full name of the class of its models.
+    abilities: of a model with this configuration.
     """
 
     words: str
     verbs: tuple[str, ...]
-    made_by: str
-    module: str
-    name: str
+    training: str
+    recipe: str
+    model: str
     abilities: Callable[[Mapping[str, Any]], Abilities] = lambda config: Abilities()
+
+    @property
+    def made_by(self) -> str:
+        """The command that makes one."""
+        return f"structkit train {self.training}"
 
 
 KINDS = {
     "pair-analogy": Kind(
         "structural analogy between two pictures",
         ("analogy",),
-        "structkit train analogy",
-        "structkit.engines.pair.model",
-        "PairAnalogy",
+        "analogy",
+        "structkit.recipes.pair.PAIR",
+        "structkit.engines.pair.model.PairAnalogy",
     ),
     "content-transfer": Kind(
         "transfer of a content, such as glasses, by masks",
         ("transfer", "remove", "segment", "score independence"),
-        "structkit train transfer",
-        "structkit.engines.transfer.model",
-        "ContentTransfer",
+        "transfer",
+        "structkit.recipes.domains.TRANSFER",
+        "structkit.engines.transfer.model.ContentTransfer",
         _of_content,
     ),
     "domain-difference": Kind(
         "the difference of two domains, and what they have in common",
         ("transfer", "remove", "score independence"),
-        "structkit train difference",
-        "structkit.engines.difference.model",
-        "DomainDifference",
+        "difference",
+        "structkit.recipes.domains.DIFFERENCE",
+        "structkit.engines.difference.model.DomainDifference",
         lambda config: Abilities(two_sided=True),
     ),
 }
@@ -145,6 +152,12 @@ def resolve_model(name: str | Path) -> Path:
     )
 
 
+def named_object(name: str) -> Any:
+    """The object of a full name, whose module is loaded now."""
+    module, _, own = name.rpartition(".")
+    return getattr(importlib.import_module(module), own)
+
+
 def load(path: str | Path, device: str = "auto", *, verb: str | None = None) -> Model:
     """The model of a checkpoint, whatever its kind (`structkit info` says it), on `device`.
 
@@ -157,7 +170,7 @@ def load(path: str | Path, device: str = "auto", *, verb: str | None = None) -> 
 
     path = resolve_model(path)
     kind = kind_of(path, checkpoint.read_card(path), verb)
-    return getattr(importlib.import_module(kind.module), kind.name).load(path, resolve(device))
+    return named_object(kind.model).load(path, resolve(device))
 
 
 def usable(model: Model | str | Path, device: str, verb: str) -> Model:

@@ -108,5 +108,5 @@ class FakeDifference(Fake):
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of these kinds hold stand-ins."""
     for fake in (FakeTransfer, FakeDifference):
-        here = dataclasses.replace(KINDS[fake.kind], module=fake.__module__, name=fake.__name__)
+        here = dataclasses.replace(KINDS[fake.kind], model=f"{fake.__module__}.{fake.__name__}")
         monkeypatch.setitem(KINDS, fake.kind, here)

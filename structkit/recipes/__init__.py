@@ -5,16 +5,15 @@ Free of torch: a recipe is loaded when it is first asked for.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from structkit.models import KINDS, named_object
 
 if TYPE_CHECKING:
     from structkit.recipes.run import Recipe
 
-RECIPES = {"analogy": "pair.PAIR", "transfer": "domains.TRANSFER", "difference": "domains.DIFFERENCE"}
 
-
-def recipe(name: str) -> Recipe:
-    """The recipe of `structkit train NAME`.  Raises KeyError for a name that there is not."""
-    module, _, recipe = RECIPES[name].rpartition(".")
-    return getattr(importlib.import_module(f"structkit.recipes.{module}"), recipe)
+def recipe(training: str) -> Recipe:
+    """The recipe of `structkit train TRAINING`.  Raises KeyError for a name that there is not."""
+    kinds = {kind.training: kind for kind in KINDS.values()}
+    return named_object(kinds[training].recipe)

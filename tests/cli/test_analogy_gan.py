@@ -303,7 +303,7 @@ def test_what_is_no_trained_pair_is_refused(run, pair, pictures, monkeypatch):
     )
     assert refused("damaged.safetensors").startswith(fact)
     assert "other.safetensors: a checkpoint of kind 'other', written by" in refused("other.safetensors")
-    glasses = models.Kind("what puts glasses on", ("transfer", "remove"), "structkit train transfer", "", "")
+    glasses = models.Kind("what puts glasses on", ("transfer", "remove"), "transfer", "", "")
     monkeypatch.setitem(models.KINDS, "other", glasses)
     fact = "what puts glasses on, which serves transfer, remove and not analogy; make one with structkit train analogy"
     assert refused("other.safetensors") == f"other.safetensors: {fact}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import re
 import time
 
@@ -18,8 +17,8 @@ from structkit.engines.pair.training import PairTraining
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.pictures import Picture, write_picture
 from structkit.media.tensors import from_tensor
-from structkit.models import KINDS, load
-from structkit.recipes import material
+from structkit.models import KINDS, load, named_object
+from structkit.recipes import material, recipe
 from structkit.recipes import run as trainings
 from structkit.recipes.material import PairInput
 from structkit.verbs.pair import BELOW
@@ -355,4 +354,4 @@ def test_a_checkpoint_that_serves_other_verbs_says_which(path):
 
 def test_every_kind_leads_to_a_model_of_that_kind():
     for name, kind in KINDS.items():
-        assert getattr(importlib.import_module(kind.module), kind.name).kind == name
+        assert named_object(kind.model).kind == name and recipe(kind.training).training.model_class.kind == name

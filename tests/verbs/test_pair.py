@@ -12,6 +12,7 @@ import torch
 
 import structkit
 from structkit import checkpoint
+from structkit.configs import INJECTED_BELOW
 from structkit.engines.pair.model import PairAnalogy
 from structkit.engines.pair.training import PairTraining
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
@@ -21,7 +22,6 @@ from structkit.models import KINDS, load, named_object
 from structkit.recipes import material, recipe
 from structkit.recipes import run as trainings
 from structkit.recipes.material import PairInput
-from structkit.verbs.pair import BELOW
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -123,7 +123,7 @@ def test_the_sources_alpha_goes_along(pair):
 
 @pytest.mark.parametrize("source", [SOURCE, picture(24, 40, 9)])
 def test_a_source_that_is_given_is_injected_and_without_one_it_begins_with_noise(pair, source):
-    assert same(draw(pair, source), draw(pair, source, inject=max(0, pair.finest - BELOW)))
+    assert same(draw(pair, source), draw(pair, source, inject=max(0, pair.finest - INJECTED_BELOW)))
     assert not same(draw(pair, source), draw(pair))
 
 

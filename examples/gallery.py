@@ -22,12 +22,6 @@ STRIPS = {
         "remove": "out/bare.png",
         "segment --overlay": "out/where.png",
     },
-    "train": {
-        "not learnt from": "out/others/glasses/008.png",
-        "remove": "out/removed/008.png",
-        "nor this": "out/others/glasses/001.png",
-        "remove ": "out/removed/001.png",
-    },
 }
 
 

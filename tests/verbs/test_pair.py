@@ -22,7 +22,7 @@ from structkit.models import KINDS, load
 from structkit.recipes import material
 from structkit.recipes import run as trainings
 from structkit.recipes.material import PairInput
-from structkit.verbs.pair import BELOW
+from structkit.verbs.pair import INJECTED_BELOW
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -124,7 +124,7 @@ def test_the_sources_alpha_goes_along(pair):
 
 @pytest.mark.parametrize("source", [SOURCE, picture(24, 40, 9)])
 def test_a_source_that_is_given_is_injected_and_without_one_it_begins_with_noise(pair, source):
-    assert same(draw(pair, source), draw(pair, source, inject=max(0, pair.finest - BELOW)))
+    assert same(draw(pair, source), draw(pair, source, inject=max(0, pair.finest - INJECTED_BELOW)))
     assert not same(draw(pair, source), draw(pair))
 
 

@@ -48,7 +48,7 @@ def _blocks(command: Any, ctx: Any, width: int) -> Iterator[list[str]]:
     yield _wrapped(f"Usage: {' '.join((ctx.command_path, *words, '[OPTIONS]'))}", width, hanging=4)
     for paragraph in (command.help or "").split("\n\n"):
         yield _paragraph(" ".join(paragraph.split()), width)
-    rows = [(_argument(p), p.help) for p in arguments]
+    rows = [(_argument(p), p.help or "") for p in arguments]
     yield from _table("Arguments", rows, width)
     yield from _table("Verbs", [(name, " ".join(verb.help.split("\n\n")[0].split())) for name, verb in verbs], width)
     yield from _panels(command, ctx, width)
@@ -92,7 +92,7 @@ def _names(parameter: Any) -> str:
 
 
 def _told(parameter: Any, ctx: Any) -> str:
-    if parameter.name == "help":
+    if "--help" in parameter.opts:
         return "print this help, and stop"
     default = parameter.get_default(ctx, call=False)
     said = isinstance(default, str | int | float) and not isinstance(default, bool)
@@ -131,4 +131,4 @@ def _unbroken(match: re.Match[str]) -> str:
 
 def _wrapped(words: str, width: int, hanging: int = 0) -> list[str]:
     lines = textwrap.wrap(words, width, subsequent_indent=" " * hanging, break_long_words=False, break_on_hyphens=False)
-    return [line.replace(UNBROKEN, " ") for line in lines]
+    return [line.replace(UNBROKEN, " ") for line in lines] or [""]

@@ -26,7 +26,7 @@ def _fact(error: Any, ctx: Any) -> str:
         return _of_a_flag(error.option_name, ctx, unknown=hasattr(error, "possibilities"))
     parameter = getattr(error, "param", None)
     if not error.message and parameter is not None:  # an argument that is not there
-        return f"Missing argument '{parameter.metavar}': {parameter.help}"
+        return f"Missing argument '{parameter.metavar}'{f': {parameter.help}' if parameter.help else ''}"
     return error.message.rstrip(".")
 
 

@@ -17,10 +17,8 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from structkit.configs import (
-    LEAST_SIDE,
     MAX_FRAME_PIXELS,
     MAX_PIXELS,
-    MOST_SIDE,
     PICTURE_QUALITY,
     VIDEO_QUALITY,
     Config,
@@ -214,29 +212,3 @@ def _limits(meta: Mapping[str, Any]) -> str:
     if low is None and high is None:
         return ""
     return f" ({low} or more)" if high is None else f" (up to {high})" if low is None else f" ({low} to {high})"
-
-
-def result_size(text: str | None, max_side: int | None = None) -> tuple[int, int] | None:
-    """`640x480` -> (640, 480), width and height in px; refused where `max_side` is said too.
-
-    Each side is LEAST_SIDE to MOST_SIDE.
-    """
-    if text is None:
-        return None
-    if max_side is not None:
-        raise OptionError("--size and --max-side both say how large the result is: give one of them")
-    width, cross, height = text.lower().partition("x")
-    if not (
-        cross
-        and width.isascii()
-        and width.isdigit()
-        and height.isascii()
-        and height.isdigit()
-        and int(width)
-        and int(height)
-    ):
-        raise OptionError(f"--size is {text!r}: give width and height in px, such as 640x480")
-    size = int(width), int(height)
-    if not LEAST_SIDE <= min(size) <= max(size) <= MOST_SIDE:
-        raise OptionError(f"--size is {size[0]}x{size[1]}: each side must be {LEAST_SIDE} to {MOST_SIDE} px")
-    return size

@@ -11,8 +11,9 @@ from structkit.configs import PAIR_PRESETS, AnalogyConfig, Config, PairConfig, P
 from structkit.errors import OptionError
 from structkit_cli.completion import checkpoints
 from structkit_cli.help import Panel
-from structkit_cli.options import RunOptions, named, result_size
+from structkit_cli.options import RunOptions, named
 from structkit_cli.pages.analogy_engines import PairEngine, PairTrainingEngine, PatchEngine
+from structkit_cli.run.checks import result_size
 from structkit_cli.run.plan import Output
 from structkit_cli.run.trainer import checkpoint_path
 

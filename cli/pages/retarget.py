@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 
 from structkit.configs import Config, RetargetConfig
 from structkit.errors import OptionError
-from structkit_cli.options import Inputs, RunOptions, named, result_size
+from structkit_cli.options import Inputs, RunOptions, named
 from structkit_cli.run import batch
+from structkit_cli.run.checks import result_size
 from structkit_cli.run.each import plan_each
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from structkit.configs import Config, SampleConfig, option
-from structkit_cli.options import Inputs, RunOptions, named, result_size
+from structkit_cli.options import Inputs, RunOptions, named
 from structkit_cli.run import batch
+from structkit_cli.run.checks import result_size
 from structkit_cli.run.each import plan_each
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from structkit.configs import LEAST_SIDE, MOST_SIDE
 from structkit.errors import OptionError, OutputError
 from structkit.media.formats import format_of
 from structkit_cli.options import OutputOptions
@@ -118,3 +119,29 @@ def _check_writable(path: Path) -> None:
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder} cannot be written to: change its rights, or name another place with --output")
+
+
+def result_size(text: str | None, max_side: int | None = None) -> tuple[int, int] | None:
+    """`640x480` -> (640, 480), width and height in px; refused where `max_side` is said too.
+
+    Each side is LEAST_SIDE to MOST_SIDE.
+    """
+    if text is None:
+        return None
+    if max_side is not None:
+        raise OptionError("--size and --max-side both say how large the result is: give one of them")
+    width, cross, height = text.lower().partition("x")
+    if not (
+        cross
+        and width.isascii()
+        and width.isdigit()
+        and height.isascii()
+        and height.isdigit()
+        and int(width)
+        and int(height)
+    ):
+        raise OptionError(f"--size is {text!r}: give width and height in px, such as 640x480")
+    size = int(width), int(height)
+    if not LEAST_SIDE <= min(size) <= max(size) <= MOST_SIDE:
+        raise OptionError(f"--size is {size[0]}x{size[1]}: each side must be {LEAST_SIDE} to {MOST_SIDE} px")
+    return size

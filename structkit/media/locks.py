@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import lock_descriptor
-
 from structkit.media.files import TEMP_PREFIX
 
 GATE = f"{TEMP_PREFIX}runs.gate"
@@ -99,6 +97,8 @@ def _locked(path: Path, *, blocking: bool = False) -> int | None:
     """The descriptor that holds the lock, or None where there are none.  Raises BlockingIOError if another one holds
     it.
     """
+    from filelock import lock_descriptor  # a tenth of the command line's start, and most commands take no lock
+
     while True:
         try:
             descriptor = _opened(path)

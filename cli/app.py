@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
+import pkgutil
 import signal
 import traceback
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -12,17 +16,9 @@ import typer.main
 
 from structkit._version import __version__
 from structkit.errors import StructkitError
+from structkit_cli import pages
 from structkit_cli.command import Group, Page, Verb
 from structkit_cli.options import verb
-from structkit_cli.pages import score, train
-from structkit_cli.pages.analogy import analogy
-from structkit_cli.pages.info import info
-from structkit_cli.pages.refine import refine
-from structkit_cli.pages.remove import remove
-from structkit_cli.pages.retarget import retarget
-from structkit_cli.pages.sample import sample
-from structkit_cli.pages.segment import segment
-from structkit_cli.pages.transfer import transfer
 from structkit_cli.refusals import UsageError, worded
 from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination, exit_code
 from structkit_cli.run.report import PipeClosed, tell
@@ -60,19 +56,31 @@ scorings = typer.Typer(
     help="Measure how good results are, beside the truth, and what a model has learnt.",
     epilog=EXIT_CODES,
 )
-VERBS = (analogy, sample, retarget, refine, transfer, remove, segment)
-GROUPS = (
-    (app, VERBS, "STRUCTKIT"),
-    (trainings, train.PAGES, "STRUCTKIT_TRAIN"),
-    (scorings, score.PAGES, "STRUCTKIT_SCORE"),
-)
-for group, pages, words in GROUPS:
-    for page in pages:
-        settings = {"auto_envvar_prefix": f"{words}_{page.__name__.upper()}"}
-        group.command(cls=Verb, epilog=EXIT_CODES, context_settings=settings)(verb(page))
+ORDER = ("analogy", "sample", "retarget", "refine", "transfer", "remove", "segment")  # in the help; others follow
+
+
+def _files() -> dict[str, ModuleType]:
+    """The files of pages/, by their names, in the order of the help."""
+    names = [module.name for module in pkgutil.iter_modules(pages.__path__)]
+    ordered = sorted(names, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
+    return {name: importlib.import_module(f"{pages.__name__}.{name}") for name in ordered}
+
+
+FILES = _files()
+VERBS = [getattr(file, name) for name, file in FILES.items() if hasattr(file, name)]
+TRAININGS = [page for file in FILES.values() for page in getattr(file, "TRAININGS", ())]
+SCORES = [page for file in FILES.values() for page in getattr(file, "SCORES", ())]
+GROUPS = ((app, VERBS, "STRUCTKIT"), (trainings, TRAININGS, "STRUCTKIT_TRAIN"), (scorings, SCORES, "STRUCTKIT_SCORE"))
+for group, verbs, words in GROUPS:
+    for page in verbs:
+        name = page.__name__.removeprefix("train_")
+        if "running" in inspect.signature(page).parameters:
+            settings = {"auto_envvar_prefix": f"{words}_{name.upper()}"}
+            group.command(name, cls=Verb, epilog=EXIT_CODES, context_settings=settings)(verb(page))
+        else:  # one that only tells
+            group.command(name, cls=Page, epilog=EXIT_CODES)(page)
 app.add_typer(trainings, name="train")
 app.add_typer(scorings, name="score")
-app.command(cls=Page, epilog=EXIT_CODES)(info)
 
 
 def _print_version(wanted: bool) -> None:

@@ -182,7 +182,7 @@ def independence(a: FolderA, b: FolderB, *, asked: ModelOptions, running: ProbeO
     score_codes(a, b, asked.model, running)
 
 
-PAGES = (iou, psnr, ssim, independence)
+SCORES = (iou, psnr, ssim, independence)
 
 
 def _fidelity(measure: str, result: str, truth: str, pixels: PixelOptions, running: ScoreOptions) -> None:

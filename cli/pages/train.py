@@ -110,4 +110,4 @@ def _one(argument: str, name: str) -> InputFile:
     return found.inputs[0]
 
 
-PAGES = (analogy, transfer, difference)
+TRAININGS = (analogy, transfer, difference)

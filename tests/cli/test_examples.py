@@ -12,13 +12,13 @@ from structkit.configs import DifferenceConfig, PairConfig
 from structkit.engines.difference.model import DomainDifference
 from structkit.engines.pair.model import PairAnalogy
 from structkit_cli.app import GROUPS
-from structkit_cli.pages.info import info
 
 from .conftest import paint
 
 PAGES = {
-    **{f"{words[10:]} {page.__name__}".lower().strip(): page for _, pages, words in GROUPS for page in pages},
-    "info": info,
+    f"{words[10:]} {page.__name__.removeprefix('train_')}".lower().strip(): page
+    for _, pages, words in GROUPS
+    for page in pages
 }
 MATCHING = "--patch 5 --rounds 1"
 CODES = "--size 16 --width 4 --widest 8 --separate 2 --batch 4 --steps 2 --dtype float32 --device cpu"

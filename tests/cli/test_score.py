@@ -15,7 +15,7 @@ import pytest
 from structkit.configs import DifferenceConfig
 from structkit.engines.difference.model import DomainDifference
 from structkit.media.pictures import Picture, write_picture
-from structkit_cli.pages.score import PAGES
+from structkit_cli.pages.score import SCORES
 
 from . import test_json
 from .conftest import paint
@@ -229,7 +229,7 @@ def test_transparency_is_left_out(records, tmp_path):
     assert records("psnr", "clear.png", "opaque.png")[1][0]["scores"]["psnr"] == pytest.approx(138.13, abs=0.01)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.__name__)
+@pytest.mark.parametrize("page", SCORES, ids=lambda page: page.__name__)
 def test_the_help_says_what_goes_in_and_what_comes_out(run, page):
     text = run("score", page.__name__, "--help").out.decode()
     assert "In: " in text and "Out: " in text and f"Example: structkit score {page.__name__} " in text

@@ -100,7 +100,7 @@ def _need_a_verb(ctx: typer.Context) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; returns its exit code.  Whatever goes wrong is one line on stderr."""
+    """Run one command; returns its exit code.  Any failure is one line on stderr."""
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         return int(typer.main.get_command(app).main(arguments, prog_name="structkit", standalone_mode=False) or 0)

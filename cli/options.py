@@ -1,8 +1,8 @@
-"""Options: one is made of each field of a configuration, so that a new field appears here without being written again.
+"""Options of commands, made of the fields of configurations: a new field appears here without being written again.
 
 A verb is a function; a parameter annotated with a dataclass becomes one option for each of its fields (name, type,
-default, help, range and choices come from the field).  Where a value comes from is decided by the parser: command line,
-then the environment (STRUCTKIT_<VERB>_<OPTION>), then the file given to `--config`, then the default.
+default, help, range and choices come from the field).  The parser decides on the origin of a value: command line, then
+the environment (STRUCTKIT_<VERB>_<OPTION>), then the file given to `--config`, then the default.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def seed() -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class CommonOptions(Config):
-    """How to run any verb that computes."""
+    """Options of every verb that computes."""
 
     device: str = named(
         "auto", "auto, cpu, cuda or cuda:0; one that is named must be there", "DEVICE", complete=words(DEVICES)
@@ -77,9 +77,10 @@ class CommonOptions(Config):
 
 @dataclasses.dataclass(frozen=True)
 class OutputOptions(CommonOptions):
-    """How to run a verb that writes pictures, and where to write them.
+    """Options of every verb that writes pictures.
 
-    Its results are the same with every seed, and its arithmetic is what it is: those of other verbs can be told.
+    The results of these verbs are the same with every seed, and their arithmetic cannot be chosen; further options of
+    other verbs say these.
     """
 
     seed = 0
@@ -108,7 +109,7 @@ class OutputOptions(CommonOptions):
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions(OutputOptions):
-    """How to run a verb that draws random numbers and writes pictures."""
+    """Options of every verb that draws random numbers and writes pictures."""
 
     seed: int = seed()
 
@@ -167,7 +168,7 @@ def _fold(ctx: typer.Context, kind: type[Config], values: dict[str, Any]) -> Con
 
 
 def _unfold(kind: type, panels: tuple[Panel, ...]) -> list[inspect.Parameter]:
-    """One keyword parameter, annotated for Typer, for each field of a configuration."""
+    """The keyword parameters of a configuration, annotated for Typer, one for each field."""
     hints, fields, panel = get_type_hints(kind), list(dataclasses.fields(kind)), "What to make"
     if "print_config" in kind.__dataclass_fields__:  # how to run: where to write comes first, then what all verbs have
         fields, panel = sorted(fields, key=lambda field: field.name in CommonOptions.__dataclass_fields__), "How to run"
@@ -176,7 +177,10 @@ def _unfold(kind: type, panels: tuple[Panel, ...]) -> list[inspect.Parameter]:
 
 
 def _parameter(field: dataclasses.Field, annotation: Any, panel: str) -> inspect.Parameter:
-    """A value is typed here where it can be; one that cannot is refused by its configuration, in words."""
+    """The parameter of a field.
+
+    A value is typed here where it can be; one that cannot is refused by its configuration, in words.
+    """
     meta, flag = field.metadata, "--" + config.spelled(field).replace("_", "-")
     bare = [t for t in get_args(annotation) if t is not type(None)] or [annotation]
     settings = {"help": f"{meta['help']}{_limits(meta)}", "rich_help_panel": panel, "show_envvar": False}
@@ -217,7 +221,7 @@ def _limits(meta: Mapping[str, Any]) -> str:
 
 
 def result_size(text: str | None, max_side: int | None = None) -> tuple[int, int] | None:
-    """`640x480` -> (640, 480), width and height in px; refused where `max_side` is said too.
+    """The size that a text names, (width, height) in px: `640x480` -> (640, 480); refused where `max_side` is said too.
 
     Each side is LEAST_SIDE to MOST_SIDE.
     """

@@ -1,8 +1,8 @@
-"""Checkpoints: one safetensors file whose metadata holds a JSON card.  The only file that reads or writes weights.
+"""Checkpoints: safetensors files whose metadata holds a JSON card; no other file reads or writes weights.
 
-Nothing is ever unpickled.  What a file says of itself is checked before anything is allocated: the header against the
-size of the file, the tensors against each other, the card against what is needed.  Every way in which a file can be
-wrong has a message of its own.
+Nothing is ever unpickled.  The claims of a file about itself are checked before anything is allocated: the header
+against the size of the file, the tensors against each other, the card against what is needed.  Every way in which a
+file can be wrong has a message of its own.
 """
 
 from __future__ import annotations
@@ -83,8 +83,9 @@ def load(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors, on `device`, and the card of a checkpoint of this kind.
 
-    expected: from the card to the dtype and the shape of each tensor that must be there, and no other; asked before
-    tensors are allocated. Raises CheckpointError.
+    expected: the function from the card to the dtype and the shape of each tensor that must be there, and no other;
+    called before tensors are allocated.
+    Raises CheckpointError.
     """
     with _opened(path) as stream:
         header = _header(str(path), stream)
@@ -112,7 +113,7 @@ def load(
 
 @dataclass(frozen=True)
 class _Slot:
-    """Where a tensor lies: bytes begin .. end after the header."""
+    """The place of a tensor: bytes begin .. end after the header."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -209,12 +210,12 @@ def _card(metadata: Any) -> dict[str, Any] | None:
 
 
 def _json(text: bytes | str) -> Any:
-    """Strict: a name stands once, and numbers are finite.  Raises ValueError."""
+    """The value of a JSON text, read strictly: a name stands once, and numbers are finite.  Raises ValueError."""
     return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
 
 
 def _slot(name: str, entry: Any) -> _Slot:
-    """One tensor of the header.  Raises ValueError, and whatever foreign JSON leads to."""
+    """The place of one tensor of the header.  Raises ValueError, and whatever foreign JSON leads to."""
     dtype, shape, (begin, end) = DTYPES.get(entry["dtype"]), entry["shape"], entry["data_offsets"]
     if dtype is None:
         raise ValueError(f"{name} has the dtype {entry['dtype']}; known are {', '.join(DTYPES)}")
@@ -247,7 +248,7 @@ def _finite(text: str) -> float:
 
 
 def _compare(path: str, slots: Mapping[str, _Slot], expected: Layout) -> None:
-    """What is there against what must be there."""
+    """Refuse tensors that are not those expected.  Raises CheckpointError."""
     way_out = "it is damaged or made by another version; train it again"
     for fact, names in (("lacks", expected.keys() - slots.keys()), ("has unknown", slots.keys() - expected.keys())):
         if names:

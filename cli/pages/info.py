@@ -1,4 +1,4 @@
-"""`structkit info CHECKPOINT`: what a checkpoint is, how it was made, and which verbs it serves."""
+"""`structkit info CHECKPOINT`: the kind of a checkpoint, how it was made, and the verbs that it serves."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
 
 
 def _other(one: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """What of one is not known already."""
+    """The part of one tree that is not known already."""
     same = {name: value for name, value in one.items() if name in known}
     nested = {
         name: _other(value, known[name])
@@ -63,7 +63,7 @@ def _other(one: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lines(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """One for each fact; nested names are joined by dots."""
+    """The lines of a tree, one for each fact; nested names are joined by dots."""
     for name, value in sorted(tree.items()):
         if isinstance(value, dict):
             yield from _lines(value, f"{prefix}{name}.")

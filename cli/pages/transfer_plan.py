@@ -28,7 +28,10 @@ DONORS = 200  # whose contents are kept: a painter's is a quarter of a megabyte
 
 @dataclass(frozen=True)
 class TransferTask(Task):
-    """A picture and what is put on it.  donors: for each model those of its first side, and those of its second."""
+    """A picture and what is put on it.
+
+    donors: for each model those of its first side, and those of its second.
+    """
 
     donors: tuple[tuple[tuple[InputFile, ...], tuple[InputFile, ...]], ...]
 

@@ -1,7 +1,7 @@
-"""Painting ahead: networks work best on many pictures at once, and while they do, those before are encoded and written.
+"""Painting ahead: networks work best on many pictures at once; meanwhile those before are encoded and written.
 
 The runner does one task after another, and says beforehand which are still to do.  Threads read the pictures of the
-next tasks and paint them together; what became of each, pictures or an error, is handed out in its turn.
+next tasks and paint them together; the outcome of each, pictures or an error, is handed out in its turn.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class PaintQueue(Maker):
     hears_ahead = True
 
     def __init__(self, paint: Paint, running: OutputOptions, *, opaque: bool = False) -> None:
-        """opaque: whether results have no alpha, whatever the pictures have."""
+        """opaque: true if results have no alpha, whatever the pictures have."""
         self.paint, self.running, self.opaque = paint, running, opaque
         from concurrent.futures import ThreadPoolExecutor
 
@@ -84,7 +84,7 @@ class PaintQueue(Maker):
         return together
 
     def _paint(self, tasks: Sequence[Task], device: str) -> list[Outcome]:
-        """What becomes of each.  One that fails does not concern the others."""
+        """The outcome of each task.  A task that fails does not concern the others."""
         outcomes: list[Outcome] = []
         for task in tasks:
             if self._stopped:
@@ -129,7 +129,10 @@ class _Pictures(Sequence):
 
 
 def _pixels(task: Task) -> int:
-    """Of all its results, as the header of its picture says.  A file that has none says so when it is read."""
+    """The number of pixels of a task's results, as the header of its picture says.
+
+    A file without such a header says so when it is read.
+    """
     from structkit.media.formats import HEAD, recognise
     from structkit.media.warned import warnings_of_this_thread
 

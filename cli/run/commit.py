@@ -1,4 +1,4 @@
-"""Outputs take their names together: what a disk takes longest for is to say that it has something for good.
+"""Outputs take their names together: a disk takes longest to say that it has something for good.
 
 Order: the files are written under hidden names and reach the disk; their records reach the manifests; they take their
 names; the folders reach the disk.  So a run may be killed at any moment: each name stands for a whole file, and a
@@ -27,12 +27,15 @@ T = TypeVar("T")
 
 
 class DiskError(OutputError):
-    """The disk would not take an output; other output errors are about one picture."""
+    """A refusal of an output by the disk; other output errors are about one picture."""
 
 
 @dataclass(frozen=True)
 class PendingOutput:
-    """An output whose file is written.  made_from, sha256: for the manifest."""
+    """An output whose file is written.
+
+    made_from, sha256: for the manifest.
+    """
 
     output: Output
     file: PendingFile
@@ -43,7 +46,7 @@ class PendingOutput:
 def commit(
     waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest], check: Callable[[PendingOutput], None]
 ) -> dict[int, Exception]:
-    """Give the outputs their names; returns what went wrong, by their places.
+    """Give the outputs their names; returns the errors, by the outputs' places.
 
     check: called for each right before; it raises where its name has been taken meanwhile.
     """
@@ -85,7 +88,7 @@ def _on_disk(one: PendingOutput, act: Callable[[], T]) -> T:
 
 @contextmanager
 def as_disk_error(path: Path) -> Iterator[None]:
-    """What the disk refuses is a DiskError."""
+    """A context in which a refusal of the disk is a DiskError."""
     try:
         yield
     except OutputError as error:

@@ -18,7 +18,8 @@ class EachMaker(Maker):
     """The maker of pictures that a function of the Python interface draws, one a call.
 
     function: its name.  It gets the pictures of a task, and seed, device, dtype and progress by name; it returns a
-    picture, or a list of one.  arguments: others that it gets, by name.
+    picture, or a list of one.
+    arguments: others that it gets, by name.
     """
 
     def __init__(self, function: str, arguments: Mapping[str, Any], running: RunOptions) -> None:
@@ -50,8 +51,10 @@ def plan_each(
 ) -> Plan:
     """The plan of `count` outputs of each input, by the function of the Python interface that has the verb's name.
 
-    options: arguments of the function that change the bytes of the outputs.  further: other arguments of it.  shared:
-    inputs, by role, that it gets after the input itself.  The i-th output of an input has the seed + i.
+    options: arguments of the function that change the bytes of the outputs.
+    further: other arguments of it.
+    shared: inputs, by role, that it gets after the input itself.
+    The i-th output of an input has the seed + i.
     """
     found = gather(inputs, leave_out=(running.output,))
     place = Destination(running.output, many=found.many, format=running.format)

@@ -23,8 +23,9 @@ NOT_OURS = "exists and is not as structkit wrote it: move it away, or say --exis
 class Finding:
     """The outputs of a task that are there before it is done.
 
-    sources: hashes of its inputs, by role.  current: hashes of its outputs that are done, by their places, up to one
-    that is not ours.  foreign: that one.
+    sources: hashes of its inputs, by role.
+    current: hashes of its outputs that are done, by their places, up to one that is not ours.
+    foreign: that one.
     """
 
     sources: Mapping[str, str]
@@ -36,15 +37,20 @@ class Ledger:
     """The manifests of all folders that a run writes to, and the rule for outputs that exist."""
 
     def __init__(self, outputs: Sequence[Output], exists: str, options: Mapping[str, Any], *, many: bool) -> None:
-        """exists: error, skip or overwrite.  options: all that change the outputs' bytes.  many: whether it is a
-        batch."""
+        """exists: error, skip or overwrite.
+        options: all that change the outputs' bytes.
+        many: true for a batch.
+        """
         self.outputs, self.exists, self.options = [output for output in outputs if output.path], exists, options
         roots = sorted({output.root for output in self.outputs})
         self.manifests = {root: Manifest(root, wanted=many or exists == "skip") for root in roots}
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """The context in which the run works.  Of several manifests, those that were opened are closed."""
+        """The context in which the run works.
+
+        Of several manifests, those that were opened are closed.
+        """
         with ExitStack() as stack:
             for root, manifest in self.manifests.items():
                 with as_disk_error(root):
@@ -53,7 +59,7 @@ class Ledger:
             yield
 
     def finding(self, task: Task) -> Finding:
-        """What there is of a task.  Raises InputError where an input cannot be read."""
+        """The outputs of a task that are there.  Raises InputError where an input cannot be read."""
         recorded = any(manifest.kept for manifest in self.manifests.values())
         sources = {role: source.sha256 for role, source in task.inputs.items()} if recorded else {}
         current: dict[int, str | None] = {}
@@ -68,15 +74,18 @@ class Ledger:
         return Finding(sources, current)
 
     def pending(self, output: Output, sink: FileSink, sources: Mapping[str, str]) -> PendingOutput:
-        """An output whose sink is written, and waits for its name.  sources: as of a `Finding`."""
+        """An output whose sink is written, and which waits for its name.
+
+        sources: as of a `Finding`.
+        """
         return PendingOutput(output, sink.pending, self._made_from(output, sources), sink.sha256)
 
     def commit(self, waiting: Sequence[PendingOutput]) -> dict[int, Exception]:
-        """Give outputs their names; what went wrong, by their places."""
+        """Give outputs their names; returns the errors, by the outputs' places."""
         return commit(waiting, self.manifests, self._check)
 
     def _check(self, one: PendingOutput) -> None:
-        """Right before an output takes its name: whether what has appeared there, while we were at work, may go."""
+        """Check, right before an output takes its name, that what has appeared there while we were at work may go."""
         path, manifest = one.output.path, self.manifests[one.output.root]
         appeared = self.exists == "error" and os.path.lexists(path)
         if appeared or (self.exists == "skip" and manifest.verdict(path, one.made_from)[0] == "foreign"):

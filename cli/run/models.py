@@ -129,7 +129,8 @@ def plan_by_model(
 ) -> Plan:
     """The plan of one result of each input, by the function of the Python interface that has the verb's name.
 
-    options: its arguments that change the bytes of the outputs.  opaque: whether results have no alpha.
+    options: its arguments that change the bytes of the outputs.
+    opaque: true if results have no alpha.
     """
     found = gather(inputs, leave_out=(running.output,))
     place = Destination(running.output, many=found.many, format=running.format)

@@ -1,4 +1,4 @@
-"""Records: what is said of each output of a run, and the exit code that an error stands for."""
+"""Records: the facts that are told of each output of a run, and the exit code that an error stands for."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def output_record(task: Task, output: Output, status: str, **facts: Any) -> dict
 
 
 def message(names: str, error: Exception) -> str:
-    """The line that says why a task failed.  names: what it is called, where the error does not name a file itself."""
+    """The line that says why a task failed.
+
+    names: the words for the task, where the error does not name a file itself.
+    """
     if isinstance(error, InputError | OutputError | CheckpointError):
         return str(error)
     if isinstance(error, StructkitError):

@@ -1,4 +1,4 @@
-"""What a run says: paths or JSON records on stdout, and everything else on stderr.
+"""The report of a run: paths or JSON records on stdout, and everything else on stderr.
 
 On a terminal a bar shows rate and time left; elsewhere there is one plain line for each output.
 """
@@ -18,7 +18,7 @@ from structkit.training import DOUBTFUL
 
 
 class PipeClosed(Exception):
-    """Whoever read our stdout is gone: end quietly."""
+    """A closed stdout, whose reader is gone: end quietly."""
 
 
 def printable(text: str) -> str:
@@ -27,7 +27,7 @@ def printable(text: str) -> str:
 
 
 def tell(text: str) -> None:
-    """One line on stderr.  A closed stderr is nobody's loss."""
+    """Print one line on stderr.  A closed stderr is nobody's loss."""
     try:
         print(f"structkit: {printable(text)}", file=sys.stderr, flush=True)
     except OSError:
@@ -35,7 +35,7 @@ def tell(text: str) -> None:
 
 
 def emit(data: bytes) -> None:
-    """Bytes on stdout, at once.  Raises PipeClosed, or OutputError for a full disk behind it."""
+    """Write bytes to stdout, at once.  Raises PipeClosed, or OutputError for a full disk behind it."""
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -68,7 +68,7 @@ class Report:
 
     @property
     def done_well(self) -> bool:
-        """Whether anything came of the run: an output that did not fail."""
+        """True if anything came of the run: an output that did not fail."""
         return any(count for status, count in self.counts.items() if status != "failed")
 
     @contextmanager
@@ -81,19 +81,19 @@ class Report:
             self.bar.start()
 
     def progress(self, fraction: float, note: str = "") -> None:
-        """How far the work on the present task is, 0 to 1."""
+        """Show how far the work on the present task is, 0 to 1."""
         if self.bar:
             self.bar.update(
                 self.bar.task_ids[0], completed=self.done + min(max(fraction, 0.0), 1.0), note=printable(note)
             )
 
     def finished(self) -> None:
-        """The present task is over, whatever came of it."""
+        """Count the present task as over, whatever came of it."""
         self.done += 1
         self.progress(0)
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """One output was written or skipped, or its input failed."""
+        """Tell the record of one output that was written or skipped, or whose input failed."""
         status, name = record["status"], record["output"]
         self.counts[status] = self.counts.get(status, 0) + 1
         with self._aside():
@@ -114,7 +114,7 @@ class Report:
                 emit(os.fsencode(name) + b"\n")
 
     def summary(self, code: int, *, foreign: int, version: str) -> None:
-        """The last line; a single input that failed has said all with its error."""
+        """Tell the last line; a single input that failed has said all with its error."""
         ms = round((time.monotonic() - self.started) * 1000)
         if self.as_json:
             facts = {"verb": self.verb, "version": version, "inputs": self.total, **self.counts, "foreign": foreign}

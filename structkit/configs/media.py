@@ -1,4 +1,4 @@
-"""Limits and qualities of pictures and videos, where nothing else is said."""
+"""Default limits and qualities of pictures and videos."""
 
 MAX_PIXELS = 89_000_000  # of a picture that is read
 MAX_FRAME_PIXELS = 8192 * 4320  # of a frame of a video that is read: 8K

@@ -1,4 +1,4 @@
-"""Settings of `structkit score`, where nothing else is said."""
+"""Default settings of `structkit score`."""
 
 TOLERANCE = 8  # of 255: channels that differ by no more are equal but for noise, such as that of a lossy file
 STEADY = 1000  # pictures of a domain, from where on the figures of codes are steady

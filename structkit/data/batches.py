@@ -13,7 +13,7 @@ def signed(pictures: Tensor) -> Tensor:
 
 
 def levels(images: Tensor) -> Tensor:
-    """[-1, 1] -> uint8 levels, the nearest: the way back of `signed`."""
+    """[-1, 1] -> uint8 levels, the nearest: the inverse of `signed`."""
     return images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
 
 
@@ -31,13 +31,13 @@ def drawn(count: int, of: int, generator: torch.Generator) -> Tensor:
 
 
 def mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
-    """(B, C, H, W): each of them mirrored, or not, by a coin."""
+    """The images (B, C, H, W), each mirrored or not, by the toss of a coin."""
     coins = torch.rand(len(images), 1, 1, 1, generator=generator, device=generator.device) < 0.5
     return torch.where(coins.to(images.device), images.flip(3), images)
 
 
 def shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """(B, C, H, W): each of them moved by up to `most` px up or down, left or right; zeros come in."""
+    """The images (B, C, H, W), each moved by up to `most` px up or down, left or right; zeros come in."""
     height, width = images.shape[-2:]
     wide = F.pad(images, (most,) * 4)
     top, left = (

@@ -19,7 +19,8 @@ def comparison_strip(pictures: Sequence[tuple[str, Picture]], *, height: int = 2
     height: of the pictures, px, 32 or more; all are scaled to it with their own aspect, and a very wide one is made
     lower.
     A label that is wider than its picture widens the cell up to twice the height, then ends in "...".
-    Returns an 8-bit picture.  Raises OptionError.
+    Returns an 8-bit picture.
+    Raises OptionError.
     """
     if not pictures:
         raise OptionError("comparison strip: no pictures; pass at least one (label, picture)")

@@ -1,7 +1,7 @@
 """A writer of videos: frames -> a file, with the sound and the subtitles of the video that they came from.
 
-The times of the frames, or where a time map puts them, are kept: to the tick in MP4 and MOV, to the nearest millisecond
-in MKV and WebM, which count in those.
+The times of the frames, or those that a time map gives them, are kept: to the tick in MP4 and MOV, to the nearest
+millisecond in MKV and WebM, which count in those.
 The same frames give the same bytes: a fixed number of threads, nothing that depends on what lay in memory before, and
 no date, library or version in the file.
 """
@@ -142,7 +142,7 @@ class VideoWriter:
         return (*self._notes, *(self._sound.notes if self._sound else ()))
 
     def write(self, frame: Frame) -> None:
-        """Append a frame.  Its time must be after that of the one before."""
+        """Append a frame.  Its time must be after that of the frame before."""
         if frame.pixels.shape != (self.height, self.width, 3) or frame.pixels.dtype != np.uint8:
             fact = f"a frame of {frame.pixels.dtype} {frame.pixels.shape}"
             raise InputError(f"{self.name}: {fact}; all frames must be uint8 ({self.height}, {self.width}, 3)")
@@ -220,8 +220,9 @@ class VideoWriter:
 
     @contextmanager
     def _file(self) -> Iterator[Path]:
-        """A path to write to: hidden beside the target, or, for a stream, one whose bytes are poured into it at the
-        end.
+        """A path to write to, hidden beside the target.
+
+        For a stream it is a path whose bytes are poured into the stream at the end.
         """
         if isinstance(self._target, str | Path):
             with atomic_path(self._target) as temp:

@@ -1,4 +1,4 @@
-"""Two folders in, a model of what tells them apart out: content transfer and domain difference."""
+"""Trainings on two folders: content transfer and domain difference, models of what tells the folders apart."""
 
 from __future__ import annotations
 

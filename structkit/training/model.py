@@ -1,4 +1,4 @@
-"""What a training makes and a checkpoint holds: an engine's model."""
+"""The model of an engine: the product of a training and the content of a checkpoint."""
 
 from __future__ import annotations
 
@@ -34,24 +34,27 @@ class Model(nn.Module):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Notes on each of its results: why they may be bad, as was found at the end of its training.  Older cards do
-        not tell.
+        """Notes on each of the model's results: why they may be bad, as was found at the end of its training.
+
+        Older cards do not tell.
         """
         return tuple(f"{DOUBTFUL}{doubt}" for doubt in self.card.get("doubts", ()))
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint holds: entries of `state_dict`, by default all."""
+        """The tensors of a checkpoint: entries of `state_dict`, by default all."""
         return self.state_dict()
 
     def facts(self) -> dict[str, Any]:
-        """JSON that the constructor needs beyond the configuration, by the names of its arguments: sizes of levels,
-        amplitudes, ...
+        """The arguments of the constructor beside the configuration, by name, as JSON.
+
+        For example sizes of levels, amplitudes.
         """
         return {}
 
     def save(self, path: str | Path, **card: Any) -> None:
-        """Write a checkpoint, atomically.  card: what else its card says (JSON).  Raises CheckpointError,
-        OutputError.
+        """Write a checkpoint, atomically.  Raises CheckpointError, OutputError.
+
+        card: other facts for its card (JSON).
         """
         config = dataclasses.asdict(self.config)  # type: ignore[call-overload]
         card |= {"kind": self.kind, "config": config, "facts": self.facts()}

@@ -1,4 +1,4 @@
-"""How learning rates go."""
+"""Schedules of learning rates."""
 
 from __future__ import annotations
 

@@ -103,9 +103,8 @@ def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any
         except (KeyboardInterrupt, Termination) as signal:
             code, status = TERMINATED if isinstance(signal, Termination) else INTERRUPTED, "interrupted"
         except StructkitError as failure:
-            if not first and isinstance(
-                failure, OptionError | OutputError
-            ):  # the first process meets them too, and says it
+            # The first process meets them too, and says it.
+            if not first and isinstance(failure, OptionError | OutputError):
                 raise typer.Exit(exit_code(failure)) from failure
             code, error = exit_code(failure), str(failure)
 

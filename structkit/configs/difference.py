@@ -88,9 +88,8 @@ class DifferenceConfig(Config):
         Raises OptionError where the separate codes leave no common one.
         """
         filled = self._with(DIFFERENCE_PRESETS[self.preset])
-        channels = min(
-            filled.width * filled.size // 4, filled.widest
-        )  # of all codes: `width`, doubled at each halving but the first
+        # Of all codes: `width`, doubled at each halving but the first.
+        channels = min(filled.width * filled.size // 4, filled.widest)
         if channels <= 2 * filled.separate:
             raise OptionError(
                 f"--separate is {filled.separate}: two such codes leave nothing of {channels} channels for the common "

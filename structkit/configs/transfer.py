@@ -136,9 +136,8 @@ class TransferConfig(Config):
         """
         preset = TRANSFER_PRESETS[self.preset]
         filled = self._with(self._in_proportion(preset))
-        channels = min(
-            filled.widest, filled.width * filled.size // 4
-        )  # of a code: doubled at each halving but the first
+        # Of a code: doubled at each halving but the first.
+        channels = min(filled.widest, filled.width * filled.size // 4)
         if filled.separate >= channels:
             raise OptionError(
                 f"--separate is {filled.separate}: it must be below {channels}, the channels that --widest, --width "

@@ -205,9 +205,8 @@ def _square(picture: Picture, size: int, fit: str) -> Tensor:
     if _is_seen_through(picture):
         picture = from_tensor(filled(picture), name=picture.name)
     top, left, height, width = window((picture.height, picture.width), fit)
-    seen = (
-        picture.at(8).pixels[top : top + height, left : left + width].copy()
-    )  # PyTorch takes no array that must not be written to
+    # PyTorch takes no array that must not be written to.
+    seen = picture.at(8).pixels[top : top + height, left : left + width].copy()
     return resize(torch.from_numpy(seen).permute(2, 0, 1)[None], (size, size))[0]
 
 

@@ -94,9 +94,8 @@ def into_png(png: bytes, metadata: Metadata) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    extra = (
-        chunk(b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in metadata.dpi), 1)) if metadata.dpi else b""
-    )  # dots a metre
+    # Dots a metre.
+    extra = chunk(b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in metadata.dpi), 1)) if metadata.dpi else b""
     extra += chunk(b"eXIf", metadata.tags().tobytes().removeprefix(b"Exif\0\0")) if metadata != Metadata() else b""
     return png[:8] + chunks[b"IHDR"] + extra + chunks[b"IDAT"] + chunks[b"IEND"]
 
@@ -115,12 +114,8 @@ def into_tiff(tiff: bytes, metadata: Metadata) -> bytes:
     old.load(stream)
     strips = [tiff[at : at + size] for at, size in zip(old[273], old[279], strict=True)]
     tags = {tag: value for tag, value in old.items() if tag != 305}  # Software
-    tags |= {
-        X_RESOLUTION: 1,
-        Y_RESOLUTION: 1,
-        RESOLUTION_UNIT: 1,
-        259: 8,
-    }  # unknown resolution; deflate by its registered number
+    # Unknown resolution; deflate by its registered number.
+    tags |= {X_RESOLUTION: 1, Y_RESOLUTION: 1, RESOLUTION_UNIT: 1, 259: 8}
     tags |= dict(metadata.tags())
     new = ImageFileDirectory_v2()
     for tag, value in tags.items():

@@ -66,6 +66,7 @@ def _is_avif(head: bytes) -> bool:
     return head[4:8] == b"ftyp" and (head[8:12] in (b"avif", b"avis") or b"avif" in head[16:])
 
 
+# Brands: ISO/IEC 23008-12, 10.
 HEIC = (
     b"heic",
     b"heix",
@@ -77,7 +78,7 @@ HEIC = (
     b"hevs",
     b"mif1",
     b"msf1",
-)  # brands: ISO/IEC 23008-12, 10
+)
 
 FORMATS = (
     Format("PNG", (".png",), lambda h: h[:8] == b"\x89PNG\r\n\x1a\n", "PngImageFile", 2**31 - 1, bits=16),

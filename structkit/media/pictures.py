@@ -183,9 +183,8 @@ def _image(picture: Picture, format: Format) -> Image.Image:
         return image.quantize(256, dither=Image.Dither.NONE) if format.name == "GIF" else image
     if format.name != "GIF":
         return Image.fromarray(np.dstack([picture.pixels, picture.alpha]))
-    image = Image.fromarray(picture.pixels).quantize(
-        255, dither=Image.Dither.NONE
-    )  # the last of 256 colours is the transparent one
+    # The last of 256 colours is the transparent one.
+    image = Image.fromarray(picture.pixels).quantize(255, dither=Image.Dither.NONE)
     image.paste(255, mask=Image.fromarray(picture.alpha < 128))
     image.info["transparency"] = 255
     return image
@@ -204,9 +203,8 @@ def _options(format: Format, quality: int | None, metadata: Metadata) -> dict[st
     elif format.name == "TIFF":
         return {"compression": "tiff_adobe_deflate"}
     if format.name in ("PNG", "JPEG", "BMP"):
-        options["dpi"] = (
-            metadata.dpi or (0, 0) if format.name == "BMP" else metadata.dpi
-        )  # a BMP has no other way to say "unknown"
+        # A BMP has no other way to say "unknown".
+        options["dpi"] = metadata.dpi or (0, 0) if format.name == "BMP" else metadata.dpi
     if format.has_exif and metadata != Metadata():
         options["exif"] = metadata.tags().tobytes()
     return {name: value for name, value in options.items() if value is not None}

@@ -47,9 +47,8 @@ def decode(data: bytes, format: Format, name: str, max_pixels: int) -> Raster:
     """
     image = format.open(data)
     _check_size(image.size, name, max_pixels)
-    stored = (
-        _orientation(image.tag_v2) if format.name == "TIFF" else 1
-    )  # Pillow turns a TIFF while it loads, and forgets the tag
+    # Pillow turns a TIFF while it loads, and forgets the tag.
+    stored = _orientation(image.tag_v2) if format.name == "TIFF" else 1
     image.load()
     if not format.is_whole(data):
         raise InputError(
@@ -156,9 +155,8 @@ def _colour_16(image: Image.Image, data: bytes, turn: Callable[[np.ndarray], np.
     if samples is None:
         return None
     samples, upper = turn(samples), np.asarray(image)
-    samples = samples[
-        ..., : upper.shape[2]
-    ]  # FFmpeg counts a channel more for a transparent colour and for a channel without meaning
+    # FFmpeg counts a channel more for a transparent colour and for a channel without meaning.
+    samples = samples[..., : upper.shape[2]]
     if samples.shape != upper.shape or not (samples >> 8 == upper).all():
         return None
     if image.mode == "RGBA":

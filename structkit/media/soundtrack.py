@@ -217,17 +217,15 @@ class Soundtrack:
         if codec in HOLDS[self._muxer]:
             try:
                 made = self._output.add_stream_from_template(stream)
-                made.codec_context.options = {
-                    "strict": "experimental"
-                }  # PyAV 14 opens an encoder even for what is copied
+                # PyAV 14 opens an encoder even for copied packets.
+                made.codec_context.options = {"strict": "experimental"}
                 return StreamCopy(made)
             except ValueError:  # of which it has none for some codecs
                 pass
         if stream.type == "audio" and codec in SOUND_CODECS:
             return Transcode(self._output, ENCODERS[self._muxer], stream)
-        if codec in subtitles.TEXT and hasattr(
-            av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"
-        ):  # not in PyAV 14
+        # PyAV 14 lacks the attribute.
+        if codec in subtitles.TEXT and hasattr(av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"):
             return SubtitleConversion(self._output, subtitles.MADE[self._muxer], stream)
         return None
 

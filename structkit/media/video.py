@@ -141,9 +141,8 @@ class VideoReader:
 
     def __init__(self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
         self._max_pixels = max_pixels
-        self._fence = str(
-            2 * max_pixels + 2**20
-        )  # for FFmpeg, which counts its own padding, where a stream grows on the way
+        # A limit for FFmpeg, which counts its own padding, where a stream grows on the way.
+        self._fence = str(2 * max_pixels + 2**20)
         self._copy = None
         with open_source(source, name) as (self.name, stream):
             is_whole = isinstance(source, bytes | bytearray | memoryview | str | os.PathLike) and stream.seekable()

@@ -43,14 +43,10 @@ ENCODERS = {
     "libvpx-vp9": {"deadline": "good", "cpu-used": "3", "tile-columns": "2"},
 }
 WORST = {"libx264": 51, "libvpx-vp9": 63}  # the rate factor at quality 0
-CLEAN = {
-    "libx264": "filter_units=remove_types=6",
-    "libvpx-vp9": "null",
-}  # x264 writes its version and options into the first frame
-ALIKE = {
-    "threads": "4",
-    "flags": "+bitexact",
-}  # the bytes depend on the number of threads, so that it is not the machine's
+# x264 writes its version and options into the first frame.
+CLEAN = {"libx264": "filter_units=remove_types=6", "libvpx-vp9": "null"}
+# The bytes depend on the number of threads, so that it is not the machine's.
+ALIKE = {"threads": "4", "flags": "+bitexact"}
 MUXERS = {
     "mp4": {"movflags": "+faststart"},
     "mov": {"movflags": "+faststart"},
@@ -130,9 +126,8 @@ class VideoWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with suppress(_AbandonedWriter), self._stack:
-            if (
-                kind is not None
-            ):  # an error of our own, since `atomic_path` would take the caller's OSError for the disk's
+            # An error of our own, since `atomic_path` would take the caller's OSError for the disk's.
+            if kind is not None:
                 raise _AbandonedWriter
             self._finish()
 
@@ -209,9 +204,8 @@ class VideoWriter:
         return round(time / self._tick)
 
     def _encoder(self) -> av.VideoStream:
-        factor = max(
-            1, WORST[self._codec] * (1 - self._quality / 100)
-        )  # 0 would be a lossless profile that few can play
+        # 0 would be a lossless profile that few can play.
+        factor = max(1, WORST[self._codec] * (1 - self._quality / 100))
         options = {**ENCODERS[self._codec], **ALIKE, **yuv.TAGS, "crf": f"{factor:.0f}"}
         made = self._output.add_stream(self._codec, rate=self._rate, options=options, time_base=self._tick)
         made.width, made.height = self._even
@@ -237,9 +231,8 @@ class VideoWriter:
     def _opened(self, temp: Path) -> Iterator[av.container.OutputContainer]:
         """The container.  It is closed in any case, and a failure to do so counts only where nothing else failed."""
         options = {"fflags": "+bitexact", **MUXERS[self._muxer]}
-        if (
-            self._muxer not in MILLISECONDS
-        ):  # what comes before a late first frame is counted in these, by default in milliseconds
+        # The time before a late first frame is counted in these ticks, by default in milliseconds.
+        if self._muxer not in MILLISECONDS:
             options["movie_timescale"] = str(self._tick.denominator)
         with self._output_errors():
             output = av.open(f"file:{temp}", "w", format=self._muxer, options=options)

@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"  # the same bytes whatever the processor
+# The matrices, by number: ITU-T H.273, table 4.
 MATRICES = {
     1: "bt709",
     4: "fcc",
@@ -20,7 +21,7 @@ MATRICES = {
     7: "smpte240m",
     9: "bt2020",
     10: "bt2020",
-}  # ITU-T H.273, table 4
+}
 RGB = 0  # in the same table
 FULL = 2  # AVCOL_RANGE_JPEG
 

@@ -16,9 +16,8 @@ from torch import Tensor
 from structkit.errors import InputError
 from structkit.metrics.overlap import same_size
 
-LEAST_ERROR = (
-    1e-9 / 255**2
-)  # mean squared error of what is equal, of the span squared: keeps means over pictures finite
+# The mean squared error of equal pictures, of the span squared: it keeps means over pictures finite.
+LEAST_ERROR = 1e-9 / 255**2
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # Wang et al. 2004, section III B and C
 
 

@@ -21,9 +21,8 @@ from torch import Tensor
 from structkit.errors import InputError, StructkitError
 
 LEAST = 20  # codes of each kind, for a probe
-RIDGES = tuple(
-    10 ** (-i / 2) for i in range(9)
-)  # 1 to 1e-4: half the weight of the squared norm, of standardised codes
+# 1 to 1e-4: half the weight of the squared norm, of standardised codes.
+RIDGES = tuple(10 ** (-i / 2) for i in range(9))
 BATCH, RATE, EPOCHS, PATIENCE = 128, 1e-3, 100, 8
 GAIN = 2e-3  # nats; a probe that gets better by less is done
 

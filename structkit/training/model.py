@@ -93,12 +93,8 @@ class Model(nn.Module):
             return cls(cls.config_class(**config), **facts)
         except OptionError as error:
             raise CheckpointError(f"{path}: its configuration is refused ({error}); train it again") from error
-        except (
-            TypeError,
-            ValueError,
-            LookupError,
-            RuntimeError,
-        ) as error:  # facts of another form than the constructor's
+        except (TypeError, ValueError, LookupError, RuntimeError) as error:
+            # Facts of another form than the constructor's.
             raise CheckpointError(
                 f"{path}: no {cls.kind!r} can be built from its card ({one_line(error)}); train it again"
             ) from error

@@ -72,9 +72,8 @@ class TrainingFiles:
                 ("log", self.log),
                 ("preview", self.preview),
             ):
-                if (
-                    os.path.exists(own) and os.path.exists(given) and given.samefile(own)
-                ):  # a name may be too long, or behind a lock
+                # A name may be too long, or behind a lock.
+                if os.path.exists(own) and os.path.exists(given) and given.samefile(own):
                     raise OutputError(
                         f"{own}: an input, and the {what} of the training would be written over it; name another output"
                     )

@@ -161,9 +161,9 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
     try:
         yield processes, device
     except BaseException:
-        if (
-            device == "cpu"
-        ):  # this closes the connections, so that nobody waits; nccl would itself wait: there the process must end
+        # The end of the group closes the connections, so that nobody waits.  nccl would itself wait: there the process
+        # must end.
+        if device == "cpu":
             dist.destroy_process_group()
         raise
     dist.destroy_process_group()

@@ -29,14 +29,12 @@ from structkit.training.draw import Draw
 from structkit.training.model import Model
 from structkit.training.stages import Stage, Training
 
-LEAST = (
-    200  # steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail
-)
+# Steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail.
+LEAST = 200
 MEASURED = 5  # steps in each stage that is measured, but for the first that warms up; fewer where there is no time
 FEW = 12  # steps that a stage has while it is measured, so that it makes ready for no more
-MEASURING = (
-    0.05  # part of the time that is spent on it, but for a few steps of the first stage, which are always measured
-)
+# Part of the time that is spent on it, but for a few steps of the first stage, which are always measured.
+MEASURING = 0.05
 SPARE = 0.05  # part of what is left that no step is planned for: states and previews are written, and machines hesitate
 NEARLY = 0.75  # of the fewest steps: where a stage had time for so many, the model is not said to be a bad one
 SHORT = "it was trained for less time than the fewest steps that make sense take"
@@ -277,9 +275,8 @@ class PlannedTraining(Training):
         began, allowed = self.clock(), MEASURING * self.seconds
         if works[0] in measured:
             return
-        for w, stage in {
-            w: stage for stage, w in enumerate(works)
-        }.items():  # rounds alike: the last, which has all to do
+        # Of rounds alike the last is measured, which has all to do.
+        for w, stage in {w: stage for stage, w in enumerate(works)}.items():
             foreseen = (MEASURED + 1) * costs_by_work([w], sorted(measured.items()))[0] if measured else 0.0
             if self.processes.most(int(stage > 0 and self.clock() - began + foreseen > allowed)):
                 break

@@ -10,10 +10,8 @@ from torch import Tensor
 
 from structkit.errors import OptionError
 
-NATIVE = (
-    "avx512_bf16",
-    "amx_bf16",
-)  # instructions; elsewhere bfloat16 is emulated, which takes many times as long as float32
+# Instructions of processors; elsewhere bfloat16 is emulated, which takes many times as long as float32.
+NATIVE = ("avx512_bf16", "amx_bf16")
 
 
 def precision(name: str, device: str) -> torch.dtype:
@@ -46,6 +44,5 @@ def _native() -> bool:
         return False
     if hasattr(torch.cpu, "get_capabilities"):
         return any(torch.cpu.get_capabilities().get(name) for name in NATIVE)
-    return bool(
-        getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    )  # an older PyTorch has no public name for it
+    # An older PyTorch has no public name for it.
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

@@ -64,9 +64,8 @@ class DomainDifference(Model):
         self.channels = commons[-1]  # of the common code
         separates = [*widths[:-1], c.separate]
         norm = "batch" if c.norm == "joint" else "instance"  # a batch is of both domains
-        spectral = (
-            norm == "instance"
-        )  # as published; behind a norm without weights it changes no value, only the size of steps
+        # As published; behind a norm without weights it changes no value, only the size of steps.
+        spectral = norm == "instance"
         self.common_encoder, self.a_encoder, self.b_encoder = (
             Encoder(own, norm=norm, spectral=spectral) for own in (commons, separates, separates)
         )

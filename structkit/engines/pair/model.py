@@ -59,9 +59,8 @@ class PairAnalogy(Model):
             raise ValueError(
                 f"{trained_levels} trained levels of {len(self.shapes)}, with sides from 1 to {MOST_SIDE} px"
             )
-        self.register_buffer(
-            "pictures", torch.zeros(1, 6, *self.shapes[-1], dtype=torch.uint8)
-        )  # source and target, as trained on
+        # Source and target, as trained on.
+        self.register_buffer("pictures", torch.zeros(1, 6, *self.shapes[-1], dtype=torch.uint8))
         self.register_buffer("amplitudes", torch.zeros(0, 2))  # of the noise: level, domain
         self.generators = nn.ModuleList()
         self.dtype = torch.float32  # of the networks' arithmetic

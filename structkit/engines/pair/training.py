@@ -232,9 +232,8 @@ class PairTraining(Training):
     def _enter(self, level: int, critic: PatchNet) -> None:
         self.level, self.chunk, self.graphed = level, (0, []), None
         self.critic = critic.to(self.given[0])
-        self.real = tuple(
-            levels(pictures, self.shapes[level : level + 1])[0] for pictures in self.given
-        )  # frames, target
+        # The frames and the target.
+        self.real = tuple(levels(pictures, self.shapes[level : level + 1])[0] for pictures in self.given)
         self.net.requires_grad_(False)
         generator = self.net.generators[level].requires_grad_(True)
         rates = (self.config.generator_rate, self.config.critic_rate)

@@ -35,9 +35,8 @@ SIDE = 32  # px, of the pictures whose means are compared
 MEANS = 1000  # pictures of each folder that they are taken from, at most
 MOSTLY = 0.5  # of the pictures with the content: share of them in which a mask covers a pixel
 SURE = 3.0  # standard errors by which means must differ
-ENOUGH = (
-    50  # pictures of a folder whose mean says where it differs; with 8 to 20 a good mask lies where nothing is sure to
-)
+# Pictures of a folder whose mean says where it differs; with 8 to 20 a good mask lies where nothing is sure to.
+ENOUGH = 50
 LEAST_MASK = 1e-4  # mean of masks that cover anything
 
 FolderOptions = Sequence[Tensor]  # of pictures with the content and of others without, (N, 3, S, S) uint8

@@ -111,9 +111,8 @@ class ContentTransfer(Model):
         This and `place` need a model with painter and placer.
         """
         layer = self.found(donors)
-        mask = ((layer.mask - EDGE) / (1 - 2 * EDGE)).clamp(
-            0, 1
-        )  # without traces of the donor where the painter has little doubt
+        # Without traces of the donor where the painter has little doubt.
+        mask = ((layer.mask - EDGE) / (1 - 2 * EDGE)).clamp(0, 1)
         return Cut(Layer(mask, donors), self.placed(self.bare(donors, layer)))
 
     def place(self, squares: Tensor, cut: Cut) -> Layer:

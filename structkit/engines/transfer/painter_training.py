@@ -70,9 +70,8 @@ class Rule(NamedTuple):
 
 
 WIDE = Rule(0.3, 2, 48 / 255)  # at first: it is easier to lose a thin part than to keep what is wrong
-EXACT = Rule(
-    0.5, 0, 24 / 255
-)  # later: to a painter without a palette it brought 0.01 (glasses) and 0.04 (beards) of IoU
+# The later rule: to a painter without a palette it brought 0.01 (glasses) and 0.04 (beards) of IoU.
+EXACT = Rule(0.5, 0, 24 / 255)
 
 
 class PainterTraining:
@@ -85,12 +84,10 @@ class PainterTraining:
         self.chosen = torch.arange(min(len(with_), MOST), device=with_.device)  # pictures of the round, then -1
         self.count = len(self.chosen)  # of them
         self.labels = torch.zeros_like(with_[: len(self.chosen), :1], dtype=torch.bool)  # their masks
-        self.frames = torch.zeros(
-            len(self.chosen), NUMBERS, device=with_.device
-        )  # where the placer expects the content on them, and
-        self.places = torch.zeros(
-            len(without), NUMBERS, device=with_.device
-        )  # on pictures without it, both in units of `apart`
+        # The frames in which the placer expects the content, in units of `apart`: on labelled pictures, and on pictures
+        # without it.
+        self.frames = torch.zeros(len(self.chosen), NUMBERS, device=with_.device)
+        self.places = torch.zeros(len(without), NUMBERS, device=with_.device)
         self.apart = torch.tensor(APART, device=with_.device)
 
     def step(self, draw: Draw, steps: int, done: float, processes: Processes, *, guided: bool) -> dict[str, Tensor]:
@@ -172,10 +169,8 @@ class PainterTraining:
             torch.rand(count, 1, 1, 1, generator=generator, device=generator.device) < share
             for share in (PASTED, CLEAR)
         )
-        own, labels = (
-            from_range(signed(self.with_[self.chosen[which]])),
-            self.labels[which].float(),
-        )  # in [0, 1], as light adds up
+        # In [0, 1], as light adds up.
+        own, labels = from_range(signed(self.with_[self.chosen[which]])), self.labels[which].float()
         through, onto = torch.zeros_like(own[:, :1]), drawn(count, len(self.without), generator)
         if guided:
             bare = from_range(self.net.eval().painted(to_range(own)).colours)

@@ -43,9 +43,8 @@ WAYS_OUT = {  # of masks that cover nothing, and nearly all
     "codes": ("a lower --sparsity or a higher --confusion", "a higher --sparsity or more --steps"),
     "painter": ("more --steps or fewer --rounds",) * 2,  # it grew from the codes' masks, a little each round
 }
-PLACER_AFTER = (
-    0.3  # share of the painter's rounds after which the placer learns to guide the others; it learns again at the end
-)
+# Share of the painter's rounds after which the placer learns to guide the others; it learns again at the end.
+PLACER_AFTER = 0.3
 PREVIEWED = 6  # pictures
 LOOKED_AT = 64  # pictures at a time, for the scores and for a look at the painter's masks
 

@@ -45,7 +45,8 @@ FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
 def named(default: Any, help: str, metavar: str, *, callback: Any = None, complete: Any = None) -> Any:
     """A field whose value is a name.
 
-    callback: runs before the other options are read.  complete: gives what an incomplete name can become.
+    callback: runs before the other options are read.
+    complete: gives what an incomplete name can become.
     """
     more = {"metavar": metavar, "callback": callback, "complete": complete}
     return dataclasses.field(default=default, metadata=option(default, help).metadata | more)

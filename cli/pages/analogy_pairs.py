@@ -14,7 +14,7 @@ def paired(sources: InputList | None, targets: InputList | None, model: str | No
     """Sources with targets: one with each of many, or many with many by equal paths without suffix.
 
     sources, targets: None where they are not given.
-    model: the pair that draws each of them.  It can do so without a target, and alone.
+    model: the pair that draws each of them; without a target too, and alone.
     """
     if model is None:
         return [

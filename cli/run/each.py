@@ -17,8 +17,8 @@ from structkit_cli.run.results import PictureResult
 class EachMaker(Maker):
     """The maker of pictures that a function of the Python interface draws, one a call.
 
-    function: its name.  It gets the pictures of a task, and seed, device, dtype and progress by name; it returns a
-    picture, or a list of one.
+    function: its name.  The function gets the pictures of a task, and seed, device, dtype and progress by name; it
+    returns a picture, or a list of one.
     arguments: others that it gets, by name.
     """
 

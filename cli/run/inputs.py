@@ -160,9 +160,9 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), vi
 def told_apart(inputs: Iterable[InputFile]) -> dict[InputFile, str]:
     """The words for several inputs, for the names of what is made with them.
 
-    An input's word is its place in the tree that it was found in.  Where that is the same for some, they have as many
-    of the folders above it, as they were named, as it takes.  Inputs that no folder tells apart (a.jpg and a.png in
-    one) keep one word: the plan refuses what both would be written to.
+    An input's word is its place in the tree that it was found in.  Inputs of the same place also have the folders above
+    it, as they were named, as many as it takes.  Inputs that no folder tells apart (a.jpg and a.png in one) keep one
+    word: the plan refuses what both would be written to.
     """
     places = {given: given.stem.parts for given in inputs}
     for above in range(1, 1 + max((len(given.said) for given in places), default=0)):

@@ -49,7 +49,7 @@ class Ledger:
     def opened(self) -> Iterator[None]:
         """The context in which the run works.
 
-        Of several manifests, those that were opened are closed.
+        If one of several manifests cannot be opened, those that were opened are closed.
         """
         with ExitStack() as stack:
             for root, manifest in self.manifests.items():

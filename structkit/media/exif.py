@@ -103,7 +103,7 @@ def into_png(png: bytes, metadata: Metadata) -> bytes:
 def into_tiff(tiff: bytes, metadata: Metadata) -> bytes:
     """A little-endian TIFF with these metadata: its directory is written anew.
 
-    What the encoder says of itself is left out, and the strips stay as they are.  Pillow's own writer cannot put EXIF
+    The encoder's tags about itself are left out, and the strips stay as they are.  Pillow's own writer cannot put EXIF
     into a compressed TIFF.
     """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2

@@ -125,7 +125,7 @@ class Frame:
 class VideoReader:
     """A reader of the frames of a video's first picture stream, in the order they are shown.
 
-    It may be iterated again, and twice at once.
+    A reader may be iterated again, and twice at once.
     source: a path, the file's bytes, or a binary stream (copied to a temporary file first).
     name: the video's name in messages.
     width, height: of the frames as handed out.

@@ -58,15 +58,16 @@ MUXERS = {
 class VideoWriter:
     """A writer of one video, as a context manager: H.264 (VP9 in WebM), 4:2:0, BT.709.
 
-    path: .mp4, .m4v, .mov, .mkv or .webm; or a binary stream, which gets an MP4.  width, height: of every frame, px.
+    path: .mp4, .m4v, .mov, .mkv or .webm; or a binary stream, which gets an MP4.
+    width, height: of every frame, px.
     like: the video that the frames came from: its sound, subtitles, chapters, languages and title are carried over.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
     timing: from the times of the frames to those in the file, by default the same; subtitles and chapters follow, and
     under a map that is no shift sound is left out, with a note.
-    4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that would
-    begin before zero are moved to zero, and the sound with them; one less than a tick after the one before follows that
-    by a tick; with a note each.
+    4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.
+    Frames that would begin before zero are moved to zero, and the sound with them, with a note.  A frame that is less
+    than a tick after the one before follows that one by a tick, with a note.
     The file takes its name when the context ends without an error; else nothing is left.
     Raises OptionError (size, quality, rate), OutputError (suffix, folder, disk), InputError (damaged sound; frames of
     another size or out of order; none).
@@ -229,7 +230,7 @@ class VideoWriter:
 
     @contextmanager
     def _opened(self, temp: Path) -> Iterator[av.container.OutputContainer]:
-        """The container.  It is closed in any case, and a failure to do so counts only where nothing else failed."""
+        """The container, closed in any case; a failure to close it counts only where nothing else failed."""
         options = {"fflags": "+bitexact", **MUXERS[self._muxer]}
         # The time before a late first frame is counted in these ticks, by default in milliseconds.
         if self._muxer not in MILLISECONDS:

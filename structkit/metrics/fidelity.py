@@ -62,8 +62,8 @@ def similarity(result: Tensor, truth: Tensor, within: Tensor | None = None, *, s
     """The structural similarity (Wang et al. 2004), -1 .. 1, of each pixel that the window fits around.
 
     within: only pixels in it count.
-    The window is 11 x 11 px, Gaussian of sigma 1.5; K1 0.01, K2 0.03.  The paper compares grey pictures; this is the
-    mean over the three channels, since a change of colour alone is a change too.
+    The window is 11 x 11 px, Gaussian of sigma 1.5; K1 0.01, K2 0.03.  The paper compares grey pictures; here
+    similarity is the mean over the three channels, since a change of colour alone is a change too.
     Raises InputError for a picture smaller than the window.
     """
     _check(result, truth, within)

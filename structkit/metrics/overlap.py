@@ -19,7 +19,7 @@ def difference(one: Tensor, other: Tensor, tolerance: int = TOLERANCE) -> Tensor
     """The pixels, (..., H, W) bool, where two pictures differ by more than the tolerance in any channel.
 
     one, other: (..., 3, H, W) uint8.
-    Of a picture with some content and the same one without it, this is the content's true mask.
+    For a picture with some content and the same one without it, they are the content's true mask.
     """
     same_size(one, other)
     return ((one.short() - other.short()).abs() > tolerance).any(-3)
@@ -75,8 +75,8 @@ def best_threshold(curve: Tensor) -> tuple[float, float]:
 def otsu(levels: Tensor) -> float:
     """The threshold that parts a picture's levels (H, W) best in two (Otsu 1979).
 
-    That is the one with the largest variance between both parts.  No truth is needed.  Where many cuts are as good, as
-    between the two levels of a hard mask, the middle one; 0.5 for a flat picture.
+    The best one has the largest variance between both parts.  No truth is needed.  Of many cuts that are as good, as
+    between the two levels of a hard mask, the middle one is taken; 0.5 for a flat picture.
     """
     counts = torch.bincount(levels.flatten().long(), minlength=LEVELS).double()
     moments = counts * torch.arange(LEVELS)

@@ -161,7 +161,8 @@ class TrainingJob:
     def train(self, training: Training, digests: Mapping[str, str], inputs: Iterable[Path]) -> Model:
         """The model, trained to the end, as it will be read from its file: in float32.
 
-        digests: SHA-256 of the inputs, by role.  inputs: the files that they are in.
+        digests: SHA-256 of the inputs, by role.
+        inputs: the files that they are in.
         """
         options, run = self.options, self._run | {"inputs": dict(digests)}
         how = {"report": options.report, "tell": self.say, "processes": self.processes, "inputs": inputs}

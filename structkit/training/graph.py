@@ -15,8 +15,8 @@ Update = Callable[[Sequence[Tensor]], Mapping[str, Tensor]]
 class GraphedStep:
     """An update of networks, recorded once and replayed.
 
-    update: from tensors, always of the same shapes, to tensors.  It may change the parameters of `optimisers` (which
-    must be capturable), and nothing else; it must not look at values.
+    update: from tensors, always of the same shapes, to tensors.  An update may change the parameters of `optimisers`
+    (which must be capturable), and nothing else; it must not look at values.
     """
 
     def __init__(self, update: Update, inputs: Sequence[Tensor], optimisers: Sequence[Optimizer]):
@@ -42,7 +42,7 @@ class GraphedStep:
 def undone(optimisers: Sequence[Optimizer]) -> Iterator[None]:
     """A context whose end puts back parameters and the memory of optimisers, in place.
 
-    What they did not remember before becomes zero.
+    State that optimisers did not remember before becomes zero.
     """
     parameters = [p for o in optimisers for group in o.param_groups for p in group["params"]]
     before = [p.detach().clone() for p in parameters]

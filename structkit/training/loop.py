@@ -54,8 +54,8 @@ def train(
 ) -> Model:
     """Train to the end, from where an earlier call with the same `run` was stopped.
 
-    run: JSON: with the seed, all that decides on the result, the configuration and the SHA-256 of each input above all.
-    It stands in the card.  An output that this run has finished before is returned as it is.
+    run: JSON: with the seed, all that decides on the result, the configuration and the SHA-256 of each input above all;
+    for the card.  An output that this run has finished before is returned as it is.
     report: called every few steps, in the first process.
     save_every: seconds between states, at least.
     tell: called with each note, in one line, such as that the training goes on on another processor, or with another

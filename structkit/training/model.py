@@ -20,8 +20,8 @@ from structkit.training.draw import own_randomness
 class Model(nn.Module):
     """Networks that can be saved and rebuilt; the methods of a subclass carry the names of the verbs.
 
-    `type(model)(model.config, **model.facts())` builds the same networks with other weights.  It is also called with
-    the device "meta", where tensors have shapes and no values: a constructor must not read values.
+    `type(model)(model.config, **model.facts())` builds the same networks with other weights.  The constructor is also
+    called with the device "meta", where tensors have shapes and no values: it must not read values.
     """
 
     kind: ClassVar[str]

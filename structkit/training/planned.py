@@ -312,7 +312,7 @@ class PlannedTraining(Training):
 def _smoothed(measured: Mapping[float, float], works: Sequence[float]) -> list[tuple[float, float]]:
     """The measured costs, in ascending order of work.
 
-    Where the costs of some of the works grow from it, noise must not make them fall.
+    Where the costs of other works are derived from these, noise must not make them fall.
     """
     pairs = sorted(measured.items())
     if measured.keys() >= set(works):

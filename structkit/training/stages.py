@@ -62,7 +62,10 @@ class Training(ABC):
 
     @abstractmethod
     def restore(self, stage: int, state: Mapping[str, Tensor]) -> None:
-        """Come to the place where `state` was taken, in this stage, from nothing.  state: on the CPU."""
+        """Come to the place where `state` was taken, in this stage, from nothing.
+
+        state: on the CPU.
+        """
 
     @abstractmethod
     def model(self) -> Model:

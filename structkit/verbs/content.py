@@ -75,7 +75,7 @@ def transfer(
     """`picture` with the content of `donor` put on, such as its glasses: what the model has learned to tell apart.
 
     model: of content transfer or of domain difference; or its checkpoint, or the name of one that ships with structkit.
-    It moves to `device`.
+    The model moves to `device`.
     options: fields of `configs.ContentConfig`, how much of the content.
     Content transfer pastes what it paints at the picture's own resolution, through a mask: outside it the picture stays
     as it is, bit for bit.  Size, bits, alpha and metadata are kept.  A donor without the content is named in the notes
@@ -253,7 +253,7 @@ def _whole(colours: Tensor) -> Layer:
 def _widened(mask: Tensor, least: float) -> Tensor:
     """The mask of what is painted over: wherever a mask is at least `least`, a pixel more on each side.
 
-    A soft edge lies beyond.  The authors paste just at the mask.  That leaves thin outlines: the edges of things are
+    A soft edge lies beyond.  The authors paste just at the mask, which leaves thin outlines: the edges of things are
     antialiased.
     """
     wide = _of_three(mask >= least, lambda before, here, after: before | here | after)

@@ -84,7 +84,10 @@ class PairAnalogy(Model):
         return level < len(self.shapes) - self.config.plain_levels
 
     def add_level(self, generator: PatchNet, amplitudes: Tensor) -> None:
-        """Put a trained generator on top.  amplitudes (2,): of the noise in each domain."""
+        """Put a trained generator on top.
+
+        amplitudes: (2,), of the noise in each domain.
+        """
         self.generators.append(generator.to(self.amplitudes))
         self.amplitudes = torch.cat([self.amplitudes, amplitudes[None].to(self.amplitudes)])
 

@@ -1,7 +1,7 @@
 """Signs that a model of content transfer is a bad one, measured without any truth.
 
 elsewhere: the part of the masks that lies where the folders do not differ; what a mask covers in most pictures must
-differ between them.  Of few pictures nothing is sure to differ, and this is not measured.
+differ between them.  This is not measured of few pictures, of which nothing is sure to differ.
 without: the masks of pictures without the content, which should have none, in units of those of pictures with it.
 grown: the painter's masks, in units of the decoder's, from which they have grown round by round.
 beneath: contents of some pictures, as the model cuts them out, are pasted onto others and taken off again; this is the

@@ -108,7 +108,7 @@ class ContentTransfer(Model):
     def cut(self, donors: Tensor) -> Cut:
         """The content of donors, to be put onto others as it is.
 
-        This and `place` need a model with painter and placer.
+        Only a model with painter and placer can cut and `place`.
         """
         layer = self.found(donors)
         # Without traces of the donor where the painter has little doubt.

@@ -149,7 +149,7 @@ class PainterTraining:
     def losses(self, pasted: Tensor, labels: Tensor, beneath: Tensor) -> dict[str, Tensor]:
         """The losses of the painter.
 
-        It is to find what was pasted, and to paint what is beneath it and a little way around it, too.
+        The painter is to find what was pasted, and to paint what is beneath it and a little way around it, too.
         pasted, beneath: (B, 3, S, S).
         labels: (B, 1, S, S), 0 or 1.
         """

@@ -27,7 +27,7 @@ from structkit_cli.refusals import UsageError, worded
 from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination, exit_code
 from structkit_cli.run.report import PipeClosed, tell
 
-CLOSED_PIPE = 141  # what a shell shows for a filter that SIGPIPE ended
+CLOSED_PIPE = 141  # the exit code that a shell shows for a filter that SIGPIPE ended
 
 EXIT_CODES = (
     "Exit codes: 0 all done; 1 some inputs failed (the others are done); 2 usage; 3 environment (device, model, disk); "

@@ -54,7 +54,7 @@ class Verb(Page):
 
 
 class Group(TyperGroup):
-    """A group of commands, with plain help as they have."""
+    """A group of commands, whose help is plain text as theirs."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         try:

@@ -124,7 +124,7 @@ def nearest(name: str, names: Iterable[str], before: str = "") -> str:
 
 
 def truth(text: str) -> bool | None:
-    """The value that a text is for a flag; None for any other text."""
+    """The truth value of a text for a flag; None for any other text."""
     return TRUTHS.get(text.strip().lower())
 
 

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 LEAST, MOST = 40, 100  # columns of a line: it is as long as the terminal, between these
 NAMES = 28  # columns of the names of options, at most; the help of a longer name begins on the next line
-GIVEN = "structkit.arguments"  # where a context keeps what was typed after its command
+GIVEN = "structkit.arguments"  # the key under which a context keeps the words typed after its command
 UNBROKEN = "\xa0"  # a space at which no line ends
-LIMITS = re.compile(r"\([^()]{1,20}\)$")  # of an option, at the end of its help
+LIMITS = re.compile(r"\([^()]{1,20}\)$")  # the limits of an option, at the end of its help
 VALUED = re.compile(r"-\S+ [^-]\S*")  # an option of an example, with its value
 
 

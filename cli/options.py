@@ -116,7 +116,7 @@ class RunOptions(OutputOptions):
 
 
 def in_panels(*panels: Panel) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator of a page: the options that a panel names stand in it."""
+    """A decorator of a page: the options that a panel names stand in that panel."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         function.panels = panels  # type: ignore[attr-defined]

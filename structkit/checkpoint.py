@@ -24,10 +24,10 @@ from structkit._version import __version__
 from structkit.errors import CheckpointError, InputError
 from structkit.media.files import one_line, open_source, write_atomically
 
-FORMAT = 1  # of the card; a reader refuses a newer one
+FORMAT = 1  # the version of the card; a reader refuses a newer one
 CARD = "structkit"  # the one key of the metadata: with several, their order in the file would not be fixed
 MAX_HEADER = 2**24  # bytes; some 100 000 tensors
-MAX_ELEMENTS = 2**60  # of one tensor, an empty side counted as 1: below what a stride can hold
+MAX_ELEMENTS = 2**60  # the most of one tensor, an empty side counted as 1: below what a stride can hold
 DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
     **{
@@ -125,7 +125,7 @@ class _Slot:
 class _Header:
     card: dict[str, Any]
     slots: dict[str, _Slot]
-    start: int  # of the tensors, bytes
+    start: int  # the first byte of the tensors
 
 
 @contextmanager

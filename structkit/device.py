@@ -71,7 +71,7 @@ def keep_memory() -> None:
     """
     import ctypes
 
-    trim_threshold, mmap_max = -1, -4  # of <malloc.h>
+    trim_threshold, mmap_max = -1, -4  # constants of <malloc.h>
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 class Abilities:
     """The abilities of a model, by which verbs decide what may be asked of it.
 
-    mask: it finds where its content is; without, it makes whole pictures from codes.
-    two_sided: it tells two contents apart, one of each of its domains; without, it knows one.
-    paint: it paints what is beneath the mask sharply, pixel by pixel.
-    cut: it brings a donor's own pixels to where they belong.
+    mask: to find where the content is; a model without it makes whole pictures from codes.
+    two_sided: to tell two contents apart, one of each of its domains; a model without it knows one.
+    paint: to paint what is beneath the mask sharply, pixel by pixel.
+    cut: to bring a donor's own pixels to where they belong.
     """
 
     mask: bool = False

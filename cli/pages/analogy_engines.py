@@ -166,7 +166,7 @@ class PairTrainingEngine(PairEngine):
 
         given = [pair_input(task.inputs[role], self.running.max_pixels) for role in _roles(task)]
         self._check_level(fitted_to(self.pair, given[0].picture).filled())
-        voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # where the bar is not
+        voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # speaks where the bar does not
 
         def report(event: Event) -> None:
             voice.event(event)

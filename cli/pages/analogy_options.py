@@ -16,7 +16,7 @@ from structkit_cli.pages.analogy_engines import PairEngine, PairTrainingEngine, 
 from structkit_cli.run.plan import Output
 from structkit_cli.run.trainer import checkpoint_path
 
-PAIR_MODES = {"analogy": None, "paint": "sketch"}  # what a pair is trained for, where the word is another one
+PAIR_MODES = {"analogy": None, "paint": "sketch"}  # the mode of a pair, where its word is another one
 OF_BOTH = {"mode", "coarsest"}  # options of the patch engine that a training has too
 
 

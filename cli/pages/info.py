@@ -39,7 +39,7 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
         return
     state = "" if card.get("complete", True) else "; its training is not finished: the same command goes on"
     verbs = ", ".join(f"structkit {verb}{'' if verb in ALONE else ' ...'} --model {checkpoint}" for verb in kind.verbs)
-    asked = card.pop("run", {})  # what was asked for; most of it is what was done
+    asked = card.pop("run", {})  # the options asked for; most are the options of the model
     shown = card | {"bytes": facts["bytes"], "sha256": facts["sha256"], "run": _other(asked, card)}
     doubts = [f"doubtful: {doubt}" for doubt in shown.pop("doubts", ())]
     lines = [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *doubts, *_lines(shown)]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Outcome = list[Picture] | Exception
 
 TOGETHER = 32  # tasks that are painted together, at most
-MOST_PIXELS = 2**24  # of their results: large photographs are painted a few at a time, or one
+MOST_PIXELS = 2**24  # pixels of their results: large photographs are painted a few at a time, or one
 WORKERS = 2  # on two cores: one reads or pastes while the networks of the other work
 
 
@@ -46,7 +46,7 @@ class PaintQueue(Maker):
         self._threads = ThreadPoolExecutor(WORKERS, "paint")
         self._expected: deque[Task] = deque()
         self._jobs: deque[Future[list[Outcome]]] = deque()
-        self._outcomes: deque[Outcome] = deque()  # of the job that is being handed out
+        self._outcomes: deque[Outcome] = deque()  # outcomes of the job that is being handed out
         self._stopped = False
 
     def __exit__(
@@ -100,7 +100,7 @@ class PaintQueue(Maker):
         pictures = _Pictures([outcomes[i][0] for i in good], lambda: self._stopped)  # type: ignore[index]
         try:
             painted: list[Outcome] = list(self.paint([tasks[i] for i in good], pictures, device)) if good else []
-        except Exception:  # of one of them: which?
+        except Exception:  # an error of one of them: which?
             painted = [self._alone(tasks[i], picture, device) for i, picture in zip(good, pictures, strict=True)]
         for i, outcome in zip(good, painted, strict=True):
             outcomes[i] = outcome
@@ -137,7 +137,7 @@ def _pixels(task: Task) -> int:
     from structkit.media.warned import warnings_of_this_thread
 
     path = next(iter(task.inputs.values())).path
-    if path is None or not path.is_file():  # what can be read only once
+    if path is None or not path.is_file():  # an input that can be read only once
         return 0
     with suppress(Exception), path.open("rb") as stream, warnings_of_this_thread():
         format = recognise(stream.read(HEAD))

@@ -76,9 +76,9 @@ class _Batch:
 
     def __init__(self, maker: Maker, running: OutputOptions, report: Report, ledger: Ledger) -> None:
         self.maker, self.running, self.report, self.ledger = maker, running, report, ledger
-        self.common: Mapping[str, InputFile] = {}  # what all tasks share
+        self.common: Mapping[str, InputFile] = {}  # the inputs that all tasks share
         self.failed: list[int] = []  # an exit code for each failure
-        self.stop: int | None = None  # the exit code of one that concerns all
+        self.stop: int | None = None  # the exit code of a failure that concerns all
         self._told: list[_Announcement] = []
         self._settled = time.monotonic()
 

@@ -21,7 +21,7 @@ from structkit_cli.run.plan import Output
 
 TOGETHER = 32  # outputs at most, where they come fast
 AT_LEAST_EVERY = 0.5  # seconds
-THREADS = 8  # that wait for the disk
+THREADS = 8  # threads that wait for the disk
 
 T = TypeVar("T")
 

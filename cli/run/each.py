@@ -1,4 +1,4 @@
-"""Verbs of one kind of input: each picture for itself."""
+"""Verbs that work on each picture for itself, by a function of the Python interface."""
 
 from __future__ import annotations
 

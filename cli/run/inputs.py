@@ -81,7 +81,7 @@ class InputFile:
             with open(self.path, "rb") as stream:
                 return is_video(stream.read(HEAD))
         except (OSError, InputError):
-            return False  # who reads it will say what is wrong
+            return False  # the reader will say what is wrong
 
     def video(self, max_pixels: int | None = None) -> VideoReader:
         """The reader of the video.

@@ -1,4 +1,4 @@
-"""The models that verbs of content are told to use, found and checked before any work, and what asks them."""
+"""The models that verbs of content are told to use, found and checked before any work, and their painter."""
 
 from __future__ import annotations
 

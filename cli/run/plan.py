@@ -14,7 +14,7 @@ from structkit.media.formats import SUFFIXES, format_of
 from structkit_cli.run.inputs import InputFile, InputList
 from structkit_cli.run.results import DATA_SUFFIXES, DEFAULT_FORMATS, OutputKind, Result
 
-Progress = Callable[[float, str], None]  # how far the work on a task is, 0 to 1, and a note
+Progress = Callable[[float, str], None]  # called with the share of a task that is done, 0 to 1, and a note
 
 
 @dataclass(frozen=True)

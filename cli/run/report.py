@@ -53,7 +53,7 @@ class Report:
         self.verb, self.total, self.as_json, self.quiet, self.paths = verb, total, as_json, quiet, paths
         self.device: str | None = None
         self.counts = {"written": 0, "skipped": 0, "failed": 0}
-        self.doubts: set[str] = set()  # of models, that were told
+        self.doubts: set[str] = set()  # doubts about models that were told
         self.started, self.done, self.bar = time.monotonic(), 0, None
 
     def __enter__(self) -> Report:
@@ -98,7 +98,7 @@ class Report:
         self.counts[status] = self.counts.get(status, 0) + 1
         with self._aside():
             for warning in record["warnings"]:
-                if warning.startswith(DOUBTFUL):  # of all results alike
+                if warning.startswith(DOUBTFUL):  # a doubt concerns all results alike
                     if warning not in self.doubts:
                         tell(f"warning: {warning}")
                     self.doubts.add(warning)

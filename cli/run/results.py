@@ -140,7 +140,7 @@ class ClipResult:
 
 @dataclass(frozen=True)
 class TextResult:
-    """A text as it is: SVG, HTML, or plain."""
+    """A text, written as it is: SVG, HTML, or plain."""
 
     text: str
     notes: tuple[str, ...] = ()
@@ -152,7 +152,7 @@ class TextResult:
 
 @dataclass(frozen=True)
 class JsonResult:
-    """A value as JSON: None, finite numbers, texts, and lists and dictionaries of these."""
+    """A value, written as JSON: None, finite numbers, texts, and lists and dictionaries of these."""
 
     value: Any
     notes: tuple[str, ...] = ()
@@ -164,7 +164,7 @@ class JsonResult:
 
 @dataclass(frozen=True)
 class TableResult:
-    """A table as CSV (RFC 4180, but for lines that end as Unix has them): a row of names, then one for each entry."""
+    """A table, written as CSV (RFC 4180, but with the line ends of Unix): a row of names, then one for each entry."""
 
     names: Sequence[str]
     rows: Iterable[Sequence[Any]]

@@ -66,7 +66,7 @@ class FileSink:
         try:
             yield file.hidden
             self.pending, self.sha256 = file, sha256_file(file.hidden)
-        except StructkitError as error:  # it names the hidden file
+        except StructkitError as error:  # its message names the hidden file
             kind = DiskError if isinstance(error, OutputError) else type(error)
             raise kind(str(error).replace(str(file.hidden), self.name)) from error.__cause__
         finally:
@@ -81,7 +81,7 @@ class FileSink:
 
 @dataclass
 class StdoutSink:
-    """Standard output.  Raises PipeClosed, and OutputError for a full disk behind it."""
+    """The sink of standard output.  Raises PipeClosed, and OutputError for a full disk behind it."""
 
     format: str
     quality: int | None

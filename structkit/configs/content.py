@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from structkit.configs.base import Config, option
 from structkit.errors import OptionError
 
-THRESHOLD = 0.5  # of a soft mask: from where on a pixel is of the content
+THRESHOLD = 0.5  # the value of a soft mask from which on a pixel is content
 NO_DONOR = "--from is missing: name the picture whose content is to be put on"
 
 

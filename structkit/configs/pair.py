@@ -16,7 +16,7 @@ PAIR_PRESETS: Presets = {
     # For two CPU cores: minutes.
     "fast": {"size": 128, "coarsest": 18, "width": 32, "widest": 32, "steps": 800, "taper": 0.3},
 }
-PAIR_MODES: Presets = {  # what the authors set for each application
+PAIR_MODES: Presets = {  # the authors' settings for each application
     "analogy": {},
     "style": {},
     "texture": {},
@@ -26,7 +26,7 @@ PAIR_MODES: Presets = {  # what the authors set for each application
 }
 
 
-PAIR_DEFAULTS = {  # of options that no preset sets, where the mode does not set them either
+PAIR_DEFAULTS = {  # values of options that no preset sets, where the mode does not set them either
     "mode": "analogy",
     "generator_rate": 5e-4,
     "critic_rate": 1e-4,

@@ -1,4 +1,4 @@
-"""Batches of a folder's squares, drawn at random, wherever the squares are."""
+"""Batches of a folder's squares, drawn at random on the device of the squares."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from torch import Tensor
 
 
 def signed(pictures: Tensor) -> Tensor:
-    """uint8 levels -> float32 in [-1, 1]."""
+    """Pictures of uint8 levels as float32 in [-1, 1]."""
     return pictures.float().div(127.5).sub(1)
 
 
 def levels(images: Tensor) -> Tensor:
-    """[-1, 1] -> uint8 levels, the nearest: the inverse of `signed`."""
+    """Images in [-1, 1] as uint8 levels, the nearest: the inverse of `signed`."""
     return images.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
 
 
 def smaller(pictures: Tensor, side: int) -> Tensor:
-    """(N, 3, S, S) uint8 -> (N, 3, side, side) uint8: the means of whole pixels.  S is a multiple of the side."""
+    """Pictures at a smaller side, by the means of whole pixels: (N, 3, S, S) uint8 -> (N, 3, side, side) uint8.
+
+    S is a multiple of the side.
+    """
     factor = pictures.shape[-1] // side
     if factor == 1 or not len(pictures):
         return pictures[..., :side, :side]
@@ -26,7 +29,10 @@ def smaller(pictures: Tensor, side: int) -> Tensor:
 
 
 def drawn(count: int, of: int, generator: torch.Generator) -> Tensor:
-    """(count,) indices below `of`, with replacement: two folders need not be of one size, nor larger than a batch."""
+    """Random indices below `of`, (count,), with replacement.
+
+    So two folders need not be of one size, nor larger than a batch.
+    """
     return torch.randint(of, (count,), generator=generator, device=generator.device)
 
 

@@ -29,10 +29,10 @@ from structkit.media.files import open_source
 from structkit.media.pictures import MAX_BYTES, MAX_PIXELS, Picture, read_picture
 from structkit.media.tensors import filled, from_tensor
 
-THREADS = min(4, os.cpu_count() or 1)  # that decode
+THREADS = min(4, os.cpu_count() or 1)  # threads that decode
 AHEAD = 4 * THREADS  # pictures that may be read before they are needed
 TOLD = 10.0  # seconds between two words on how far the reading is
-MOST_REMARKS = 5  # that are said
+MOST_REMARKS = 5  # remarks that are told
 HELD, LEAST, MOST = 1 / 20, 20, 256  # share of a folder that is held out; of fewer pictures none; of any number no more
 
 Square = tuple[Tensor, str, tuple[str, ...]]  # (3, size, size) uint8, the digest of what it was made of, and remarks

@@ -248,7 +248,7 @@ def _is_no_video(path: Path) -> bool:
         with open(path, "rb") as stream:
             return sniff(stream.read(HEAD)) is None
     except OSError:
-        return False  # who reads it will say what is wrong
+        return False  # the reader will say what is wrong
 
 
 def _fixed_part(pattern: Path) -> Path:

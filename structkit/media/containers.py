@@ -15,7 +15,7 @@ from typing import BinaryIO
 from structkit.media import formats
 
 HEAD = 1024  # bytes that suffice to recognise a container
-BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # what an ISO or QuickTime file may begin with
+BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # the first box of an ISO or QuickTime file
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from structkit.errors import InputError, OutputError
 
-TEMP_PREFIX = ".structkit-"  # of a file that is being written; no listing shows it
+TEMP_PREFIX = ".structkit-"  # begins the name of a file that is being written; no listing shows it
 # The whole name of such a file.
 LEFTOVER = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\..{{0,15}})?", re.DOTALL)
 

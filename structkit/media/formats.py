@@ -35,7 +35,7 @@ class Format:
     suffixes: tuple[str, ...]
     recognises: Callable[[bytes], bool]
     reader: str  # class in Pillow's plug-in module
-    max_side: int  # what the format can hold, px
+    max_side: int  # the longest side that the format can hold, px
     alpha: bool = True
     bits: int = 8  # most bits a channel that are written
     has_quality: bool = False

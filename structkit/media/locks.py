@@ -115,7 +115,7 @@ def _locked(path: Path, *, blocking: bool = False) -> int | None:
         except BlockingIOError:
             os.close(descriptor)
             raise
-        except FileNotFoundError:  # it was removed between the two
+        except FileNotFoundError:  # the file was removed between the two
             pass
         except OSError:  # a file system without locks
             os.close(descriptor)
@@ -143,6 +143,6 @@ def _give_back(path: Path, descriptor: int | None) -> None:
             path.unlink()
     finally:
         os.close(descriptor)
-        if os.name == "nt":  # which removes no file that is open, so that one removed now is nobody's
+        if os.name == "nt":  # Windows removes no file that is open, so that one removed now is nobody's
             with suppress(OSError):
                 path.unlink()

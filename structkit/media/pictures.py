@@ -22,7 +22,7 @@ from structkit.media.files import Source, one_line, open_source, write_atomicall
 from structkit.media.formats import Format
 from structkit.media.warned import warnings_of_this_thread
 
-MAX_BYTES = 2**31  # of a file; an endless stream must end somewhere
+MAX_BYTES = 2**31  # the largest file; an endless stream must end somewhere
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from structkit.media import subtitles
 from structkit.media.timing import IDENTITY, TimeMap
 from structkit.media.video import SOUND_CODECS, VideoReader, reason
 
-HOLDS = {  # what players expect in each container, by FFmpeg's decoders; FFmpeg itself would put more into them
+HOLDS = {  # codecs that players expect in each container, by FFmpeg's decoders; FFmpeg itself would hold more
     "mp4": {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "flac", "mov_text"},
     "mov": {
         "aac",
@@ -73,14 +73,14 @@ RATES = {  # 1/s, that each encoder takes
     "aac": (7_350, 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000),
     "libopus": (48_000,),
 }
-OTHERS = {"attachment": "attachments", "data": "data tracks"}  # by FFmpeg's name of the kind
+OTHERS = {"attachment": "attachments", "data": "data tracks"}  # words for other streams, by FFmpeg's name of the kind
 LATEST = 2**60  # ticks, of a chapter; what is said to end later is damaged
 
 
 class StreamRoute(Protocol):
     """A route from one stream of the input to its counterpart in the output."""
 
-    stream: av.stream.Stream  # of the output
+    stream: av.stream.Stream  # the counterpart in the output
 
     def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
         """The output's packets for one of the input; for None, those that are left."""
@@ -167,7 +167,7 @@ class Soundtrack:
 
     def _say_what_else(self, container: av.container.InputContainer) -> None:
         """Note each kind of stream that is no pictures, sound or subtitles."""
-        chapters = "bin_data" if self._chapters else None  # what FFmpeg calls the text track that holds them in MP4
+        chapters = "bin_data" if self._chapters else None  # FFmpeg's name of the text track that holds them in MP4
         kinds = [
             s.type for s in container.streams if s.type == "attachment" or (s.type == "data" and s.name != chapters)
         ]
@@ -220,7 +220,7 @@ class Soundtrack:
                 # PyAV 14 opens an encoder even for copied packets.
                 made.codec_context.options = {"strict": "experimental"}
                 return StreamCopy(made)
-            except ValueError:  # of which it has none for some codecs
+            except ValueError:  # FFmpeg has no encoder for some codecs
                 pass
         if stream.type == "audio" and codec in SOUND_CODECS:
             return Transcode(self._output, ENCODERS[self._muxer], stream)
@@ -266,7 +266,7 @@ class Transcode:
         self.stream.codec_context.layout = "mono" if source.channels == 1 else "stereo"
         self.stream.codec_context.open()  # so that it fails before any work, if at all
         self._source = source
-        self._end: int | None = None  # where the next packet begins, ticks
+        self._end: int | None = None  # the beginning of the next packet, ticks
 
     def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
         for frame in packet.decode() if packet else [*self._source.codec_context.decode(None), None]:
@@ -289,7 +289,7 @@ class SubtitleConversion:
 
     def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
         text = subtitles.words(packet.stream.codec_context.name, bytes(packet)) if packet else ""
-        if text.strip():  # else it says only that nothing is shown
+        if text.strip():  # an empty text says only that nothing is shown
             made = av.Packet(subtitles.payload(self.stream.codec_context.name, text))
             made.pts, made.dts, made.duration, made.time_base = (
                 packet.pts,

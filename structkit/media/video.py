@@ -158,7 +158,7 @@ class VideoReader:
             self.rate: Fraction | None = stream.average_rate or stream.guessed_rate or None
             self._origin = self._start(container)
             stated = stream.duration and (stream.start_time or 0) + stream.duration
-            self._end = stated * self.time_base - self._origin if stated else None  # of the last frame, s
+            self._end = stated * self.time_base - self._origin if stated else None  # the end of the last frame, s
             self._describe(container, stream, next(decoded))
 
     def __enter__(self) -> Self:
@@ -261,7 +261,7 @@ class VideoReader:
         stream.codec_context.options = {"max_pixels": self._fence}
         count, time, reach, start = 0, Fraction(0), Fraction(0), None
         try:
-            for packet in container.demux():  # of all streams: how far the file goes
+            for packet in container.demux():  # packets of all streams tell how far the file goes
                 if packet.pts is not None:
                     reach = max(reach, (packet.pts + (packet.duration or 0)) * packet.time_base)
                 if packet.stream.index != stream.index:  # a packet's own index is 0 at the end of every stream

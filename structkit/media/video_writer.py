@@ -50,7 +50,7 @@ ALIKE = {"threads": "4", "flags": "+bitexact"}
 MUXERS = {
     "mp4": {"movflags": "+faststart"},
     "mov": {"movflags": "+faststart"},
-    "matroska": {"avoid_negative_ts": "disabled"},  # it would move the frames where sound begins before zero
+    "matroska": {"avoid_negative_ts": "disabled"},  # the default would move the frames where sound begins before zero
     "webm": {"avoid_negative_ts": "disabled"},
 }
 
@@ -110,9 +110,9 @@ class VideoWriter:
         self._scaler = yuv.Scaler()
         self._sound: Soundtrack | None = None
         self._filter: av.bitstream.BitStreamFilterContext | None = None  # made when the encoder is open
-        self._waiting: Frame | None = None  # it is encoded when the next one tells its duration
+        self._waiting: Frame | None = None  # a frame is encoded when the next one tells its duration
         self._at = 0  # its time, in ticks
-        self._durations: dict[int, int] = {}  # in ticks, by the tick of the frame, of the frames inside the encoder
+        self._durations: dict[int, int] = {}  # ticks, by the frame's tick, of frames inside the encoder
         self._gap, self._timing = 1 / self._rate, timing
 
     def __enter__(self) -> Self:

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 _lock = threading.Lock()
-_changed = ExitStack()  # what the last thread that leaves puts back
-_inside = 0  # how many are there
+_changed = ExitStack()  # the state that the last thread which leaves puts back
+_inside = 0  # number of threads inside
 _heard = threading.local()
 
 

@@ -22,7 +22,7 @@ MATRICES = {
     9: "bt2020",
     10: "bt2020",
 }
-RGB = 0  # in the same table
+RGB = 0  # RGB in the same table
 FULL = 2  # AVCOL_RANGE_JPEG
 
 Turn = Callable[[np.ndarray], np.ndarray]

@@ -16,8 +16,8 @@ class FlickerTally:
     """
 
     def __init__(self) -> None:
-        self.count = 0  # of the frames
-        self._change = [0.0, 0.0]  # of the output and of the source
+        self.count = 0  # number of frames
+        self._change = [0.0, 0.0]  # sums, of the output and of the source
         self._before: tuple[Frame, Frame] | None = None
 
     def add(self, output: Frame, source: Frame) -> None:

@@ -137,7 +137,7 @@ class TrainingJob:
             self.options.tell(note)
 
     def check(self, model: type[Model], inputs: Iterable[Path]) -> None:
-        """Refuse an output that nothing in the inputs can make right, before they are read.
+        """Refuse an output that cannot become right whatever the inputs hold, before they are read.
 
         Raises OutputError, CheckpointError.
         """

@@ -36,7 +36,7 @@ from structkit.training.tally import Tally
 LOG_EVERY = 10  # steps
 PREVIEW_EVERY = 30.0  # seconds
 
-GO_ON, OVER, INTERRUPTED = range(3)  # what the processes agree on after each step
+GO_ON, OVER, INTERRUPTED = range(3)  # the verdicts that the processes agree on after each step
 
 
 def train(
@@ -166,7 +166,7 @@ class _Loop:
         )
         self.save_every, self.interrupts, self.processes = save_every, Interrupts(), training.processes
         self.place, self.tally = Position(), Tally()
-        self.log: Log | None = None  # of the first process
+        self.log: Log | None = None  # only in the first process
         self.saved = self.previewed = -math.inf  # when
         self.kept = "nothing was saved yet"
         self.bare = False  # the files are this run's, and hold nothing that was trained

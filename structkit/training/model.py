@@ -30,7 +30,7 @@ class Model(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.card: dict[str, Any] = {}  # of the file that it was last loaded from or saved to
+        self.card: dict[str, Any] = {}  # the card of the file that the model was last loaded from or saved to
 
     @property
     def doubts(self) -> tuple[str, ...]:

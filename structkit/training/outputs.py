@@ -61,7 +61,7 @@ class TrainingFiles:
         self.state = output.with_name(f"{name}.resume.safetensors")
         self.log = output.with_name(f"{name}.log.jsonl")
         self.preview = output.with_name(f"{name}.preview.png")
-        self.lock = output.with_name(f"{TEMP_PREFIX}{name}.lock")  # of a name that can be nobody else's
+        self.lock = output.with_name(f"{TEMP_PREFIX}{name}.lock")  # a name that can be nobody else's
 
     def spare(self, inputs: Iterable[Path]) -> None:
         """Refuse files of which one is an input: no training writes over what it learns from.  Raises OutputError."""

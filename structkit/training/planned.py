@@ -44,11 +44,11 @@ SHORT = "it was trained for less time than the fewest steps that make sense take
 class TrainingPlan:
     """The training that was chosen, its stages and their time."""
 
-    choice: Any  # which of the trainings
+    choice: Any  # the choice that the training is made of
     stages: Sequence[Stage]
-    seconds: float  # of all their steps, as measured
-    whole: bool  # this is all that was asked for
-    short: bool  # it has fewer steps than make sense
+    seconds: float  # the time of all their steps, as measured
+    whole: bool  # true if all that was asked for is done
+    short: bool  # true if there are fewer steps than make sense
     needed: Sequence[float]  # seconds in all for the fewest steps that make sense, of each training up to this one
 
 
@@ -143,8 +143,8 @@ class PlannedTraining(Training):
         self.make, self.choices, self.work, self.least, self.steps = make, choices, work, least, steps
         self.seconds, self.chunk, self.tell, self.clock = seconds, chunk, tell, clock
         self.started = clock() if began is None else began
-        self.plan: TrainingPlan | None = None  # if it was made here
-        self.short = False  # so it was planned
+        self.plan: TrainingPlan | None = None  # None if it was made before, and comes from a state
+        self.short = False  # true if planned with fewer steps than make sense
         self._become(0)
 
     def _become(self, number: int) -> None:

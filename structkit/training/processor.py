@@ -13,7 +13,7 @@ class Processor:
     """The processor that a training works on."""
 
     kind: str  # the instructions that PyTorch uses, such as AVX2; or the name of a CUDA device
-    threads: int | None = None  # of the CPU; on CUDA they do not matter
+    threads: int | None = None  # threads of the CPU; on CUDA they do not matter
 
     @classmethod
     def of(cls, device: str) -> Processor:

@@ -36,7 +36,7 @@ class Stage:
 class Training(ABC):
     """A training, as an engine describes it.  All its random numbers come from the `Draw` that it is given."""
 
-    model_class: type[Model]  # of what `model` returns
+    model_class: type[Model]  # the class of what `model` returns
     stages: Sequence[Stage]
     device: str
     processes: Processes = ALONE  # those that share the work; the loop sets it before it calls anything

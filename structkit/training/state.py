@@ -23,7 +23,7 @@ from structkit.errors import CheckpointError
 
 
 class Stateful(Protocol):
-    """Anything else that keeps a state, as `ema.Average` does."""
+    """An object that keeps a state of tensors, as `ema.Average` does."""
 
     def state(self) -> dict[str, Tensor]: ...
 

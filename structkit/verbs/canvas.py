@@ -35,7 +35,7 @@ class Size(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width)."""
+        """The shape of the same size: (height, width)."""
         return self.height, self.width
 
 
@@ -49,7 +49,7 @@ def opened(picture: PictureLike) -> Picture:
 
 
 def check_count(count: int) -> int:
-    """The number of results, if it can be.  Raises OptionError."""
+    """The number of results, if there can be so many.  Raises OptionError."""
     if count < 1:
         raise OptionError(f"--count is {count}: it must be at least 1")
     return count

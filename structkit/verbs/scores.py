@@ -146,7 +146,7 @@ def independence(model: Model, a: Tensor, b: Tensor, *, seed: int = 0) -> dict[s
     common = [_codes(model, "common", pictures) for pictures in (a, b)]
     told = {"common": _told(*common, generator)}
     two_sided = abilities_of_model(model).two_sided
-    owners = {"separate_a": 0, "separate_b": 1} if two_sided else {"separate": 0}  # whose content a code is of
+    owners = {"separate_a": 0, "separate_b": 1} if two_sided else {"separate": 0}  # the domain of a code's content
     for name, owner in owners.items():
         codes = [_codes(model, name, pictures) for pictures in (a, b)]
         depends = dependence(common[owner], codes[owner], generator=generator)

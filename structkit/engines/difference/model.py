@@ -54,14 +54,14 @@ class DomainDifference(Model):
     config_class = DifferenceConfig
 
     def __init__(self, config: DifferenceConfig) -> None:
-        """config: filled."""
+        """config: with the values of its preset (`filled`)."""
         super().__init__(config)
         c = config
         widths = stage_widths(c.size, c.width, c.widest)
         # The codes beside each other have the last width: 462 + 25 + 25 = 512 channels; the layer before leaves one
         # code's out, too.
         commons = [*widths[:-2], min(widths[-2], widths[-1] - c.separate), widths[-1] - 2 * c.separate]
-        self.channels = commons[-1]  # of the common code
+        self.channels = commons[-1]  # channels of the common code
         separates = [*widths[:-1], c.separate]
         norm = "batch" if c.norm == "joint" else "instance"  # a batch is of both domains
         # As published; behind a norm without weights it changes no value, only the size of steps.
@@ -70,8 +70,8 @@ class DomainDifference(Model):
             Encoder(own, norm=norm, spectral=spectral) for own in (commons, separates, separates)
         )
         self.decoder = Decoder(widths, 3, norm=norm, slope=0.0, spectral=spectral)
-        self.to(memory_format=torch.channels_last)  # in which convolutions are fastest
-        self.dtype = torch.float32  # of the networks' arithmetic
+        self.to(memory_format=torch.channels_last)  # the format in which convolutions are fastest
+        self.dtype = torch.float32  # the type of the networks' arithmetic
 
     @property
     def size(self) -> int:

@@ -37,7 +37,7 @@ A, B = 0, 1  # the domains, in the order of the channels
 
 
 def swapped(pair: Tensor) -> Tensor:
-    """[a | b] -> [b | a]."""
+    """The pair with its domains exchanged: [a | b] -> [b | a]."""
     return torch.cat(pair.chunk(2, 1)[::-1], 1)
 
 
@@ -48,7 +48,7 @@ class PairAnalogy(Model):
     config_class = PairConfig
 
     def __init__(self, config: PairConfig, shapes: Sequence[Sequence[int]], trained_levels: int = 0):
-        """config: filled.
+        """config: with the values of its preset and mode (`filled`).
         shapes: (height, width) of all levels, px, coarsest first, trained yet or not.
         """
         super().__init__(config)
@@ -61,9 +61,9 @@ class PairAnalogy(Model):
             )
         # Source and target, as trained on.
         self.register_buffer("pictures", torch.zeros(1, 6, *self.shapes[-1], dtype=torch.uint8))
-        self.register_buffer("amplitudes", torch.zeros(0, 2))  # of the noise: level, domain
+        self.register_buffer("amplitudes", torch.zeros(0, 2))  # amplitudes of the noise: level, domain
         self.generators = nn.ModuleList()
-        self.dtype = torch.float32  # of the networks' arithmetic
+        self.dtype = torch.float32  # the type of the networks' arithmetic
         for _ in range(trained_levels):
             self.add_level(PatchNet(self.stack(len(self.generators))), torch.zeros(2))
 
@@ -72,7 +72,7 @@ class PairAnalogy(Model):
 
     @property
     def reals(self) -> Tensor:
-        """(1, 6, H, W): source and target."""
+        """The real pictures, source and target: (1, 6, H, W)."""
         return self.pictures.to(self.amplitudes).div(127.5).sub(1)
 
     def stack(self, level: int) -> PatchStack:

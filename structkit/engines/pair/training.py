@@ -44,9 +44,9 @@ class PairBatch(NamedTuple):
     """The inputs of one step of a level, (B, 6, H, W) each but for `mix`."""
 
     real: Tensor  # (1, 6, H, W) where there is only one
-    state: Tensor  # what the unconditional chain hands over
-    noised: Tensor  # the same with this level's noise
-    start: Tensor  # what the reconstruction chain hands over
+    state: Tensor  # the state that the unconditional chain hands over
+    noised: Tensor  # that state with this level's noise
+    start: Tensor  # the state that the reconstruction chain hands over
     abroad: Tensor  # the other domain's real pictures with this level's noise; B is 0 where they are not judged
     # (K B, 6, 1, 1) in [0, 1]: where between real and made the points of the gradient penalty lie, for K things made
     mix: Tensor
@@ -57,9 +57,9 @@ class PairPass(NamedTuple):
 
     own: Tensor  # from noise
     again: Tensor  # the reconstruction of the real pictures
-    across: Tensor  # of the other domain's `own`
-    back: Tensor  # of the other domain's `across`
-    abroad: Tensor  # of the other domain's real pictures
+    across: Tensor  # the translation of the other domain's `own`
+    back: Tensor  # the translation of the other domain's `across`
+    abroad: Tensor  # the translation of the other domain's real pictures
 
     def judged(self) -> Tensor:
         """The pictures that the critics see, (K B, 6, H, W): across, own, abroad."""

@@ -28,18 +28,18 @@ from structkit.engines.transfer.model import ContentTransfer
 from structkit.kernels.composite import composite
 
 LIMITS = {"elsewhere": 0.2, "without": 0.25, "grown": 2.0, "beneath": 0.75}  # above, a model is doubtful
-FIRST = 0.3  # where a decoder's mask is above, it is the first of the painter's masks
+FIRST = 0.3  # the threshold at which the decoder's mask is cut: the first of the painter's masks
 LOOKED_AT = 64  # pictures of each folder
-SEEN = 16  # of them at a time
+SEEN = 16  # pictures at a time
 SIDE = 32  # px, of the pictures whose means are compared
 MEANS = 1000  # pictures of each folder that they are taken from, at most
-MOSTLY = 0.5  # of the pictures with the content: share of them in which a mask covers a pixel
+MOSTLY = 0.5  # share of the pictures with the content in which a mask covers a pixel
 SURE = 3.0  # standard errors by which means must differ
 # Pictures of a folder whose mean says where it differs; with 8 to 20 a good mask lies where nothing is sure to.
 ENOUGH = 50
 LEAST_MASK = 1e-4  # mean of masks that cover anything
 
-FolderOptions = Sequence[Tensor]  # of pictures with the content and of others without, (N, 3, S, S) uint8
+FolderOptions = Sequence[Tensor]  # pictures with the content and others without, (N, 3, S, S) uint8
 
 
 @torch.no_grad()

@@ -62,7 +62,7 @@ class ContentTransfer(Model):
     config_class = TransferConfig
 
     def __init__(self, config: TransferConfig) -> None:
-        """config: filled."""
+        """config: with the values of its preset (`filled`)."""
         super().__init__(config)
         c = config
         widths = stage_widths(c.size, c.width, c.widest)
@@ -73,7 +73,7 @@ class ContentTransfer(Model):
         self.masked_decoder = Decoder(widths, 4, upsampling=c.upsampling)
         self.painter = Painter(c.painter) if c.painter else None
         self.placer = Placer(stage_widths(c.size, PLACER, 4 * PLACER)) if c.painter and c.placer_steps else None
-        self.dtype = torch.float32  # of the networks' arithmetic
+        self.dtype = torch.float32  # the type of the networks' arithmetic
 
     @property
     def size(self) -> int:

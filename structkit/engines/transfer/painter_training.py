@@ -47,7 +47,7 @@ SURE = 0.5  # share of all rounds from which on the painter's masks are taken as
 SHIFT = 4  # px, at most, that what is pasted has moved
 PASTED, CLEAR = 0.85, 0.5  # shares of the pictures onto which something is pasted, and of those which show through it
 ALIKE = 32  # pictures without the content that a donor's is pasted onto: those whose frames are nearest to its own
-APART = (1.0, 1.0, 1.0, 0.15, 0.15)  # how much each number of a frame counts for that
+APART = (1.0, 1.0, 1.0, 0.15, 0.15)  # the weight of each number of a frame in their distance
 INSIDE = 3  # px from the edge of a mask: farther in, glass is smooth
 SMOOTH, LEAST = 8, 1e-3  # over so many px; the least weight that is divided by
 SHOWS, DARK = 8 / 255, 8 / 255  # differences that are seen, and light that can be divided by, in [0, 1]
@@ -65,8 +65,8 @@ class Rule(NamedTuple):
     """
 
     threshold: float
-    near: int  # px around
-    changed: float  # in [-1, 1]
+    near: int  # px around such places
+    changed: float  # the least change of a colour, in [-1, 1]
 
 
 WIDE = Rule(0.3, 2, 48 / 255)  # at first: it is easier to lose a thin part than to keep what is wrong
@@ -82,7 +82,7 @@ class PainterTraining:
         self.net, self.with_, self.without = net, with_, without
         self.adam = torch.optim.Adam(net.painter.parameters(), RATE, BETAS, fused=True)
         self.chosen = torch.arange(min(len(with_), MOST), device=with_.device)  # pictures of the round, then -1
-        self.count = len(self.chosen)  # of them
+        self.count = len(self.chosen)  # number of pictures of the round
         self.labels = torch.zeros_like(with_[: len(self.chosen), :1], dtype=torch.bool)  # their masks
         # The frames in which the placer expects the content, in units of `apart`: on labelled pictures, and on pictures
         # without it.

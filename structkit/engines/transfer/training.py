@@ -39,9 +39,9 @@ LONGEST = 5.0  # norm of the gradient, held as the authors mean to: their critic
 # steps between two looks at the masks; the last step of a stage is looked at, too, unless its time is over before
 LOOK_EVERY = 200
 EMPTY, FULL = 0.001, 0.6  # means of masks that have collapsed
-WAYS_OUT = {  # of masks that cover nothing, and nearly all
+WAYS_OUT = {  # ways out for masks that cover nothing, and for masks that cover nearly all
     "codes": ("a lower --sparsity or a higher --confusion", "a higher --sparsity or more --steps"),
-    "painter": ("more --steps or fewer --rounds",) * 2,  # it grew from the codes' masks, a little each round
+    "painter": ("more --steps or fewer --rounds",) * 2,  # its masks grew from the codes' masks, a little each round
 }
 # Share of the painter's rounds after which the placer learns to guide the others; it learns again at the end.
 PLACER_AFTER = 0.3
@@ -58,7 +58,7 @@ class ContentPass(NamedTuple):
     own: Layer  # the content of each on itself
     put: Layer  # on a picture without
     none: Layer  # no content on a picture without
-    separate_again: Tensor  # of the pictures that have got the content
+    separate_again: Tensor  # the separate code of the pictures that have got the content
     common_again: Tensor | None
 
 
@@ -301,7 +301,7 @@ class TransferTraining(Training):
         mask: the mean of the masks.
         """
         mean = float(mask)
-        if EMPTY <= mean <= FULL or self.warned or mean != mean:  # what is not a number is told of elsewhere
+        if EMPTY <= mean <= FULL or self.warned or mean != mean:  # values that are no numbers are told of elsewhere
             return
         self.warned, full = True, mean > FULL
         fact = (

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors files whose metadata holds a JSON card; no other file reads or writes weights.
+"""Checkpoints: safetensors files whose metadata holds a JSON card; this module alone reads and writes weights.
 
 Nothing is ever unpickled.  The claims of a file about itself are checked before anything is allocated: the header
 against the size of the file, the tensors against each other, the card against what is needed.  Every way in which a

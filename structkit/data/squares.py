@@ -1,4 +1,4 @@
-"""Squares: between pictures of any shape and the squares that networks see.
+"""The squares that networks see, made of pictures of any shape, and the way back.
 
 squash: the whole picture, its aspect changed (Mokady et al., ICLR 2020).
 crop: the square in its middle (Press et al., ICLR 2019; Benaim et al., ICCV 2019).

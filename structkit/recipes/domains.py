@@ -1,4 +1,4 @@
-"""Trainings on two folders: content transfer and domain difference, models of what tells the folders apart."""
+"""Trainings on two folders: models of what tells the folders apart, by content transfer or by domain difference."""
 
 from __future__ import annotations
 

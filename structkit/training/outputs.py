@@ -113,7 +113,7 @@ class TrainingFiles:
         return False, self._state_to_go_on_from(run, overwrite, ours)
 
     def _state_to_go_on_from(self, run: Mapping[str, Any], overwrite: bool, ours: bool) -> bool:
-        """True if there is a state of this run.
+        """True if there is a state of this run.  Raises OutputError, CheckpointError.
 
         ours: true if the output is this run's, and so the log and the preview.
         """

@@ -78,7 +78,7 @@ class PainterTraining:
     """The painter of a model, its optimiser, and the masks that it learns from."""
 
     def __init__(self, net: ContentTransfer, with_: Tensor, without: Tensor) -> None:
-        """with_ and without (N, 3, S, S) uint8."""
+        """with_, without: pictures with the content and without it, (N, 3, S, S) uint8."""
         self.net, self.with_, self.without = net, with_, without
         self.adam = torch.optim.Adam(net.painter.parameters(), RATE, BETAS, fused=True)
         self.chosen = torch.arange(min(len(with_), MOST), device=with_.device)  # pictures of the round, then -1

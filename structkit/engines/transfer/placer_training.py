@@ -32,7 +32,7 @@ class PlacerTraining:
     """The placer of a model and its optimiser."""
 
     def __init__(self, net: ContentTransfer, with_: Tensor) -> None:
-        """with_ (N, 3, S, S) uint8."""
+        """with_: pictures with the content, (N, 3, S, S) uint8."""
         self.net, self.with_ = net, with_
         self.adam = torch.optim.Adam(net.placer.parameters(), RATE, BETAS, fused=True)
 

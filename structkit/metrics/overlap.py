@@ -49,8 +49,8 @@ def soft_iou(levels: Tensor, truth: Tensor) -> Tensor:
 def iou_by_level(levels: Tensor, truth: Tensor) -> Tensor:
     """The IoU of one picture's levels (H, W) with a bool mask, for each level at which they can be cut, (256,).
 
-    Entry i: the levels are set from i on.  Two histograms hold all that is asked: a picture is passed through once, not
-    once a level.
+    Entry i of 0, 1, ..., 255: the mask is set from level i on.  Two histograms hold all that is asked: a picture is
+    passed through once, not once a level.
     """
     same_size(levels, truth)
     inside, outside = (torch.bincount(levels[part].flatten().long(), minlength=LEVELS) for part in (truth, ~truth))

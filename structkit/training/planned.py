@@ -33,7 +33,7 @@ from structkit.training.stages import Stage, Training
 LEAST = 200
 MEASURED = 5  # steps in each stage that is measured, but for the first that warms up; fewer where there is no time
 FEW = 12  # steps that a stage has while it is measured, so that it makes ready for no more
-# Part of the time that is spent on it, but for a few steps of the first stage, which are always measured.
+# Part of the time that is spent on measuring, but for a few steps of the first stage, which are always measured.
 MEASURING = 0.05
 SPARE = 0.05  # part of what is left that no step is planned for: states and previews are written, and machines hesitate
 NEARLY = 0.75  # of the fewest steps: where a stage had time for so many, the model is not said to be a bad one

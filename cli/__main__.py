@@ -1,4 +1,4 @@
-"""`structkit`, also `python -m structkit_cli`.  Nothing is imported before Ctrl-C can be answered."""
+"""The program `structkit`, also `python -m structkit_cli`.  Nothing is imported before Ctrl-C can be answered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code.  arguments: without the program's name; else those of the process."""
+    """Run one command; returns the exit code.
+
+    arguments: without the program's name; None: those of the process.
+    """
     if "OMP_WAIT_POLICY" not in os.environ:
         # torch's threads spin while they wait for each other.  As long as is usual, that starves them where the cores
         # are shared: two runs at once on 2 cores took over 60 s each, and 7 s so; one alone took 3 s either way.

@@ -23,7 +23,7 @@ from structkit_cli.refusals import UsageError, worded
 from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination, exit_code
 from structkit_cli.run.report import PipeClosed, tell
 
-CLOSED_PIPE = 141  # what a shell shows for a filter that SIGPIPE ended
+CLOSED_PIPE = 141  # the exit code that a shell shows for a filter that SIGPIPE ended
 
 EXIT_CODES = (
     "Exit codes: 0 all done; 1 some inputs failed (the others are done); 2 usage; 3 environment (device, model, disk); "
@@ -108,7 +108,7 @@ def _need_a_verb(ctx: typer.Context) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; returns its exit code.  Whatever goes wrong is one line on stderr."""
+    """Run one command; returns its exit code.  Any failure is one line on stderr."""
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         return int(typer.main.get_command(app).main(arguments, prog_name="structkit", standalone_mode=False) or 0)

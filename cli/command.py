@@ -36,7 +36,7 @@ class Page(TyperCommand):
 class Verb(Page):
     """A page whose options can be set in the environment too, and which can print its configuration.
 
-    Its arguments are not asked for where it is only to do that.
+    For that its arguments are not needed.
     """
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
@@ -54,7 +54,7 @@ class Verb(Page):
 
 
 class Group(TyperGroup):
-    """A group of commands, with plain help as they have."""
+    """A group of commands, whose help is plain text as theirs."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         try:
@@ -87,8 +87,9 @@ def _flag(parameter: Any, ctx: typer.Context) -> bool | None:
 
 
 def _several(parameter: Any, ctx: typer.Context) -> list[str] | None:
-    """The values of an option in the environment, separated as those of PATH: texts would be split at spaces, which
-    names may have.
+    """The values of an option in the environment, separated as those of PATH.
+
+    A text would be split at spaces, which names may have.
     """
     text = parameter.resolve_envvar_value(ctx)
     return text.split(os.pathsep) if text else None

@@ -11,7 +11,7 @@ STATE = ".resume.safetensors"  # ends the file of an unfinished training, which 
 
 
 def checkpoints(incomplete: str) -> list[str]:
-    """Names of models that ship, and checkpoints on disk.  Where there is none, the shell completes names of files."""
+    """Names of models that ship, and checkpoints on disk; without any, the shell completes names of files."""
     files = sorted(glob.glob(f"{glob.escape(incomplete)}*{structkit_weights.SUFFIX}"))
     return [
         *(name for name in structkit_weights.names() if name.startswith(incomplete)),

@@ -26,7 +26,7 @@ TRUTHS = {
 
 
 def read_into(ctx: typer.Context, value: str | None) -> str | None:
-    """Read the file into the defaults of the command that is being parsed; runs before the other options are read."""
+    """Read the file into the defaults of the command that is being parsed, before the other options are read."""
     if value is None or ctx.resilient_parsing:
         return value
     try:
@@ -41,24 +41,25 @@ def read_into(ctx: typer.Context, value: str | None) -> str | None:
 
 
 def words(ctx: typer.Context) -> list[str]:
-    """What is typed for a command after the program's name: `analogy`, or `train` and `analogy`."""
+    """The words typed for a command after the program's name: `analogy`, or `train` and `analogy`."""
     return [] if ctx.parent is None else [*words(ctx.parent), str(ctx.info_name)]
 
 
 def prefix(ctx: typer.Context) -> str:
-    """Of the environment variables that set its options."""
+    """The prefix of the environment variables that set a command's options."""
     return "_".join(["structkit", *words(ctx), ""]).upper()
 
 
 def spelled(parameter: Any) -> str:
-    """The name of an option, as it is said; that of a parameter ends in _ where it would be a word of Python: from_,
-    with_.
+    """The name of an option, as it is said.
+
+    The name of a parameter ends in _ where it would be a word of Python: from_, with_.
     """
     return str(parameter.name).rstrip("_")
 
 
 def _options(ctx: typer.Context, path: str, tables: dict[str, Any]) -> dict[str, Any]:
-    """Those of a file that are meant for a command: at the top, in the table of its group, and in its own."""
+    """The options of a file that are meant for a command: at the top, in the table of its group, and in its own."""
     group, found = ctx.find_root().command, {}
     for word in words(ctx):
         verbs = group.list_commands(ctx)  # type: ignore[union-attr]
@@ -95,14 +96,14 @@ def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str
 
 
 def _fits(value: Any, parameter: Any) -> bool:
-    """Whether a value of a file can be one of an option: a text is read as on the command line."""
+    """True if a value of a file can be one of an option: a text is read as on the command line."""
     if isinstance(value, str):
         return not parameter.is_flag or truth(value) is not None
     return isinstance(value, int | float) and isinstance(value, bool) == parameter.is_flag
 
 
 def refuse_unknown_environment(ctx: typer.Context) -> None:
-    """A misspelt STRUCTKIT_<VERB>_<OPTION> is refused: every setting changes something or is refused."""
+    """Refuse a misspelt STRUCTKIT_<VERB>_<OPTION>: every setting changes something or is refused."""
     names = [spelled(p) for p in ctx.command.params if p.param_type_name == "option"]
     for variable in sorted(os.environ):
         name = variable.removeprefix(prefix(ctx)).lower()
@@ -113,19 +114,22 @@ def refuse_unknown_environment(ctx: typer.Context) -> None:
 
 
 def nearest(name: str, names: Iterable[str], before: str = "") -> str:
-    """The end of a refusal: what may have been meant, or nothing.  before: what is written before the name."""
+    """The end of a refusal: what may have been meant, or nothing.
+
+    before: the characters in front of the name.
+    """
     known = list(names)
     near = [FORMER[name]] if FORMER.get(name) in known else difflib.get_close_matches(name, known, n=1)
     return f": did you mean {before}{near[0]}?" if near else ""
 
 
 def truth(text: str) -> bool | None:
-    """The value that a text is for a flag; None for any other text."""
+    """The truth value of a text for a flag; None for any other text."""
     return TRUTHS.get(text.strip().lower())
 
 
 def origin(ctx: Any, parameter: Any) -> str:
-    """Where a refused value came from, for the message: empty for the command line."""
+    """The origin of a refused value, for the message: empty for the command line."""
     source = getattr(ctx.get_parameter_source(parameter.name), "name", "")
     if source == "ENVIRONMENT":
         return f" (from {prefix(ctx)}{spelled(parameter).upper()})"
@@ -133,8 +137,9 @@ def origin(ctx: Any, parameter: Any) -> str:
 
 
 def render(ctx: typer.Context) -> str:
-    """The options of this run as TOML; those without a value are comments.  `--config` reads it back to the same
-    options.
+    """The options of this run as TOML; those without a value are comments.
+
+    `--config` reads it back to the same options.
     """
     lines = [f"[{'.'.join(words(ctx))}]"]
     for parameter in ctx.command.params:

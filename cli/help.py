@@ -10,17 +10,18 @@ from typing import Any, Self
 
 LEAST, MOST = 40, 100  # columns of a line: it is as long as the terminal, between these
 NAMES = 28  # columns of the names of options, at most; the help of a longer name begins on the next line
-GIVEN = "structkit.arguments"  # where a context keeps what was typed after its command
+GIVEN = "structkit.arguments"  # the key under which a context keeps the words typed after its command
 UNBROKEN = "\xa0"  # a space at which no line ends
-LIMITS = re.compile(r"\([^()]{1,20}\)$")  # of an option, at the end of its help
+LIMITS = re.compile(r"\([^()]{1,20}\)$")  # the limits of an option, at the end of its help
 VALUED = re.compile(r"-\S+ [^-]\S*")  # an option of an example, with its value
 
 
 class Panel(str):
     """The title of options that are told in full where they are in use, and elsewhere only named.
 
-    names: those of the options.  used: says from the values of all options whether these are in use.  shown_by: the
-    arguments that show them.
+    names: those of the options.
+    used: says from the values of all options whether these are in use.
+    shown_by: the arguments that show them.
     """
 
     names: frozenset[str]
@@ -74,7 +75,7 @@ def _panels(command: Any, ctx: Any, width: int) -> Iterator[list[str]]:
 
 
 def _values(command: Any, ctx: Any) -> Mapping[str, Any]:
-    """The options as they are given beside --help; what is wrong with them is passed over."""
+    """The options as they are given beside --help; errors in them are passed over."""
     given, how = list(ctx.meta.get(GIVEN, ())), {"default_map": ctx.default_map, "resilient_parsing": True}
     return command.make_context(ctx.info_name, given, parent=ctx.parent, **how).params
 
@@ -85,7 +86,7 @@ def _argument(parameter: Any, *, brackets: bool = False) -> str:
 
 
 def _names(parameter: Any) -> str:
-    """`-o, --output OUT`, `--both/--no-both`."""
+    """The names of an option: `-o, --output OUT`, `--both/--no-both`."""
     names = ", ".join(sorted(parameter.opts, key=len))
     off = "".join(f"/{name}" for name in parameter.secondary_opts)
     return f"{names}{off}" if parameter.is_flag else f"{names} {parameter.metavar}"
@@ -118,7 +119,10 @@ def _table(title: str, rows: list[tuple[str, str]], width: int) -> Iterator[list
 
 
 def _paragraph(words: str, width: int) -> list[str]:
-    """The lines of a paragraph; a command that is shown as an example goes on after a backslash, before an option."""
+    """The lines of a paragraph.
+
+    A command that is shown as an example goes on after a backslash, before an option.
+    """
     if not words.startswith("Example: "):
         return _wrapped(words, width)
     first, *rest = _wrapped(VALUED.sub(_unbroken, words), width - 2, hanging=4)

@@ -1,8 +1,8 @@
-"""Options: one is made of each field of a configuration, so that a new field appears here without being written again.
+"""Options of commands, made of the fields of configurations: a new field appears here without being written again.
 
 A verb is a function; a parameter annotated with a dataclass becomes one option for each of its fields (name, type,
-default, help, range and choices come from the field).  Where a value comes from is decided by the parser: command line,
-then the environment (STRUCTKIT_<VERB>_<OPTION>), then the file given to `--config`, then the default.
+default, help, range and choices come from the field).  The parser decides on the origin of a value: command line, then
+the environment (STRUCTKIT_<VERB>_<OPTION>), then the file given to `--config`, then the default.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
 def named(default: Any, help: str, metavar: str, *, callback: Any = None, complete: Any = None) -> Any:
     """A field whose value is a name.
 
-    callback: runs before the other options are read.  complete: gives what an incomplete name can become.
+    callback: runs before the other options are read.
+    complete: gives what an incomplete name can become.
     """
     more = {"metavar": metavar, "callback": callback, "complete": complete}
     return dataclasses.field(default=default, metadata=option(default, help).metadata | more)
@@ -57,7 +58,7 @@ def seed() -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class CommonOptions(Config):
-    """How to run any verb that computes."""
+    """Options of every verb that computes."""
 
     device: str = named(
         "auto", "auto, cpu, cuda or cuda:0; one that is named must be there", "DEVICE", complete=words(DEVICES)
@@ -75,9 +76,10 @@ class CommonOptions(Config):
 
 @dataclasses.dataclass(frozen=True)
 class OutputOptions(CommonOptions):
-    """How to run a verb that writes pictures, and where to write them.
+    """Options of every verb that writes pictures.
 
-    Its results are the same with every seed, and its arithmetic is what it is: those of other verbs can be told.
+    The results of these verbs are the same with every seed, and their arithmetic cannot be chosen; further options of
+    other verbs say these.
     """
 
     seed = 0
@@ -106,13 +108,13 @@ class OutputOptions(CommonOptions):
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions(OutputOptions):
-    """How to run a verb that draws random numbers and writes pictures."""
+    """Options of every verb that draws random numbers and writes pictures."""
 
     seed: int = seed()
 
 
 def in_panels(*panels: Panel) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator of a page: the options that a panel names stand in it."""
+    """A decorator of a page: the options that a panel names stand in that panel."""
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         function.panels = panels  # type: ignore[attr-defined]
@@ -165,7 +167,7 @@ def _fold(ctx: typer.Context, kind: type[Config], values: dict[str, Any]) -> Con
 
 
 def _unfold(kind: type, panels: tuple[Panel, ...]) -> list[inspect.Parameter]:
-    """One keyword parameter, annotated for Typer, for each field of a configuration."""
+    """The keyword parameters of a configuration, annotated for Typer, one for each field."""
     hints, fields, panel = get_type_hints(kind), list(dataclasses.fields(kind)), "What to make"
     if "print_config" in kind.__dataclass_fields__:  # how to run: where to write comes first, then what all verbs have
         fields, panel = sorted(fields, key=lambda field: field.name in CommonOptions.__dataclass_fields__), "How to run"
@@ -174,7 +176,10 @@ def _unfold(kind: type, panels: tuple[Panel, ...]) -> list[inspect.Parameter]:
 
 
 def _parameter(field: dataclasses.Field, annotation: Any, panel: str) -> inspect.Parameter:
-    """A value is typed here where it can be; one that cannot is refused by its configuration, in words."""
+    """The parameter of a field.
+
+    A value is typed here where it can be; one that cannot is refused by its configuration, in words.
+    """
     meta, flag = field.metadata, "--" + config.spelled(field).replace("_", "-")
     bare = [t for t in get_args(annotation) if t is not type(None)] or [annotation]
     settings = {"help": f"{meta['help']}{_limits(meta)}", "rich_help_panel": panel, "show_envvar": False}

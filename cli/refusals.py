@@ -15,7 +15,7 @@ UsageError = typer.BadParameter.__base__  # Typer carries its own click from 0.2
 
 
 def worded(error: Any) -> str:
-    """One line for an error of usage."""
+    """The line for an error of usage."""
     ctx = error.ctx
     fact = f"{_fact(error, ctx)}{_origin(error, ctx)}"
     return f"{fact} (see: {ctx.command_path if ctx else 'structkit'} --help)"
@@ -31,7 +31,7 @@ def _fact(error: Any, ctx: Any) -> str:
 
 
 def _of_a_flag(flag: str, ctx: Any, *, unknown: bool) -> str:
-    """A flag that there is not, that lacks its value, or that has one of which it knows nothing."""
+    """The fact about a flag that there is not, that lacks its value, or that has a value of which it knows nothing."""
     known = {
         name: parameter for parameter in ctx.command.params for name in (*parameter.opts, *parameter.secondary_opts)
     }

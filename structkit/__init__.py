@@ -8,7 +8,7 @@ command line.
 >>> [result] = structkit.analogy("house.png", "cake.png", strength=0.7)
 >>> structkit.write_picture(result, "house-of-cake.png")
 
-What is trained is a checkpoint: a `train_` function writes it, `load` reads it, and the verb takes it as its `model`.
+A trained model is a checkpoint: a `train_` function writes it, `load` reads it, and the verb takes it as its `model`.
 
 >>> pair = structkit.train_analogy("house.png", "cake.png", "pair.safetensors", minutes=20)
 >>> results = structkit.analogy(model=pair, count=4)

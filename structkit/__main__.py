@@ -1,4 +1,4 @@
-"""`python -m structkit`: the command line, as `structkit`."""
+"""The command line as `python -m structkit`, the same as `structkit`."""
 
 import sys
 

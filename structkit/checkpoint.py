@@ -1,8 +1,8 @@
-"""Checkpoints: one safetensors file whose metadata holds a JSON card.  The only file that reads or writes weights.
+"""Checkpoints: safetensors files whose metadata holds a JSON card; this module alone reads and writes weights.
 
-Nothing is ever unpickled.  What a file says of itself is checked before anything is allocated: the header against the
-size of the file, the tensors against each other, the card against what is needed.  Every way in which a file can be
-wrong has a message of its own.
+Nothing is ever unpickled.  The claims of a file about itself are checked before anything is allocated: the header
+against the size of the file, the tensors against each other, the card against what is needed.  Every way in which a
+file can be wrong has a message of its own.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from structkit._version import __version__
 from structkit.errors import CheckpointError, InputError
 from structkit.media.files import one_line, open_source, write_atomically
 
-FORMAT = 1  # of the card; a reader refuses a newer one
+FORMAT = 1  # the version of the card; a reader refuses a newer one
 CARD = "structkit"  # the one key of the metadata: with several, their order in the file would not be fixed
 MAX_HEADER = 2**24  # bytes; some 100 000 tensors
-MAX_ELEMENTS = 2**60  # of one tensor, an empty side counted as 1: below what a stride can hold
+MAX_ELEMENTS = 2**60  # the most of one tensor, an empty side counted as 1: below what a stride can hold
 DTYPES = {
     **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16},
     **{
@@ -83,8 +83,9 @@ def load(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors, on `device`, and the card of a checkpoint of this kind.
 
-    expected: from the card to the dtype and the shape of each tensor that must be there, and no other; asked before
-    tensors are allocated. Raises CheckpointError.
+    expected: the function from the card to the dtype and the shape of each tensor that must be there, and no other;
+    called before tensors are allocated.
+    Raises CheckpointError.
     """
     with _opened(path) as stream:
         header = _header(str(path), stream)
@@ -112,7 +113,7 @@ def load(
 
 @dataclass(frozen=True)
 class _Slot:
-    """Where a tensor lies: bytes begin .. end after the header."""
+    """The place of a tensor: bytes begin .. end after the header."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -124,7 +125,7 @@ class _Slot:
 class _Header:
     card: dict[str, Any]
     slots: dict[str, _Slot]
-    start: int  # of the tensors, bytes
+    start: int  # the first byte of the tensors
 
 
 @contextmanager
@@ -209,12 +210,12 @@ def _card(metadata: Any) -> dict[str, Any] | None:
 
 
 def _json(text: bytes | str) -> Any:
-    """Strict: a name stands once, and numbers are finite.  Raises ValueError."""
+    """The value of a JSON text, read strictly: a name stands once, and numbers are finite.  Raises ValueError."""
     return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
 
 
 def _slot(name: str, entry: Any) -> _Slot:
-    """One tensor of the header.  Raises ValueError, and whatever foreign JSON leads to."""
+    """The place of one tensor of the header.  Raises ValueError, and whatever foreign JSON leads to."""
     dtype, shape, (begin, end) = DTYPES.get(entry["dtype"]), entry["shape"], entry["data_offsets"]
     if dtype is None:
         raise ValueError(f"{name} has the dtype {entry['dtype']}; known are {', '.join(DTYPES)}")
@@ -247,7 +248,7 @@ def _finite(text: str) -> float:
 
 
 def _compare(path: str, slots: Mapping[str, _Slot], expected: Layout) -> None:
-    """What is there against what must be there."""
+    """Refuse tensors that are not those expected.  Raises CheckpointError."""
     way_out = "it is damaged or made by another version; train it again"
     for fact, names in (("lacks", expected.keys() - slots.keys()), ("has unknown", slots.keys() - expected.keys())):
         if names:

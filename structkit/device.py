@@ -1,4 +1,4 @@
-"""Which device to work on.  A device that is named is a demand: it is there, or the command ends."""
+"""The device to work on.  A device that is named is a demand: it is there, or the command ends."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from structkit.errors import DeviceError
 
 
 def resolve(name: str = "auto") -> str:
-    """`auto` -> the best device here; cpu, cuda or cuda:1 -> the same, checked.  Raises DeviceError for one that is
-    absent.
+    """The name of a device: `auto` -> the best one here; cpu, cuda or cuda:1 -> the same, checked.
+
+    Raises DeviceError for a device that is absent.
     """
     import torch
 
@@ -25,7 +26,7 @@ def resolve(name: str = "auto") -> str:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was too little memory.  On a CPU PyTorch has no type of its own for that."""
+    """True for an error that tells of too little memory; on a CPU PyTorch has no type of its own for that."""
     import torch
 
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
@@ -35,7 +36,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def enough_memory(device: str, way_out: str = "use a smaller --max-side or --size, or --device cpu") -> Iterator[None]:
-    """Too little memory inside is a DeviceError, which names the way out."""
+    """A context in which too little memory is a DeviceError that names the way out."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -46,10 +47,10 @@ def enough_memory(device: str, way_out: str = "use a smaller --max-side or --siz
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """PyTorch on one CPU thread: where operations are small, several spend more time waiting for each other than they
-    save.
+    """A context in which PyTorch works on one CPU thread.
 
-    Measured on two cores: a 64 px level takes a third of the CPU seconds.
+    Where operations are small, several threads spend more time waiting for each other than they save.  Measured on two
+    cores: a 64 px level takes a third of the CPU seconds.
     """
     import torch
 
@@ -62,15 +63,15 @@ def one_thread() -> Iterator[None]:
 
 
 def keep_memory() -> None:
-    """Let the C library keep freed memory for the next large tensor, where it would give each back to the system (glibc
-    only).
+    """Let the C library keep freed memory for the next large tensor; glibc would give each back to the system.
 
-    Fresh pages cost more than some convolutions: a step of training takes 1.2 to 1.4 times the CPU seconds without
-    this.  It lasts as long as the process, which is why only the command line does it.
+    Nothing is done with another library.  Fresh pages cost more than some convolutions: a step of training takes 1.2 to
+    1.4 times the CPU seconds without this.  The setting lasts as long as the process, which is why only the command
+    line makes it.
     """
     import ctypes
 
-    trim_threshold, mmap_max = -1, -4  # of <malloc.h>
+    trim_threshold, mmap_max = -1, -4  # constants of <malloc.h>
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):

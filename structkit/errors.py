@@ -1,7 +1,7 @@
 """The one error hierarchy.
 
-A message names the file, the fact, the limit and the way out, in one line: it is part of the interface and is tested.
-The command line maps each class to an exit code; a bad input never ends in a traceback.
+A message names the file, the fact, the limit and the way out, in one line: messages are part of the interface and are
+tested.  The command line maps each class to an exit code; a bad input never ends in a traceback.
 """
 
 

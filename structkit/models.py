@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 class Abilities:
     """The abilities of a model, by which verbs decide what may be asked of it.
 
-    mask: it finds where its content is; without, it makes whole pictures from codes.
-    two_sided: it tells two contents apart, one of each of its domains; without, it knows one.
-    paint: it paints what is beneath the mask sharply, pixel by pixel.
-    cut: it brings a donor's own pixels to where they belong.
+    mask: to find where the content is; a model without it makes whole pictures from codes.
+    two_sided: to tell two contents apart, one of each of its domains; a model without it knows one.
+    paint: to paint what is beneath the mask sharply, pixel by pixel.
+    cut: to bring a donor's own pixels to where they belong.
     """
 
     mask: bool = False
@@ -44,7 +44,7 @@ def _of_content(config: Mapping[str, Any]) -> Abilities:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of checkpoint.
+    """A kind of checkpoint.
 
     verbs: of the command line, those that use it.
     training: the name of the training that makes one.  recipe: the full name of its recipe.
@@ -106,8 +106,8 @@ def abilities_of_model(model: Model) -> Abilities:
 def kind_of(path: str | Path, card: dict[str, Any], verb: str | None = None) -> Kind:
     """The kind of a checkpoint, by its card.
 
-    verb: the one that wants to use it, if any.  Raises CheckpointError for a kind that this version does not know, or
-    that does not serve the verb.
+    verb: the one that wants to use it, if any.
+    Raises CheckpointError for a kind that this version does not know, or that does not serve the verb.
     """
     kind = KINDS.get(card["kind"])
     if kind is None and card["kind"] == RESUME:
@@ -128,11 +128,11 @@ def kind_of(path: str | Path, card: dict[str, Any], verb: str | None = None) -> 
 
 
 def resolve_model(name: str | Path) -> Path:
-    """The file of a model that is named: a file, else, by a bare name that is text, such as "glasses", a model that
-    ships.
+    """The file of a model that is named: a file, else, by a bare name such as "glasses", a model that ships.
 
-    A path that is neither is returned as it is: who reads it says what is wrong.  A `Path`, in which ./glasses is
-    glasses, always is one. Raises CheckpointError for a bare name that is neither, OptionError for the empty text.
+    A path that is neither is returned as it is: its reader says what is wrong.  A `Path`, in which ./glasses is
+    glasses, always is a path.
+    Raises CheckpointError for a bare name that is neither, OptionError for the empty text.
     """
     if name == "":
         raise OptionError(
@@ -162,7 +162,7 @@ def load(path: str | Path, device: str = "auto", *, verb: str | None = None) -> 
     """The model of a checkpoint, whatever its kind (`structkit info` says it), on `device`.
 
     path: a file, or the bare name of a model that ships, such as "glasses".
-    verb: the one that is to use it, such as "remove"; of another kind it is refused before its weights are read.
+    verb: the one that is to use it, such as "remove"; a model of another kind is refused before its weights are read.
     Raises CheckpointError, OptionError, DeviceError.
     """
     from structkit import checkpoint
@@ -174,7 +174,7 @@ def load(path: str | Path, device: str = "auto", *, verb: str | None = None) -> 
 
 
 def usable(model: Model | str | Path, device: str, verb: str) -> Model:
-    """A model that is to be used by a verb, on the device: itself, or that of a checkpoint or of a name that ships.
+    """The model for a verb, on the device: the one given, or that of a checkpoint or of a name that ships.
 
     Raises CheckpointError for a kind that does not serve the verb, OptionError, DeviceError.
     """

@@ -31,7 +31,7 @@ Target = Annotated[str | None, typer.Argument(help="gives the look: a picture, l
 
 @dataclass(frozen=True)
 class AnalogyOptions(Config):
-    """What to make of a pair: how large, how many, and in which directions."""
+    """Options of the results of a pair: their size, their number and their directions."""
 
     size: str | None = named(
         None, "width and height of the result, px; else the source's, reduced to --max-side", "WxH"

@@ -1,7 +1,6 @@
-"""What paints an analogy: patches, which need no training; a pair that is trained for it; or a pair that was trained
-before.
+"""The engines of analogies: patches, which need no training, and pairs, trained first or before.
 
-A painter reads the pictures of a task, and paints them with a seed.
+An engine reads the pictures of a task, and paints them with a seed.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ class PatchEngine:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Those that change the bytes of the results."""
+        """The options that change the bytes of the results."""
         return asdict(self.config) | {"size": self.size}
 
     def pictures(self, task: Task, device: str) -> Pictures:
@@ -75,14 +74,17 @@ class PatchEngine:
 
 @dataclass(frozen=True)
 class PairTask(Task):
-    """An analogy by a trained pair.  swapped: its other direction, whose source is the pair's target."""
+    """An analogy by a trained pair.
+
+    swapped: true for its other direction, whose source is the pair's target.
+    """
 
     checkpoint: Path
     swapped: bool = False
 
 
 class PairEngine:
-    """A pair that was trained before."""
+    """An engine that paints with a pair that was trained before."""
 
     def __init__(self, config: PairResultConfig, size: Size | None, running: RunOptions) -> None:
         self.config, self.size, self.running = config, size, running
@@ -90,11 +92,11 @@ class PairEngine:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Those that change the bytes of the results."""
+        """The options that change the bytes of the results."""
         return asdict(self.config) | {"size": self.size}
 
     def model(self, task: PairTask, device: str, progress: Progress) -> PairAnalogy:
-        """That of a task; for one task after another it is read, or trained, once."""
+        """The model of a task; for one task after another it is read, or trained, once."""
         if self._held is None or self._held[0] != task.checkpoint:
             self._held = task.checkpoint, self._model(task, device, progress)
         return self._held[1]
@@ -105,7 +107,7 @@ class PairEngine:
         return load(task.checkpoint, device, verb="analogy")  # type: ignore[return-value]
 
     def pictures(self, task: PairTask, device: str) -> Pictures:
-        """Those that are given, and of the pair's own what is not."""
+        """The pictures that are given, and the pair's own in the place of those that are not."""
         from structkit.verbs.pair import own_pictures
 
         found = {
@@ -144,7 +146,7 @@ class PairEngine:
 
 
 class PairTrainingEngine(PairEngine):
-    """A pair that is trained first, or was by the same command."""
+    """An engine that paints with a pair that it trains first, or that the same command has trained."""
 
     def __init__(
         self, pair: PairConfig, minutes: float | None, config: PairResultConfig, size: Size | None, running: RunOptions
@@ -157,14 +159,14 @@ class PairTrainingEngine(PairEngine):
         return super().options | {"pair": asdict(self.pair.filled()), "minutes": self.minutes}
 
     def _model(self, task: PairTask, device: str, progress: Progress) -> PairAnalogy:
-        """A training that was stopped goes on; the output of one that was finished is read."""
+        """The model of the pair: a training that was stopped goes on; the output of one that was finished is read."""
         from structkit.recipes.material import fitted_to
         from structkit.recipes.pair import PAIR
         from structkit.recipes.run import TrainingOptions, train
 
         given = [pair_input(task.inputs[role], self.running.max_pixels) for role in _roles(task)]
         self._check_level(fitted_to(self.pair, given[0].picture).filled())
-        voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # where the bar is not
+        voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # speaks where the bar does not
 
         def report(event: Event) -> None:
             voice.event(event)
@@ -186,7 +188,7 @@ class PairTrainingEngine(PairEngine):
             return train(PAIR, given, options, asdict(self.pair))  # type: ignore[return-value]
 
     def _check_level(self, config: PairConfig) -> None:
-        """Before the training, not after it."""
+        """Refuse a level of injection that the pair will not have, before the training and not after it."""
         from structkit.data.levels import level_sides
 
         finest = len(level_sides(config.size, config.coarsest)) - 1
@@ -199,7 +201,7 @@ class PairTrainingEngine(PairEngine):
 
 
 def _roles(task: PairTask) -> tuple[str, str]:
-    """Of the task, in the order in which the pair has them."""
+    """The roles of the task, in the order in which the pair has them."""
     return ("target", "source") if task.swapped else ("source", "target")
 
 

@@ -1,4 +1,4 @@
-"""Which engine makes an analogy: the options that choose it, and the refusal of those that it has no use for."""
+"""The choice of an engine for analogies: the options that choose it, and the refusal of those of no use to it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from structkit_cli.run.checks import result_size
 from structkit_cli.run.plan import Output
 from structkit_cli.run.trainer import checkpoint_path
 
-PAIR_MODES = {"analogy": None, "paint": "sketch"}  # what a pair is trained for, where the word is another one
+PAIR_MODES = {"analogy": None, "paint": "sketch"}  # the mode of a pair, where its word is another one
 OF_BOTH = {"mode", "coarsest"}  # options of the patch engine that a training has too
 
 
 @dataclass(frozen=True)
 class AnalogyRunOptions(RunOptions):
-    """How to make analogies, and where to write them."""
+    """Options of the running of analogies, and of where they are written."""
 
     dtype: str = option(
         "auto",
@@ -34,7 +34,7 @@ class AnalogyRunOptions(RunOptions):
 
 @dataclass(frozen=True)
 class EngineOptions(Config):
-    """The engine that makes an analogy."""
+    """Options that choose the engine of an analogy."""
 
     engine: str = option(
         "patch",
@@ -93,7 +93,10 @@ def painter_of(
     target: str | None,
     size: str | None,
 ) -> PatchEngine | PairEngine:
-    """What paints.  source, target, size: as they were given."""
+    """The engine that paints.
+
+    source, target, size: as they were given.
+    """
     gan, wide = engine.engine == "gan", result_size(size, patches.max_side)
     if gan or engine.model is None:
         for name, given in {"SOURCE": source, "TARGET": target}.items():
@@ -127,7 +130,10 @@ def painter_of(
 
 
 def checkpoint_of(engine: EngineOptions, output: Output, *, many: bool) -> Path:
-    """Where the pair is that makes an output, or will be.  many: whether this is a batch."""
+    """The place of the pair that makes an output, or will make it.
+
+    many: true for a batch.
+    """
     if engine.drawn is not None:
         from structkit.models import resolve_model
 
@@ -149,7 +155,7 @@ def _names(config: Config) -> set[str]:
 
 
 def _refuse(config: Config, names: Iterable[str], fact: str) -> None:
-    """Options that are set to something else than what they are without being set."""
+    """Refuse options that are set to another value than they have without being set."""
     for field in fields(config):  # type: ignore[arg-type]
         if field.name in names and getattr(config, field.name) != field.default:
             raise OptionError(f"--{field.name.replace('_', '-')} {fact}")

@@ -1,4 +1,4 @@
-"""Who is painted with whom: sources with targets, or with a model."""
+"""The pairs of analogies: sources with targets, or with a model."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ Pairs = list[tuple[PurePath, dict[str, InputFile]]]  # the output's path without
 
 
 def paired(sources: InputList | None, targets: InputList | None, model: str | None = None) -> Pairs:
-    """Sources with targets: one with each of many, or many with many by equal paths without suffix.  None: not given.
+    """Sources with targets: one with each of many, or many with many by equal paths without suffix.
 
-    model: that draws each of them.  It can do so without a target, and alone.
+    sources, targets: None where they are not given.
+    model: the pair that draws each of them; without a target too, and alone.
     """
     if model is None:
         return [

@@ -60,7 +60,9 @@ def plan_analogies(
 ) -> Plan:
     """The plan of the analogies of all sources and targets; one that is None is the painter's own.
 
-    count: how many of each pair.  both: also those of source and target exchanged.  compare: where strips go.
+    count: the number of results of each pair.
+    both: also those of source and target exchanged.
+    compare: the place of the strips.
     """
     if both and source is not None and target is None:
         raise OptionError("--both is for the pair's own two pictures, and SOURCE is another one: leave one of them out")
@@ -111,10 +113,11 @@ def _check_targets(targets: InputList | None) -> None:
 
 
 def _check_videos(films: Sequence[InputFile], asked: Mapping[str, bool], running: RunOptions, *, alone: bool) -> None:
-    """Refuse what cannot be with a video.
+    """Refuse options and outputs that cannot be with a video.
 
-    films: those among the sources.  asked: by the words of an option, whether it is set.  alone: whether there are no
-    pictures among the sources.
+    films: those among the sources.
+    asked: by the words of an option, true if it is set.
+    alone: true if there are no pictures among the sources.
     """
     for flag in (flag for flag, is_set in asked.items() if is_set):
         raise OptionError(f"{flag} is for pictures, and {films[0].name} is a video: leave one of them out")

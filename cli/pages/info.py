@@ -1,4 +1,4 @@
-"""`structkit info CHECKPOINT`: what a checkpoint is, how it was made, and which verbs it serves."""
+"""`structkit info CHECKPOINT`: the kind of a checkpoint, how it was made, and the verbs that it serves."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from structkit_cli.completion import checkpoints
 from structkit_cli.run.report import emit, printable
 
 HELP = "a .safetensors file that structkit train has written, or the name of a model that ships with structkit"
-Checkpoint = Annotated[
-    str, typer.Argument(help=HELP, metavar="CHECKPOINT", autocompletion=checkpoints)
-]  # as it was said: a Path would make ./glasses the name glasses
+# As it was said: a Path would make ./glasses the name glasses.
+Checkpoint = Annotated[str, typer.Argument(help=HELP, metavar="CHECKPOINT", autocompletion=checkpoints)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON record")]
 
 ALONE = ("analogy",)  # verbs that need no more than a model: it draws; others need inputs
@@ -40,7 +39,7 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
         return
     state = "" if card.get("complete", True) else "; its training is not finished: the same command goes on"
     verbs = ", ".join(f"structkit {verb}{'' if verb in ALONE else ' ...'} --model {checkpoint}" for verb in kind.verbs)
-    asked = card.pop("run", {})  # what was asked for; most of it is what was done
+    asked = card.pop("run", {})  # the options asked for; most are the options of the model
     shown = card | {"bytes": facts["bytes"], "sha256": facts["sha256"], "run": _other(asked, card)}
     doubts = [f"doubtful: {doubt}" for doubt in shown.pop("doubts", ())]
     lines = [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *doubts, *_lines(shown)]
@@ -48,7 +47,7 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
 
 
 def _other(one: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """What of one is not known already."""
+    """The part of one tree that is not known already."""
     same = {name: value for name, value in one.items() if name in known}
     nested = {
         name: _other(value, known[name])
@@ -63,7 +62,7 @@ def _other(one: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lines(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """One for each fact; nested names are joined by dots."""
+    """The lines of a tree, one for each fact; nested names are joined by dots."""
     for name, value in sorted(tree.items()):
         if isinstance(value, dict):
             yield from _lines(value, f"{prefix}{name}.")

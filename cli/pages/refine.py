@@ -14,7 +14,7 @@ from structkit_cli.run.inputs import gather
 
 @dataclass(frozen=True)
 class RefineOptions(Config):
-    """Whose patches to paint with."""
+    """Options that name the picture whose patches are painted with."""
 
     patches_of: str | None = named(None, "the picture that the patches are taken from (must be given)", "PICTURE")
 

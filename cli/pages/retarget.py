@@ -14,7 +14,7 @@ from structkit_cli.run.each import plan_each
 
 @dataclass(frozen=True)
 class RetargetOptions(Config):
-    """The shape of the result."""
+    """Options of the shape of the result."""
 
     size: str | None = named(None, "width and height of the result, px (must be given)", "WxH")
 

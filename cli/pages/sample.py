@@ -13,7 +13,7 @@ from structkit_cli.run.each import plan_each
 
 @dataclass(frozen=True)
 class SampleOptions(Config):
-    """How many pictures to draw, and how large."""
+    """Options of the samples: their number and their size."""
 
     count: int = option(4, "how many to draw of each input; more than one are numbered", low=1, high=9999)
     size: str | None = named(

@@ -1,5 +1,6 @@
-"""`structkit score ...`: figures of what was made, beside the truth; and of what a model has learnt.  One page for each
-measure.
+"""`structkit score ...`: figures of results beside the truth, and of what a model has learnt.
+
+There is one page for each measure.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ FolderB = Annotated[str, typer.Argument(help="folder of pictures of the other do
 
 @dataclass(frozen=True)
 class ScoreOptions(Config):
-    """How a score is told."""
+    """Options of the way a score is told."""
 
     json: bool = option(False, "print one JSON record for each file, then a summary")
     config: str | None = named(None, "TOML file that sets any of these options", "FILE.toml", callback=config.read_into)
@@ -43,7 +44,7 @@ class ScoreOptions(Config):
 
 @dataclass(frozen=True)
 class TruthOptions(Config):
-    """Where the true masks come from."""
+    """Options that name the true masks."""
 
     changed_from: str | None = named(
         None,
@@ -67,7 +68,7 @@ class TruthOptions(Config):
 
 @dataclass(frozen=True)
 class MaskOptions(TruthOptions):
-    """Which pixels of a prediction are set."""
+    """Options that decide which pixels of a prediction are set."""
 
     threshold: float = option(
         0.5, "share of the full level from which on a predicted pixel is set; 0.5: from 128 of 255", low=0, high=1
@@ -76,7 +77,7 @@ class MaskOptions(TruthOptions):
 
 @dataclass(frozen=True)
 class PixelOptions(TruthOptions):
-    """Which pixels count."""
+    """Options that decide which pixels count."""
 
     within: str | None = named(
         None, "folder of masks, or one: only where they are set (from 128 of 255) pixels count", "MASKS"
@@ -90,7 +91,7 @@ class PixelOptions(TruthOptions):
 
 @dataclass(frozen=True)
 class ModelOptions(Config):
-    """The model that is probed."""
+    """Options that name the model which is probed."""
 
     model: str | None = named(
         None,
@@ -102,7 +103,7 @@ class ModelOptions(Config):
 
 @dataclass(frozen=True)
 class ProbeOptions(CommonOptions):
-    """How to run probes, which begin at random."""
+    """Options of probes, which begin at random."""
 
     seed: int = seed()
 

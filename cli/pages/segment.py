@@ -1,4 +1,4 @@
-"""`structkit segment INPUT... --model M`: where a content is."""
+"""`structkit segment INPUT... --model M`: masks of a content."""
 
 from __future__ import annotations
 

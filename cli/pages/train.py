@@ -1,4 +1,7 @@
-"""`structkit train ...`: models from the user's own pictures and videos.  One page for each kind of training."""
+"""`structkit train ...`: models from the user's own pictures and videos.
+
+There is one page for each kind of training.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ FolderB = Annotated[str, typer.Argument(help="folder of other pictures, such as 
 
 @dataclass(frozen=True)
 class FolderOptions(Config):
-    """The folders that a content is learnt from."""
+    """Options that name the folders which a content is learnt from."""
 
     with_: str | None = named(None, "folder of pictures with the content, or @list.txt (must be given)", "FOLDER")
     without: str | None = named(None, "folder of pictures without it (must be given)", "FOLDER")

@@ -23,20 +23,23 @@ if TYPE_CHECKING:
     from structkit.training.model import Model
     from structkit.verbs.content import Content
 
-DONORS = 200  # whose contents are kept: a painter's is a quarter of a megabyte
+DONORS = 200  # donors whose contents are kept: a painter's is a quarter of a megabyte
 
 
 @dataclass(frozen=True)
 class TransferTask(Task):
-    """A picture and what is put on it.  donors: for each model those of its first side, and those of its second."""
+    """A picture and what is put on it.
+
+    donors: for each model those of its first side, and those of its second.
+    """
 
     donors: tuple[tuple[tuple[InputFile, ...], tuple[InputFile, ...]], ...]
 
 
 class TransferPainter:
-    """The painter of contents on pictures; it keeps those of the donors that were used last.
+    """The painter of contents on pictures; the contents of the donors that were used last are kept.
 
-    Where a donor could not be read, the error is kept in its place.
+    The error of a donor that could not be read is kept in the place of its content.
     """
 
     def __init__(self, refs: Sequence[ModelRef], config: ContentConfig, running: OutputOptions) -> None:
@@ -133,7 +136,7 @@ def _as_first_found(donors: Iterable[InputList]) -> None:
 
 
 def _check(refs: Sequence[ModelRef], a: Sequence[str], b: Sequence[str], content: ContentConfig) -> None:
-    """Refuse what the models have no use for."""
+    """Refuse options that the models have no use for."""
     if len(refs) == 1:
         return content.check(len(a), len(b), two_sided=refs[0].abilities.two_sided, cut=refs[0].abilities.cut)
     for one in refs:

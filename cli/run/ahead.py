@@ -1,4 +1,4 @@
-"""Painting ahead: networks work best on many pictures at once, and while they do, those before are encoded and written.
+"""Painting ahead: networks work best on many pictures at once; meanwhile those before are encoded and written.
 
 The runner does one task after another, and says beforehand which are still to do.  Threads read the pictures of the
 next tasks and paint them together; the outcome of each, pictures or an error, is handed out in its turn.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Outcome = list[Picture] | Exception
 
 TOGETHER = 32  # tasks that are painted together, at most
-MOST_PIXELS = 2**24  # of their results: large photographs are painted a few at a time, or one
+MOST_PIXELS = 2**24  # pixels of their results: large photographs are painted a few at a time, or one
 WORKERS = 2  # on two cores: one reads or pastes while the networks of the other work
 
 
@@ -39,14 +39,14 @@ class PaintQueue(Maker):
     hears_ahead = True
 
     def __init__(self, paint: Paint, running: OutputOptions, *, opaque: bool = False) -> None:
-        """opaque: whether results have no alpha, whatever the pictures have."""
+        """opaque: true if results have no alpha, whatever the pictures have."""
         self.paint, self.running, self.opaque = paint, running, opaque
         from concurrent.futures import ThreadPoolExecutor
 
         self._threads = ThreadPoolExecutor(WORKERS, "paint")
         self._expected: deque[Task] = deque()
         self._jobs: deque[Future[list[Outcome]]] = deque()
-        self._outcomes: deque[Outcome] = deque()  # of the job that is being handed out
+        self._outcomes: deque[Outcome] = deque()  # outcomes of the job that is being handed out
         self._stopped = False
 
     def __exit__(
@@ -100,7 +100,7 @@ class PaintQueue(Maker):
         pictures = _Pictures([outcomes[i][0] for i in good], lambda: self._stopped)  # type: ignore[index]
         try:
             painted: list[Outcome] = list(self.paint([tasks[i] for i in good], pictures, device)) if good else []
-        except Exception:  # of one of them: which?
+        except Exception:  # an error of one of them: which?
             painted = [self._alone(tasks[i], picture, device) for i, picture in zip(good, pictures, strict=True)]
         for i, outcome in zip(good, painted, strict=True):
             outcomes[i] = outcome
@@ -134,7 +134,7 @@ def _pixels(task: Task) -> int:
     from structkit.media.warned import warnings_of_this_thread
 
     path = next(iter(task.inputs.values())).path
-    if path is None or not path.is_file():  # what can be read only once
+    if path is None or not path.is_file():  # an input that can be read only once
         return 0
     with suppress(Exception), path.open("rb") as stream, warnings_of_this_thread():
         format = recognise(stream.read(HEAD))

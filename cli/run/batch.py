@@ -34,7 +34,7 @@ class Termination(BaseException):
 
 
 def run(plan: Plan, running: OutputOptions) -> None:
-    """Do what is planned, and end the program with the exit code that tells how it went."""
+    """Do the tasks of a plan, and end the program with the exit code that tells how it went."""
     exists = running.exists or ("skip" if plan.many else "error")
     check_plan(plan.tasks, running, exists)
     outputs = [output for task in plan.tasks for output in task.outputs]
@@ -75,9 +75,9 @@ class _Batch:
 
     def __init__(self, maker: Maker, running: OutputOptions, report: Report, ledger: Ledger) -> None:
         self.maker, self.running, self.report, self.ledger = maker, running, report, ledger
-        self.common: Mapping[str, InputFile] = {}  # what all tasks share
+        self.common: Mapping[str, InputFile] = {}  # the inputs that all tasks share
         self.failed: list[int] = []  # an exit code for each failure
-        self.stop: int | None = None  # the exit code of one that concerns all
+        self.stop: int | None = None  # the exit code of a failure that concerns all
         self._told: list[_Announcement] = []
         self._settled = time.monotonic()
 
@@ -136,7 +136,7 @@ class _Batch:
             self._settle()
 
     def _announcements(self, task: Task, found: Finding, left: list[Output]) -> Iterator[_Announcement]:
-        """Do one task; yields what is to be said of each output, which is then no longer in `left`."""
+        """Do one task; yields the announcement of each output, which is then no longer in `left`."""
         for i, sha256 in found.current.items():
             left.remove(task.outputs[i])
             yield _Announcement(task, output_record(task, task.outputs[i], "skipped", sha256=sha256))
@@ -166,7 +166,7 @@ class _Batch:
         return self.report.device
 
     def _is_time(self) -> bool:
-        """Whether to give names to what waits: at once, but where outputs come fast."""
+        """True if waiting outputs are to take their names: at once, but where outputs come fast."""
         return (
             not self.maker.hears_ahead
             or len(self._told) >= 2 * TOGETHER
@@ -174,7 +174,7 @@ class _Batch:
         )
 
     def _settle(self) -> list[Task]:
-        """Outputs that wait take their names, and what there is to say is said; returns the tasks that fail in this."""
+        """Give waiting outputs their names, and make the announcements; returns the tasks that fail in this."""
         told, self._told = self._told, []
         waiting = [one for one in told if one.waiting]
         try:
@@ -208,9 +208,9 @@ class _Batch:
         return output_record(task, output, "failed", device=self.report.device, error=fact)
 
     def _concerns_all(self, error: Exception) -> bool:
-        """Whether every other task would meet it too.
+        """True for an error that every other task would meet too.
 
-        So it is where there is no such device, no room on the disk, or what tasks share cannot be read.
+        So it is where there is no such device, no room on the disk, or a shared input that cannot be read.
         """
         no_device = isinstance(error, DeviceError) and self.report.device is None
         unread = isinstance(error, InputError | CheckpointError)  # these name their file first

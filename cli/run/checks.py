@@ -39,8 +39,9 @@ def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> No
 
 
 def check_alpha(picture: Picture, outputs: Iterable[Output]) -> None:
-    """Refuse, before it is painted, a result that its format could not hold: each verb hands on the alpha of its first
-    picture.
+    """Refuse a result that its format could not hold, before it is painted.
+
+    Each verb hands on the alpha of its first picture.
     """
     if picture.alpha is None or picture.alpha.min() == 2**picture.bits - 1:
         return
@@ -83,7 +84,7 @@ def _check_names(files: Sequence[tuple[Path, Task]], common: Mapping[str, InputF
 
 
 def _check_in_place(files: Sequence[tuple[Path, Task]], tasks: Sequence[Task], exists: str) -> None:
-    """An output that is an input: links of both kinds are seen through."""
+    """Refuse an output that is an input; links of both kinds are seen through."""
     readers: dict[tuple[int, int], list[Task]] = {}
     for task in tasks:
         for source in task.inputs.values():

@@ -1,4 +1,4 @@
-"""Outputs take their names together: what a disk takes longest for is to say that it has something for good.
+"""Outputs that take their names together: a disk takes longest to say that it has something for good.
 
 Order: the files are written under hidden names and reach the disk; their records reach the manifests; they take their
 names; the folders reach the disk.  So a run may be killed at any moment: each name stands for a whole file, and a
@@ -34,7 +34,10 @@ class DiskError(OutputError):
 
 @dataclass(frozen=True)
 class PendingOutput:
-    """An output whose file is written.  made_from, sha256: for the manifest."""
+    """An output whose file is written.
+
+    made_from, sha256: for the manifest.
+    """
 
     output: Output
     file: PendingFile

@@ -1,4 +1,4 @@
-"""Verbs of one kind of input: each picture for itself."""
+"""Verbs that work on each picture for itself, by a function of the Python interface."""
 
 from __future__ import annotations
 
@@ -50,8 +50,10 @@ def plan_each(
 ) -> Plan:
     """The plan of `count` outputs of each input, by the function of the Python interface that has the verb's name.
 
-    options: arguments of the function that change the bytes of the outputs.  further: other arguments of it.  shared:
-    inputs, by role, that it gets after the input itself.  The i-th output of an input has the seed + i.
+    options: arguments of the function that change the bytes of the outputs.
+    further: other arguments of it.
+    shared: inputs, by role, that it gets after the input itself.
+    The i-th output of an input has the seed + i.
     """
     found = gather(inputs, leave_out=(running.output,))
     place = Destination(running.output, many=found.many, format=running.format)

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file, or standard input.
+    """A file, or standard input.
 
-    path: None is standard input.  relative: its place in the tree it was found in, which outputs mirror.
+    path: None is standard input.
+    relative: its place in the tree it was found in, which outputs mirror.
     """
 
     path: Path | None
@@ -40,19 +41,19 @@ class InputFile:
 
     @property
     def said(self) -> tuple[str, ...]:
-        """The names of the folders, as it was named, that it is in, and its own, without suffix."""
+        """The names of the folders that the file is in, as it was named, and its own, without suffix."""
         if self.path is None:
             return self.stem.parts
         return tuple(part for part in self.path.with_suffix("").parts if part not in ("..", self.path.anchor))
 
     @property
     def name(self) -> str:
-        """The name by which the user knows it."""
+        """The name by which the user knows the file."""
         return "-" if self.path is None else str(self.path)
 
     @cached_property
     def _once(self) -> bytes | None:
-        """The bytes of what can be read only once: standard input, a named pipe."""
+        """The bytes of an input that can be read only once: standard input, a named pipe."""
         if self.path is None:
             return sys.stdin.buffer.read()
         if not os.path.exists(self.path) or os.path.isfile(self.path) or os.path.isdir(self.path):
@@ -71,7 +72,7 @@ class InputFile:
 
     @cached_property
     def is_video(self) -> bool:
-        """Whether it is a video: by its suffix, and where that says nothing by its first bytes."""
+        """True for a video: by its suffix, and where that says nothing by its first bytes."""
         if self.path is not None and self.path.suffix.lower() in (*SUFFIXES, *VIDEO_SUFFIXES):
             return is_video(self.path)
         try:
@@ -80,10 +81,13 @@ class InputFile:
             with open(self.path, "rb") as stream:
                 return is_video(stream.read(HEAD))
         except (OSError, InputError):
-            return False  # who reads it will say what is wrong
+            return False  # the reader will say what is wrong
 
     def video(self, max_pixels: int | None = None) -> VideoReader:
-        """The reader of the video; max_pixels of a frame, as for `picture`."""
+        """The reader of the video.
+
+        max_pixels: the largest frame that is read, as for `picture`.
+        """
         from structkit.media.video import MAX_PIXELS, VideoReader
 
         return VideoReader(
@@ -91,8 +95,9 @@ class InputFile:
         )
 
     def picture(self, max_pixels: int | None = None) -> Picture:
-        """The picture that it holds.  max_pixels: the largest that is read, or None for the usual limit.
+        """The picture that the file holds.
 
+        max_pixels: the largest that is read, or None for the usual limit.
         Raises InputError, which names the file.
         """
         from structkit.media.pictures import MAX_PIXELS, read_picture
@@ -111,9 +116,9 @@ class InputFile:
 class InputList:
     """The inputs that a list of arguments stands for.
 
-    foreign: how many files in folders are none to take.  many: whether a folder, a pattern, a list or several files
-    were named, so that there may be any number of inputs.  folders: those that were named, or are the fixed part of a
-    pattern.
+    foreign: the number of files in folders that are none to take.
+    many: true if a folder, a pattern, a list or several files were named, so that there may be any number of inputs.
+    folders: those that were named, or are the fixed part of a pattern.
     """
 
     inputs: list[InputFile] = field(default_factory=list)
@@ -125,7 +130,8 @@ class InputList:
 def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), videos: bool = False) -> InputList:
     """The pictures (and videos) that the arguments stand for, as a `PathList` finds them, or standard input; each once.
 
-    The folders `leave_out`, where the outputs go, are passed over.  Raises OptionError.
+    leave_out: the folders that are passed over, where the outputs go.
+    Raises OptionError.
     """
     skipped = [Path(folder).resolve() for folder in leave_out if folder is not None and folder != "-"]
     paths = PathList((*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES, skipped, _lines)
@@ -152,11 +158,11 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), vi
 
 
 def told_apart(inputs: Iterable[InputFile]) -> dict[InputFile, str]:
-    """A word for each of several inputs, for the names of what is made with them: its place in the tree that it was
-    found in.
+    """The words for several inputs, for the names of what is made with them.
 
-    Where that is the same for some, they have as many of the folders above it, as they were named, as it takes.  What
-    no folder tells apart (a.jpg and a.png in one) keeps one word: the plan refuses what both would be written to.
+    An input's word is its place in the tree that it was found in.  Inputs of the same place also have the folders above
+    it, as they were named, as many as it takes.  Inputs that no folder tells apart (a.jpg and a.png in one) keep one
+    word: the plan refuses what both would be written to.
     """
     places = {given: given.stem.parts for given in inputs}
     for above in range(1, 1 + max((len(given.said) for given in places), default=0)):

@@ -19,8 +19,9 @@ from structkit_cli.run.sinks import FileSink
 class Finding:
     """The outputs of a task that are there before it is done.
 
-    sources: hashes of its inputs, by role.  current: hashes of its outputs that are done, by their places, up to one
-    that is not ours.  foreign: that one.
+    sources: hashes of its inputs, by role.
+    current: hashes of its outputs that are done, by their places, up to one that is not ours.
+    foreign: that one.
     """
 
     sources: Mapping[str, str]
@@ -32,15 +33,20 @@ class Ledger:
     """The manifests of all folders that a run writes to, and the rule for outputs that exist."""
 
     def __init__(self, outputs: Sequence[Output], exists: str, options: Mapping[str, Any], *, many: bool) -> None:
-        """exists: error, skip or overwrite.  options: all that change the outputs' bytes.  many: whether it is a
-        batch."""
+        """exists: error, skip or overwrite.
+        options: all that change the outputs' bytes.
+        many: true for a batch.
+        """
         self.outputs, self.exists, self.options = [output for output in outputs if output.path], exists, options
         roots = sorted({output.root for output in self.outputs})
         self.manifests = {root: Manifest(root, wanted=many or exists == "skip") for root in roots}
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """The context in which the run works.  Of several manifests, those that were opened are closed."""
+        """The context in which the run works.
+
+        If one of several manifests cannot be opened, those that were opened are closed.
+        """
         with ExitStack() as stack:
             for root, manifest in self.manifests.items():
                 with as_disk_error(root):
@@ -64,7 +70,10 @@ class Ledger:
         return Finding(sources, current)
 
     def pending(self, output: Output, sink: FileSink, sources: Mapping[str, str]) -> PendingOutput:
-        """An output whose sink is written, and waits for its name.  sources: as of a `Finding`."""
+        """An output whose sink is written, and which waits for its name.
+
+        sources: as of a `Finding`.
+        """
         return PendingOutput(output, sink.pending, self._made_from(output, sources), sink.sha256)
 
     def commit(self, waiting: Sequence[PendingOutput]) -> dict[int, Exception]:

@@ -26,9 +26,9 @@ NAME = ".structkit-manifest.jsonl"
 class Manifest:
     """The records of one folder, between `open` and `close`.
 
-    wanted: whether to begin a manifest where there is none; one that is there is kept up in any case.
-    While runs work in a folder they share its lock, and a dead run holds none.  Who finds nobody else there removes
-    what dead runs left, and reduces the journal at the end.
+    wanted: true to begin a manifest where there is none; one that is there is kept up in any case.
+    While runs work in a folder they share its lock, and a dead run holds none.  A run that finds no other one there
+    removes what dead runs left, and reduces the journal at the end.
     """
 
     def __init__(self, folder: Path, *, wanted: bool):
@@ -58,10 +58,10 @@ class Manifest:
                 self.folder.rmdir()
 
     def verdict(self, output: Path, made_from: str) -> tuple[str, str | None]:
-        """`missing`, `current` (ours, of the same inputs and options), `stale` (ours, of others) or `foreign` (not as
-        we wrote it).
+        """The state of an output, and the file's hash where it was needed.
 
-        With the file's hash where it was needed.
+        `missing`, `current` (ours, of the same inputs and options), `stale` (ours, of others) or `foreign` (not as we
+        wrote it).
         """
         if not os.path.lexists(output):
             return "missing", None
@@ -75,8 +75,9 @@ class Manifest:
         return "current" if any(r["made_from"] == made_from for r in held) else "stale", found
 
     def note(self, *records: tuple[Path, str, str]) -> None:
-        """Put records on disk, right before the outputs take their names: of each the path, what it is made from, and
-        its hash.
+        """Put records on disk, right before the outputs take their names.
+
+        records: of each output the path, what it is made from, and its hash.
         """
         lines = b""
         for output, made_from, sha256 in records:
@@ -96,7 +97,7 @@ class Manifest:
             sync_folder(self.folder)
 
     def _settle(self) -> None:
-        """One record for each file that holds, in the order of their names."""
+        """Reduce the journal to one record for each file that holds, in the order of their names."""
         records = self._read()  # again: another run may have added to it
         kept = [r for key in sorted(records) if (r := self._holding(key, records[key]))]
         text = b"".join(_line(record) for record in kept)
@@ -133,7 +134,7 @@ class Manifest:
 
 
 def made_from(inputs: Mapping[str, str], options: Mapping[str, Any]) -> str:
-    """One hash of the inputs' hashes, by role, and of the options that change the bytes of the output."""
+    """The one hash of the inputs' hashes, by role, and of the options that change the bytes of the output."""
     return hashlib.sha256(json.dumps([inputs, options], sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The models that verbs of content are told to use, found and checked before any work, and what asks them."""
+"""The models that verbs of content are told to use, found and checked before any work, and their painter."""
 
 from __future__ import annotations
 
@@ -129,7 +129,8 @@ def plan_by_model(
 ) -> Plan:
     """The plan of one result of each input, by the function of the Python interface that has the verb's name.
 
-    options: its arguments that change the bytes of the outputs.  opaque: whether results have no alpha.
+    options: its arguments that change the bytes of the outputs.
+    opaque: true if results have no alpha.
     """
     found = gather(inputs, leave_out=(running.output,))
     place = Destination(running.output, many=found.many, format=running.format)

@@ -1,4 +1,4 @@
-"""The plan of a run: which outputs each set of inputs makes, where they go, and who makes them."""
+"""The plan of a run: the outputs that each set of inputs makes, where they go, and their maker."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from structkit.media.formats import SUFFIXES, format_of
 from structkit_cli.run.inputs import InputFile, InputList
 from structkit_cli.run.results import DATA_SUFFIXES, DEFAULT_FORMATS, OutputKind, Result
 
-Progress = Callable[[float, str], None]  # how far the work on a task is, 0 to 1, and a note
+Progress = Callable[[float, str], None]  # called with the share of a task that is done, 0 to 1, and a note
 
 
 @dataclass(frozen=True)
 class Output:
-    """One file to write.
+    """A file to write.
 
-    path: None is standard output.  root: the folder whose manifest knows of it.  format: a video's is its suffix.
+    path: None is standard output.
+    root: the folder whose manifest knows of it.
+    format: a video's is its suffix.
     """
 
     path: Path | None
@@ -33,7 +35,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Task:
-    """One call of a verb: its inputs by role, and the outputs that it makes.
+    """A call of a verb: its inputs by role, and the outputs that it makes.
 
     Roles are in the order of the usage line; the first is the input that the records are named after.
     """
@@ -43,9 +45,9 @@ class Task:
 
 
 class Maker:
-    """The maker of what tasks are to make; a context, which is open while the runner works.
+    """The maker of the outputs of tasks; a context, which is open while the runner works.
 
-    hears_ahead: whether the runner looks at tasks long before it comes to them, and says to `expect` which it will.
+    hears_ahead: true if the runner looks at tasks long before it comes to them, and says to `expect` which it will.
     """
 
     hears_ahead = False
@@ -57,12 +59,12 @@ class Maker:
         return None
 
     def expect(self, task: Task) -> None:
-        """The runner will come to this task, after those that it said before."""
+        """Hear of a task that the runner will come to, after those that it said before."""
 
     def make(
         self, task: Task, missing: Sequence[Output], device: str, progress: Progress
     ) -> Iterable[tuple[Output, Result]]:
-        """Each of the task's outputs that are missing, with its result, in their order."""
+        """The missing outputs of the task, each with its result, in their order."""
         raise NotImplementedError
 
 
@@ -70,8 +72,9 @@ class Maker:
 class Plan:
     """The whole of a run: a verb, its tasks and their maker.
 
-    options: those of the verb that change the outputs' bytes.  many: whether this is a batch.  foreign: how many files
-    in folders are none that the verb reads.
+    options: those of the verb that change the outputs' bytes.
+    many: true for a batch.
+    foreign: the number of files in folders that are none for the verb to read.
     """
 
     verb: str
@@ -102,8 +105,8 @@ def names(task: Task, common: Mapping[str, InputFile]) -> str:
 class Destination:
     """The place where outputs go: the meaning of `-o` (or `--compare`), for one set of inputs or for a batch.
 
-    kind: of the outputs; in a folder some may be of another.  format: None is the one of the name that is given, or the
-    usual one of the kind; data have no usual one.
+    kind: of the outputs; in a folder some may be of another.
+    format: None is the one of the name that is given, or the usual one of the kind; data have no usual one.
     """
 
     def __init__(
@@ -141,8 +144,9 @@ class Destination:
         return Path(named).suffix.lower() in {*SUFFIXES, *WRITTEN, *self.kind.suffixes}
 
     def set_apart(self, gathered: Iterable[InputList], exists: str | None) -> None:
-        """Refuse to write into a folder that is read, unless that was said aloud: the next run would take the outputs
-        for inputs.
+        """Refuse to write into a folder that is read, unless that was said aloud.
+
+        The next run would take the outputs for inputs.
         """
         for folder in (folder for found in gathered for folder in found.folders):
             if (
@@ -159,7 +163,8 @@ class Destination:
     def output(self, relative: PurePath, *, word: str = "", seed: int, kind: OutputKind | None = None) -> Output:
         """The output that stands for `relative` (a path without suffix) in this place.
 
-        word: tells it from its siblings.  kind: None is that of the place.
+        word: tells it from its siblings.
+        kind: None is that of the place.
         """
         kind, format, suffix = kind or self.kind, self.format, self.suffix
         if kind is not self.kind and self.is_folder:

@@ -28,7 +28,7 @@ def printable(text: str) -> str:
 
 
 def tell(text: str) -> None:
-    """One line on stderr.  A closed stderr is nobody's loss."""
+    """Print one line on stderr.  A closed stderr is nobody's loss."""
     try:
         print(f"structkit: {printable(text)}", file=sys.stderr, flush=True)
     except OSError:
@@ -36,7 +36,7 @@ def tell(text: str) -> None:
 
 
 def emit(data: bytes) -> None:
-    """Bytes on stdout, at once.  Raises PipeClosed, or OutputError for a full disk behind it."""
+    """Write bytes to stdout, at once.  Raises PipeClosed, or OutputError for a full disk behind it."""
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -54,7 +54,7 @@ class Report:
         self.verb, self.total, self.as_json, self.quiet, self.paths = verb, total, as_json, quiet, paths
         self.device: str | None = None
         self.counts = {"written": 0, "skipped": 0, "failed": 0}
-        self.doubts: set[str] = set()  # of models, that were told
+        self.doubts: set[str] = set()  # doubts about models that were told
         self.started, self.done, self.bar = time.monotonic(), 0, None
 
     def __enter__(self) -> Report:
@@ -69,7 +69,7 @@ class Report:
 
     @property
     def done_well(self) -> bool:
-        """Whether anything came of the run: an output that did not fail."""
+        """True if anything came of the run: an output that did not fail."""
         return any(count for status, count in self.counts.items() if status != "failed")
 
     @contextmanager
@@ -89,17 +89,17 @@ class Report:
             )
 
     def finished(self) -> None:
-        """The present task is over, whatever came of it."""
+        """Count the present task as over, whatever came of it."""
         self.done += 1
         self.progress(0)
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """One output was written or skipped, or its input failed."""
+        """Tell the record of one output that was written or skipped, or whose input failed."""
         status, name = record["status"], record["output"]
         self.counts[status] = self.counts.get(status, 0) + 1
         with self._aside():
             for warning in record["warnings"]:
-                if warning.startswith(DOUBTFUL):  # of all results alike
+                if warning.startswith(DOUBTFUL):  # a doubt concerns all results alike
                     if warning not in self.doubts:
                         tell(f"warning: {warning}")
                     self.doubts.add(warning)
@@ -115,7 +115,7 @@ class Report:
                 emit(os.fsencode(name) + b"\n")
 
     def summary(self, code: int, *, foreign: int, version: str) -> None:
-        """The last line; a single input that failed has said all with its error."""
+        """Tell the last line; a single input that failed has said all with its error."""
         ms = round((time.monotonic() - self.started) * 1000)
         if self.as_json:
             facts = {"verb": self.verb, "version": version, "inputs": self.total, **self.counts, "foreign": foreign}

@@ -39,7 +39,7 @@ class OutputKind(Enum):
 
     @property
     def role(self) -> str:
-        """The word for it in records."""
+        """The word for the kind in records."""
         return "comparison" if self is OutputKind.COMPARISON else "result"
 
     @property
@@ -54,17 +54,17 @@ class OutputKind(Enum):
         return f".{format}" if self is OutputKind.VIDEO else format_of(format).suffixes[0]
 
     def quality(self, asked: int | None) -> int | None:
-        """The quality that it is encoded with, where this one is asked of the results."""
+        """The quality that an output is encoded with, where this one is asked of the results."""
         return None if self is OutputKind.COMPARISON else asked
 
     def suits_quality(self, format: str) -> bool:
-        """Whether a quality may be asked of the results; a comparison leaves that to the result beside it."""
+        """True if a quality may be asked of the results; a comparison leaves that to the result beside it."""
         return self in (OutputKind.COMPARISON, OutputKind.VIDEO) or (
             self is OutputKind.PICTURE and format_of(format).has_quality
         )
 
     def loses_alpha(self, format: str) -> bool:
-        """Whether a transparent picture cannot be kept as it is.  The strip of a comparison is opaque by itself."""
+        """True if a transparent picture cannot be kept as it is.  The strip of a comparison is opaque by itself."""
         return self is OutputKind.PICTURE and not format_of(format).alpha
 
 
@@ -72,8 +72,9 @@ class Result(Protocol):
     """A result of a verb."""
 
     def write(self, sink: Sink) -> dict[str, Any]:
-        """Write itself, whole or not at all; returns what its record says beside the hash: warnings, frames ...
+        """Write the result into a sink, whole or not at all; returns the facts of its record beside the hash.
 
+        These are warnings, frames ...
         Raises StructkitError where it cannot be encoded, or the sink not be written to.
         """
         ...
@@ -81,7 +82,7 @@ class Result(Protocol):
 
 @dataclass(frozen=True)
 class PictureResult:
-    """A picture.  The sink's name says whose it is in messages, its format and quality how it is encoded."""
+    """A picture.  The sink has its name in messages, and the format and the quality of the encoding."""
 
     picture: Picture
 
@@ -108,7 +109,9 @@ class VideoResult:
 class ClipResult:
     """A clip made of nothing but its frames: silent, and of one rate.
 
-    frames: (H, W, 3) uint8 RGB each, all of one shape; at least one.  rate: 1/s.  notes: what a user should know.
+    frames: (H, W, 3) uint8 RGB each, all of one shape; at least one.
+    rate: 1/s.
+    notes: facts that a user should know.
     """
 
     frames: Iterable[np.ndarray]
@@ -116,7 +119,7 @@ class ClipResult:
     notes: tuple[str, ...] = ()
 
     def write(self, sink: Sink) -> dict[str, Any]:
-        """As `Result.write`.  Raises InputError where there is no frame, or one of another shape."""
+        """Write the clip, as `Result.write`.  Raises InputError where there is no frame, or one of another shape."""
         from structkit.errors import InputError
         from structkit.media.video import Frame
         from structkit.media.video_writer import VideoWriter
@@ -137,7 +140,7 @@ class ClipResult:
 
 @dataclass(frozen=True)
 class TextResult:
-    """A text as it is: SVG, HTML, or plain."""
+    """A text, written as it is: SVG, HTML, or plain."""
 
     text: str
     notes: tuple[str, ...] = ()
@@ -149,7 +152,7 @@ class TextResult:
 
 @dataclass(frozen=True)
 class JsonResult:
-    """A value as JSON: None, finite numbers, texts, and lists and dictionaries of these."""
+    """A value, written as JSON: None, finite numbers, texts, and lists and dictionaries of these."""
 
     value: Any
     notes: tuple[str, ...] = ()
@@ -161,7 +164,7 @@ class JsonResult:
 
 @dataclass(frozen=True)
 class TableResult:
-    """A table as CSV (RFC 4180, but for lines that end as Unix has them): a row of names, then one for each entry."""
+    """A table, written as CSV (RFC 4180, but with the line ends of Unix): a row of names, then one for each entry."""
 
     names: Sequence[str]
     rows: Iterable[Sequence[Any]]
@@ -175,7 +178,7 @@ class TableResult:
 
 @dataclass(frozen=True)
 class Nothing:
-    """The result of a dry run: no file, and what its record says in its place."""
+    """The result of a dry run: no file, and in its place the facts of its record."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
 

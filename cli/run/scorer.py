@@ -26,7 +26,7 @@ SHOWN = 3  # names of files without partner
 def score_files(verb: str, roles: Mapping[str, str | None], tally: Any, *, json: bool) -> None:
     """Score file after file, and end the program with the exit code that tells how it went.
 
-    roles: what the tally's `add` takes, by name, and where it is; the first two, of which each file needs a partner,
+    roles: the places of the arguments of the tally's `add`, by name; the first two, of which each file needs a partner,
     then others.
     """
     counts: Counter[str] = Counter()
@@ -68,7 +68,8 @@ def score_files(verb: str, roles: Mapping[str, str | None], tally: Any, *, json:
 def score_codes(a: str, b: str, model: str, running: CommonOptions) -> None:
     """Probe the codes that a model makes of the pictures of two domains, and tell what is found.
 
-    a, b: where the pictures are.  model: a checkpoint, or a name that ships.
+    a, b: the places of the pictures.
+    model: a checkpoint, or a name that ships.
     """
     from structkit.data.folders import read_folder
     from structkit.models import load
@@ -102,8 +103,8 @@ def score_codes(a: str, b: str, model: str, running: CommonOptions) -> None:
 def matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, InputFile | None]]]:
     """The name of each file, and the input of that name in each role; None where there is none.
 
-    arguments: by role.  Single files are partners whatever they are called.  Raises InputError for an argument that is
-    nothing, OptionError where names are not clear.
+    arguments: by role.  Single files are partners whatever they are called.
+    Raises InputError for an argument that is nothing, OptionError where names are not clear.
     """
     for argument in arguments.values():
         if (
@@ -154,10 +155,10 @@ def figures_line(figures: Mapping[str, float]) -> str:
 
 
 def emit_record(record: Mapping[str, Any]) -> None:
-    """One record on stdout, as a line of JSON."""
+    """Write one record to stdout, as a line of JSON."""
     emit(encoding.dumps(record).encode() + b"\n")
 
 
 def emit_lines(lines: Iterable[str]) -> None:
-    """Lines of text on stdout."""
+    """Write lines of text to stdout."""
     emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))

@@ -19,8 +19,9 @@ from structkit_cli.run.report import emit
 class Sink(Protocol):
     """A place for one result, which is put there at once, or streamed.
 
-    name: what messages call it.  format, quality: how the result is to be encoded.  sha256: of its bytes, in hex, when
-    it is written.
+    name: its name in messages.
+    format, quality: those that the result is to be encoded with.
+    sha256: of its bytes, in hex, when it is written.
     """
 
     name: str
@@ -40,8 +41,9 @@ class Sink(Protocol):
 
 @dataclass
 class FileSink:
-    """The file of an output, under a hidden name.  pending: what then waits for its own name.
+    """The file of an output, under a hidden name.
 
+    pending: the file that then waits for its own name.
     Raises DiskError for what the disk refuses.
     """
 
@@ -64,7 +66,7 @@ class FileSink:
         try:
             yield file.hidden
             self.pending, self.sha256 = file, sha256_file(file.hidden)
-        except StructkitError as error:  # it names the hidden file
+        except StructkitError as error:  # its message names the hidden file
             kind = DiskError if isinstance(error, OutputError) else type(error)
             raise kind(str(error).replace(str(file.hidden), self.name)) from error.__cause__
         finally:
@@ -79,7 +81,7 @@ class FileSink:
 
 @dataclass
 class StdoutSink:
-    """Standard output.  Raises PipeClosed, and OutputError for a full disk behind it."""
+    """The sink of standard output.  Raises PipeClosed, and OutputError for a full disk behind it."""
 
     format: str
     quality: int | None

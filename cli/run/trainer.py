@@ -1,4 +1,4 @@
-"""The runner behind every verb that trains: what it says on the way, and the exit code at its end.
+"""The runner behind every verb that trains: its words on the way, and the exit code at its end.
 
 On a terminal a bar shows stage, step, rate, time left and losses; elsewhere there is a plain line at the end of each
 stage, and one now and then.  Under torchrun only the first process speaks.
@@ -41,7 +41,7 @@ Written = tuple[int, int]
 
 @dataclass(frozen=True)
 class TrainOptions(CommonOptions):
-    """How to run a verb that trains, and where to write."""
+    """Options of every verb that trains."""
 
     output: str | None = named(
         None, "checkpoint to write (must be given); log, preview and state are beside it", "OUT.safetensors"
@@ -62,7 +62,10 @@ class TrainOptions(CommonOptions):
     seed: int = seed()
 
     def training(self, output: Path, voice: Voice, began: float) -> TrainingOptions:
-        """The options of the training itself.  began: on the clock, when the command did."""
+        """The options of the training itself.
+
+        began: on the clock, when the command did.
+        """
         from structkit.recipes.run import TrainingOptions
 
         return TrainingOptions(
@@ -100,9 +103,8 @@ def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any
         except (KeyboardInterrupt, Termination) as signal:
             code, status = TERMINATED if isinstance(signal, Termination) else INTERRUPTED, "interrupted"
         except StructkitError as failure:
-            if not first and isinstance(
-                failure, OptionError | OutputError
-            ):  # the first process meets them too, and says it
+            # The first process meets them too, and says it.
+            if not first and isinstance(failure, OptionError | OutputError):
                 raise typer.Exit(exit_code(failure)) from failure
             code, error = exit_code(failure), str(failure)
 
@@ -158,7 +160,10 @@ def checkpoint_path(named: str | None, flag: str = "--output") -> Path:
 
 
 def kept(output: Path, before: Written | None) -> str:
-    """What is left of a training that was interrupted.  before: what `written` said when it began."""
+    """The words for what is left of a training that was interrupted.
+
+    before: the value of `written` when it began.
+    """
     from structkit.training.outputs import TrainingFiles
 
     state = TrainingFiles(output).state
@@ -168,7 +173,7 @@ def kept(output: Path, before: Written | None) -> str:
 
 
 def written(path: Path) -> Written | None:
-    """Changes whenever the file is written; None where there is none."""
+    """A value that changes whenever the file is written; None where there is none."""
     try:
         now = path.stat()
     except OSError:
@@ -177,8 +182,9 @@ def written(path: Path) -> Written | None:
 
 
 class Voice:
-    """What is said while a training runs.  Use it as a context, if there is to be a bar on a terminal: it draws and
-    removes it.
+    """The voice of a training while it runs.
+
+    A bar on a terminal needs it as a context: it draws and removes the bar.
     """
 
     def __init__(self, *, quiet: bool, bar: bool = False, ended: Callable[..., None] = lambda **facts: None) -> None:
@@ -206,7 +212,7 @@ class Voice:
         self.__enter__()
 
     def note(self, text: str) -> None:
-        """What is said once."""
+        """Tell a note that is said once."""
         self.notes.append(text)
         with self._aside():
             self.line(text)
@@ -216,7 +222,7 @@ class Voice:
             tell(text)
 
     def event(self, event: Event) -> None:
-        """Where the training is."""
+        """Tell the place that the training has come to."""
         now = time.monotonic()
         where, losses = f"{event.stage} ({event.number} of {event.stages})", _losses(event.losses)
         if self.bar:
@@ -244,8 +250,9 @@ class Voice:
 
 
 def _of_the_finished(output: Path, device: str) -> dict[str, Any]:
-    """Facts about a training that is done.  Its steps are in its log, also those of an earlier command that was
-    stopped.
+    """The facts about a training that is done.
+
+    Its steps are in its log, also those of an earlier command that was stopped.
     """
     from structkit.device import resolve
     from structkit.media.files import sha256_file
@@ -264,7 +271,7 @@ def _losses(losses: Mapping[str, float]) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """h:mm:ss, or m:ss."""
+    """A time as h:mm:ss, or m:ss."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 

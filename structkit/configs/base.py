@@ -1,4 +1,4 @@
-"""What every configuration is made of: fields with their help and limits, checked."""
+"""The base of every configuration: fields with their help and limits, checked."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Presets = Mapping[str, Mapping[str, Any]]  # values of options, by the name of t
 def option(
     default: Any, help: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
 ) -> Any:
-    """A dataclass field with what a user must know of it: one line of help, its range (inclusive) or its choices."""
+    """A dataclass field with its help, in one line, and its range (inclusive) or its choices."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
 
 
 def of_preset(presets: Presets, help: str, name: str, **limits: Any) -> Any:
-    """A field whose default is the preset's; the help says what that is."""
+    """A field whose default is that of the preset; the help names it."""
     values = ", ".join(f"{values[name]} for {preset}" for preset, values in presets.items())
     return option(None, f"{help}; else {values}", **limits)
 
 
 class Config:
-    """Base of the configurations: checks each value against its field's range or choices."""
+    """The base of the configurations: each value is checked against its field's range or choices."""
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -41,8 +41,9 @@ class Config:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """The configuration of options by name.  Raises OptionError for one that there is not, and for a value that
-        cannot be.
+        """The configuration of options by name.
+
+        Raises OptionError for an option that there is not, and for a value that cannot be.
         """
         fields = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
         for name in options:
@@ -51,7 +52,7 @@ class Config:
         return cls(**options)
 
     def _with(self, values: Mapping[str, Any]) -> Self:
-        """The same, and these values where it has None."""
+        """The configuration with these values in place of its None."""
         return dataclasses.replace(
             self, **{name: value for name, value in values.items() if getattr(self, name) is None}
         )  # type: ignore[type-var]
@@ -69,7 +70,7 @@ def check_halvings(size: int | None) -> None:
 
 
 def _check_type(f: dataclasses.Field, value: Any) -> None:
-    """Whole numbers for int, any number for float, and None where it is the default."""
+    """Refuse a value of another type: int takes whole numbers, float any, and None only where it is the default."""
     kinds = {"bool": bool, "int": int, "float": (int, float), "str": str}
     names = [name.strip() for name in str(f.type).split("|")]
     if value is None and "None" in names:

@@ -1,4 +1,4 @@
-"""The verbs of content: `structkit transfer` and `segment`."""
+"""Configurations of the verbs of content: `structkit transfer` and `structkit segment`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from structkit.configs.base import Config, option
 from structkit.errors import OptionError
 
-THRESHOLD = 0.5  # of a soft mask: from where on a pixel is of the content
+THRESHOLD = 0.5  # the value of a soft mask from which on a pixel is content
 NO_DONOR = "--from is missing: name the picture whose content is to be put on"
 
 
 @dataclass(frozen=True)
 class ContentConfig(Config):
-    """`structkit transfer`: how much of a content is put on."""
+    """Options of `structkit transfer`: the amount of a content that is put on."""
 
     strength: float = option(
         1.0, "how much of the content: 0 none, 1 as the donor has it, above 1 more than that", low=0, high=1.3
@@ -43,13 +43,14 @@ class ContentConfig(Config):
 
     @property
     def graded(self) -> bool:
-        """Whether other amounts than the whole are asked for."""
+        """True if other amounts than the whole are asked for."""
         return self.steps is not None or self.strength != 1
 
     def check(self, a: int, b: int, *, two_sided: bool, cut: bool) -> None:
-        """Refuse what a model has no use for.  Raises OptionError.
+        """Refuse options that a model has no use for.  Raises OptionError.
 
-        a, b: how many donors its first and its second side have.  two_sided, cut: its abilities (`structkit.models`).
+        a, b: the number of donors of its first and of its second side.
+        two_sided, cut: the model's abilities (`structkit.models`).
         """
         if b and not two_sided:
             fact = "and this model knows one content: name the donor with --from"
@@ -67,7 +68,7 @@ class ContentConfig(Config):
 
 @dataclass(frozen=True)
 class MaskConfig(Config):
-    """`structkit segment`: how a mask is shown."""
+    """Options of `structkit segment`: the way a mask is shown."""
 
     threshold: float = option(
         THRESHOLD, "of the soft mask: where it is at least this, the content is", low=0.01, high=1

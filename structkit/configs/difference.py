@@ -1,4 +1,4 @@
-"""Domain difference: `structkit.engines.difference.model`."""
+"""Configuration of domain difference, for `structkit.engines.difference.model`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _preset = partial(of_preset, DIFFERENCE_PRESETS)
 
 @dataclass(frozen=True)
 class DifferenceConfig(Config):
-    """`structkit train difference`.  `filled()` puts the preset's values in."""
+    """Options of `structkit train difference`.  `filled()` puts the preset's values in."""
 
     preset: str = option(
         "fast", "effort: paper as published, for a GPU; fast for two CPU cores", choices=tuple(DIFFERENCE_PRESETS)
@@ -83,13 +83,13 @@ class DifferenceConfig(Config):
         return self.size
 
     def filled(self) -> DifferenceConfig:
-        """Without None: what is said here, else what the preset sets.  Raises OptionError where the separate codes
-        leave no common one.
+        """The configuration without None: each value is the user's, else the preset's.
+
+        Raises OptionError where the separate codes leave no common one.
         """
         filled = self._with(DIFFERENCE_PRESETS[self.preset])
-        channels = min(
-            filled.width * filled.size // 4, filled.widest
-        )  # of all codes: `width`, doubled at each halving but the first
+        # Of all codes: `width`, doubled at each halving but the first.
+        channels = min(filled.width * filled.size // 4, filled.widest)
         if channels <= 2 * filled.separate:
             raise OptionError(
                 f"--separate is {filled.separate}: two such codes leave nothing of {channels} channels for the common "

@@ -1,9 +1,9 @@
-"""Limits and qualities of pictures and videos, where nothing else is said."""
+"""Default limits and qualities of pictures and videos."""
 
-MAX_PIXELS = 89_000_000  # of a picture that is read
-MAX_FRAME_PIXELS = 8192 * 4320  # of a frame of a video that is read: 8K
-PICTURE_QUALITY = {"JPEG": 95, "AVIF": 90}  # of 100; WebP is lossless unless a quality is asked for
-VIDEO_QUALITY = 64  # of 100: H.264 at a rate factor of 18, which is hard to tell from the original
+MAX_PIXELS = 89_000_000  # the largest picture that is read
+MAX_FRAME_PIXELS = 8192 * 4320  # the largest frame of a video that is read: 8K
+PICTURE_QUALITY = {"JPEG": 95, "AVIF": 90}  # on a scale to 100; WebP is lossless unless a quality is asked for
+VIDEO_QUALITY = 64  # on a scale to 100: H.264 at a rate factor of 18, which is hard to tell from the original
 
 
 def millions(pixels: int) -> str:

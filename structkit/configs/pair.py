@@ -1,4 +1,4 @@
-"""Trained pairs: `structkit.engines.pair.model`."""
+"""Configurations of trained pairs, for `structkit.engines.pair.model`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAIR_PRESETS: Presets = {
     # For two CPU cores: minutes.
     "fast": {"size": 128, "coarsest": 18, "width": 32, "widest": 32, "steps": 800, "taper": 0.3},
 }
-PAIR_MODES: Presets = {  # what the authors set for each application
+PAIR_MODES: Presets = {  # the authors' settings for each application
     "analogy": {},
     "style": {},
     "texture": {},
@@ -26,7 +26,7 @@ PAIR_MODES: Presets = {  # what the authors set for each application
 }
 
 
-PAIR_DEFAULTS = {  # of options that no preset sets, where the mode does not set them either
+PAIR_DEFAULTS = {  # values of options that no preset sets, where the mode does not set them either
     "mode": "analogy",
     "generator_rate": 5e-4,
     "critic_rate": 1e-4,
@@ -42,7 +42,7 @@ _preset = partial(of_preset, PAIR_PRESETS)
 
 
 def _of_mode(help: str, name: str, **limits: Any) -> Any:
-    """A field whose default is the mode's, else that of all modes or of the presets; the help says what these are."""
+    """A field whose default is that of the mode, else that of all modes or of the presets; the help names these."""
     base = PAIR_DEFAULTS[name] if name in PAIR_DEFAULTS else PAIR_PRESETS["fast"][name]
     values = [f"{base:g}", *(f"{values[name]:g} for {mode}" for mode, values in PAIR_MODES.items() if name in values)]
     return option(None, f"{help}; else {', '.join(values)}", **limits)
@@ -50,8 +50,9 @@ def _of_mode(help: str, name: str, **limits: Any) -> Any:
 
 @dataclass(frozen=True)
 class PairConfig(Config):
-    """`structkit train analogy` and `structkit analogy --engine gan`.  `filled()` puts the preset's and the mode's
-    values in.
+    """Options of `structkit train analogy` and of `structkit analogy --engine gan`.
+
+    `filled()` puts the values of the preset and of the mode in.
     """
 
     preset: str = option(
@@ -95,7 +96,7 @@ class PairConfig(Config):
     noise: float = option(0.1, "noise at each level, in units of what is still missing there", low=0, high=10)
 
     def filled(self) -> PairConfig:
-        """Without None: what is said here, else what the mode sets, else what the preset sets."""
+        """The configuration without None: each value is the user's, else the mode's, else the preset's."""
         values = PAIR_DEFAULTS | PAIR_PRESETS[self.preset] | PAIR_MODES[self.mode or PAIR_DEFAULTS["mode"]]
         filled = self._with(values)
         if filled.coarsest > filled.size:
@@ -109,7 +110,7 @@ class PairConfig(Config):
 
 @dataclass(frozen=True)
 class PairResultConfig(Config):
-    """How results are drawn from a trained pair."""
+    """Options of the results that are drawn from a trained pair."""
 
     inject: int | None = option(
         None,

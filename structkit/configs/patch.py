@@ -1,4 +1,4 @@
-"""The training-free verbs: `structkit.engines.patch.analogy`."""
+"""Configurations of the training-free verbs, for `structkit.engines.patch.analogy`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from structkit.errors import OptionError
 
 @dataclass(frozen=True)
 class PatchConfig(Config):
-    """What all training-free patch synthesis has (`structkit.engines.patch.analogy`)."""
+    """Options of all training-free patch synthesis (`structkit.engines.patch.analogy`)."""
 
     patch: int = option(7, "side of a patch, px", low=3, high=15)
     rounds: int | None = option(
@@ -30,7 +30,7 @@ class PatchConfig(Config):
 
 @dataclass(frozen=True)
 class AnalogyConfig(PatchConfig):
-    """`structkit analogy`."""
+    """Options of `structkit analogy`."""
 
     mode: str = option("analogy", "what to make of the pair", choices=("analogy", "style", "texture", "paint"))
     strength: float = option(
@@ -58,7 +58,7 @@ class AnalogyConfig(PatchConfig):
 
 @dataclass(frozen=True)
 class SampleConfig(PatchConfig):
-    """`structkit sample`."""
+    """Options of `structkit sample`."""
 
     variety: float = option(0.5, "how far from the arrangement of the picture: 0 near, 1 far", low=0, high=1)
     max_side: int | None = option(
@@ -71,12 +71,12 @@ class SampleConfig(PatchConfig):
 
 @dataclass(frozen=True)
 class RetargetConfig(PatchConfig):
-    """`structkit retarget`."""
+    """Options of `structkit retarget`."""
 
 
 @dataclass(frozen=True)
 class RefineConfig(PatchConfig):
-    """`structkit refine`."""
+    """Options of `structkit refine`."""
 
     strength: float = option(
         0.5, "how much of the picture is kept: 0 its layout alone, 1 all but the finest detail", low=0, high=1

@@ -1,4 +1,4 @@
-"""Content transfer: `structkit.engines.transfer.model`."""
+"""Configuration of content transfer, for `structkit.engines.transfer.model`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _preset = partial(of_preset, TRANSFER_PRESETS)
 
 @dataclass(frozen=True)
 class TransferConfig(Config):
-    """`structkit train transfer`.  `filled()` puts the preset's values in."""
+    """Options of `structkit train transfer`.  `filled()` puts the preset's values in."""
 
     preset: str = option(
         "fast",
@@ -130,14 +130,14 @@ class TransferConfig(Config):
         return self.painter_size if self.painter else self.size
 
     def filled(self) -> TransferConfig:
-        """Without None: what is said here, else what the preset sets.  Raises OptionError where values do not go
-        together.
+        """The configuration without None: each value is the user's, else the preset's.
+
+        Raises OptionError where values do not go together.
         """
         preset = TRANSFER_PRESETS[self.preset]
         filled = self._with(self._in_proportion(preset))
-        channels = min(
-            filled.widest, filled.width * filled.size // 4
-        )  # of a code: doubled at each halving but the first
+        # Of a code: doubled at each halving but the first.
+        channels = min(filled.widest, filled.width * filled.size // 4)
         if filled.separate >= channels:
             raise OptionError(
                 f"--separate is {filled.separate}: it must be below {channels}, the channels that --widest, --width "
@@ -160,7 +160,7 @@ class TransferConfig(Config):
         return filled
 
     def _in_proportion(self, preset: Mapping[str, Any]) -> dict[str, Any]:
-        """The preset's values, of which those of its painter and placer follow --steps."""
+        """The preset's values; the steps of its painter and its placer follow --steps."""
         painter = preset["painter"] if self.painter is None else self.painter
         if self.steps is None or not painter:
             return dict(preset)

@@ -1,1 +1,1 @@
-"""What engines learn from, as tensors."""
+"""The material that engines learn from, as tensors."""

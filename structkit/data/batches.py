@@ -1,4 +1,4 @@
-"""Batches of a folder's squares, drawn at random, wherever the squares are."""
+"""Batches of a folder's squares, drawn at random on the device of the squares."""
 
 from __future__ import annotations
 

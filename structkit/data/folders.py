@@ -1,7 +1,7 @@
 """A domain: the pictures below a folder, as one tensor of squares.
 
-A few threads decode and make the squares, so that in memory are these, 0.05 MB each at 128 px, and a few decoded
-pictures.  What could not be read is left out, counted and said.
+A few threads decode pictures and make the squares.  In memory are the squares, 0.05 MB each at 128 px, and a few
+decoded pictures.  A picture that cannot be read is left out, counted and told.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from structkit.media.files import open_source
 from structkit.media.pictures import MAX_BYTES, MAX_PIXELS, Picture, read_picture
 from structkit.media.tensors import filled, from_tensor
 
-THREADS = min(4, os.cpu_count() or 1)  # that decode
+THREADS = min(4, os.cpu_count() or 1)  # threads that decode
 AHEAD = 4 * THREADS  # pictures that may be read before they are needed
 TOLD = 10.0  # seconds between two words on how far the reading is
-MOST_REMARKS = 5  # that are said
+MOST_REMARKS = 5  # remarks that are told
 HELD, LEAST, MOST = 1 / 20, 20, 256  # share of a folder that is held out; of fewer pictures none; of any number no more
 
 Square = tuple[Tensor, str, tuple[str, ...]]  # (3, size, size) uint8, the digest of what it was made of, and remarks
@@ -42,9 +42,11 @@ Square = tuple[Tensor, str, tuple[str, ...]]  # (3, size, size) uint8, the diges
 class Folder:
     """The pictures of a domain, in the natural order of their names.
 
-    pictures: (N, 3, size, size) uint8 RGB.  names: below the folder, or as they were given.  digests: SHA-256 of each
-    file's bytes, in hex (of a picture in memory: of its pixels).  label: what messages call it.  notes: what must be
-    said of it, one line each.
+    pictures: (N, 3, size, size) uint8 RGB.
+    names: the paths below the folder, or the names as they were given.
+    digests: SHA-256 of each file's bytes, in hex (of a picture in memory: of its pixels).
+    label: the name of the folder in messages.
+    notes: remarks that must be told, one line each.
     """
 
     pictures: Tensor
@@ -58,12 +60,12 @@ class Folder:
 
     @cached_property
     def sha256(self) -> str:
-        """Of all names and contents, in whatever order they were given."""
+        """The hash of all names and contents, the same in whatever order they were given."""
         lines = sorted(f"{digest} {name}\n" for digest, name in zip(self.digests, self.names, strict=True))
         return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
     def named(self, indices: Sequence[int], pictures: Tensor) -> Folder:
-        """Those of its pictures that have these indices, without the notes."""
+        """The folder of the pictures with these indices, without the notes; pictures: their squares."""
         names, digests = (tuple(of_each[i] for i in indices) for of_each in (self.names, self.digests))
         return Folder(pictures, names, digests, self.label)
 
@@ -76,13 +78,15 @@ def read_folder(
     max_pixels: int = MAX_PIXELS,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Folder:
-    """Every picture of a domain, as squares of `size` px; fit: see `structkit.data.squares`.
+    """The pictures of a domain, as squares of `size` px.
 
-    pictures: see `list_files`, or what that has found.  What is transparent becomes the mean colour of what is seen.  A
-    picture that cannot be read, or has more than max_pixels, is left out, and a note says so.
-    tell: called every ten seconds with how far the reading is.  What must be said of the pictures is in `notes`, and
-    not told. Raises InputError where no picture is left, OptionError for an unknown fit, DeviceError where the squares
-    do not fit into memory.
+    pictures: see `list_files`; also the result of `list_files`.
+    fit: see `structkit.data.squares`.
+    max_pixels: the largest picture that is read; a larger one, or one that cannot be read, is left out, with a note.
+    tell: called every ten seconds with the progress of the reading; remarks on pictures are in `notes`, and not told.
+    Transparent pixels get the mean colour of the visible ones.
+    Raises InputError where no picture is left, OptionError for an unknown fit, DeviceError where the squares do not fit
+    into memory.
     """
     window((size, size), fit)  # refuses an unknown fit before any work
     found = list_files(pictures)
@@ -117,7 +121,7 @@ def read_folder(
 
 
 def shared(one: Folder, other: Folder) -> tuple[str, ...]:
-    """A note on the files that are in both, if there are any: they teach nothing and blur the difference.
+    """A note on the files that are in both folders, if there are any: these teach nothing and blur the difference.
 
     Raises InputError if all files of one are in the other.
     """
@@ -134,12 +138,13 @@ def shared(one: Folder, other: Folder) -> tuple[str, ...]:
 
 
 def split(folder: Folder, share: float = HELD) -> tuple[Folder, Folder]:
-    """The pictures to learn from, and a part that is held out: about `share` of them, at least 1 and at most 256; of
-    fewer than 20 none.
+    """Two parts of a folder: the pictures to learn from, and those that are held out.
 
+    share: the part that is held out, about: at least 1 picture and at most 256; of fewer than 20 pictures none.
     `folder.pictures` is arranged anew, in place, and both parts are views of it: there may be too many for a copy.
-    Each file's content decides, and not its place or the other files: more pictures move no old one to the other part,
-    but for the one that is always held out and for those over 256.  Equal files are on the same side, and count once.
+    The content of a file decides on its part, and not its place or the other files: more pictures move no old one to
+    the other part, but for the one that is always held out and for those over 256.  Equal files are in the same part,
+    and count once.
     Raises OptionError.
     """
     if not 0 < share <= 0.5:
@@ -177,7 +182,10 @@ def _ahead(
 
 
 def _read(source: Picture | Path, *, size: int, fit: str, max_pixels: int) -> Square:
-    """A file is read once, so that the digest is that of what is decoded."""
+    """The square of a picture, its digest and the remarks on it.
+
+    A file is read once, so that the digest is that of the bytes which are decoded.
+    """
     if isinstance(source, Picture):
         picture, digest = source, source.sha256
     else:
@@ -188,18 +196,17 @@ def _read(source: Picture | Path, *, size: int, fit: str, max_pixels: int) -> Sq
 
 
 def _square(picture: Picture, size: int, fit: str) -> Tensor:
-    """(3, size, size) uint8: `to_square` on levels of 8 bits.
+    """The square of a picture, (3, size, size) uint8: `to_square` on levels of 8 bits.
 
-    Beside `to_square` in float32 it takes a fortieth of the CPU seconds for 24 megapixels, and a fifth for 128 x 128
-    px; its levels are the same to within one, and beside the hardest edges, where ringing is cut off between rows and
+    Beside `to_square` in float32 this takes a fortieth of the CPU seconds for 24 megapixels, and a fifth for 128 x 128
+    px.  The levels are the same to within one, and beside the hardest edges, where ringing is cut off between rows and
     columns, to within a few.
     """
     if _is_seen_through(picture):
         picture = from_tensor(filled(picture), name=picture.name)
     top, left, height, width = window((picture.height, picture.width), fit)
-    seen = (
-        picture.at(8).pixels[top : top + height, left : left + width].copy()
-    )  # PyTorch takes no array that must not be written to
+    # PyTorch takes no array that must not be written to.
+    seen = picture.at(8).pixels[top : top + height, left : left + width].copy()
     return resize(torch.from_numpy(seen).permute(2, 0, 1)[None], (size, size))[0]
 
 
@@ -208,7 +215,7 @@ def _is_seen_through(picture: Picture) -> bool:
 
 
 def _remarks(picture: Picture, size: int) -> Iterator[str]:
-    """What must be said of a picture."""
+    """The remarks on a picture that must be told."""
     if min(picture.width, picture.height) < size:
         yield f"smaller than {size} px: enlarged, and no sharper for it"
     if _is_seen_through(picture):

@@ -1,4 +1,4 @@
-"""A video as training data: frames that are small, evenly spread, and not too many."""
+"""A video as training data: small frames, evenly spread, and not too many."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ def spread_frames(video: VideoReader, shape: Shape, most: int) -> Tensor:
     """Frames (T, 3, h, w) in [-1, 1] of a video: all; of one with more than `most`, every second, fourth, eighth and so
     on.
 
-    So they are evenly spread and T is at most `most`, after one reading of a video whose length nobody need know.
+    Every frame is taken; of a video with more than `most`, every second, fourth, eighth and so on.  One reading
+    suffices, and nobody need know the length.
     shape: of the finest level that is trained.  Larger frames are reduced to it as they come, in the way of `levels`,
     which then makes the coarser levels from these (published: from the full frames); smaller ones stay as they are.
     Memory: 12 bytes for each pixel of a frame that is kept, 0.2 MB for 128 x 128, and at most as much again for the
-    level that is trained. Raises InputError for damage on the way.
+    level that is trained.
+    Raises InputError for damage on the way.
     """
     kept: list[Tensor] = []
     stride = 1

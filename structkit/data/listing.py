@@ -1,4 +1,4 @@
-"""The listing of files: what folders, patterns, lists and sequences stand for, before any file is opened.
+"""The listing of files: from folders, patterns, lists and sequences to files, before any file is opened.
 
 `PathList` has the one set of rules, for the command line too; `list_files` makes a domain of pictures by them.
 """
@@ -30,12 +30,14 @@ Source: TypeAlias = "tuple[str, Picture | Path]"  # a name, and the picture or f
 class PathList:
     """The files that arguments stand for: folders, patterns that no shell expanded, @lists, and files.
 
-    In folders, with those below, and in patterns only files that have one of the suffixes are taken (and that begin
-    like a video, if it is one of a video), in natural order; hidden ones are passed over.  A file that is named is
+    In folders (with those below) and in patterns only files with one of the suffixes are taken, in natural order; a
+    file with the suffix of a video must also begin like one.  Hidden files are passed over.  A file that is named is
     taken whatever its suffix.
-    files: each with its place in the folder that it was found in, or in the fixed part of the pattern.  folders,
-    patterns: those that were named; of a pattern with its fixed part.  foreign: how many files there are that are not
-    taken.  many: whether anything but single files was named, so that there may be any number.
+    files: each with its place in the folder that it was found in, or in the fixed part of the pattern.
+    folders: those that were named.
+    patterns: those that were named, each with its fixed part.
+    foreign: the number of files that are not taken.
+    many: true if anything but single files was named, so that there may be any number.
     """
 
     def __init__(
@@ -44,7 +46,10 @@ class PathList:
         leave_out: Iterable[Path] = (),
         lines: Callable[[str], list[str]] | None = None,
     ) -> None:
-        """leave_out: folders that are passed over, resolved.  lines: reads a list of the name; None is `list_lines`."""
+        """suffixes: those of the files that are taken.
+        leave_out: folders that are passed over, resolved.
+        lines: reads a list of the name; None is `list_lines`.
+        """
         self.suffixes, self.leave_out, self.lines = suffixes, frozenset(leave_out), lines or list_lines
         self.files: list[tuple[Path, PurePath]] = []
         self.folders: list[Path] = []
@@ -92,7 +97,7 @@ class PathList:
                 self.foreign += 1
 
     def _is_left_out(self, path: Path, base: Path) -> bool:
-        """Whether one of the folders between `base` and the file is to be passed over."""
+        """True if one of the folders between `base` and the file is to be passed over."""
         return any((base / folder).resolve() in self.leave_out for folder in path.relative_to(base).parents[:-1])
 
 
@@ -100,8 +105,10 @@ class PathList:
 class FileList:
     """The pictures of a domain.
 
-    label: what messages call it.  sources: in the natural order of their names, each once.  foreign: how many other
-    files there are.  folders, patterns: those that were named.
+    label: the name of the domain in messages.
+    sources: in the natural order of their names, each once.
+    foreign: the number of other files.
+    folders, patterns: those that were named.
     """
 
     label: str
@@ -116,7 +123,7 @@ class FileList:
         return [source for _, source in self.sources if isinstance(source, Path)]
 
     def pattern_of(self, path: Path) -> str | None:
-        """The pattern that a file of this path would be found by, if there was one; else None."""
+        """The pattern by which a file of this path would be found, if it were there; else None."""
         parts = Path(os.path.abspath(path)).parts
         return next((p for p in self.patterns if _matches(parts, Path(os.path.abspath(p)).parts)), None)
 
@@ -157,12 +164,12 @@ def list_files(pictures: Pictures | FileList) -> FileList:
 
 
 def is_list(argument: str) -> bool:
-    """Whether an argument names a list: @list.txt."""
+    """True for an argument that names a list: @list.txt."""
     return len(argument) > 1 and argument.startswith("@")
 
 
 def is_pattern(argument: str) -> bool:
-    """Whether an argument is a pattern: it has wildcards, and is the name of nothing."""
+    """True for a pattern: an argument with wildcards that is the name of nothing."""
     return glob.has_magic(argument) and not os.path.lexists(argument)
 
 
@@ -179,9 +186,9 @@ def lines_of(data: bytes) -> list[str]:
 
 
 def check_apart(one: FileList, other: FileList) -> None:
-    """Refuse, by their files alone, two domains that are one, or of which one is part of the other; links are seen
-    through.
+    """Refuse, by their files alone, two domains that are one, or of which one is part of the other.
 
+    Links are seen through.
     Raises OptionError where both name the same folder, InputError where all files of one are in the other.
     """
     for folder in one.folders:
@@ -195,8 +202,9 @@ def check_apart(one: FileList, other: FileList) -> None:
 
 
 def check_neither_within(one: tuple[str, Sequence[Hashable]], other: tuple[str, Sequence[Hashable]]) -> None:
-    """Raises InputError if all pictures of a domain are in the other.  Of each: its label, and what is equal where its
-    pictures are.
+    """Refuse two domains if all pictures of one are in the other.  Raises InputError.
+
+    one, other: the label of each, and for each of its pictures a value that is equal for equal pictures.
     """
     for (inner, mine), (outer, theirs) in ((one, other), (other, one)):
         if set(mine) <= set(theirs):
@@ -205,7 +213,7 @@ def check_neither_within(one: tuple[str, Sequence[Hashable]], other: tuple[str, 
 
 
 def counted(number: int, what: str = "picture") -> str:
-    """1 picture, 2,000 pictures."""
+    """The number with its noun: 1 picture, 2,000 pictures."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
@@ -223,7 +231,7 @@ def _identity(source: Picture | Path) -> Hashable:
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a path are those of a pattern, in which ** is any number of folders."""
+    """True if the parts of a path are those of a pattern, in which ** is any number of folders."""
     if not (parts and pattern):
         return not parts and all(part == "**" for part in pattern)
     if pattern[0] == "**":
@@ -232,18 +240,18 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 
 
 def _is_no_video(path: Path) -> bool:
-    """Whether a file has a video's suffix, and the content of something else: .ts is TypeScript too."""
+    """True for a file with a video's suffix and the content of something else: .ts is TypeScript too."""
     if path.suffix.lower() not in VIDEO_SUFFIXES:
         return False
     try:
         with open(path, "rb") as stream:
             return sniff(stream.read(HEAD)) is None
     except OSError:
-        return False  # who reads it will say what is wrong
+        return False  # the reader will say what is wrong
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """The folders before the first wildcard: what the outputs of a pattern are relative to."""
+    """The folders before the first wildcard; the outputs of a pattern are relative to them."""
     fixed = []
     for part in pattern.parent.parts:
         if glob.has_magic(part):

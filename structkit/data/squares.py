@@ -1,7 +1,8 @@
-"""Between pictures of any shape and the squares that networks see.
+"""The squares that networks see, made of pictures of any shape, and the way back.
 
-squash: the whole picture, its aspect changed (Mokady et al., ICLR 2020).  crop: the square in its middle (Press et al.,
-ICLR 2019; Benaim et al., ICCV 2019).  Theirs is bilinear without antialias; here it is `kernels.pyramid.resize`.
+squash: the whole picture, its aspect changed (Mokady et al., ICLR 2020).
+crop: the square in its middle (Press et al., ICLR 2019; Benaim et al., ICCV 2019).
+The published resizing is bilinear without antialias; here it is `kernels.pyramid.resize`.
 Laws: constants stay; mirroring commutes; a smooth picture comes back as it was; the crop of a square is its squash.
 """
 
@@ -29,8 +30,9 @@ def from_square(fields: Tensor, shape: Shape, fit: str) -> Tensor:
     """Fields (B, C, *shape) of those of squares (B, C, S, S), such as masks and colours: the way back of `to_square`;
     exactly 0 outside the crop.
 
-    Cubic, and so a few percent over the range of the fields beside sharp edges: who needs a range clamps.  Raises
-    OptionError.
+    The inverse of `to_square`; exactly 0 outside the crop.  Cubic, and so a few percent over the range of the fields
+    beside sharp edges: a caller who needs a range clamps.
+    Raises OptionError.
     """
     top, left, height, width = window(shape, fit)
     below, right = shape[0] - top - height, shape[1] - left - width
@@ -38,7 +40,7 @@ def from_square(fields: Tensor, shape: Shape, fit: str) -> Tensor:
 
 
 def window(shape: Shape, fit: str) -> tuple[int, int, int, int]:
-    """Top, left, height and width of what is seen of a picture, px.
+    """The part of a picture that is seen: top, left, height and width, px.
 
     Where the square cannot lie exactly in the middle the crop takes one more row or column: published, it is off by
     half a pixel, and the mirrored picture gives another crop.

@@ -1,1 +1,1 @@
-"""One file per published system, or per training-free engine."""
+"""The engines: one folder for each published system, and one for the training-free patch engine."""

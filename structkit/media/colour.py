@@ -1,9 +1,8 @@
-"""Colour profiles to sRGB: LittleCMS at 8 bits, and at 16 bits (which Pillow's LittleCMS cannot) the matrix profiles'
-own formula.
+"""Colour profiles to sRGB: LittleCMS at 8 bits, the matrix profiles' own formula at 16 bits.
 
-Intent: relative colorimetric with black point compensation, the editors' default.  A profile that moves no colour by
-more than one level of 255 counts as sRGB, and the pixels stay exactly as they are.  A broken or unfitting profile is a
-note, never a failure.
+Pillow's LittleCMS has no 16 bits.  Intent: relative colorimetric with black point compensation, the editors' default.
+A profile that moves no colour by more than one level of 255 counts as sRGB, and the pixels stay exactly as they are.  A
+broken or unfitting profile is a note, never a failure.
 """
 
 import struct
@@ -19,7 +18,11 @@ ROWS = 256  # rows converted at a time: keeps the float copy of a large picture 
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
-    """8 bits.  image: mode RGB, L, CMYK or LAB; profile: ICC bytes or None.  Returns an RGB image and the notes."""
+    """An image of 8 bits in sRGB, and the notes.
+
+    image: mode RGB, L, CMYK or LAB.
+    profile: ICC bytes or None.
+    """
     if not profile:
         return _without_profile(image)
     source, note = _opened(profile)
@@ -48,8 +51,9 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tup
 
 
 def to_srgb_16(pixels: np.ndarray, profile: bytes | None) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """16 bits.  pixels: (H, W, 3) uint16.  Returns the same shape and the notes; None where curves and a matrix do not
-    do.
+    """Pixels of 16 bits in sRGB, and the notes; None in their place where curves and a matrix do not do.
+
+    pixels: (H, W, 3) uint16.
     """
     if not profile:
         return pixels, ()
@@ -101,16 +105,18 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 def _transform(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
-    """Grey is not optimised: LittleCMS would interpolate, and be 9 levels off in the shadows of a linear profile
-    (2.19).
+    """The transform from a profile to sRGB.
+
+    Grey is not optimised: LittleCMS would interpolate, and be 9 levels off in the shadows of a linear profile (2.19).
     """
     flags = ImageCms.Flags.BLACKPOINTCOMPENSATION | (ImageCms.Flags.NOOPTIMIZE if mode == "L" else 0)
     return ImageCms.buildTransform(source, _srgb(), mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags)
 
 
 def _grid(transform: ImageCms.ImageCmsTransform, mode: str) -> tuple[np.ndarray, np.ndarray]:
-    """A 9 x 9 x 9 grid of colours, or all 256 greys in order, before and after: (27, 27, 3) or (16, 16, 3) uint8
-    each.
+    """A 9 x 9 x 9 grid of colours, or all 256 greys in order, before and after the transform.
+
+    (27, 27, 3) or (16, 16, 3) uint8 each.
     """
     levels = np.linspace(0, 255, 9).round() if mode == "RGB" else np.arange(256)
     grid = (
@@ -123,7 +129,7 @@ def _grid(transform: ImageCms.ImageCmsTransform, mode: str) -> tuple[np.ndarray,
 
 
 def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether every colour of the grid comes back as it went in, to within one level."""
+    """True if every colour of the grid comes back as it went in, to within one level."""
     if mode not in ("RGB", "L"):
         return False
     before, after = _grid(transform, mode)
@@ -141,7 +147,7 @@ def _description(source: ImageCms.ImageCmsProfile) -> str:
 
 
 def _primaries(source: ImageCms.ImageCmsProfile) -> np.ndarray:
-    """(3, 3): the columns are the XYZ of red, green and blue in the connection space (D50)."""
+    """The XYZ of red, green and blue in the connection space (D50): the columns of (3, 3)."""
     p = source.profile
     if not p.is_matrix_shaper:
         raise ValueError("not a matrix profile")
@@ -149,8 +155,9 @@ def _primaries(source: ImageCms.ImageCmsProfile) -> np.ndarray:
 
 
 def _curves(profile: bytes, names: tuple[str, ...]) -> list[np.ndarray]:
-    """The tone curves of a profile: each (65536,) float32, device level -> linear light in [0, 1].  ICC.1:2022, 7.3,
-    10.6, 10.18.
+    """The tone curves of a profile (ICC.1:2022, 7.3, 10.6, 10.18).
+
+    Each (65536,) float32, device level -> linear light in [0, 1].
     """
     (count,) = struct.unpack_from(">I", profile, 128)
     table = {
@@ -176,7 +183,10 @@ def _curve(tag: bytes) -> np.ndarray:
 
 
 def _parametric(x: np.ndarray, kind: int, values: np.ndarray) -> np.ndarray:
-    """ICC.1:2022, table 68: a power law, with a straight piece below `d` in kinds 3 and 4."""
+    """The values of a parametric curve (ICC.1:2022, table 68).
+
+    A power law, with a straight piece below `d` in kinds 3 and 4.
+    """
     if kind > 4 or (kind and values[1] == 0):
         raise ValueError("unknown kind of tone curve")
     g, a, b, c, d, e, f = (
@@ -189,5 +199,5 @@ def _parametric(x: np.ndarray, kind: int, values: np.ndarray) -> np.ndarray:
 
 
 def _srgb_curve(linear: np.ndarray) -> np.ndarray:
-    """Linear light -> sRGB, both in [0, 1] (IEC 61966-2-1)."""
+    """The levels of linear light in sRGB, both in [0, 1] (IEC 61966-2-1)."""
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

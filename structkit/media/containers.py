@@ -1,4 +1,4 @@
-"""Video containers: which are read and written, how each is recognised, and whether a file is all there.
+"""Video containers: those that are read and written, how each is recognised, and whether a file is all there.
 
 Nothing here needs FFmpeg, so that a command line can sort its inputs before anything heavy is imported.  Only the
 containers below are ever handed to FFmpeg, each with its demuxer named: FFmpeg's own guessing would also open
@@ -15,16 +15,17 @@ from typing import BinaryIO
 from structkit.media import formats
 
 HEAD = 1024  # bytes that suffice to recognise a container
-BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # what an ISO or QuickTime file may begin with
+BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # the first box of an ISO or QuickTime file
 
 
 @dataclass(frozen=True)
 class Container:
-    """One container.
+    """A kind of video file.
 
-    demuxer: FFmpeg's name.  has_origin: time zero is where the presentation starts, whatever comes first.  is_timed: it
-    states its length, while FFmpeg steps over clusters that it cannot read.  needed: bytes that a file says it has, by
-    its stream and its size.
+    demuxer: FFmpeg's name.
+    has_origin: time zero is where the presentation starts, whatever comes first.
+    is_timed: the file states its length, while FFmpeg steps over clusters that it cannot read.
+    needed: the bytes that a file says it has, from its stream and its size.
     """
 
     demuxer: str
@@ -37,7 +38,7 @@ class Container:
 
 
 def _is_mpegts(head: bytes) -> bool:
-    """Sync bytes a packet apart: 188 bytes, or 192 with the time code of camcorders and discs."""
+    """True for sync bytes a packet apart: 188 bytes, or 192 with the time code of camcorders and discs."""
     return any(
         len(head) > at + 2 * step and all(head[at + i * step] == 0x47 for i in range(3))
         for at, step in ((0, 188), (4, 192))
@@ -45,7 +46,10 @@ def _is_mpegts(head: bytes) -> bool:
 
 
 def _mov_needs(stream: BinaryIO, size: int) -> int:
-    """Walk the top-level boxes (ISO/IEC 14496-12, 4.2).  Bytes after the last box that are no box are left alone."""
+    """The end of the top-level boxes (ISO/IEC 14496-12, 4.2).
+
+    Bytes after the last box that are no box are left alone.
+    """
     at = 0
     while at + 8 <= size:
         stream.seek(at)
@@ -59,10 +63,13 @@ def _mov_needs(stream: BinaryIO, size: int) -> int:
 
 
 def _matroska_needs(stream: BinaryIO, size: int) -> int:
-    """The end of the Segment, or of what stands before it (RFC 8794, 4 and 5; RFC 9559, 5.1)."""
+    """The end of the Segment, or of the elements before it (RFC 8794, 4 and 5; RFC 9559, 5.1)."""
 
     def element() -> tuple[bytes, int | None]:
-        """An id and a size: None where all its bits are ones, which is unknown, as live streams write it."""
+        """The id and the size of an element.
+
+        The size is None where all its bits are ones, which is unknown, as live streams write it.
+        """
         kind = stream.read(1)
         kind += stream.read(8 - kind[0].bit_length())
         first = stream.read(1)[0]
@@ -114,15 +121,16 @@ NAMES = ", ".join(c.label for c in CONTAINERS)
 
 
 def is_video(source: object) -> bool:
-    """Whether a path (str or Path) has a video's suffix, or bytes begin like a video."""
+    """True for a path (str or Path) with a video's suffix, and for bytes that begin like a video."""
     if isinstance(source, bytes | bytearray | memoryview):
         return sniff(bytes(source[:HEAD])) is not None
     return isinstance(source, str | os.PathLike) and PurePath(source).suffix.lower() in VIDEO_SUFFIXES
 
 
 def sniff(head: bytes) -> Container | None:
-    """The container whose files begin like `head` (the first HEAD bytes), or None; pictures that share a container are
-    none.
+    """The container whose files begin like `head` (the first HEAD bytes), or None.
+
+    Pictures that share a container with videos are none.
     """
     return (
         None

@@ -1,9 +1,9 @@
-"""What a picture carries besides its pixels, and the one rule for keeping it.
+"""Metadata: what a picture carries besides its pixels, and the one rule for keeping it.
 
 Kept: the resolution, and the EXIF tags in KEPT (who made it, when, with which kind of camera and exposure).
-Dropped: everything else.  A list of what is kept, and not of what is dropped, because pictures get published: place
-(GPS), serial numbers, owners, comments, thumbnails, makers' notes and XMP stay private even where we do not know their
-tag; orientation and colour space are dropped because the pixels are upright sRGB by then.
+Dropped: everything else.  The list is of what is kept, and not of what is dropped, because pictures get published:
+place (GPS), serial numbers, owners, comments, thumbnails, makers' notes and XMP stay private even where we do not know
+their tag.  Orientation and colour space are dropped because the pixels are upright sRGB by then.
 """
 
 import math
@@ -48,8 +48,10 @@ Tags = tuple[tuple[int, object], ...]
 
 @dataclass(frozen=True)
 class Metadata:
-    """dpi: (x, y) dots an inch, or None.  exif, photo: the kept tags and their values, of EXIF's first and of its
-    camera directory.
+    """The metadata that is kept of a picture.
+
+    dpi: (x, y) dots an inch, or None.
+    exif, photo: the kept tags and their values, of EXIF's first and of its camera directory.
     """
 
     dpi: tuple[float, float] | None = None
@@ -57,7 +59,7 @@ class Metadata:
     photo: Tags = ()
 
     def tags(self) -> Image.Exif:
-        """Everything as EXIF tags, the resolution among them."""
+        """The metadata as EXIF tags, the resolution among them."""
         tags = Image.Exif()
         for tag, value in self.exif:
             is_foreign = isinstance(value, str) and not value.isascii()
@@ -70,7 +72,7 @@ class Metadata:
 
 
 def kept_metadata(image: Image.Image) -> Metadata:
-    """Apply the rule to an opened picture.  Raises whatever Pillow raises on a broken EXIF block."""
+    """The metadata of an opened picture that the rule keeps.  Raises whatever Pillow raises on a broken EXIF block."""
     tags = image.getexif()
     metadata = Metadata(_resolution(image, tags), _kept(tags, KEPT), _kept(tags.get_ifd(EXIF_IFD), KEPT_EXIF))
     metadata.tags().tobytes()  # fails here, and not in the writer, where a value does not fit its tag
@@ -78,8 +80,9 @@ def kept_metadata(image: Image.Image) -> Metadata:
 
 
 def into_png(png: bytes, metadata: Metadata) -> bytes:
-    """Keep of a PNG what makes the picture, and put the metadata before it (PNG, third edition, 11.3.2.5 and
-    11.3.4.3).
+    """A PNG with these metadata: only its chunks that make the picture, and the metadata before them.
+
+    PNG, third edition, 11.3.2.5 and 11.3.4.3.
     """
     at, chunks = 8, {b"IHDR": b"", b"IDAT": b"", b"IEND": b""}
     while at < len(png):
@@ -91,17 +94,17 @@ def into_png(png: bytes, metadata: Metadata) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    extra = (
-        chunk(b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in metadata.dpi), 1)) if metadata.dpi else b""
-    )  # dots a metre
+    # Dots a metre.
+    extra = chunk(b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in metadata.dpi), 1)) if metadata.dpi else b""
     extra += chunk(b"eXIf", metadata.tags().tobytes().removeprefix(b"Exif\0\0")) if metadata != Metadata() else b""
     return png[:8] + chunks[b"IHDR"] + extra + chunks[b"IDAT"] + chunks[b"IEND"]
 
 
 def into_tiff(tiff: bytes, metadata: Metadata) -> bytes:
-    """Write the directory of a little-endian TIFF anew, with the metadata and without what the encoder says of itself.
+    """A little-endian TIFF with these metadata: its directory is written anew.
 
-    The strips stay as they are.  Pillow's own writer cannot put EXIF into a compressed TIFF.
+    The encoder's tags about itself are left out, and the strips stay as they are.  Pillow's own writer cannot put EXIF
+    into a compressed TIFF.
     """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
@@ -111,12 +114,8 @@ def into_tiff(tiff: bytes, metadata: Metadata) -> bytes:
     old.load(stream)
     strips = [tiff[at : at + size] for at, size in zip(old[273], old[279], strict=True)]
     tags = {tag: value for tag, value in old.items() if tag != 305}  # Software
-    tags |= {
-        X_RESOLUTION: 1,
-        Y_RESOLUTION: 1,
-        RESOLUTION_UNIT: 1,
-        259: 8,
-    }  # unknown resolution; deflate by its registered number
+    # Unknown resolution; deflate by its registered number.
+    tags |= {X_RESOLUTION: 1, Y_RESOLUTION: 1, RESOLUTION_UNIT: 1, 259: 8}
     tags |= dict(metadata.tags())
     new = ImageFileDirectory_v2()
     for tag, value in tags.items():
@@ -141,8 +140,9 @@ def _is_number(value: object) -> bool:
 
 
 def _resolution(image: Image.Image, tags: Image.Exif) -> tuple[float, float] | None:
-    """Dots an inch: the container's own, else EXIF's.  Pillow's guess of 72 for a JPEG that says nothing is not taken,
-    and 1 means none.
+    """The resolution, dots an inch: the container's own, else EXIF's.
+
+    Pillow's guess of 72 for a JPEG that says nothing is not taken, and 1 means none.
     """
     stated = image.format != "JPEG" or image.info.get("jfif_unit") in (1, 2)
     dpi = image.info.get("dpi") if stated else None

@@ -1,8 +1,7 @@
 """Files on disk: safe reading, atomic writing, hashes and the natural order of names.
 
 A reader of a path that structkit writes sees the old bytes or the new ones, never a half: the bytes go to a hidden file
-in the
-same folder, reach the disk, and only then take the name.
+in the same folder, reach the disk, and only then take the name.
 """
 
 import errno
@@ -19,10 +18,9 @@ from typing import BinaryIO
 
 from structkit.errors import InputError, OutputError
 
-TEMP_PREFIX = ".structkit-"  # of a file that is being written; no listing shows it
-LEFTOVER = re.compile(
-    rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\..{{0,15}})?", re.DOTALL
-)  # the whole name of such a file
+TEMP_PREFIX = ".structkit-"  # begins the name of a file that is being written; no listing shows it
+# The whole name of such a file.
+LEFTOVER = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\..{{0,15}})?", re.DOTALL)
 
 Source = str | Path | bytes | BinaryIO
 
@@ -31,8 +29,9 @@ Source = str | Path | bytes | BinaryIO
 def open_source(source: Source, name: str | None = None) -> Iterator[tuple[str, BinaryIO]]:
     """Open a path, bytes or a binary stream for reading; yields the name for messages and the stream.
 
-    name: what messages call the source; by default the path, or the stream's own name.
-    A stream that the caller handed in stays open.  Raises InputError for what cannot be opened or read.
+    name: the name of the source in messages; by default the path, or the stream's own name.
+    A stream that the caller handed in stays open.
+    Raises InputError for a source that cannot be opened or read.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         from io import BytesIO
@@ -58,8 +57,9 @@ def open_source(source: Source, name: str | None = None) -> Iterator[tuple[str, 
 
 
 def one_line(fact: object, limit: int = 120) -> str:
-    """Text for one message line: white space and control characters become one blank, and `limit` characters are
-    kept.
+    """The text of a fact for one message line.
+
+    White space and control characters become one blank, and `limit` characters are kept.
     """
     text = " ".join("".join(c if c.isprintable() else " " for c in str(fact)).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
@@ -88,8 +88,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_atomically(path: str | Path, data: bytes) -> None:
-    """Write `data` to `path` so that a reader, or a crash at any moment, sees the old file or the new one.  See
-    `atomic_path`.
+    """Write `data` to `path`: a reader, or a crash at any moment, sees the old file or the new one.
+
+    See `atomic_path`.
     """
     with atomic_path(path) as temp:
         temp.write_bytes(data)
@@ -98,10 +99,10 @@ def write_atomically(path: str | Path, data: bytes) -> None:
 class PendingFile:
     """A file that is written and has not its name yet: `atomic_path` in its parts, for many files together.
 
-    For each: the constructor, `settle`; then `take_name`; then, once for each folder, `sync_folder`.  Raises
-    OutputError as `atomic_path`.
+    For each file: the constructor, `settle`; then `take_name`; then, once for each folder, `sync_folder`.
     hidden: the path of the file until it has its name; before it settles others may write to it, or put another file
     there.
+    Raises OutputError as `atomic_path`.
     """
 
     def __init__(self, path: str | Path, data: bytes) -> None:
@@ -115,18 +116,18 @@ class PendingFile:
                 raise
 
     def settle(self) -> None:
-        """Wait until its bytes are on the disk."""
+        """Wait until the bytes of the file are on the disk."""
         with _output_errors(self.path):
             _sync(self.hidden)
 
     def take_name(self) -> Path:
-        """From now on it is what the path holds; returns the folder."""
+        """Give the file its name: it is what the path holds from now on; returns the folder."""
         with _output_errors(self.path):
             os.replace(self.hidden, self._target)
         return self._target.parent
 
     def discard(self) -> None:
-        """What has no name yet never was."""
+        """Remove the file, if it has no name yet."""
         with suppress(OSError):
             self.hidden.unlink()
 
@@ -180,8 +181,8 @@ def _output_errors(path: str | Path) -> Iterator[None]:
 def remove_leftovers(folder: str | Path, *, older_than: float = 3600.0) -> int:
     """Remove the hidden files that killed runs left in `folder`; returns how many.
 
-    older_than: seconds since the last change; a younger one may belong to a run that is still writing.  0 is all of
-    them, for one who knows that no other run is at work there.
+    older_than: seconds since the last change; a younger file may belong to a run that is still writing.  0 is all of
+    them, for a caller who knows that no other run is at work there.
     """
     removed = 0
     for path in Path(folder).glob(f"{TEMP_PREFIX}*"):
@@ -200,11 +201,11 @@ def sha256_file(path: str | Path) -> str:
 
 
 def files_below(folder: str | Path, leave_out: Container[Path] = (), _above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """Every file below a folder, in natural order; what is hidden is passed over.  Links to folders are followed, but
-    never in a circle.
+    """Every file below a folder, in natural order; hidden files are passed over.
 
-    leave_out: folders that are passed over, resolved; the one that is named is not.  Raises InputError for one that
-    cannot be listed.
+    Links to folders are followed, but never in a circle.
+    leave_out: folders that are passed over, resolved; `folder` itself is not.
+    Raises InputError for a folder that cannot be listed.
     """
     folder = Path(folder)
     real = folder.resolve()
@@ -224,7 +225,7 @@ def files_below(folder: str | Path, leave_out: Container[Path] = (), _above: tup
 
 
 def natural(name: str | PurePath) -> tuple:
-    """Sort key in which frame2 comes before frame10; folder by folder, case ignored, and no two names are equal.
+    """The sort key in which frame2 comes before frame10: folder by folder, case ignored, and no two names are equal.
 
     Runs of digits compare as numbers of any length (by length without leading zeros, then digit by digit).
     """

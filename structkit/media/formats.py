@@ -1,4 +1,4 @@
-"""The seven still-picture formats: how each is recognised, opened, and what it can hold.
+"""The seven still-picture formats: how each is recognised and opened, and what it can hold.
 
 Formats are recognised by their first bytes; a file's name decides only what is written.
 Pillow's readers are opened one by one and not through `Image.open`: its list of formats is longer than ours, and its
@@ -25,13 +25,17 @@ HEAD = 32  # bytes that suffice to recognise a format
 
 @dataclass(frozen=True)
 class Format:
-    """One format.  `name` is Pillow's; `quality` is the default of a lossy writer, 1 to 100."""
+    """A still-picture format.
+
+    name: Pillow's.
+    has_quality: its writer has a quality, 1 to 100.
+    """
 
     name: str
     suffixes: tuple[str, ...]
     recognises: Callable[[bytes], bool]
     reader: str  # class in Pillow's plug-in module
-    max_side: int  # what the format can hold, px
+    max_side: int  # the longest side that the format can hold, px
     alpha: bool = True
     bits: int = 8  # most bits a channel that are written
     has_quality: bool = False
@@ -48,7 +52,7 @@ class Format:
         return getattr(import_module(f"PIL.{plugin}"), self.reader)(BytesIO(data) if isinstance(data, bytes) else data)
 
     def is_whole(self, data: bytes) -> bool:
-        """Whether the file's last block is there, for the formats where Pillow reads on without it.
+        """True if the file's last block is there, for the formats where Pillow reads on without it.
 
         Raises whatever Pillow raises where a PNG's checksum is wrong.
         """
@@ -62,6 +66,7 @@ def _is_avif(head: bytes) -> bool:
     return head[4:8] == b"ftyp" and (head[8:12] in (b"avif", b"avis") or b"avif" in head[16:])
 
 
+# Brands: ISO/IEC 23008-12, 10.
 HEIC = (
     b"heic",
     b"heix",
@@ -73,7 +78,7 @@ HEIC = (
     b"hevs",
     b"mif1",
     b"msf1",
-)  # brands: ISO/IEC 23008-12, 10
+)
 
 FORMATS = (
     Format("PNG", (".png",), lambda h: h[:8] == b"\x89PNG\r\n\x1a\n", "PngImageFile", 2**31 - 1, bits=16),
@@ -111,8 +116,9 @@ def recognise(head: bytes) -> Format | None:
 
 
 def is_heic(head: bytes) -> bool:
-    """Whether a file that begins like `head` holds a picture as telephones take them, which is not read; it looks like
-    an MP4.
+    """True for a file that begins like `head` and holds a HEIC picture, as telephones take them.
+
+    Such a file looks like an MP4; structkit does not read it.
     """
     return head[4:8] == b"ftyp" and head[8:12] in HEIC and not _is_avif(head)
 
@@ -127,14 +133,14 @@ def format_of(path: str | Path) -> Format:
 
 
 def save(image: Image.Image, format: Format, **options: object) -> bytes:
-    """Encode with Pillow.  Raises whatever Pillow raises."""
+    """The bytes of an image, encoded with Pillow.  Raises whatever Pillow raises."""
     buffer = BytesIO()
     image.save(buffer, format.name, **options)
     return buffer.getvalue()
 
 
 def _gif_has_its_end(data: bytes) -> bool:
-    """Walk the blocks of a GIF to its trailer (GIF89a, sections 18 to 27)."""
+    """True if the blocks of a GIF lead to its trailer (GIF89a, sections 18 to 27)."""
 
     def table(flags: int) -> int:
         return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0

@@ -1,9 +1,10 @@
 """Locks between processes: of one file, and of a folder in which several runs work at once.
 
 The system gives a lock back when its process ends, in whatever way; a file that a killed process left is none.
-Every lock is on a hidden file beside what it guards, and whoever has the lock removes its file.  Nobody is misled by
-that: a lock counts only if its file still is the one at the path, so that one on a file that was removed meanwhile is
-given up and taken anew.  `filelock` does the locking, on Windows too; its own FileLock leaves the file where it is.
+Every lock is on a hidden file beside what it guards, and the process that has the lock removes its file.  Nobody is
+misled by that: a lock counts only if its file still is the one at the path.  A lock on a file that was removed
+meanwhile is given up and taken anew.
+`filelock` does the locking, on Windows too; its own FileLock leaves the file where it is.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ MARK = f"{TEMP_PREFIX}run-{{}}.mark"
 
 @contextmanager
 def held(path: Path, *, blocking: bool = False) -> Iterator[bool]:
-    """The lock of the file `path`, for the time of a block; yields whether it is ours.
+    """The lock of the file `path`, for the time of a block; yields true if it is ours.
 
-    blocking: whether to wait for it.  The file is made for this and removed at the end.  Where no lock can be had, in a
-    folder that cannot be written in or on a file system without them, all get it.
+    blocking: true to wait for the lock.
+    The file is made for this and removed at the end.  Where no lock can be had, in a folder that cannot be written in
+    or on a file system without them, all get it.
     """
     try:
         descriptor = _locked(path, blocking=blocking)
@@ -42,8 +44,8 @@ class FolderLock:
     """A lock of a folder that many runs share: each has a mark in it, a hidden file that it keeps locked.
 
     A mark that is not locked is a dead run's, and the next run removes it.  Runs come and go one at a time, through a
-    gate; whoever passes it alone may do in the folder what would disturb others.  A run that cannot lock its mark never
-    counts as alone.
+    gate; a run that passes it alone may do in the folder what would disturb others.  A run that cannot lock its mark
+    never counts as alone.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,9 +55,9 @@ class FolderLock:
 
     @contextmanager
     def entering(self) -> Iterator[bool]:
-        """The time of coming in, while no other run comes or goes; yields whether no other one is there.
+        """The time of coming in, while no other run comes or goes; yields true if no other one is there.
 
-        An error in it is a way out.
+        An error inside the context makes the run leave.
         """
         with held(self._folder / GATE, blocking=True):
             self._descriptor = _locked(self._mark)
@@ -67,7 +69,7 @@ class FolderLock:
 
     @contextmanager
     def leaving(self) -> Iterator[bool]:
-        """The time of going out, while no other run comes or goes; yields whether no other one is there."""
+        """The time of going out, while no other run comes or goes; yields true if no other one is there."""
         with held(self._folder / GATE, blocking=True):
             try:
                 yield self._is_alone()
@@ -84,7 +86,7 @@ class FolderLock:
 
 
 def _is_dead(mark: Path) -> bool:
-    """Whether a mark is a dead run's; then it is removed."""
+    """True for the mark of a dead run, which is then removed."""
     try:
         descriptor = _locked(mark)
     except BlockingIOError:
@@ -94,8 +96,9 @@ def _is_dead(mark: Path) -> bool:
 
 
 def _locked(path: Path, *, blocking: bool = False) -> int | None:
-    """The descriptor that holds the lock, or None where there are none.  Raises BlockingIOError if another one holds
-    it.
+    """The descriptor that holds the lock, or None where there are no locks.
+
+    Raises BlockingIOError if another process holds it.
     """
     from filelock import lock_descriptor  # a tenth of the command line's start, and most commands take no lock
 
@@ -112,7 +115,7 @@ def _locked(path: Path, *, blocking: bool = False) -> int | None:
         except BlockingIOError:
             os.close(descriptor)
             raise
-        except FileNotFoundError:  # it was removed between the two
+        except FileNotFoundError:  # the file was removed between the two
             pass
         except OSError:  # a file system without locks
             os.close(descriptor)
@@ -132,7 +135,7 @@ def _opened(path: Path) -> int:
 
 
 def _give_back(path: Path, descriptor: int | None) -> None:
-    """Remove the file of a lock and give the lock back, in this order: whoever has it open sees that it is gone."""
+    """Remove the file of a lock, then give the lock back: whoever has the file open sees that it is gone."""
     if descriptor is None:
         return
     try:
@@ -140,6 +143,6 @@ def _give_back(path: Path, descriptor: int | None) -> None:
             path.unlink()
     finally:
         os.close(descriptor)
-        if os.name == "nt":  # which removes no file that is open, so that one removed now is nobody's
+        if os.name == "nt":  # Windows removes no file that is open, so that one removed now is nobody's
             with suppress(OSError):
                 path.unlink()

@@ -1,9 +1,9 @@
 """Still pictures: bytes on disk <-> arrays.
 
-What comes in is checked (size before decoding, truncation, checksums) and brought to one form: upright, sRGB, straight
-alpha, 8 or 16 bits. What goes out is sRGB without a profile, which is what an untagged picture means, in the format
-that the name's suffix asks for; the same picture always gives the same bytes.  What is kept besides the pixels: see
-`structkit.media.exif`.
+A picture that comes in is checked (size before decoding, truncation, checksums) and brought to one form: upright, sRGB,
+straight alpha, 8 or 16 bits.  A picture that goes out is sRGB without a profile, which is what an untagged picture
+means, in the format that the name's suffix asks for; the same picture always gives the same bytes.  For the metadata
+that are kept see `structkit.media.exif`.
 """
 
 import hashlib
@@ -22,15 +22,18 @@ from structkit.media.files import Source, one_line, open_source, write_atomicall
 from structkit.media.formats import Format
 from structkit.media.warned import warnings_of_this_thread
 
-MAX_BYTES = 2**31  # of a file; an endless stream must end somewhere
+MAX_BYTES = 2**31  # the largest file; an endless stream must end somewhere
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One still picture.
+    """A still picture.
 
-    pixels: (H, W, 3) uint8 or uint16, sRGB over the full range.  alpha: (H, W) of the same dtype, straight (not
-    premultiplied), or None. name: what messages call it.  notes: what was done to it on the way in, one line each.
+    pixels: (H, W, 3) uint8 or uint16, sRGB over the full range.
+    alpha: (H, W) of the same dtype, straight (not premultiplied), or None.
+    name: the picture's name in messages.
+    notes: changes on the way in, one line each.
+    metadata: resolution and EXIF tags that are kept.
     """
 
     pixels: np.ndarray
@@ -64,7 +67,7 @@ class Picture:
 
     @property
     def sha256(self) -> str:
-        """Of its pixels and its alpha, in hex: what tells apart pictures that never were files."""
+        """The hash of pixels and alpha, in hex: it tells apart pictures that never were files."""
         arrays = (self.pixels, self.alpha)
         digest = hashlib.sha256(repr([None if a is None else (a.shape, a.dtype.name) for a in arrays]).encode())
         for array in arrays:
@@ -72,7 +75,7 @@ class Picture:
         return digest.hexdigest()
 
     def at(self, bits: Literal[8, 16]) -> "Picture":
-        """The same picture at 8 or 16 bits.  8 -> 16 -> 8 is the identity; 16 -> 8 takes the nearest level."""
+        """The picture at 8 or 16 bits.  8 -> 16 -> 8 is the identity; 16 -> 8 takes the nearest level."""
         alpha = None if self.alpha is None else sixteen.at_bits(self.alpha, bits)
         return replace(self, pixels=sixteen.at_bits(self.pixels, bits), alpha=alpha)
 
@@ -80,9 +83,10 @@ class Picture:
 def read_picture(source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
     """Read a PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF, recognised by its content.
 
-    source: a path, the file's bytes, or a binary stream (read to its end).  name: what messages call it.
+    source: a path, the file's bytes, or a binary stream (read to its end).
+    name: the picture's name in messages.
     16-bit PNG and TIFF give uint16.  EXIF orientation is applied and colour profiles are converted to sRGB.  Of an
-    animation or a multi-page file the first picture is read.  What was lost or changed on the way is in `notes`.
+    animation or a multi-page file the first picture is read.  Losses and changes on the way are in `notes`.
     Raises InputError: missing, unreadable, another format, damaged, truncated, empty, or over `max_pixels` (checked
     before decoding).
     """
@@ -121,18 +125,20 @@ def encode_picture(
 ) -> bytes:
     """The bytes of a picture file.
 
-    format: a suffix or a name that ends in one.  quality: 1 to 100, for JPEG (default 95), AVIF (90) and WebP (lossless
-    by default); refused elsewhere.  PNG and TIFF hold 8 or 16 bits, the others the nearest 8.  GIF takes the best 256
-    colours, and alpha of one half or more as opaque.  keep_metadata: write `picture.metadata` where the format has a
-    place for it (GIF has none, BMP only resolution). Raises OutputError (unknown format; transparency in JPEG or BMP; a
-    side too long), OptionError (quality).
+    format: a suffix or a name that ends in one.
+    quality: 1 to 100, for JPEG (default 95), AVIF (90) and WebP (lossless by default); refused elsewhere.
+    keep_metadata: write `picture.metadata` where the format has a place for it (GIF has none, BMP only resolution).
+    PNG and TIFF hold 8 or 16 bits, the others the nearest 8.  GIF takes the best 256 colours, and alpha of one half or
+    more as opaque.
+    Raises OutputError (unknown format; transparency in JPEG or BMP; a side too long), OptionError (quality).
     """
     return _encode(picture, formats.format_of(format), quality, keep_metadata, picture.name)
 
 
 def write_picture(picture: Picture, path: str | Path, *, quality: int | None = None, keep_metadata: bool = True) -> str:
-    """Write a picture atomically, in the format of the path's suffix; returns the file's SHA-256 in hex.  See
-    `encode_picture`.
+    """Write a picture atomically, in the format of the path's suffix; returns the file's SHA-256 in hex.
+
+    See `encode_picture`.
     """
     data = _encode(picture, formats.format_of(path), quality, keep_metadata, path)
     write_atomically(path, data)
@@ -177,16 +183,15 @@ def _image(picture: Picture, format: Format) -> Image.Image:
         return image.quantize(256, dither=Image.Dither.NONE) if format.name == "GIF" else image
     if format.name != "GIF":
         return Image.fromarray(np.dstack([picture.pixels, picture.alpha]))
-    image = Image.fromarray(picture.pixels).quantize(
-        255, dither=Image.Dither.NONE
-    )  # the last of 256 colours is the transparent one
+    # The last of 256 colours is the transparent one.
+    image = Image.fromarray(picture.pixels).quantize(255, dither=Image.Dither.NONE)
     image.paste(255, mask=Image.fromarray(picture.alpha < 128))
     image.info["transparency"] = 255
     return image
 
 
 def _options(format: Format, quality: int | None, metadata: Metadata) -> dict[str, object]:
-    """What Pillow's writer is told."""
+    """The options of Pillow's writer."""
     options: dict[str, object] = {}
     if format.name == "WEBP":  # exact: keep the colours under transparent pixels
         options |= {"lossless": True, "exact": True} if quality is None else {"quality": quality, "exact": True}
@@ -198,9 +203,8 @@ def _options(format: Format, quality: int | None, metadata: Metadata) -> dict[st
     elif format.name == "TIFF":
         return {"compression": "tiff_adobe_deflate"}
     if format.name in ("PNG", "JPEG", "BMP"):
-        options["dpi"] = (
-            metadata.dpi or (0, 0) if format.name == "BMP" else metadata.dpi
-        )  # a BMP has no other way to say "unknown"
+        # A BMP has no other way to say "unknown".
+        options["dpi"] = metadata.dpi or (0, 0) if format.name == "BMP" else metadata.dpi
     if format.has_exif and metadata != Metadata():
         options["exif"] = metadata.tags().tobytes()
     return {name: value for name, value in options.items() if value is not None}

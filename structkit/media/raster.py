@@ -28,7 +28,11 @@ UPRIGHT: dict[
 
 @dataclass(frozen=True)
 class Raster:
-    """pixels (H, W, 3) and alpha (H, W) or None: uint8 or uint16, sRGB, straight alpha."""
+    """The levels of a picture that was decoded.
+
+    pixels: (H, W, 3) uint8 or uint16, sRGB.
+    alpha: (H, W) of the same dtype, straight, or None.
+    """
 
     pixels: np.ndarray
     alpha: np.ndarray | None
@@ -37,14 +41,14 @@ class Raster:
 
 
 def decode(data: bytes, format: Format, name: str, max_pixels: int) -> Raster:
-    """Read the first picture of a file.  Raises InputError for what is checked here, and whatever Pillow raises on
-    foreign bytes.
+    """The first picture of a file.
+
+    Raises InputError for what is checked here, and whatever Pillow raises on foreign bytes.
     """
     image = format.open(data)
     _check_size(image.size, name, max_pixels)
-    stored = (
-        _orientation(image.tag_v2) if format.name == "TIFF" else 1
-    )  # Pillow turns a TIFF while it loads, and forgets the tag
+    # Pillow turns a TIFF while it loads, and forgets the tag.
+    stored = _orientation(image.tag_v2) if format.name == "TIFF" else 1
     image.load()
     if not format.is_whole(data):
         raise InputError(
@@ -84,7 +88,7 @@ def _orientation(tags: object) -> int:
 
 
 def _file_bits(image: ImageFile.ImageFile, data: bytes) -> int:
-    """Bits a channel in the file, which Pillow's mode does not tell."""
+    """The bits a channel in the file, which Pillow's mode does not tell."""
     if image.format == "PNG":
         return data[24]  # IHDR
     if image.format == "TIFF":
@@ -94,8 +98,9 @@ def _file_bits(image: ImageFile.ImageFile, data: bytes) -> int:
 
 
 def _raster(image: Image.Image, bits: int, data: bytes, name: str, turn: Callable[[np.ndarray], np.ndarray]) -> Raster:
-    """The levels in the file's own turn, as sRGB.  turn: what Pillow has already done to the rows and columns of a
-    TIFF.
+    """The levels in the file's own turn, as sRGB.
+
+    turn: what Pillow has already done to the rows and columns of a TIFF.
     """
     profile = image.info.get("icc_profile")
     notes: tuple[str, ...] = ()
@@ -119,8 +124,9 @@ def _raster(image: Image.Image, bits: int, data: bytes, name: str, turn: Callabl
 
 
 def _grey(image: Image.Image, bits: int, name: str) -> np.ndarray:
-    """(H, W) uint16 from modes I;16, I and F: single channels of 12, 16 or 32 bits.  Values that 16 bits cannot hold
-    are refused.
+    """The levels of a single channel of 12, 16 or 32 bits (modes I;16, I and F): (H, W) uint16.
+
+    Raises InputError for values that 16 bits cannot hold.
     """
     values = np.asarray(image)
     if image.mode == "F":
@@ -139,8 +145,9 @@ def _grey(image: Image.Image, bits: int, name: str) -> np.ndarray:
 
 
 def _colour_16(image: Image.Image, data: bytes, turn: Callable[[np.ndarray], np.ndarray]) -> Raster | None:
-    """FFmpeg's 16-bit samples, if their upper bytes are what Pillow read: where two decoders agree, damage cannot pass
-    silently.
+    """The 16-bit samples that FFmpeg reads, if their upper bytes are what Pillow read; else None.
+
+    Where two decoders agree, damage cannot pass silently.
     """
     if image.mode not in ("RGB", "RGBA"):
         return None
@@ -148,9 +155,8 @@ def _colour_16(image: Image.Image, data: bytes, turn: Callable[[np.ndarray], np.
     if samples is None:
         return None
     samples, upper = turn(samples), np.asarray(image)
-    samples = samples[
-        ..., : upper.shape[2]
-    ]  # FFmpeg counts a channel more for a transparent colour and for a channel without meaning
+    # FFmpeg counts a channel more for a transparent colour and for a channel without meaning.
+    samples = samples[..., : upper.shape[2]]
     if samples.shape != upper.shape or not (samples >> 8 == upper).all():
         return None
     if image.mode == "RGBA":
@@ -159,7 +165,7 @@ def _colour_16(image: Image.Image, data: bytes, turn: Callable[[np.ndarray], np.
 
 
 def _with_key(levels: np.ndarray, key: int | tuple[int, int, int] | None) -> Raster:
-    """(H, W) or (H, W, 3) uint16 and the one colour that a PNG declares transparent."""
+    """The levels, (H, W) or (H, W, 3) uint16, with the one colour transparent that a PNG declares so."""
     pixels = levels if levels.ndim == 3 else levels[..., None].repeat(3, 2)
     if not isinstance(key, int | tuple):
         return Raster(pixels, None)
@@ -167,7 +173,7 @@ def _with_key(levels: np.ndarray, key: int | tuple[int, int, int] | None) -> Ras
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, np.ndarray | None]:
-    """Any 8-bit mode -> an L, RGB, CMYK or LAB image and straight alpha."""
+    """An L, RGB, CMYK or LAB image and straight alpha, from any 8-bit mode."""
     if image.mode in ("La", "RGBa"):
         image = image.convert(image.mode.upper())
     if image.mode == "LA":

@@ -1,6 +1,4 @@
-"""Sixteen bits a channel, for colour PNG and TIFF: Pillow has no such mode, FFmpeg (PyAV) reads and writes the
-samples.
-"""
+"""Sixteen bits a channel, for colour PNG and TIFF, read and written by FFmpeg (PyAV): Pillow has no such mode."""
 
 import numpy as np
 
@@ -8,7 +6,7 @@ CHANNELS = {"gray16": 1, "ya16": 2, "rgb48": 3, "rgba64": 4}  # FFmpeg's packed 
 
 
 def at_bits(levels: np.ndarray, bits: int) -> np.ndarray:
-    """Levels 0..255 (uint8) <-> 0..65535 (uint16), to the nearest.  257 = 65535 / 255."""
+    """The levels at another depth, the nearest: 0..255 (uint8) <-> 0..65535 (uint16).  257 = 65535 / 255."""
     if levels.dtype.itemsize * 8 == bits:
         return levels
     return (
@@ -19,8 +17,9 @@ def at_bits(levels: np.ndarray, bits: int) -> np.ndarray:
 
 
 def read_samples(data: bytes, codec: str) -> np.ndarray | None:
-    """Decode one 16-bit picture.  codec: "png" or "tiff".
+    """Decode one 16-bit picture.
 
+    codec: "png" or "tiff".
     Returns (H, W, 3 or 4) uint16 (grey is repeated), or None where FFmpeg cannot.
     FFmpeg conceals damage: the caller compares with what another decoder read.
     """

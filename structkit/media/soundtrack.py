@@ -1,9 +1,9 @@
-"""Sound, subtitles and chapters of one video on their way into another: copied packet by packet where the container can
-hold them.
+"""Sound, subtitles and chapters of one video on their way into another.
 
-Copied packets keep their bytes, and their time stamps go through the map of the pictures, so that picture and sound
-stay together to the tick.  Sound that the container cannot hold is encoded anew, text is brought to the container's
-form, anything else is left out; each with a note.
+They are copied packet by packet where the container can hold them.  Copied packets keep their bytes, and their time
+stamps go through the map of the pictures, so that picture and sound stay together to the tick.  Sound that the
+container cannot hold is encoded anew, text is brought to the container's form, anything else is left out; each with a
+note.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from structkit.media import subtitles
 from structkit.media.timing import IDENTITY, TimeMap
 from structkit.media.video import SOUND_CODECS, VideoReader, reason
 
-HOLDS = {  # what players expect in each container, by FFmpeg's decoders; FFmpeg itself would put more into them
+HOLDS = {  # codecs that players expect in each container, by FFmpeg's decoders; FFmpeg itself would hold more
     "mp4": {"aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "flac", "mov_text"},
     "mov": {
         "aac",
@@ -73,14 +73,14 @@ RATES = {  # 1/s, that each encoder takes
     "aac": (7_350, 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000),
     "libopus": (48_000,),
 }
-OTHERS = {"attachment": "attachments", "data": "data tracks"}  # by FFmpeg's name of the kind
+OTHERS = {"attachment": "attachments", "data": "data tracks"}  # words for other streams, by FFmpeg's name of the kind
 LATEST = 2**60  # ticks, of a chapter; what is said to end later is damaged
 
 
 class StreamRoute(Protocol):
     """A route from one stream of the input to its counterpart in the output."""
 
-    stream: av.stream.Stream  # of the output
+    stream: av.stream.Stream  # the counterpart in the output
 
     def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
         """The output's packets for one of the input; for None, those that are left."""
@@ -89,10 +89,13 @@ class StreamRoute(Protocol):
 class Soundtrack:
     """Sound, subtitles and chapters, in step with the picture.  Enter it before the first packet is muxed.
 
-    video: where they come from.  output, muxer: the container that they go to, and its FFmpeg name.  timing: from the
-    times of the video's frames to those of the output; it may be shifted until `mux_until` is first called.
-    notes: what is not as it was.  Sound is left out under a map that is no shift: copied samples keep their speed.
-    Raises InputError where they are damaged.
+    video: the one that they come from.
+    output, muxer: the container that they go to, and its FFmpeg name.
+    timing: from the times of the video's frames to those of the output; it may be shifted until `mux_until` is first
+    called.
+    notes: the differences from the input.
+    Sound is left out under a map that is no shift: copied samples keep their speed.
+    Raises InputError where sound, subtitles or chapters are damaged.
     """
 
     def __init__(
@@ -123,7 +126,7 @@ class Soundtrack:
         self._stack.close()
 
     def mux_until(self, time: Fraction | None) -> None:
-        """Mux what begins before `time` (s, of the output), all that is left for None."""
+        """Mux the packets that begin before `time` (s, of the output); all that are left for None."""
         if self._chapters:
             self._output.set_chapters(list(self._mapped_chapters()))
             self._chapters = []
@@ -138,7 +141,7 @@ class Soundtrack:
                 self._mux(route, None)
 
     def _is_shown(self, packet: av.Packet) -> bool:
-        """Map the times of a packet, its end too; false if the map leaves it no time."""
+        """Map the times of a packet, its end too; returns false if the map leaves it no time."""
         start = packet.dts if packet.pts is None else packet.pts
         end = start + packet.duration if (packet.duration or 0) > 0 else None
         packet.pts, packet.dts = (
@@ -153,8 +156,9 @@ class Soundtrack:
         return self.timing.tick(tick, base, self._video.origin)
 
     def _mapped_chapters(self) -> Iterator[dict[str, Any]]:
-        """The chapters at their times in the output.  They are set right before the first packet, when the map is
-        final.
+        """The chapters at their times in the output.
+
+        They are set right before the first packet, when the map is final.
         """
         for number, chapter in enumerate(self._chapters, 1):
             start, end = (self._tick(chapter[side], chapter["time_base"]) for side in ("start", "end"))
@@ -162,8 +166,8 @@ class Soundtrack:
                 yield chapter | {"id": number, "start": max(0, start), "end": end}
 
     def _say_what_else(self, container: av.container.InputContainer) -> None:
-        """A note for each kind of stream that is no pictures, sound or subtitles."""
-        chapters = "bin_data" if self._chapters else None  # what FFmpeg calls the text track that holds them in MP4
+        """Note each kind of stream that is no pictures, sound or subtitles."""
+        chapters = "bin_data" if self._chapters else None  # FFmpeg's name of the text track that holds them in MP4
         kinds = [
             s.type for s in container.streams if s.type == "attachment" or (s.type == "data" and s.name != chapters)
         ]
@@ -179,7 +183,10 @@ class Soundtrack:
             self._output.mux(packet)
 
     def _is_taken(self, stream: av.stream.Stream) -> bool:
-        """Whether a stream has a route into the output; it is found, and the notes say what is lost on it."""
+        """True if a stream has a route into the output.
+
+        The route is found here, and the notes say what is lost on it.
+        """
         codec = stream.codec_context.name if stream.codec_context else "unknown"
         if stream.type == "audio" and self.timing.shift is None:
             self.notes.append(f"{codec} sound left out: the speed changes, and sound is not stretched")
@@ -210,17 +217,15 @@ class Soundtrack:
         if codec in HOLDS[self._muxer]:
             try:
                 made = self._output.add_stream_from_template(stream)
-                made.codec_context.options = {
-                    "strict": "experimental"
-                }  # PyAV 14 opens an encoder even for what is copied
+                # PyAV 14 opens an encoder even for copied packets.
+                made.codec_context.options = {"strict": "experimental"}
                 return StreamCopy(made)
-            except ValueError:  # of which it has none for some codecs
+            except ValueError:  # FFmpeg has no encoder for some codecs
                 pass
         if stream.type == "audio" and codec in SOUND_CODECS:
             return Transcode(self._output, ENCODERS[self._muxer], stream)
-        if codec in subtitles.TEXT and hasattr(
-            av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"
-        ):  # not in PyAV 14
+        # PyAV 14 lacks the attribute.
+        if codec in subtitles.TEXT and hasattr(av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"):
             return SubtitleConversion(self._output, subtitles.MADE[self._muxer], stream)
         return None
 
@@ -261,7 +266,7 @@ class Transcode:
         self.stream.codec_context.layout = "mono" if source.channels == 1 else "stereo"
         self.stream.codec_context.open()  # so that it fails before any work, if at all
         self._source = source
-        self._end: int | None = None  # where the next packet begins, ticks
+        self._end: int | None = None  # the beginning of the next packet, ticks
 
     def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
         for frame in packet.decode() if packet else [*self._source.codec_context.decode(None), None]:
@@ -284,7 +289,7 @@ class SubtitleConversion:
 
     def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
         text = subtitles.words(packet.stream.codec_context.name, bytes(packet)) if packet else ""
-        if text.strip():  # else it says only that nothing is shown
+        if text.strip():  # an empty text says only that nothing is shown
             made = av.Packet(subtitles.payload(self.stream.codec_context.name, text))
             made.pts, made.dts, made.duration, made.time_base = (
                 packet.pts,

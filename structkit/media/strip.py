@@ -19,7 +19,8 @@ def comparison_strip(pictures: Sequence[tuple[str, Picture]], *, height: int = 2
     height: of the pictures, px, 32 or more; all are scaled to it with their own aspect, and a very wide one is made
     lower.
     A label that is wider than its picture widens the cell up to twice the height, then ends in "...".
-    Returns an 8-bit picture.  Raises OptionError.
+    Returns an 8-bit picture.
+    Raises OptionError.
     """
     if not pictures:
         raise OptionError("comparison strip: no pictures; pass at least one (label, picture)")
@@ -37,9 +38,8 @@ def comparison_strip(pictures: Sequence[tuple[str, Picture]], *, height: int = 2
     left = gap
     for text, thumb, width in zip(texts, thumbs, widths, strict=True):
         x, y = left + (width - thumb.width) // 2, gap + (height - thumb.height) // 2
-        draw.rectangle(
-            (x - 1, y - 1, x + thumb.width, y + thumb.height), outline=FRAME
-        )  # a white picture needs an edge
+        # A white picture needs an edge.
+        draw.rectangle((x - 1, y - 1, x + thumb.width, y + thumb.height), outline=FRAME)
         sheet.paste(thumb, (x, y))
         draw.text((left + width / 2, gap + height + below - size / 2), text, INK, font, anchor="ms")
         left += width + gap
@@ -61,9 +61,8 @@ def _fitted(picture: Picture, widest: int, height: int) -> Image.Image:
     filter = Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC
     if picture.alpha is None:
         return Image.fromarray(picture.pixels).resize(size, filter)
-    front = Image.fromarray(np.dstack([picture.pixels, picture.alpha])).resize(
-        size, filter
-    )  # Pillow weights the colours by alpha
+    # Pillow weights the colours by alpha.
+    front = Image.fromarray(np.dstack([picture.pixels, picture.alpha])).resize(size, filter)
     back = _checkerboard(size, max(4, height // 24)).convert("RGBA")
     return Image.alpha_composite(back, front).convert("RGB")
 

@@ -17,7 +17,7 @@ Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10
 
 [Events]
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-"""  # what FFmpeg's encoders want to know before they open: plain white text at the foot
+"""  # the header that FFmpeg's encoders need before they open: plain white text at the foot
 
 
 def words(codec: str, payload: bytes) -> str:

@@ -13,31 +13,34 @@ from structkit.media.sixteen import at_bits
 
 
 def to_range(unit: Tensor) -> Tensor:
-    """[0, 1] -> [-1, 1]: the range of pixels inside engines."""
+    """The range of pixels inside engines: [0, 1] -> [-1, 1]."""
     return unit * 2 - 1
 
 
 def from_range(signed: Tensor) -> Tensor:
-    """[-1, 1] -> [0, 1]: the inverse of `to_range`."""
+    """The inverse of `to_range`: [-1, 1] -> [0, 1]."""
     return (signed + 1) / 2
 
 
 def to_tensor(picture: Picture) -> Tensor:
-    """(1, 3, H, W) float32 in [-1, 1].  Alpha is left out: see `alpha_to_tensor`."""
+    """The colours of a picture, (1, 3, H, W) float32 in [-1, 1].  Alpha is left out: see `alpha_to_tensor`."""
     return to_range(_unit(picture.pixels)).permute(2, 0, 1)[None].contiguous()
 
 
 def alpha_to_tensor(picture: Picture) -> Tensor:
-    """(1, 1, H, W) float32 in [0, 1]: a weight, not a colour.  Ones where the picture has no alpha."""
+    """The alpha of a picture, (1, 1, H, W) float32 in [0, 1]: a weight, not a colour.
+
+    Ones where the picture has none.
+    """
     if picture.alpha is None:
         return torch.ones(1, 1, picture.height, picture.width)
     return _unit(picture.alpha)[None, None]
 
 
 def filled(picture: Picture) -> Tensor:
-    """(1, 3, H, W) in [-1, 1]: its colours, and the mean of what is seen where nothing is seen: hidden colours never
-    show.
+    """The colours of a picture, (1, 3, H, W) in [-1, 1], with the mean of what is seen where nothing is seen.
 
+    So hidden colours never show.
     Raises InputError where nothing is seen at all.
     """
     colours = to_tensor(picture)
@@ -77,13 +80,14 @@ def from_tensor(
 
 
 def _unit(levels: np.ndarray) -> Tensor:
-    """Levels -> float32 in [0, 1]."""
+    """The levels as float32 in [0, 1]."""
     return torch.from_numpy(levels.astype(np.float32) / np.float32(np.iinfo(levels.dtype).max))
 
 
 def _levels(plane: Tensor, bits: int, name: str, to_unit=lambda plane: plane) -> np.ndarray:
-    """One (H, W) plane -> levels.  In float64: there `x + 0.5` is exact enough that a value just below a half stays
-    below.
+    """The levels of a plane, (H, W).
+
+    In float64: there `x + 0.5` is exact enough that a value just below a half stays below.
     """
     bad = int((~plane.isfinite()).sum())
     if bad:

@@ -1,4 +1,4 @@
-"""Time maps: when what an input shows at one time is shown in the output.
+"""Time maps: from the time of a moment in an input to its time in the output.
 
 Pictures, sound, subtitles and chapters of a video go through one map, so that all of them stay together.  A map is
 exact: its times and slopes are fractions, and nothing is rounded before a container's tick.
@@ -54,8 +54,9 @@ class TimeMap:
     def of_speeds(cls, times: Sequence[Fraction], speeds: Sequence[Fraction]) -> TimeMap:
         """The map of a curve of speeds, from the first time, which is shown at zero.
 
-        times: s of the input, at least two, increasing.  speeds: above 0, one from each time to the next; the first
-        holds in front of them too, and the last behind them.  Raises ValueError.
+        times: s of the input, at least two, increasing.
+        speeds: above 0, one from each time to the next; the first holds in front of them too, and the last behind them.
+        Raises ValueError.
         """
         if len(times) != len(speeds) + 1 or not speeds or min(speeds) <= 0:
             raise ValueError("a curve has one speed above zero between each time and the next")
@@ -82,7 +83,7 @@ class TimeMap:
         return TimeMap(tuple((shown, time) for time, shown in self.knots), 1 / self.before, 1 / self.after)
 
     def then(self, other: TimeMap) -> TimeMap:
-        """The map that is this one, and the other one behind it."""
+        """The map that is this one, followed by the other one."""
         ours = {time for time, _ in self.knots}
         theirs = {time for shown, _ in other.knots if (time := self._arrival(shown)) is not None}
         times = sorted(ours | theirs)
@@ -94,7 +95,8 @@ class TimeMap:
     def tick(self, tick: int, base: Fraction, origin: Fraction = Fraction(0)) -> int:
         """The output's tick for an input's, to the nearest; under a shift all are moved by the same number of them.
 
-        base: of both, s.  origin: the time, s, on the clock of the input's ticks that is zero for the map.
+        base: of both, s.
+        origin: the time, s, on the clock of the input's ticks that is zero for the map.
         """
         if self.shift is not None:
             return tick + round((self.shift - origin) / base)

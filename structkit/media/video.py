@@ -108,10 +108,11 @@ HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame of a video.
+    """A frame of a video.
 
-    pixels: (H, W, 3) uint8 RGB over the full range, upright and with square pixels.  time: when it is shown, s, from
-    the start of the presentation.  duration: for how long, s; None for the last one where the container does not say.
+    pixels: (H, W, 3) uint8 RGB over the full range, upright and with square pixels.
+    time: when it is shown, s, from the start of the presentation.
+    duration: for how long, s; None for the last one where the container does not say.
     Nothing but this field tells how long the last frame is shown, so `dataclasses.replace(frame, pixels=...)` is the
     way to paint on a frame.
     """
@@ -122,16 +123,17 @@ class Frame:
 
 
 class VideoReader:
-    """A reader of the frames of a video's first picture stream, in the order they are shown; may be iterated again, and
-    twice at once.
+    """A reader of the frames of a video's first picture stream, in the order they are shown.
 
-    source: a path, the file's bytes, or a binary stream (copied to a temporary file first).  name: what messages call
-    it.
-    width, height: of the frames as handed out.  frames, duration (s), rate (1/s): what the container says, None where
-    it does not; they are for progress bars.  time_base: the tick of the times, s.  notes: what was done on the way in;
-    more may come while frames are read. Frames whose size changes on the way are scaled to the first's.  A frame
-    without a time, or not after the one before, follows that one by a tick, with a note; where times go back by more
-    than half a second it is an error.
+    A reader may be iterated again, and twice at once.
+    source: a path, the file's bytes, or a binary stream (copied to a temporary file first).
+    name: the video's name in messages.
+    width, height: of the frames as handed out.
+    frames, duration (s), rate (1/s): those that the container states, for progress bars; None where it does not.
+    time_base: the tick of the times, s.
+    notes: changes on the way in; more may come while frames are read.
+    Frames whose size changes on the way are scaled to the first's.  A frame without a time, or not after the one
+    before, follows that one by a tick, with a note; where times go back by more than half a second it is an error.
     Raises InputError: missing, not a video, a codec or container off the white-list, without frames, truncated,
     damaged, or over `max_pixels`; the last two also while it is iterated, and then the message says how far the video
     could be read.
@@ -139,9 +141,8 @@ class VideoReader:
 
     def __init__(self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
         self._max_pixels = max_pixels
-        self._fence = str(
-            2 * max_pixels + 2**20
-        )  # for FFmpeg, which counts its own padding, where a stream grows on the way
+        # A limit for FFmpeg, which counts its own padding, where a stream grows on the way.
+        self._fence = str(2 * max_pixels + 2**20)
         self._copy = None
         with open_source(source, name) as (self.name, stream):
             is_whole = isinstance(source, bytes | bytearray | memoryview | str | os.PathLike) and stream.seekable()
@@ -157,7 +158,7 @@ class VideoReader:
             self.rate: Fraction | None = stream.average_rate or stream.guessed_rate or None
             self._origin = self._start(container)
             stated = stream.duration and (stream.start_time or 0) + stream.duration
-            self._end = stated * self.time_base - self._origin if stated else None  # of the last frame, s
+            self._end = stated * self.time_base - self._origin if stated else None  # the end of the last frame, s
             self._describe(container, stream, next(decoded))
 
     def __enter__(self) -> Self:
@@ -174,8 +175,9 @@ class VideoReader:
 
     @property
     def origin(self) -> Fraction:
-        """The container's time, s, that is called zero: its start in the kinds whose clock starts anywhere (MPEG), else
-        0.
+        """The container's time, s, that is called zero.
+
+        Its start in the kinds whose clock starts anywhere (MPEG), else 0.
         """
         return self._origin
 
@@ -195,7 +197,10 @@ class VideoReader:
 
     @contextmanager
     def demuxer(self) -> Iterator[av.container.InputContainer]:
-        """The file, opened anew.  FFmpeg gets a stream of bytes, and the right to open nothing else."""
+        """The container of the file, opened anew.
+
+        FFmpeg gets a stream of bytes, and the right to open nothing else.
+        """
         codecs = ",".join((*VIDEO_CODECS, *SOUND_CODECS, *sorted(TEXT)))
         options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": self._fence}
         with open_source(self._source, self.name) as (_, stream):
@@ -231,7 +236,7 @@ class VideoReader:
         return found
 
     def _spooled(self, stream: BinaryIO) -> str:
-        """The path of a copy that lives as long as the reader: what cannot be read twice is read once."""
+        """The path of a copy that lives as long as the reader, of a stream that cannot be read twice."""
         self._copy = tempfile.NamedTemporaryFile(prefix="structkit-")  # noqa: SIM115
         shutil.copyfileobj(stream, self._copy)
         self._copy.flush()
@@ -250,13 +255,13 @@ class VideoReader:
         return found[0]
 
     def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-        """The frames as stored.  At least one, or an error."""
+        """The frames as stored: at least one, or an error."""
         stream = self._stream(container)
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": self._fence}
         count, time, reach, start = 0, Fraction(0), Fraction(0), None
         try:
-            for packet in container.demux():  # of all streams: how far the file goes
+            for packet in container.demux():  # packets of all streams tell how far the file goes
                 if packet.pts is not None:
                     reach = max(reach, (packet.pts + (packet.duration or 0)) * packet.time_base)
                 if packet.stream.index != stream.index:  # a packet's own index is 0 at the end of every stream

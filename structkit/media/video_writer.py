@@ -1,7 +1,7 @@
 """A writer of videos: frames -> a file, with the sound and the subtitles of the video that they came from.
 
-The times of the frames, or where a time map puts them, are kept: to the tick in MP4 and MOV, to the nearest millisecond
-in MKV and WebM, which count in those.
+The times of the frames, or those that a time map gives them, are kept: to the tick in MP4 and MOV, to the nearest
+millisecond in MKV and WebM, which count in those.
 The same frames give the same bytes: a fixed number of threads, nothing that depends on what lay in memory before, and
 no date, library or version in the file.
 """
@@ -43,18 +43,14 @@ ENCODERS = {
     "libvpx-vp9": {"deadline": "good", "cpu-used": "3", "tile-columns": "2"},
 }
 WORST = {"libx264": 51, "libvpx-vp9": 63}  # the rate factor at quality 0
-CLEAN = {
-    "libx264": "filter_units=remove_types=6",
-    "libvpx-vp9": "null",
-}  # x264 writes its version and options into the first frame
-ALIKE = {
-    "threads": "4",
-    "flags": "+bitexact",
-}  # the bytes depend on the number of threads, so that it is not the machine's
+# x264 writes its version and options into the first frame.
+CLEAN = {"libx264": "filter_units=remove_types=6", "libvpx-vp9": "null"}
+# The bytes depend on the number of threads, so that it is not the machine's.
+ALIKE = {"threads": "4", "flags": "+bitexact"}
 MUXERS = {
     "mp4": {"movflags": "+faststart"},
     "mov": {"movflags": "+faststart"},
-    "matroska": {"avoid_negative_ts": "disabled"},  # it would move the frames where sound begins before zero
+    "matroska": {"avoid_negative_ts": "disabled"},  # the default would move the frames where sound begins before zero
     "webm": {"avoid_negative_ts": "disabled"},
 }
 
@@ -62,15 +58,16 @@ MUXERS = {
 class VideoWriter:
     """A writer of one video, as a context manager: H.264 (VP9 in WebM), 4:2:0, BT.709.
 
-    path: .mp4, .m4v, .mov, .mkv or .webm; or a binary stream, which gets an MP4.  width, height: of every frame, px.
+    path: .mp4, .m4v, .mov, .mkv or .webm; or a binary stream, which gets an MP4.
+    width, height: of every frame, px.
     like: the video that the frames came from: its sound, subtitles, chapters, languages and title are carried over.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
     timing: from the times of the frames to those in the file, by default the same; subtitles and chapters follow, and
     under a map that is no shift sound is left out, with a note.
-    4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.  Frames that would
-    begin before zero are moved to zero, and the sound with them; one less than a tick after the one before follows that
-    by a tick; with a note each.
+    4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.
+    Frames that would begin before zero are moved to zero, and the sound with them, with a note.  A frame that is less
+    than a tick after the one before follows that one by a tick, with a note.
     The file takes its name when the context ends without an error; else nothing is left.
     Raises OptionError (size, quality, rate), OutputError (suffix, folder, disk), InputError (damaged sound; frames of
     another size or out of order; none).
@@ -113,9 +110,9 @@ class VideoWriter:
         self._scaler = yuv.Scaler()
         self._sound: Soundtrack | None = None
         self._filter: av.bitstream.BitStreamFilterContext | None = None  # made when the encoder is open
-        self._waiting: Frame | None = None  # it is encoded when the next one tells its duration
+        self._waiting: Frame | None = None  # a frame is encoded when the next one tells its duration
         self._at = 0  # its time, in ticks
-        self._durations: dict[int, int] = {}  # in ticks, by the tick of the frame, of the frames inside the encoder
+        self._durations: dict[int, int] = {}  # ticks, by the frame's tick, of frames inside the encoder
         self._gap, self._timing = 1 / self._rate, timing
 
     def __enter__(self) -> Self:
@@ -130,9 +127,8 @@ class VideoWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with suppress(_AbandonedWriter), self._stack:
-            if (
-                kind is not None
-            ):  # an error of our own, since `atomic_path` would take the caller's OSError for the disk's
+            # An error of our own, since `atomic_path` would take the caller's OSError for the disk's.
+            if kind is not None:
                 raise _AbandonedWriter
             self._finish()
 
@@ -142,7 +138,7 @@ class VideoWriter:
         return (*self._notes, *(self._sound.notes if self._sound else ()))
 
     def write(self, frame: Frame) -> None:
-        """Append a frame.  Its time must be after that of the one before."""
+        """Append a frame.  Its time must be after that of the frame before."""
         if frame.pixels.shape != (self.height, self.width, 3) or frame.pixels.dtype != np.uint8:
             fact = f"a frame of {frame.pixels.dtype} {frame.pixels.shape}"
             raise InputError(f"{self.name}: {fact}; all frames must be uint8 ({self.height}, {self.width}, 3)")
@@ -209,9 +205,8 @@ class VideoWriter:
         return round(time / self._tick)
 
     def _encoder(self) -> av.VideoStream:
-        factor = max(
-            1, WORST[self._codec] * (1 - self._quality / 100)
-        )  # 0 would be a lossless profile that few can play
+        # 0 would be a lossless profile that few can play.
+        factor = max(1, WORST[self._codec] * (1 - self._quality / 100))
         options = {**ENCODERS[self._codec], **ALIKE, **yuv.TAGS, "crf": f"{factor:.0f}"}
         made = self._output.add_stream(self._codec, rate=self._rate, options=options, time_base=self._tick)
         made.width, made.height = self._even
@@ -220,8 +215,9 @@ class VideoWriter:
 
     @contextmanager
     def _file(self) -> Iterator[Path]:
-        """A path to write to: hidden beside the target, or, for a stream, one whose bytes are poured into it at the
-        end.
+        """A path to write to, hidden beside the target.
+
+        For a stream it is a path whose bytes are poured into the stream at the end.
         """
         if isinstance(self._target, str | Path):
             with atomic_path(self._target) as temp:
@@ -234,11 +230,10 @@ class VideoWriter:
 
     @contextmanager
     def _opened(self, temp: Path) -> Iterator[av.container.OutputContainer]:
-        """The container.  It is closed in any case, and a failure to do so counts only where nothing else failed."""
+        """The container, closed in any case; a failure to close it counts only where nothing else failed."""
         options = {"fflags": "+bitexact", **MUXERS[self._muxer]}
-        if (
-            self._muxer not in MILLISECONDS
-        ):  # what comes before a late first frame is counted in these, by default in milliseconds
+        # The time before a late first frame is counted in these ticks, by default in milliseconds.
+        if self._muxer not in MILLISECONDS:
             options["movie_timescale"] = str(self._tick.denominator)
         with self._output_errors():
             output = av.open(f"file:{temp}", "w", format=self._muxer, options=options)

@@ -1,7 +1,7 @@
-"""What a decoder warns of, told apart by threads.
+"""The warnings of decoders, told apart by threads.
 
 `warnings.catch_warnings` changes the whole process: of two threads inside it at once one would hear the other's
-warnings, and whoever leaves last would put back what the other had changed.
+warnings, and whichever leaves last would put back what the other had changed.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 _lock = threading.Lock()
-_changed = ExitStack()  # what the last thread that leaves puts back
-_inside = 0  # how many are there
+_changed = ExitStack()  # the state that the last thread which leaves puts back
+_inside = 0  # number of threads inside
 _heard = threading.local()
 
 
 @contextmanager
 def warnings_of_this_thread() -> Iterator[list[str]]:
-    """A list that every warning raised by this thread inside is added to, and printed nowhere; those of other threads
-    go their way.
+    """A list that gets every warning which this thread raises inside, and which is then printed nowhere.
+
+    Warnings of other threads go their way.
     """
     global _inside
     with _lock:
@@ -42,7 +43,7 @@ def warnings_of_this_thread() -> Iterator[list[str]]:
 
 
 def _sorted(show: Any) -> Any:
-    """In place of `warnings.showwarning`: the list of a thread that has one, else as before."""
+    """The stand-in for `warnings.showwarning`: the list of a thread that has one, else as before."""
 
     def hear(message: Warning | str, *where: Any) -> None:
         messages = getattr(_heard, "messages", None)

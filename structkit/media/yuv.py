@@ -12,6 +12,7 @@ import av
 import numpy as np
 
 FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"  # the same bytes whatever the processor
+# The matrices, by number: ITU-T H.273, table 4.
 MATRICES = {
     1: "bt709",
     4: "fcc",
@@ -20,22 +21,22 @@ MATRICES = {
     7: "smpte240m",
     9: "bt2020",
     10: "bt2020",
-}  # ITU-T H.273, table 4
-RGB = 0  # in the same table
+}
+RGB = 0  # RGB in the same table
 FULL = 2  # AVCOL_RANGE_JPEG
 
 Turn = Callable[[np.ndarray], np.ndarray]
 
 
 class Scaler:
-    """One kind of conversion, with the filter graph that was built for the frames seen last."""
+    """A converter of one kind, with the filter graph that was built for the frames seen last."""
 
     def __init__(self) -> None:
         self._kind: tuple | None = None
         self._graph: av.filter.Graph | None = None
 
     def __call__(self, frame: av.VideoFrame, options: str, layout: str) -> av.VideoFrame:
-        """frame through FFmpeg's `scale` with these options, as a frame of this pixel format."""
+        """The frame through FFmpeg's `scale` with these options, as a frame of this pixel format."""
         kind = frame.width, frame.height, frame.format.name, options, layout
         if kind != self._kind:
             graph = av.filter.Graph()
@@ -57,7 +58,7 @@ class Scaler:
 
 
 def to_rgb(scaler: Scaler, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-    """(height, width, 3) uint8 over the full range, in the frame's own turn."""
+    """The pixels of a frame, (height, width, 3) uint8 over the full range, in the frame's own turn."""
     options = [f"w={width}:h={height}:out_range=pc"]
     if frame.format.is_rgb or frame.colorspace == RGB:
         options.append("in_range=pc")
@@ -69,12 +70,18 @@ def to_rgb(scaler: Scaler, frame: av.VideoFrame, width: int, height: int) -> np.
 
 
 def likely_matrix(frame: av.VideoFrame) -> str:
-    """For frames that do not say: BT.601 up to the sizes of standard television, BT.709 above, as players do."""
+    """The likely matrix of a frame that names none: BT.601 up to the sizes of standard television, BT.709 above.
+
+    Players do so.
+    """
     return "bt709" if frame.width >= 1280 or frame.height > 576 else "bt601"
 
 
 def from_rgb(scaler: Scaler, pixels: np.ndarray) -> av.VideoFrame:
-    """(H, W, 3) uint8 -> yuv420p in BT.709 of limited range, the matrix and range that `TAGS` declare."""
+    """The frame of pixels, (H, W, 3) uint8, as an encoder takes it.
+
+    yuv420p in BT.709 of limited range, the matrix and range that `TAGS` declare.
+    """
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
     return scaler(frame, "in_range=pc:out_range=tv:out_color_matrix=bt709", "yuv420p")
 
@@ -83,10 +90,10 @@ TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709",
 
 
 def upright(matrix: bytes) -> Turn:
-    """How to turn rows and columns, from a display matrix of nine int32 (ISO/IEC 14496-12, 6.2.2); to the nearest
-    quarter turn.
+    """The turn of rows and columns that a display matrix of nine int32 asks for, to the nearest quarter turn.
 
-    The matrix takes (x, y), y down, to (a x + c y, b x + d y): a mirror image is turned back as well.
+    ISO/IEC 14496-12, 6.2.2: the matrix takes (x, y), y down, to (a x + c y, b x + d y).  A mirror image is turned back
+    as well.
     """
     a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
     swapped = abs(b) + abs(c) > abs(a) + abs(d)
@@ -96,7 +103,8 @@ def upright(matrix: bytes) -> Turn:
 
 
 def square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """The size with square pixels.  aspect: of one pixel, width over height.  The side that is too short grows: no
-    detail is lost.
+    """The size with square pixels.
+
+    aspect: of one pixel, width over height.  The side that is too short grows: no detail is lost.
     """
     return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))

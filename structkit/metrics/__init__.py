@@ -1,1 +1,1 @@
-"""How good a result is, in numbers that need no other picture than those at hand."""
+"""Measures of the quality of a result, in numbers that need no other picture than those at hand."""

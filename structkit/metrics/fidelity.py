@@ -1,4 +1,4 @@
-"""How near a picture is to the true one: PSNR and SSIM, over the whole picture or within a mask.
+"""Fidelity: the nearness of a picture to the true one, by PSNR and SSIM, over the whole picture or within a mask.
 
 Pictures are (3, H, W) of any number type, masks (H, W) bool.  A measure gives a `Pool`, a sum and a count: the pools of
 several pictures add up to the pool of all their pixels.
@@ -16,15 +16,14 @@ from torch import Tensor
 from structkit.errors import InputError
 from structkit.metrics.overlap import same_size
 
-LEAST_ERROR = (
-    1e-9 / 255**2
-)  # mean squared error of what is equal, of the span squared: keeps means over pictures finite
+# The mean squared error of equal pictures, of the span squared: it keeps means over pictures finite.
+LEAST_ERROR = 1e-9 / 255**2
 WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # Wang et al. 2004, section III B and C
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A sum over so many values."""
+    """A sum and the number of values in it."""
 
     total: float = 0.0
     count: int = 0
@@ -34,12 +33,12 @@ class Pool:
 
     @property
     def mean(self) -> float:
-        """NaN of nothing."""
+        """The mean of the values; NaN of nothing."""
         return self.total / self.count if self.count else math.nan
 
 
 def squared_error(result: Tensor, truth: Tensor, within: Tensor | None = None) -> Pool:
-    """Of the three channels of each pixel, or of those where `within` is set."""
+    """The squared errors of the three channels of each pixel, or of the pixels where `within` is set."""
     _check(result, truth, within)
     error = (result.double() - truth.double()).square().sum(0)
     chosen = error if within is None else error[within]
@@ -47,8 +46,9 @@ def squared_error(result: Tensor, truth: Tensor, within: Tensor | None = None) -
 
 
 def decibel(error: float, span: float = 255) -> float:
-    """Peak signal to noise ratio of a mean squared error, dB.  span: how far the values reach.  Equal pictures have
-    138.13 dB.
+    """The peak signal to noise ratio of a mean squared error, dB.  Equal pictures have 138.13 dB.
+
+    span: the difference between the largest and the least value.
     """
     return -10 * math.log10(max(error / span**2, LEAST_ERROR)) if error == error else math.nan
 
@@ -59,12 +59,12 @@ def psnr(result: Tensor, truth: Tensor, within: Tensor | None = None, *, span: f
 
 
 def similarity(result: Tensor, truth: Tensor, within: Tensor | None = None, *, span: float = 255) -> Pool:
-    """Structural similarity (Wang et al. 2004), -1 .. 1, of each pixel that the window fits around, or of those of them
-    in `within`.
+    """The structural similarity (Wang et al. 2004), -1 .. 1, of each pixel that the window fits around.
 
-    A window of 11 x 11 px, Gaussian of sigma 1.5; K1 0.01, K2 0.03.  The paper compares grey pictures; this is the mean
-    over the three channels, since a change of colour alone is a change too.  Raises InputError for a picture smaller
-    than the window.
+    within: only pixels in it count.
+    The window is 11 x 11 px, Gaussian of sigma 1.5; K1 0.01, K2 0.03.  The paper compares grey pictures; here
+    similarity is the mean over the three channels, since a change of colour alone is a change too.
+    Raises InputError for a picture smaller than the window.
     """
     _check(result, truth, within)
     if min(truth.shape[-2:]) < WINDOW:
@@ -90,7 +90,7 @@ def ssim(result: Tensor, truth: Tensor, within: Tensor | None = None, *, span: f
 
 
 def _blur(x: Tensor) -> Tensor:
-    """(3, H, W) -> (3, H - 10, W - 10): means under the window."""
+    """The means under the window: (3, H, W) -> (3, H - 10, W - 10)."""
     places = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
     weights = torch.exp(-places.square() / (2 * SIGMA**2))
     weights = weights / weights.sum()

@@ -1,4 +1,4 @@
-"""How calm a painted video is beside the video that it was painted from."""
+"""Flicker: the calm of a painted video beside that of the video that it was painted from."""
 
 from collections.abc import Iterable
 from itertools import zip_longest
@@ -16,8 +16,8 @@ class FlickerTally:
     """
 
     def __init__(self) -> None:
-        self.count = 0  # of the frames
-        self._change = [0.0, 0.0]  # of the output and of the source
+        self.count = 0  # number of frames
+        self._change = [0.0, 0.0]  # sums, of the output and of the source
         self._before: tuple[Frame, Frame] | None = None
 
     def add(self, output: Frame, source: Frame) -> None:
@@ -29,9 +29,9 @@ class FlickerTally:
 
     @property
     def flicker(self) -> float:
-        """The output's change over the source's.  Where the source stands still: 1 if the output does too, else
-        infinity.
+        """The output's change over the source's.
 
+        Where the source stands still: 1 if the output does too, else infinity.
         Raises InputError for fewer than 2 frames.
         """
         if self.count < 2:
@@ -43,9 +43,9 @@ class FlickerTally:
 
 
 def flicker(frames_out: Iterable[Frame], frames_in: Iterable[Frame]) -> float:
-    """Mean absolute difference of consecutive output frames over that of the source's: 1 is as calm as the source, more
-    flickers.
+    """The mean absolute difference of consecutive output frames over that of the source's.
 
+    1 is as calm as the source, more flickers.
     frames_out, frames_in: as many of the one as of the other, two or more; see `FlickerTally`.  Both are read in step.
     Raises InputError: too few frames, not as many of both, or a size that changes.
     """
@@ -60,7 +60,7 @@ def flicker(frames_out: Iterable[Frame], frames_in: Iterable[Frame]) -> float:
 
 
 def _difference(before: Frame, after: Frame) -> float:
-    """Mean absolute difference, 0 .. 255."""
+    """The mean absolute difference of two frames, 0 .. 255."""
     if before.pixels.shape != after.pixels.shape:
         raise InputError(
             f"flicker: frames of {before.pixels.shape} and {after.pixels.shape}; a video's frames must be of one size"

@@ -1,11 +1,10 @@
-"""Whether a code tells what it should not: probes that are trained afresh, and a test of whether two codes depend on
-each other.
+"""Independence of codes: freshly trained probes, and a test of whether two codes depend on each other.
 
 Codes are (N, D), one row a picture, of a model in evaluation mode.  About 1,000 rows of each kind make the figures
 steady.  A probe finds much more than the critic of a training does, whose own accuracy says little about independence:
 it has to follow codes that move away.
 
-All that is drawn comes from the generator, so that the same codes give the same figures.
+All random numbers come from the generator, so that the same codes give the same figures.
 """
 
 from __future__ import annotations
@@ -22,16 +21,15 @@ from torch import Tensor
 from structkit.errors import InputError, StructkitError
 
 LEAST = 20  # codes of each kind, for a probe
-RIDGES = tuple(
-    10 ** (-i / 2) for i in range(9)
-)  # 1 to 1e-4: half the weight of the squared norm, of standardised codes
+# 1 to 1e-4: half the weight of the squared norm, of standardised codes.
+RIDGES = tuple(10 ** (-i / 2) for i in range(9))
 BATCH, RATE, EPOCHS, PATIENCE = 128, 1e-3, 100, 8
 GAIN = 2e-3  # nats; a probe that gets better by less is done
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What a probe can tell.
+    """The findings of a probe.
 
     accuracy: 0 .. 1, the mean of the shares of right answers about either kind; 0.5 where they cannot be told apart.
     bits: 0 .. 1, a lower bound of the mutual information of code and kind: one bit less the probe's cross-entropy.
@@ -43,8 +41,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Dependence:
-    """correlation: of distances, squared and without bias, about 0 for independent codes and 1 for equal ones.  p: of
-    as much by chance.
+    """The dependence of two codes on each other.
+
+    correlation: of distances, squared and without bias, about 0 for independent codes and 1 for equal ones.
+    p: the probability of as much by chance.
     """
 
     correlation: float
@@ -52,14 +52,16 @@ class Dependence:
 
 
 def probe(one: Tensor, other: Tensor, *, hidden: int = 0, folds: int = 5, generator: torch.Generator) -> Probe:
-    """Learn to tell two kinds of codes apart, (N, D) and (M, D), and be asked about codes that were not learnt from.
+    """The findings of probes that learn to tell two kinds of codes apart, (N, D) and (M, D).
 
-    hidden: 0 for a logistic regression, else a network with that many units in its one hidden layer, which begins where
-    the regression ends and so is never much weaker: from random weights it lost half of what there was to find in 480
-    numbers of 1,500 pictures. Each of `folds` probes leaves out its part of the codes, is chosen (strength of the
-    ridge, epoch) on another tenth, and asked about its part.  Row i of either kind is in the same part: if it is one
-    picture with and without something, no probe has seen its twin. Both kinds count the same.  Raises InputError for
-    fewer than 20 codes of a kind, StructkitError for values that are not finite.
+    hidden: 0 for a logistic regression, else a network with that many units in its one hidden layer.  The network
+    begins where the regression ends and so is never much weaker: from random weights it lost half of what there was to
+    find in 480 numbers of 1,500 pictures.
+    folds: the number of probes.  Each leaves out its part of the codes, is chosen (strength of the ridge, epoch) on
+    another tenth, and asked about its part.
+    Row i of either kind is in the same part: if it is one picture with and without something, no probe has seen its
+    twin.  Both kinds count the same.
+    Raises InputError for fewer than 20 codes of a kind, StructkitError for values that are not finite.
     """
     if min(len(one), len(other)) < LEAST:
         raise InputError(
@@ -80,15 +82,17 @@ def probe(one: Tensor, other: Tensor, *, hidden: int = 0, folds: int = 5, genera
 
 
 def zero_ratio(absent: Tensor, present: Tensor) -> float:
-    """Mean absolute code where there is nothing to encode over that where there is: 0 is ideal; NaN for a code that is
-    always zero.
+    """The mean absolute code where there is nothing to encode over that where there is.
+
+    0 is ideal; NaN for a code that is always zero.
     """
     return float(absent.double().abs().mean() / present.double().abs().mean())
 
 
 def dependence(one: Tensor, other: Tensor, *, permutations: int = 199, generator: torch.Generator) -> Dependence:
-    """Do two codes of the same pictures, (N, D) and (N, E), depend on each other in whatever way?  N at least 4.
+    """The dependence, of whatever kind, of two codes of the same pictures on each other.
 
+    one, other: (N, D) and (N, E), N at least 4.
     The correlation of distances, corrected for its bias in many dimensions (Szekely and Rizzo 2013), of standardised
     codes; p by permutation, 1 / 200 at least.  Memory: a few N x N matrices.
     """
@@ -110,8 +114,11 @@ def dependence(one: Tensor, other: Tensor, *, permutations: int = 199, generator
 
 @dataclass(frozen=True)
 class _Learner:
-    """Several probes that learn at once.  codes (N, D), kinds (N,) 0 or 1; weights (folds, N): 0 for what a probe must
-    not learn from.
+    """Several probes that learn at once.
+
+    codes: (N, D).
+    kinds: (N,), 0 or 1.
+    weights: (folds, N), 0 for rows that a probe must not learn from.
     """
 
     codes: Tensor
@@ -119,12 +126,12 @@ class _Learner:
     weights: Tensor
 
     def loss(self, logits: Tensor, rows: Tensor | slice = slice(None)) -> Tensor:
-        """Cross-entropy, summed over probes; for all rows a mean."""
+        """The cross-entropy, summed over probes; for all rows a mean."""
         kinds, weights = self.kinds[rows].expand_as(logits), self.weights[:, rows] / self.weights.sum(1, keepdim=True)
         return F.binary_cross_entropy_with_logits(logits, kinds, weight=weights, reduction="sum")
 
     def regressions(self) -> Iterator[Tensor]:
-        """(folds, N) logits of logistic regressions, from a strong ridge to a weak one."""
+        """The logits (folds, N) of logistic regressions, from a strong ridge to a weak one."""
         weights = self.codes.new_zeros(self.codes.shape[1], len(self.weights)).requires_grad_()
         offset = self.codes.new_zeros(len(self.weights)).requires_grad_()
         for ridge in RIDGES:
@@ -142,7 +149,7 @@ class _Learner:
             yield (self.codes @ weights + offset).T.detach()
 
     def networks(self, start: Tensor, hidden: int, generator: torch.Generator) -> Iterator[Tensor]:
-        """(folds, N) logits after each epoch of networks whose logits are added to those of `start`."""
+        """The logits (folds, N), after each epoch, of networks whose logits are added to those of `start`."""
         (count, width), folds = self.codes.shape, len(self.weights)
         first = torch.randn(folds, width, hidden, generator=generator, device=generator.device).to(
             start.device
@@ -169,8 +176,9 @@ class _Learner:
 
 
 def _chosen(candidates: Iterable[Tensor], kinds: Tensor, weights: Tensor) -> Tensor:
-    """Of each probe the candidate (folds, N) with the least cross-entropy over `weights`; they end where they no longer
-    gain.
+    """The candidate (folds, N) of each probe with the least cross-entropy over `weights`.
+
+    The search ends where candidates no longer gain.
     """
     kept = least = None
     waited = 0
@@ -188,7 +196,7 @@ def _chosen(candidates: Iterable[Tensor], kinds: Tensor, weights: Tensor) -> Ten
 
 
 def _parts(count: int, parts: int, generator: torch.Generator) -> Tensor:
-    """(count,) numbers of parts, by chance, but so that the first n rows are spread evenly, whatever n."""
+    """The number of the part of each row, (count,), drawn so that the first n rows are spread evenly, whatever n."""
     rounds = torch.rand(-(-count // parts), parts, generator=generator, device=generator.device)
     return rounds.argsort(1).flatten()[:count]
 
@@ -201,7 +209,7 @@ def _standardised(codes: Tensor) -> Tensor:
 
 
 def _centred(distances: Tensor) -> Tensor:
-    """U-centred (Szekely and Rizzo 2013, eq. 2.11): zero diagonal, and rows whose sums are zero."""
+    """The distances, U-centred (Szekely and Rizzo 2013, eq. 2.11): zero diagonal, and rows whose sums are zero."""
     n = len(distances)
     rows, total = distances.sum(0) / (n - 2), distances.sum() / ((n - 1) * (n - 2))
     return (distances - rows[:, None] - rows[None, :] + total).fill_diagonal_(0)

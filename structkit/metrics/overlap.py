@@ -1,4 +1,4 @@
-"""How far a mask that was predicted covers the true one.
+"""Overlap of a mask that was predicted with the true one.
 
 Masks are (..., H, W): bool where they are cut, uint8 levels 0 .. 255 where they are soft.  There is a figure for each
 picture, (...) float64; a mean over pictures is the caller's, so that large pictures do not outweigh small ones.
@@ -16,16 +16,17 @@ LEVELS = 256
 
 
 def difference(one: Tensor, other: Tensor, tolerance: int = TOLERANCE) -> Tensor:
-    """(..., H, W) bool: where two pictures (..., 3, H, W) uint8 differ by more than the tolerance in any channel.
+    """The pixels, (..., H, W) bool, where two pictures differ by more than the tolerance in any channel.
 
-    Of a picture with some content and the same one without it, this is the content's true mask.
+    one, other: (..., 3, H, W) uint8.
+    For a picture with some content and the same one without it, they are the content's true mask.
     """
     same_size(one, other)
     return ((one.short() - other.short()).abs() > tolerance).any(-3)
 
 
 def cut(levels: Tensor, threshold: float = 0.5) -> Tensor:
-    """Levels -> bool: set where level / 255 is the threshold or more; at 0.5 that is from 128."""
+    """The mask of levels: set where level / 255 is the threshold or more; at 0.5 that is from 128."""
     return levels.double() >= threshold * (LEVELS - 1) - 1e-9  # 0.2 * 255 is not quite 51
 
 
@@ -36,17 +37,20 @@ def iou(mask: Tensor, truth: Tensor) -> Tensor:
 
 
 def soft_iou(levels: Tensor, truth: Tensor) -> Tensor:
-    """Sum of the minima over the sum of the maxima of levels / 255 and a bool mask, 0 .. 1; 1 where both are empty."""
+    """The sum of the minima over the sum of the maxima of levels / 255 and a bool mask, 0 .. 1.
+
+    1 where both are empty.
+    """
     same_size(levels, truth)
     soft, hard = levels.double() / (LEVELS - 1), truth.double()
     return _ratio(soft.minimum(hard).sum((-2, -1)), soft.maximum(hard).sum((-2, -1)))
 
 
 def iou_by_level(levels: Tensor, truth: Tensor) -> Tensor:
-    """(256,): the IoU of one picture's levels (H, W), cut so that the mask is set from level 0, 1, ..., 255, with a
-    bool mask.
+    """The IoU of one picture's levels (H, W) with a bool mask, for each level at which they can be cut, (256,).
 
-    Two histograms hold all that is asked: a picture is passed through once, not once a level.
+    Entry i of 0, 1, ..., 255: the mask is set from level i on.  Two histograms hold all that is asked: a picture is
+    passed through once, not once a level.
     """
     same_size(levels, truth)
     inside, outside = (torch.bincount(levels[part].flatten().long(), minlength=LEVELS) for part in (truth, ~truth))
@@ -55,11 +59,11 @@ def iou_by_level(levels: Tensor, truth: Tensor) -> Tensor:
 
 
 def best_threshold(curve: Tensor) -> tuple[float, float]:
-    """The one threshold for all pictures that gives the best mean IoU, and that mean.  curve: (256,), the mean of their
-    `iou_by_level`.
+    """The one threshold for all pictures that gives the best mean IoU, and that mean.
 
-    It lies midway between two levels, as 0.5 does between 127 and 128, so that it may be rounded a little; of several
-    that are as good, the one nearest 0.5 is taken.
+    curve: (256,), the mean of their `iou_by_level`.
+    The threshold lies midway between two levels, as 0.5 does between 127 and 128, so that it may be rounded a little;
+    of several that are as good, the one nearest 0.5 is taken.
     """
     means = curve[1:]  # from level 0 on every pixel would be set
     thresholds = (torch.arange(1, LEVELS, dtype=torch.float64) - 0.5) / (LEVELS - 1)
@@ -69,11 +73,10 @@ def best_threshold(curve: Tensor) -> tuple[float, float]:
 
 
 def otsu(levels: Tensor) -> float:
-    """The threshold that parts a picture's levels (H, W) best in two: the largest variance between both parts (Otsu
-    1979).
+    """The threshold that parts a picture's levels (H, W) best in two (Otsu 1979).
 
-    Needs no truth.  Where many cuts are as good, as between the two levels of a hard mask, the middle one; 0.5 for a
-    flat picture.
+    The best one has the largest variance between both parts.  No truth is needed.  Of many cuts that are as good, as
+    between the two levels of a hard mask, the middle one is taken; 0.5 for a flat picture.
     """
     counts = torch.bincount(levels.flatten().long(), minlength=LEVELS).double()
     moments = counts * torch.arange(LEVELS)
@@ -92,7 +95,7 @@ def _ratio(part: Tensor, whole: Tensor) -> Tensor:
 
 
 def same_size(one: Tensor, other: Tensor) -> None:
-    """Raises InputError where pictures (..., H, W) cannot be laid upon each other."""
+    """Refuse pictures (..., H, W) that cannot be laid upon each other.  Raises InputError."""
     if one.shape[-2:] != other.shape[-2:]:
         sizes = " and ".join(f"{width} x {height}" for height, width in (one.shape[-2:], other.shape[-2:]))
         raise InputError(f"pictures of {sizes} px; they must be of one size to be compared: resize one of them")

@@ -1,7 +1,7 @@
-"""Is a picture laid out like another one, and made of the patches of a third?
+"""Measures of structure: is a picture laid out like another one, and made of the patches of a third?
 
 Three measures for pictures (1, 3, H, W) in [-1, 1].  None of them cares which colours stand for which: that is what an
-analogy changes. They are meant for small pictures (about 64 px), where layout is decided; there they order results as
+analogy changes.  They are meant for small pictures (about 64 px), where layout is decided; there they order results as
 slower measures do.
 """
 
@@ -16,8 +16,7 @@ from structkit.kernels.patches import extract
 
 
 def explained_structure(source: Tensor, result: Tensor) -> float:
-    """Share of the variance of the source's smoothed colours that can be told from the result's colours and texture, 0
-    .. 1.
+    """The share of the variance of the source's smoothed colours that the result's colours and texture explain, 0 .. 1.
 
     A quadratic regression at equal positions; pictures of equal size.
     """
@@ -34,8 +33,9 @@ def explained_structure(source: Tensor, result: Tensor) -> float:
 
 
 def edge_agreement(source: Tensor, result: Tensor) -> float:
-    """Agreement of local edge directions, -1 .. 1, weighted by how strong the edges are in both; pictures of equal
-    size.
+    """The agreement of local edge directions, -1 .. 1, weighted by the strength of the edges in both pictures.
+
+    Pictures of equal size.
     """
     a, b = _double_angle(source), _double_angle(result)
     strength_a, strength_b = a.norm(dim=1), b.norm(dim=1)
@@ -45,14 +45,15 @@ def edge_agreement(source: Tensor, result: Tensor) -> float:
 
 
 def patch_distance(picture: Tensor, target: Tensor, *, patch: int = 7) -> float:
-    """Mean over the picture's patches of the root mean squared distance to the nearest patch of the target; sizes may
-    differ.
+    """The mean root mean squared distance of the picture's patches to the nearest patch of the target.
+
+    Sizes may differ.
     """
     return float(nearest_patches(extract(picture[0], patch), extract(target[0], patch)).distance.sqrt().mean())
 
 
 def _double_angle(picture: Tensor) -> Tensor:
-    """Smoothed structure tensor as (1, 2, h, w): direction at twice its angle, so that opposite gradients agree."""
+    """The smoothed structure tensor as (1, 2, h, w): direction at twice its angle, so that opposite gradients agree."""
     grey = _smooth(picture.mean(1, keepdim=True), 3)
     across, down = grey[..., 1:-1, 2:] - grey[..., 1:-1, :-2], grey[..., 2:, 1:-1] - grey[..., :-2, 1:-1]
     return _smooth(torch.cat([across.square() - down.square(), 2 * across * down], 1), 7)

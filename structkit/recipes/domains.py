@@ -1,4 +1,4 @@
-"""Two folders in, a model of what tells them apart out: content transfer and domain difference."""
+"""Trainings on two folders: models of what tells the folders apart, by content transfer or by domain difference."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ DIFFERENCE = Recipe(
 def train_transfer(
     with_: Pictures, without: Pictures, options: TrainingOptions, settings: dict[str, Any]
 ) -> ContentTransfer:
-    """Learn a content (glasses, a beard) from pictures with it and pictures without: for `transfer`, `remove` and
-    `segment`.
+    """Learn a content from pictures with it and pictures without: for `transfer`, `remove` and `segment`.
 
+    A content is, for example, glasses or a beard.
     with_, without: a folder, a "pattern*.png", "@list.txt", or a sequence of these and of pictures and files.  The
     pictures need no pairs and no labels, but should show their subject at about the same place.
     options: fields of `configs.TransferConfig`.
@@ -63,7 +63,8 @@ def train_transfer(
 def train_difference(a: Pictures, b: Pictures, options: TrainingOptions, settings: dict[str, Any]) -> DomainDifference:
     """Learn what two kinds of pictures have in common, and what only one of them has: for `transfer` and `remove`.
 
-    a, b: as `train_transfer`.  options: fields of `configs.DifferenceConfig`.
+    a, b: as `train_transfer`.
+    options: fields of `configs.DifferenceConfig`.
     Method: Domain intersection and domain difference (Benaim et al., ICCV 2019), see
     `structkit.engines.difference.model`.
     Raises as `train_transfer`.

@@ -1,4 +1,4 @@
-"""The material of trainings: two folders of pictures, or a picture (or a video) and a picture; how each is read."""
+"""The material of trainings, and how it is read: two folders of pictures; a picture, or a video, and a picture."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TwoFolders:
         self.digests: dict[str, str] = {}
 
     def fitted(self, config: Any) -> Any:
-        """The same configuration: it suits any pictures."""
+        """The configuration as it is: it suits any pictures."""
         return config
 
     def find(self, output: Path) -> list[Path]:
@@ -71,7 +71,7 @@ class TwoFolders:
         return kind(one, other, config, device=job.device, dtype=job.dtype, held=held)  # type: ignore[call-arg]
 
     def notes(self, config: Any) -> Iterable[str]:
-        """No more notes than were said while they were read."""
+        """No notes but those that were said while the pictures were read."""
         return ()
 
 
@@ -91,8 +91,8 @@ class WithAndWithout(TwoFolders):
 class PairInput:
     """A picture of a pair, or the video of its source.
 
-    sha256: of its file's bytes; of a picture in memory, of its pixels.  path: of its file, which no training may write
-    over.
+    sha256: of its file's bytes; of a picture in memory, of its pixels.
+    path: of its file, which no training may write over.
     """
 
     picture: Picture | VideoReader
@@ -101,7 +101,10 @@ class PairInput:
 
     @classmethod
     def of(cls, given: PairInput | Picture | str | Path, *, video: bool = False) -> PairInput:
-        """The input that was given; a path is opened.  video: whether it may be one.  Raises InputError."""
+        """The input that was given; a path is opened.  Raises InputError.
+
+        video: true if it may be a video.
+        """
         if isinstance(given, PairInput):
             return given
         if isinstance(given, Picture):
@@ -122,7 +125,7 @@ class SourceAndTarget:
         return fitted_to(config, self.source.picture)
 
     def find(self, output: Path) -> list[Path]:
-        """The files of both."""
+        """The files of both, of which pictures in memory have none."""
         return [given.path for given in (self.source, self.target) if given.path]
 
     def read(self, config: PairConfig, job: TrainingJob) -> None:
@@ -147,7 +150,7 @@ class SourceAndTarget:
 def fitted_to(config: PairConfig, source: Picture | VideoReader) -> PairConfig:
     """The configuration for a source; a video has a mode and an option of its own.
 
-    Raises OptionError for those of the other kind.
+    Raises OptionError for those of the other kind of source.
     """
     if isinstance(source, VideoReader):
         if config.mode not in (None, "video"):
@@ -160,7 +163,7 @@ def fitted_to(config: PairConfig, source: Picture | VideoReader) -> PairConfig:
 
 
 def _frames(source: Picture | VideoReader, config: PairConfig) -> Tensor:
-    """(T, 3, h, w): the frames that are trained on; of a picture there is one."""
+    """The frames that are trained on, (T, 3, h, w); of a picture there is one."""
     if isinstance(source, Picture):
         return filled(source)
     shape = level_shapes(config.size, config.coarsest, source.width / source.height)[-1]

@@ -1,4 +1,4 @@
-"""A picture, or a video, and a picture in, a trained pair out: structural analogy."""
+"""Trainings on a pair: a picture, or a video, and a picture, for structural analogy."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PAIR = Recipe(
 def train_analogy(
     source: PictureLike, target: PictureLike, options: TrainingOptions, settings: dict[str, Any]
 ) -> PairAnalogy:
-    """Train a pair: two pictures between which analogies can then be drawn, in both directions, with
-    `analogy(model=...)`.
+    """Train a pair: two pictures between which `analogy(model=...)` can then draw analogies, in both directions.
 
-    Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair.model`.
-    options: fields of `configs.PairConfig`.  Transparent parts of a picture are trained on as its mean colour.
+    options: fields of `configs.PairConfig`.
+    Transparent parts of a picture are trained on as its mean colour.
     The source may also be the path of a video: its frames are that side of the pair, the mode is "video", and
     `analogy_video(model=...)` translates it.  In memory are `frames` of them at most, about the size of the finest
     level, with up to 24 bytes a pixel.
+    Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair.model`.
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not
     finite.
     """

@@ -21,7 +21,7 @@ from structkit.training.planned import minutes as in_minutes
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
 SMALLEST = 32  # px, of the squares that codes are made of
 # As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.
-WORK = {"codes": 3.0, "painter": 4.8, "placer": 1.9}  # of a step of content transfer
+WORK = {"codes": 3.0, "painter": 4.8, "placer": 1.9}  # work of a step of content transfer
 # The fewest steps with which masks are good, and rounds: where fewer fit, smaller pictures with more rounds do better;
 # of the smallest, no fewer than LAST make sense.  With each round more the codes get MORE steps.
 LEAST, ROUNDS, LAST, MORE = {"codes": 400, "painter": 120, "placer": 60}, 6, 3, 70

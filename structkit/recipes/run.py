@@ -1,7 +1,7 @@
 """The course of every training, whatever is learnt: from a recipe and its inputs to a checkpoint.
 
-A recipe is data.  Here stand the steps that all recipes share: take the place, find the files, refuse what cannot end
-well, read, plan, train, load.
+A recipe is data.  This file has the steps that all recipes share: take the place, find the files, refuse what cannot
+end well, read, plan, train, load.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class TrainingOptions:
     training goes on, and ends in the same bytes on a CPU with as many threads (unless a stage ran out of its
     `minutes`); one that was finished before is returned as it is.
     minutes: the time in which it ends: by fewer steps and rounds, as few as make sense, then by smaller pictures, then
-    by fewer still.  None: all is done.
+    by fewer still.  None: all steps are done.
     dtype: of the networks' arithmetic, float32 or bfloat16; auto: bfloat16 where the device computes in it.
-    overwrite: whether another training's output may be replaced.
+    overwrite: true to replace another training's output.
     max_pixels: the largest picture that is read, px; None: the usual limit.
     report: called every few steps with the place, the losses and the rate.
     tell: called with each note that is said once, such as the plan.
@@ -76,7 +76,7 @@ class TrainingOptions:
 
 
 class Material(Protocol):
-    """The inputs of a training, and what it makes of them.
+    """The inputs of a training, and what the training makes of them.
 
     digests: SHA-256 of the inputs, by role, once they are read.
     """
@@ -84,13 +84,13 @@ class Material(Protocol):
     digests: Mapping[str, str]
 
     def fitted(self, config: Any) -> Any:
-        """The configuration, as these inputs want it.  Raises OptionError where they refuse it."""
+        """The configuration that suits these inputs.  Raises OptionError where they refuse it."""
 
     def find(self, output: Path) -> list[Path]:
         """The files of the inputs, which no training may write over; none is read yet.  Raises InputError."""
 
     def read(self, config: Any, job: TrainingJob) -> None:
-        """Read the inputs, and say what is to be said of them.  Raises InputError."""
+        """Read the inputs, and tell the notes on them.  Raises InputError."""
 
     def training(self, kind: type[Training], job: TrainingJob, config: Any) -> Training:
         """The training of a configuration, which may be one of less work than the first."""
@@ -103,9 +103,11 @@ class Material(Protocol):
 class Recipe:
     """A kind of training.
 
-    material: the class of its inputs.  choices: the configuration, then those of less work that may take its place to
-    end in time.  work: of a step in each stage of a training, in any unit.  words: a plan of less than all, in one
-    line.  planning: other arguments of `PlannedTraining`, such as the fewest steps that make sense.
+    material: the class of its inputs.
+    choices: the configuration, then those of less work that may take its place to end in time.
+    work: of a step in each stage of a training, in any unit.
+    words: a plan of less than all, in one line.
+    planning: other arguments of `PlannedTraining`, such as the fewest steps that make sense.
     way_out: from too little memory.
     """
 
@@ -135,7 +137,7 @@ class TrainingJob:
             self.options.tell(note)
 
     def check(self, model: type[Model], inputs: Iterable[Path]) -> None:
-        """Refuse an output that nothing in the inputs can make right, before they are read.
+        """Refuse an output that cannot become right whatever the inputs hold, before they are read.
 
         Raises OutputError, CheckpointError.
         """
@@ -159,7 +161,8 @@ class TrainingJob:
     def train(self, training: Training, digests: Mapping[str, str], inputs: Iterable[Path]) -> Model:
         """The model, trained to the end, as it will be read from its file: in float32.
 
-        digests: SHA-256 of the inputs, by role.  inputs: the files that they are in.
+        digests: SHA-256 of the inputs, by role.
+        inputs: the files that they are in.
         """
         options, run = self.options, self._run | {"inputs": dict(digests)}
         how = {"report": options.report, "tell": self.say, "processes": self.processes, "inputs": inputs}
@@ -170,7 +173,7 @@ class TrainingJob:
 
     @property
     def _run(self) -> dict[str, Any]:
-        """All that decides what comes out, but for the inputs.
+        """The values that decide the result, but for the inputs.
 
         Of a plan only the minutes that were asked for: the rest depends on the machine.
         """
@@ -184,14 +187,18 @@ class TrainingJob:
 
 @contextmanager
 def started(options: TrainingOptions, config: Config, way_out: str) -> Iterator[TrainingJob]:
-    """A training in its place.  way_out: from too little memory, which is a DeviceError."""
+    """A training in its place.
+
+    way_out: from too little memory, which is a DeviceError.
+    """
     with joined(resolve(options.device)) as (processes, own), enough_memory(own, way_out):
         yield TrainingJob(options, config, processes, own, precision(options.dtype, own))
 
 
 def train(recipe: Recipe, inputs: Sequence[Any], options: TrainingOptions, settings: Mapping[str, Any]) -> Model:
-    """The model of a recipe, trained on these inputs.  settings: fields of the recipe's configuration.
+    """The model of a recipe, trained on these inputs.
 
+    settings: fields of the recipe's configuration.
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not
     finite.
     """
@@ -209,8 +216,9 @@ def train(recipe: Recipe, inputs: Sequence[Any], options: TrainingOptions, setti
 def training_function(function: Callable[..., M]) -> Callable[..., M]:
     """A public training function.
 
-    function: takes its inputs, the `TrainingOptions` and the settings of its configuration.  The public one takes the
-    inputs, the output, and all else by keyword: the fields of `TrainingOptions`, then the settings.
+    function: takes its inputs, the `TrainingOptions` and the settings of its configuration.
+    The public one takes the inputs, the output, and all else by keyword: the fields of `TrainingOptions`, then the
+    settings.
     """
     signature = inspect.signature(function)
     inputs = list(signature.parameters.values())[:-2]

@@ -1,4 +1,4 @@
-"""All randomness of a training: a function of where it is, never of what was drawn before.
+"""All randomness of a training: a function of the place in it, never of what was drawn before.
 
 So a training that was stopped anywhere goes on as if it had not been, without any generator's state on disk; and every
 process of a data-parallel training draws the same.
@@ -24,7 +24,7 @@ class Draw:
     device: str = "cpu"
 
     def generator(self, name: str = "") -> torch.Generator:
-        """A fresh generator on the training's device; one for each name, and the same each time it is asked for."""
+        """A fresh generator on the training's device: one for each name, and the same each time it is asked for."""
         return torch.Generator(self.device).manual_seed(self._number(name))
 
     def at(self, step: int) -> Draw:
@@ -32,8 +32,9 @@ class Draw:
         return replace(self, step=step)
 
     def seed_networks(self) -> None:
-        """Let what networks draw without a generator (initial weights, dropout) follow from this draw; see
-        `own_randomness`.
+        """Let the draws of networks without a generator (initial weights, dropout) follow from this draw.
+
+        See `own_randomness`.
         """
         torch.default_generator.manual_seed(self._number("networks"))
         if (index := _cuda_index(self.device)) is not None:
@@ -46,7 +47,7 @@ class Draw:
 
 @contextmanager
 def own_randomness(device: str) -> Iterator[None]:
-    """Whatever is drawn inside leaves PyTorch's default generators, which are the caller's, as they were."""
+    """A context whose draws leave PyTorch's default generators, which are the caller's, as they were."""
     index = _cuda_index(device)
     with torch.random.fork_rng(devices=[] if index is None else [index]):
         yield

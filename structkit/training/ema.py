@@ -1,4 +1,4 @@
-"""The exponential moving average of a network: what to sample from, where the weights themselves swing."""
+"""The exponential moving average of a network: the one to sample from, where the weights themselves swing."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Without gradients of its weights, which would only be thrown away."""
+    """A context without gradients of the network's weights, which would only be thrown away."""
     network.requires_grad_(False)
     try:
         yield

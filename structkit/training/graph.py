@@ -1,4 +1,4 @@
-"""A step as one CUDA graph: its hundreds of kernels are launched at once, which is what small networks wait for."""
+"""A step as one CUDA graph: its hundreds of kernels are launched at once, and small networks wait for launches."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Update = Callable[[Sequence[Tensor]], Mapping[str, Tensor]]
 
 
 class GraphedStep:
-    """`update`, recorded once and replayed.
+    """An update of networks, recorded once and replayed.
 
-    update: from tensors, always of the same shapes, to tensors; it may change the parameters of `optimisers` (which
-    must be capturable), and nothing else; it must not look at values.
+    update: from tensors, always of the same shapes, to tensors.  An update may change the parameters of `optimisers`
+    (which must be capturable), and nothing else; it must not look at values.
     """
 
     def __init__(self, update: Update, inputs: Sequence[Tensor], optimisers: Sequence[Optimizer]):
@@ -40,7 +40,10 @@ class GraphedStep:
 
 @contextmanager
 def undone(optimisers: Sequence[Optimizer]) -> Iterator[None]:
-    """Put back parameters and what optimisers remember, in place; what they did not remember before becomes zero."""
+    """A context whose end puts back parameters and the memory of optimisers, in place.
+
+    State that optimisers did not remember before becomes zero.
+    """
     parameters = [p for o in optimisers for group in o.param_groups for p in group["params"]]
     before = [p.detach().clone() for p in parameters]
     remembered = {id(t): t.clone() for t in _memory(optimisers)}

@@ -1,5 +1,6 @@
-"""Ctrl-C and SIGTERM wait for the end of a step: in its midst the networks are neither those before nor those after
-it.
+"""Ctrl-C and SIGTERM, held back to the end of a step.
+
+In the midst of a step the networks are neither those before nor those after it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from typing import Any
 
 
 class Interrupts:
-    """Inside this context the first signal is only noted; when the context ends, it takes the effect that it would have
-    had.
+    """A context in which the first signal is only noted; at its end the signal takes the effect that it would have had.
 
     A second signal takes effect at once.  Outside the main thread, where Python delivers none, nothing is changed.
     """

@@ -1,8 +1,8 @@
 """The one training loop.
 
-It goes through the stages of a training, logs, reports, shows a preview and saves its state, so that a training that is
-killed at any moment and started again ends in the same bytes on a CPU, with as many threads (where no stage is limited
-in seconds).
+The loop goes through the stages of a training, logs, reports, shows a preview and saves its state.  So a training that
+is killed at any moment and started again ends in the same bytes on a CPU, with as many threads (where no stage is
+limited in seconds).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from structkit.training.tally import Tally
 LOG_EVERY = 10  # steps
 PREVIEW_EVERY = 30.0  # seconds
 
-GO_ON, OVER, INTERRUPTED = range(3)  # what the processes agree on after each step
+GO_ON, OVER, INTERRUPTED = range(3)  # the verdicts that the processes agree on after each step
 
 
 def train(
@@ -52,17 +52,19 @@ def train(
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
 ) -> Model:
-    """Train to the end, from where an earlier call with the same `run` was stopped; returns the model, which is saved
-    at `output`.
+    """Train to the end, from where an earlier call with the same `run` was stopped.
 
-    run: JSON: with the seed, all that decides what comes out, the configuration and the SHA-256 of each input above
-    all.  It stands in the card.  An output that this run has finished before is returned as it is.
-    report: called every few steps, in the first process.  save_every: seconds between states, at least.
-    tell: called with what is to be known, in one line: that it goes on on another processor, or with another number of
-    threads. overwrite: replace an output, or an unfinished training, of another run.
+    run: JSON: with the seed, all that decides on the result, the configuration and the SHA-256 of each input above all;
+    for the card.  An output that this run has finished before is returned as it is.
+    report: called every few steps, in the first process.
+    save_every: seconds between states, at least.
+    tell: called with each note, in one line, such as that the training goes on on another processor, or with another
+    number of threads.
+    overwrite: replace an output, or an unfinished training, of another run.
     inputs: the files that are learnt from; none of them is ever written over.
     Ctrl-C and SIGTERM: the state and the model so far, its card saying `complete: false`, are saved before they take
     effect.
+    Returns the model, which is saved at `output`.
     Raises OutputError (what is there is of another run, another process is training it, or nothing can be written),
     StructkitError (losses or weights are not finite: the last good state stays), DeviceError (out of memory), and what
     the training raises.
@@ -94,9 +96,12 @@ def check(
     overwrite: bool,
     inputs: Iterable[Path],
 ) -> None:
-    """Refuse what `train` would refuse whatever its inputs hold, before they are read.  run: without `inputs`.
+    """Refuse what `train` would refuse whatever its inputs hold, before they are read.
 
-    model: of the training.  All processes are to call it.  Raises OutputError, CheckpointError.
+    model: of the training.
+    run: without `inputs`.
+    All processes are to call it.
+    Raises OutputError, CheckpointError.
     """
     files = TrainingFiles(Path(output))
     files.spare(inputs)
@@ -106,8 +111,9 @@ def check(
 
 @contextmanager
 def _alone(files: TrainingFiles, processes: Processes) -> Iterator[None]:
-    """Hold the lock of a training; the first process has it for all.  Raises OutputError, in each of them, if another
-    training has it.
+    """Hold the lock of a training; the first process has it for all.
+
+    Raises OutputError, in each of them, if another training has it.
     """
     with held(files.lock) if processes.first else nullcontext(True) as ours:
         if processes.most(int(not ours)):
@@ -138,7 +144,7 @@ def _trained(loop: _Loop, resumable: bool) -> Model:
 
 
 class _Loop:
-    """One call of `train`."""
+    """The state and the work of one call of `train`."""
 
     def __init__(
         self,
@@ -160,13 +166,13 @@ class _Loop:
         )
         self.save_every, self.interrupts, self.processes = save_every, Interrupts(), training.processes
         self.place, self.tally = Position(), Tally()
-        self.log: Log | None = None  # of the first process
+        self.log: Log | None = None  # only in the first process
         self.saved = self.previewed = -math.inf  # when
         self.kept = "nothing was saved yet"
         self.bare = False  # the files are this run's, and hold nothing that was trained
 
     def start(self, resumable: bool) -> None:
-        """Come to where the last state was taken, if there is one."""
+        """Come to the place where the last state was taken, if there is one."""
         if resumable:
             tensors, self.place = self.files.load()
         if self.place.step:
@@ -177,7 +183,7 @@ class _Loop:
         self._take_up()
 
     def _take_up(self) -> None:
-        """Note where the training works from here on; say it where that is not where it was."""
+        """Note where the training works from here on; say so where that is not where it was."""
         here, before = Processor.of(self.training.device), self.place.processors
         if before[-1:] == [here]:
             return
@@ -196,7 +202,7 @@ class _Loop:
             self.log = Log(self.files.log, keep=self.place.log)
 
     def close(self) -> None:
-        """However it ends; where nothing was saved, nothing is left."""
+        """Close the log, however the training ends; where nothing was saved, nothing is left."""
         if self.log is not None:
             self.log.close()
         if self.bare:
@@ -242,7 +248,10 @@ class _Loop:
         return True
 
     def _verdict(self, stage: Stage) -> int:
-        """What this process knows; the clock that counts is that of the first."""
+        """The verdict of this process on the stage: go on, over or interrupted.
+
+        The clock that counts is that of the first process.
+        """
         if self.interrupts.noted:
             return INTERRUPTED
         out_of_time = self.processes.first and stage.seconds is not None and self.place.seconds >= stage.seconds
@@ -283,7 +292,7 @@ class _Loop:
         self._remember()
 
     def _finish(self, *, complete: bool) -> Model:
-        """Write the model; when it is complete, nothing else is needed any more but the log."""
+        """Write the model; when it is complete, only the log is still needed beside it."""
         model = self.training.model()
         if self.processes.first:
             if complete or self.files.may_show(self.run):

@@ -1,4 +1,4 @@
-"""What a training makes and a checkpoint holds: an engine's model."""
+"""The model of an engine: the product of a training and the content of a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from structkit.training.draw import own_randomness
 class Model(nn.Module):
     """Networks that can be saved and rebuilt; the methods of a subclass carry the names of the verbs.
 
-    `type(model)(model.config, **model.facts())` builds the same networks with other weights.  It is also called with
-    the device "meta", where tensors have shapes and no values: a constructor must not read values.
+    `type(model)(model.config, **model.facts())` builds the same networks with other weights.  The constructor is also
+    called with the device "meta", where tensors have shapes and no values: it must not read values.
     """
 
     kind: ClassVar[str]
@@ -30,28 +30,31 @@ class Model(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.card: dict[str, Any] = {}  # of the file that it was last loaded from or saved to
+        self.card: dict[str, Any] = {}  # the card of the file that the model was last loaded from or saved to
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Notes on each of its results: why they may be bad, as was found at the end of its training.  Older cards do
-        not tell.
+        """Notes on each of the model's results: why they may be bad, as was found at the end of its training.
+
+        Older cards do not tell.
         """
         return tuple(f"{DOUBTFUL}{doubt}" for doubt in self.card.get("doubts", ()))
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint holds: entries of `state_dict`, by default all."""
+        """The tensors of a checkpoint: entries of `state_dict`, by default all."""
         return self.state_dict()
 
     def facts(self) -> dict[str, Any]:
-        """JSON that the constructor needs beyond the configuration, by the names of its arguments: sizes of levels,
-        amplitudes, ...
+        """The arguments of the constructor beside the configuration, by name, as JSON.
+
+        For example sizes of levels, amplitudes.
         """
         return {}
 
     def save(self, path: str | Path, **card: Any) -> None:
-        """Write a checkpoint, atomically.  card: what else its card says (JSON).  Raises CheckpointError,
-        OutputError.
+        """Write a checkpoint, atomically.  Raises CheckpointError, OutputError.
+
+        card: other facts for its card (JSON).
         """
         config = dataclasses.asdict(self.config)  # type: ignore[call-overload]
         card |= {"kind": self.kind, "config": config, "facts": self.facts()}
@@ -90,12 +93,8 @@ class Model(nn.Module):
             return cls(cls.config_class(**config), **facts)
         except OptionError as error:
             raise CheckpointError(f"{path}: its configuration is refused ({error}); train it again") from error
-        except (
-            TypeError,
-            ValueError,
-            LookupError,
-            RuntimeError,
-        ) as error:  # facts of another form than the constructor's
+        except (TypeError, ValueError, LookupError, RuntimeError) as error:
+            # Facts of another form than the constructor's.
             raise CheckpointError(
                 f"{path}: no {cls.kind!r} can be built from its card ({one_line(error)}); train it again"
             ) from error

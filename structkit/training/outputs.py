@@ -2,9 +2,8 @@
 
     OUT.safetensors   OUT.log.jsonl   OUT.preview.png   OUT.resume.safetensors   (and, hidden, a lock)
 
-Whose they are is said by the `run` in their cards: all that decides what comes out (configuration, hashes of the
-inputs, seed, version). The log and the picture have none: they are those of the state or the output that they stand
-beside.
+The `run` in their cards says whose they are: all that decides on the result (configuration, hashes of the inputs, seed,
+version).  The log and the picture have no card: they are those of the state or the output that they stand beside.
 """
 
 from __future__ import annotations
@@ -28,10 +27,12 @@ from structkit.training.processor import Processor
 
 @dataclass
 class Position:
-    """How far a training is.  step: of the stage, done.  seconds: of work in the stage.  log: bytes of the log up to
-    here.
+    """The place that a training has come to.
 
-    processors: that have worked on it, in turn.
+    step: of the stage, done.
+    seconds: of work in the stage.
+    log: bytes of the log up to here.
+    processors: those that have worked on it, in turn.
     """
 
     stage: int = 0
@@ -43,7 +44,7 @@ class Position:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Position:
-        """What `asdict` made of one.  Raises TypeError."""
+        """The position that `asdict` wrote into a card.  Raises TypeError."""
         return cls(**{**card, "processors": [Processor(**one) for one in card.get("processors", ())]})
 
     def next(self) -> Position:
@@ -60,10 +61,10 @@ class TrainingFiles:
         self.state = output.with_name(f"{name}.resume.safetensors")
         self.log = output.with_name(f"{name}.log.jsonl")
         self.preview = output.with_name(f"{name}.preview.png")
-        self.lock = output.with_name(f"{TEMP_PREFIX}{name}.lock")  # of a name that can be nobody else's
+        self.lock = output.with_name(f"{TEMP_PREFIX}{name}.lock")  # a name that can be nobody else's
 
     def spare(self, inputs: Iterable[Path]) -> None:
-        """Raises OutputError where one of these files is an input: no training writes over what it learns from."""
+        """Refuse files of which one is an input: no training writes over what it learns from.  Raises OutputError."""
         for given in inputs:
             for what, own in (
                 ("output", self.output),
@@ -71,17 +72,17 @@ class TrainingFiles:
                 ("log", self.log),
                 ("preview", self.preview),
             ):
-                if (
-                    os.path.exists(own) and os.path.exists(given) and given.samefile(own)
-                ):  # a name may be too long, or behind a lock
+                # A name may be too long, or behind a lock.
+                if os.path.exists(own) and os.path.exists(given) and given.samefile(own):
                     raise OutputError(
                         f"{own}: an input, and the {what} of the training would be written over it; name another output"
                     )
 
     def find(self, run: Mapping[str, Any], overwrite: bool) -> tuple[bool, bool]:
-        """Whether the output is there and finished, and whether there is a state to go on from; both of this very run.
+        """The progress of this very run: true for a finished output, and true for a state to go on from.
 
-        run: `inputs` of None are not read yet, and not compared.  overwrite: those of other runs may be replaced.
+        run: `inputs` of None are not read yet, and not compared.
+        overwrite: files of other runs may be replaced.
         Raises OutputError, CheckpointError.
         """
         if self.output.is_dir():
@@ -112,7 +113,10 @@ class TrainingFiles:
         return False, self._state_to_go_on_from(run, overwrite, ours)
 
     def _state_to_go_on_from(self, run: Mapping[str, Any], overwrite: bool, ours: bool) -> bool:
-        """ours: whether the output is this run's, and so the log and the preview."""
+        """True if there is a state of this run.  Raises OutputError, CheckpointError.
+
+        ours: true if the output is this run's, and so the log and the preview.
+        """
         if not self.state.exists():
             for path in () if overwrite or ours else (self.log, self.preview):
                 if path.exists():
@@ -135,15 +139,17 @@ class TrainingFiles:
         return not other
 
     def claim(self, run: Mapping[str, Any]) -> None:
-        """Make the files beside the output this run's, with a state in which nothing is done yet.  Raises
-        OutputError.
+        """Make the files beside the output this run's, with a state in which nothing is done yet.
+
+        Raises OutputError.
         """
         self.save({}, Position(), run)
         self.preview.unlink(missing_ok=True)
 
     def may_show(self, run: Mapping[str, Any]) -> bool:
-        """Whether an unfinished model may stand at the output: what is of others stays until there is a finished one to
-        replace it.
+        """True if an unfinished model may stand at the output.
+
+        The output of another run stays until there is a finished one to replace it.
         """
         try:
             return not self.output.exists() or not _difference(checkpoint.read_card(self.output).get("run"), run)
@@ -165,7 +171,7 @@ class TrainingFiles:
             ) from error
 
     def clear(self, run: Mapping[str, Any]) -> None:
-        """Remove what only an unfinished training needs, if a state says that it is this run's."""
+        """Remove the files that only an unfinished training needs, if a state says that they are this run's."""
         try:
             ours = self.state.exists() and not _difference(checkpoint.read_card(self.state).get("run"), run)
         except CheckpointError:
@@ -176,10 +182,13 @@ class TrainingFiles:
 
 
 class Log:
-    """JSON lines of mean losses.  There is no clock in it: that of a training that was resumed has the same bytes."""
+    """A file of JSON lines of mean losses.
+
+    There is no clock in it: the log of a training that was resumed has the same bytes.
+    """
 
     def __init__(self, path: Path, keep: int) -> None:
-        """Go on after the first `keep` bytes of what is there.  Raises OutputError."""
+        """keep: the bytes of an earlier log to go on after.  Raises OutputError."""
         self.path = path
         write_atomically(path, path.read_bytes()[:keep] if keep and path.is_file() else b"")
         self._stream = path.open("ab")
@@ -194,8 +203,9 @@ class Log:
             self._stream.flush()
 
     def synced(self) -> int:
-        """Wait until all lines are on the disk, before a state speaks of them; returns their bytes.  Raises
-        OutputError.
+        """Wait until all lines are on the disk, before a state speaks of them; returns their bytes.
+
+        Raises OutputError.
         """
         with self._errors():
             os.fsync(self._stream.fileno())
@@ -213,7 +223,7 @@ class Log:
 
 
 def _difference(theirs: Any, ours: Mapping[str, Any]) -> str:
-    """What differs between two runs, in words; empty if nothing does."""
+    """The differences between two runs, in words; empty if there are none."""
     unread = {"inputs"} if ours.get("inputs", {}) is None else set()
     there, here = (
         _leaves({name: run[name] for name in run.keys() - unread})
@@ -228,7 +238,7 @@ def _difference(theirs: Any, ours: Mapping[str, Any]) -> str:
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested names joined by dots."""
+    """The leaves of a tree, by their nested names, joined by dots."""
     found: dict[str, Any] = {}
     for name, value in tree.items():
         found |= _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}

@@ -1,5 +1,7 @@
-"""Data parallel training under torchrun: every process draws the same batch, works on its share, and makes the same
-step as the others, down the mean of their gradients.
+"""Data parallel training under torchrun.
+
+Every process draws the same batch, works on its share, and makes the same step as the others, down the mean of their
+gradients.
 
     torchrun --nproc-per-node 2 -m structkit_cli train ...
 
@@ -35,12 +37,13 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes and reports."""
+        """True for the process that writes and reports."""
         return self.rank == 0
 
     def share(self, batch: Tensor) -> Tensor:
-        """This process's part of a batch (B, ...) that all have drawn alike: (B / size, ...).  Raises OptionError if B
-        does not divide.
+        """The part of this process of a batch (B, ...) that all have drawn alike: (B / size, ...).
+
+        Raises OptionError if B does not divide.
         """
         if len(batch) % self.size:
             raise OptionError(
@@ -54,7 +57,7 @@ class Processes:
         return -(-count // self.size) * self.size
 
     def descend(self, optimiser: Optimizer, loss: Tensor, *, longest: float | None = None) -> None:
-        """One step of an optimiser, the same in all processes: down the mean of their losses, scalars.
+        """Do one step of an optimiser, the same in all processes: down the mean of their losses, scalars.
 
         longest: norm of the gradient of all its parameters together, to which a longer one is cut down.
         """
@@ -67,17 +70,17 @@ class Processes:
         optimiser.step()
 
     def mean_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace each gradient by its mean over the processes: one transfer for all.  All processes must have the same
-        gradients.
+        """Replace each gradient by its mean over the processes: one transfer for all.
+
+        All processes must have the same gradients.
         """
         self._become_means([p.grad for p in parameters if p.grad is not None])
 
     def mean_buffers(self, network: nn.Module) -> None:
-        """Replace what a network gathers beside its weights, as batch norm its running statistics, by its mean over the
-        processes.
+        """Replace the buffers that a network gathers by their means over the processes.
 
-        To be called in each step in which the network has gathered: only what all have alike comes back from a state,
-        which is the first's.
+        Batch norm gathers its running statistics so.  To be called in each step in which the network has gathered: only
+        what all have alike comes back from a state, which is the first's.
         """
         self._become_means([buffer for buffer in network.buffers() if buffer.is_floating_point()])
 
@@ -99,8 +102,9 @@ class Processes:
         return total / self.size
 
     def most(self, number: int) -> int:
-        """The largest of the numbers that the processes bring: how they agree on what only one of them knows, a clock
-        or a signal.
+        """The largest of the numbers that the processes bring.
+
+        So they agree on what only one of them knows, a clock or a signal.
         """
         if self.size == 1:
             return number
@@ -110,11 +114,11 @@ class Processes:
         return int(largest)
 
     def same(self, number: int) -> bool:
-        """Whether all processes bring the same number; the same answer in each."""
+        """True if all processes bring the same number; the same answer in each."""
         return self.most(number) == -self.most(-number)
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes are here."""
         self.most(0)
 
     @contextmanager
@@ -134,10 +138,11 @@ ALONE = Processes()
 
 @contextmanager
 def joined(device: str) -> Iterator[tuple[Processes, str]]:
-    """Join the processes that torchrun started; yields them, and the device of this one.  Without torchrun: alone, on
-    `device`.
+    """Join the processes that torchrun started; yields them, and the device of this one.
 
-    device: cpu, or cuda, of which each process takes its own.  Raises DeviceError, OptionError, StructkitError.
+    device: cpu, or cuda, of which each process takes its own.
+    Without torchrun: alone, on `device`.
+    Raises DeviceError, OptionError, StructkitError.
     """
     rank, size = rank_and_size()
     if size == 1:
@@ -156,9 +161,9 @@ def joined(device: str) -> Iterator[tuple[Processes, str]]:
     try:
         yield processes, device
     except BaseException:
-        if (
-            device == "cpu"
-        ):  # this closes the connections, so that nobody waits; nccl would itself wait: there the process must end
+        # The end of the group closes the connections, so that nobody waits.  nccl would itself wait: there the process
+        # must end.
+        if device == "cpu":
             dist.destroy_process_group()
         raise
     dist.destroy_process_group()

@@ -1,12 +1,14 @@
 """A training that plans itself to end in time.
 
-It is given trainings to choose from: the one that is asked for, then others of fewer rounds or of smaller pictures.
-Before its first step it measures a few steps of some stages, tells from their work what those of the others will cost,
-and takes the first training whose fewest steps that make sense fit; what time is left goes into more of them.  So steps
-are given up before a round is, or the size of the pictures, but no more than makes sense.  Where no training fits it
-takes the last with still fewer steps, one of each stage at least, and says so: there is no time in which nothing is
-trained.  It says so at its end, too, where a stage had time for far fewer than the fewest, since steps took longer than
-was measured.  The plan is part of the state: a training that goes on, on a faster or a slower machine, keeps it.
+There are several trainings to choose from: the one that is asked for, then others of fewer rounds or of smaller
+pictures.  Before the first step a few steps of some stages are measured, and their work tells the cost of those of the
+other stages.  The first training is taken whose fewest steps that make sense fit; time that is left goes into more
+steps.  So steps are given up before a round is, or the size of the pictures, but no more than makes sense.
+
+Where no training fits, the last is taken with still fewer steps, one of each stage at least, and a note says so: there
+is no time in which nothing is trained.  A note at the end says so, too, where a stage had time for far fewer than the
+fewest, since steps took longer than was measured.
+The plan is part of the state: a training that goes on, on a faster or a slower machine, keeps it.
 """
 
 from __future__ import annotations
@@ -27,14 +29,12 @@ from structkit.training.draw import Draw
 from structkit.training.model import Model
 from structkit.training.stages import Stage, Training
 
-LEAST = (
-    200  # steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail
-)
+# Steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail.
+LEAST = 200
 MEASURED = 5  # steps in each stage that is measured, but for the first that warms up; fewer where there is no time
 FEW = 12  # steps that a stage has while it is measured, so that it makes ready for no more
-MEASURING = (
-    0.05  # part of the time that is spent on it, but for a few steps of the first stage, which are always measured
-)
+# Part of the time that is spent on measuring, but for a few steps of the first stage, which are always measured.
+MEASURING = 0.05
 SPARE = 0.05  # part of what is left that no step is planned for: states and previews are written, and machines hesitate
 NEARLY = 0.75  # of the fewest steps: where a stage had time for so many, the model is not said to be a bad one
 SHORT = "it was trained for less time than the fewest steps that make sense take"
@@ -42,26 +42,27 @@ SHORT = "it was trained for less time than the fewest steps that make sense take
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What is to be done, in which time."""
+    """The training that was chosen, its stages and their time."""
 
-    choice: Any  # which of the trainings
+    choice: Any  # the choice that the training is made of
     stages: Sequence[Stage]
-    seconds: float  # of all their steps, as measured
-    whole: bool  # this is all that was asked for
-    short: bool  # it has fewer steps than make sense
+    seconds: float  # the time of all their steps, as measured
+    whole: bool  # true if all that was asked for is done
+    short: bool  # true if there are fewer steps than make sense
     needed: Sequence[float]  # seconds in all for the fewest steps that make sense, of each training up to this one
 
 
 def minutes(seconds: float) -> str:
-    """As many as are worth saying: 0.15, 1.5, 15, 150."""
+    """The minutes of seconds, to as many digits as are worth saying: 0.15, 1.5, 15, 150."""
     return f"{seconds / 60:.2g}" if seconds < 60 * 99.5 else f"{seconds / 60:.0f}"
 
 
 def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least: Sequence[int]) -> list[int]:
-    """Steps of each stage: those of the same time for all, but no more than `most` and no fewer than `least`, which is
-    not above it.
+    """The steps of each stage: those of the same time for all, but at most `most`, and at least `least`.
 
-    costs: of a step of each stage, s, above 0.  Where even the fewest do not fit into the time, these.
+    seconds: the time; where even the fewest steps do not fit into it, these are taken.
+    costs: of a step of each stage, s, above 0.
+    least: no stage has more of them than of `most`.
     """
 
     def steps(each: float) -> list[int]:
@@ -77,7 +78,7 @@ def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least:
 
 
 def steps_between(seconds: float, costs: Sequence[float], most: Sequence[int], least: Sequence[int]) -> list[int]:
-    """Steps of each stage: all are the same part of the way from `least` to `most`.  Else as `steps_in`."""
+    """The steps of each stage: all are the same part of the way from `least` to `most`.  Else as `steps_in`."""
 
     def steps(share: float) -> list[int]:
         return [round(low + share * (high - low)) for low, high in zip(least, most, strict=True)]
@@ -92,10 +93,11 @@ def steps_between(seconds: float, costs: Sequence[float], most: Sequence[int], l
 
 
 def costs_by_work(work: Sequence[float], measured: Sequence[tuple[float, float]]) -> list[float]:
-    """What a step costs, s, for each amount of work (any unit).
+    """The costs of a step, s, for each amount of work (any unit).
 
-    measured: (work, cost), in ascending order of work.  Between them costs are straight lines; beyond the last they
-    grow like the work, and below the first they do not fall, since there the time goes into calls.
+    measured: (work, cost), in ascending order of work.
+    Between these points costs are straight lines; beyond the last they grow like the work, and below the first they do
+    not fall, since there the time goes into calls.
     """
     works, costs = zip(*measured, strict=True)
     found = []
@@ -111,7 +113,7 @@ def costs_by_work(work: Sequence[float], measured: Sequence[tuple[float, float]]
 
 
 class PlannedTraining(Training):
-    """One of several trainings, with steps that fit into the time."""
+    """A training, chosen from several, with steps that fit into the time."""
 
     def __init__(
         self,
@@ -127,21 +129,22 @@ class PlannedTraining(Training):
         clock: Callable[[], float] = time.monotonic,
         began: float | None = None,
     ) -> None:
-        """make: the training of a choice; its stages have the most steps that they can use.  choices: what is asked
-        for, then what to do with instead, in that order.  work: of a step in each stage, in any unit.  seconds: from
-        `began` on the clock, or else from now. least: the fewest steps of each stage that make sense, where it has so
-        many.  steps: `steps_in` or `steps_between`, how the time is shared out.  chunk: each chunk-th step, from the
-        first on, makes ready what the others use; the first step of a stage may do more than that, about as much as the
-        stage has steps.
+        """make: the training of a choice; its stages have the most steps that they can use.
+        choices: the one that is asked for, then those to do with instead, in that order.
+        work: of a step in each stage, in any unit.
+        seconds: from `began` on the clock, or else from now.
+        least: the fewest steps of each stage that make sense, where it has so many.
+        steps: `steps_in` or `steps_between`, how the time is shared out.
+        chunk: each chunk-th step, from the first on, makes ready what the others use; the first step of a stage may do
+        more than that, about as much as the stage has steps.
         tell: called once, with the plan.
-
         Raises what `make` raises.
         """
         self.make, self.choices, self.work, self.least, self.steps = make, choices, work, least, steps
         self.seconds, self.chunk, self.tell, self.clock = seconds, chunk, tell, clock
         self.started = clock() if began is None else began
-        self.plan: TrainingPlan | None = None  # if it was made here
-        self.short = False  # so it was planned
+        self.plan: TrainingPlan | None = None  # None if it was made before, and comes from a state
+        self.short = False  # true if planned with fewer steps than make sense
         self._become(0)
 
     def _become(self, number: int) -> None:
@@ -215,11 +218,11 @@ class PlannedTraining(Training):
         return self.inner.preview(draw)
 
     def _too_short(self) -> bool:
-        """At the end: whether it was planned with too few steps, or a stage has done too few."""
+        """True, at the end, if the training was planned with too few steps, or a stage has done too few."""
         return self.short or any(done < NEARLY * fewest for done, fewest in zip(self.done, self.fewest, strict=True))
 
     def _planned(self, draw: Draw) -> TrainingPlan:
-        """Of the first training that fits, else of the last."""
+        """The plan of the first training that fits, else of the last."""
         measured: dict[float, float] = {}
         needed: list[float] = []
         for choice in self.choices:
@@ -238,15 +241,17 @@ class PlannedTraining(Training):
         return TrainingPlan(choice, stages, total, len(needed) == 1 and steps == most, short, needed)
 
     def _bounds(self, training: Training) -> tuple[list[int], list[int]]:
-        """Steps of each of its stages: the most that it can use, and the fewest that make sense, where it has so
-        many.
+        """The bounds of the steps of each stage: the most that it can use, and the fewest that make sense.
+
+        A stage that cannot use so many has fewer.
         """
         most = [stage.steps for stage in training.stages]
         return most, [min(pair) for pair in zip(self.least(training), most, strict=True)]
 
     def _share_out(self, first: int) -> None:
-        """What the stages before have left of their time, or taken of that of others, is that of the stages from
-        `first` on.
+        """Share the time that is left out among the stages from `first` on.
+
+        Stages before may have left some of their time, or taken some of that of others.
         """
         planned = sum(stage.seconds for stage in self.stages[first:])
         more = self._left() / planned if planned else 1.0
@@ -262,15 +267,16 @@ class PlannedTraining(Training):
         return self.seconds * (1 - SPARE) - self._slowest(self.clock() - self.started)
 
     def _measure(self, training: Training, works: Sequence[float], measured: dict[float, float], draw: Draw) -> None:
-        """Add what a step costs, with networks that are thrown away, in one stage of each amount of work while there is
-        time, at least in the first; unless a training with such a first stage was measured before.
+        """Add the costs of a step, in one stage of each amount of work while there is time, at least in the first.
+
+        The networks are thrown away.  A training with such a first stage may have been measured before: then nothing is
+        done.
         """
         began, allowed = self.clock(), MEASURING * self.seconds
         if works[0] in measured:
             return
-        for w, stage in {
-            w: stage for stage, w in enumerate(works)
-        }.items():  # rounds alike: the last, which has all to do
+        # Of rounds alike the last is measured, which has all to do.
+        for w, stage in {w: stage for stage, w in enumerate(works)}.items():
             foreseen = (MEASURED + 1) * costs_by_work([w], sorted(measured.items()))[0] if measured else 0.0
             if self.processes.most(int(stage > 0 and self.clock() - began + foreseen > allowed)):
                 break
@@ -279,8 +285,10 @@ class PlannedTraining(Training):
             measured[w] = max(self._slowest(self._cost(training, replace(draw, stage=stage), began + allowed)), 1e-6)
 
     def _cost(self, training: Training, draw: Draw, until: float) -> float:
-        """Seconds of a step: first one that warms up; then the first, which may make ready for the whole stage; one
-        that makes ready for a chunk; and others, at least one and no more than there is time for.
+        """The seconds of a step.
+
+        Steps are done in this order: one that warms up; the first, which may make ready for the whole stage; one that
+        makes ready for a chunk; and others, at least one and no more than there is time for.
         """
         _, first, ready = (self._timed(training, replace(draw, step=step)) for step in (2, 1, self.chunk + 1))
         others: list[float] = []
@@ -302,8 +310,9 @@ class PlannedTraining(Training):
 
 
 def _smoothed(measured: Mapping[float, float], works: Sequence[float]) -> list[tuple[float, float]]:
-    """What was measured, in ascending order; where the costs of some of the works grow from it, noise must not make
-    them fall.
+    """The measured costs, in ascending order of work.
+
+    Where the costs of other works are derived from these, noise must not make them fall.
     """
     pairs = sorted(measured.items())
     if measured.keys() >= set(works):

@@ -1,6 +1,4 @@
-"""What the last bits of a training depend on beside its run: the order of sums, which the processor and its threads
-decide.
-"""
+"""The processor of a training: with its threads it decides on the order of sums, and so on the last bits."""
 
 from __future__ import annotations
 
@@ -12,14 +10,14 @@ import torch
 
 @dataclass(frozen=True)
 class Processor:
-    """Where a training works."""
+    """The processor that a training works on."""
 
     kind: str  # the instructions that PyTorch uses, such as AVX2; or the name of a CUDA device
-    threads: int | None = None  # of the CPU; on CUDA they do not matter
+    threads: int | None = None  # threads of the CPU; on CUDA they do not matter
 
     @classmethod
     def of(cls, device: str) -> Processor:
-        """The one behind a device, as it is now."""
+        """The processor behind a device, as it is now."""
         if torch.device(device).type == "cuda":
             return cls(torch.cuda.get_device_name(device))
         return cls(torch.backends.cpu.get_cpu_capability(), torch.get_num_threads())
@@ -31,7 +29,7 @@ class Processor:
 
 
 def relocation(before: Sequence[Processor], here: Processor) -> str:
-    """What is to be said of a training that goes on here, and was elsewhere before, in turn."""
+    """A note on a training that goes on here, and was elsewhere before, in turn."""
     what = f"goes on on {here}, after {before[-1]}, and so will not end in the bytes of a training that was not stopped"
     first = before[0]
     if len(before) > 1 or first.threads is None:  # no bytes are left to be kept, or none were promised

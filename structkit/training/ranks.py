@@ -1,5 +1,6 @@
-"""Which of the processes that torchrun started this one is.  Free of torch: the command line asks before it says
-anything.
+"""The rank of this process among those that torchrun started.
+
+Free of torch: the command line asks before it says anything.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from structkit.errors import OptionError
 
 
 def rank_and_size() -> tuple[int, int]:
-    """0 and 1 without torchrun, which sets both of the variables.  Raises OptionError for what it would not set."""
+    """The rank of this process and the number of processes; 0 and 1 without torchrun, which sets both variables.
+
+    Raises OptionError for values that torchrun would not set.
+    """
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         return 0, 1
     rank, size = os.environ["RANK"], os.environ["WORLD_SIZE"]

@@ -1,10 +1,10 @@
-"""How learning rates go."""
+"""Schedules of learning rates."""
 
 from __future__ import annotations
 
 import math
 
-LAST = 0.1  # what a rate falls to
+LAST = 0.1  # the rate at the end, in units of the first
 
 
 def falling(done: float, share: float) -> float:

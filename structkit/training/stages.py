@@ -1,4 +1,4 @@
-"""What an engine hands to the loop, and what the loop tells of its progress."""
+"""The interface of an engine and the loop: stages, a training, and the events that tell of its progress."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from structkit.training.parallel import ALONE, Processes
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a training.  It ends after its steps, or earlier when its seconds of work are over; one step is always
-    done.
+    """A part of a training.
+
+    The stage ends after its steps, or earlier when its seconds of work are over; one step is always done.
     """
 
     name: str
@@ -33,9 +34,9 @@ class Stage:
 
 
 class Training(ABC):
-    """One training, as an engine describes it.  All that it draws comes from the `Draw` that it is given."""
+    """A training, as an engine describes it.  All its random numbers come from the `Draw` that it is given."""
 
-    model_class: type[Model]  # of what `model` returns
+    model_class: type[Model]  # the class of what `model` returns
     stages: Sequence[Stage]
     device: str
     processes: Processes = ALONE  # those that share the work; the loop sets it before it calls anything
@@ -54,39 +55,47 @@ class Training(ABC):
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """All that later steps and the model depend on, the networks of finished stages and the optimisers included;
-        see `state.pack`.
+        """The tensors that later steps and the model depend on; see `state.pack`.
+
+        The networks of finished stages and the optimisers are included.
         """
 
     @abstractmethod
     def restore(self, stage: int, state: Mapping[str, Tensor]) -> None:
-        """Come to where `state` was taken, in this stage, from nothing.  state: on the CPU."""
+        """Come to the place where `state` was taken, in this stage, from nothing.
+
+        state: on the CPU.
+        """
 
     @abstractmethod
     def model(self) -> Model:
-        """As far as trained; asked for at the end, and when the training is interrupted."""
+        """The model as far as trained; asked for at the end, and when the training is interrupted."""
 
     def scores(self) -> Mapping[str, float]:
-        """How good the model is, by name, for its card: measured once, when the training is complete, in the first
-        process only.
+        """The scores of the model, by name, for its card.
+
+        Measured once, when the training is complete, in the first process only.
         """
         return {}
 
     def doubts(self) -> Sequence[str]:
-        """Why the model may be a bad one, for its card and for whoever uses it: a sentence each, none of a good one.
+        """Reasons why the model may be a bad one, for its card and for its users: a sentence each, none of a good one.
+
         Asked as `scores`.
         """
         return []
 
     def preview(self, draw: Draw) -> Tensor | None:
-        """(1, 3, H, W) in [-1, 1]: what to show of the training now, or None.  Called in the first process only, at
-        times of the clock: it must change nothing."""
+        """A picture of the training as it is now, (1, 3, H, W) in [-1, 1], or None.
+
+        Called in the first process only, at times of the clock: it must change nothing.
+        """
         return None
 
 
 @dataclass(frozen=True)
 class Event:
-    """Where a training is.  Sent every few steps, and at the end of each stage."""
+    """The place that a training has come to.  Sent every few steps, and at the end of each stage."""
 
     stage: str
     number: int  # of the stage, from 1

@@ -1,11 +1,13 @@
 """Modules, optimisers and averages <-> one flat dict of tensors, which is what a state on disk can hold.
 
-def state(self):
-    return pack(generator=self.generator, adam=self.adam, average=self.average)
+A training, for example:
 
-def restore(self, stage, state):
-    ...                                     # build them as `begin` does
-    unpack(state, generator=self.generator, adam=self.adam, average=self.average)
+    def state(self):
+        return pack(generator=self.generator, adam=self.adam, average=self.average)
+
+    def restore(self, stage, state):
+        ...                                     # build them as `begin` does
+        unpack(state, generator=self.generator, adam=self.adam, average=self.average)
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from structkit.errors import CheckpointError
 
 
 class Stateful(Protocol):
-    """Anything else that keeps a state, as `ema.Average` does."""
+    """An object that keeps a state of tensors, as `ema.Average` does."""
 
     def state(self) -> dict[str, Tensor]: ...
 
@@ -32,13 +34,14 @@ Part = nn.Module | Optimizer | Stateful
 
 
 def pack(**parts: Part) -> dict[str, Tensor]:
-    """The tensors of each part, under `part/`.  They are the live ones, not copies."""
+    """The tensors of each part, under `part/`: the live ones, not copies."""
     return {f"{part}/{name}": tensor for part, kept in parts.items() for name, tensor in _state(kept).items()}
 
 
 def unpack(state: Mapping[str, Tensor], **parts: Part) -> None:
-    """Put back what `pack` took from parts of the same names and shapes.  Raises CheckpointError where the state is of
-    others.
+    """Put back the tensors that `pack` took from parts of the same names and shapes.
+
+    Raises CheckpointError where the state is of others.
     """
     for part, kept in parts.items():
         own = within(state, part)
@@ -56,7 +59,7 @@ def unpack(state: Mapping[str, Tensor], **parts: Part) -> None:
 
 
 def within(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    """What stands under `part/`, by the names that it has there."""
+    """The tensors under `part/`, by the names that they have there."""
     return {name.removeprefix(f"{part}/"): tensor for name, tensor in state.items() if name.startswith(f"{part}/")}
 
 
@@ -67,7 +70,10 @@ def _state(kept: Part) -> dict[str, Tensor]:
 
 
 def _optimiser_state(optimiser: Optimizer) -> dict[str, Tensor]:
-    """Moments and counters as `PARAMETER.NAME`, learning rates, which a schedule may have changed, as `lr.GROUP`."""
+    """The state of an optimiser: moments and counters as `PARAMETER.NAME`, learning rates as `lr.GROUP`.
+
+    A schedule may have changed the learning rates.
+    """
     state = optimiser.state_dict()
     flat = {
         f"lr.{i}": torch.as_tensor(group["lr"], dtype=torch.float64) for i, group in enumerate(state["param_groups"])

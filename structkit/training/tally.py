@@ -17,7 +17,7 @@ class Tally:
         self._values: dict[str, list[Tensor]] = {}  # 1-D float32, to be joined
 
     def add(self, losses: Mapping[str, Tensor]) -> None:
-        """Take in one step.  A step may lack some losses.  Copies: the tensors may be written into by the next step."""
+        """Take in one step, which may lack some losses.  Copies: the tensors may be written into by the next step."""
         if losses:
             row = torch.stack([loss.detach().float() for loss in losses.values()])
             for name, value in zip(losses, row.split(1), strict=True):

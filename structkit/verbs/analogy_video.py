@@ -53,7 +53,8 @@ def analogy_video(
 
     source: a file, its bytes, a stream or a `structkit.media.video.VideoReader`.
     output: .mp4, .mov, .mkv or .webm, whole or not at all; a binary stream gets an MP4.  Each frame keeps its time;
-    sound and subtitles are carried over.  quality: 1 to 100, of the encoding.
+    sound and subtitles are carried over.
+    quality: 1 to 100, of the encoding.
     size: (width, height) in px; else the source's, reduced to `max_side` and made even by leaving out a pixel.
     progress: called after each frame, with the share done as far as the container tells how many there are.
     options: fields of `configs.AnalogyConfig`.
@@ -65,7 +66,8 @@ def analogy_video(
     `configs.PairResultConfig`.  Each frame is injected, by default two levels below the finest, with the same noise for
     all, which keeps them calm.  The look is the pair's, `target` None, and results are as large as the model makes
     them.  With refine="patches" they are painted anew, calmer and sharper, with the patches of the target, else of the
-    pair's, in any size.  There is no refine="chain".  swapped: as in `analogy`.
+    pair's, in any size.  There is no refine="chain".
+    swapped: as in `analogy`.
     Raises InputError (also for damage on the way, then nothing is left of the output), OptionError, DeviceError,
     OutputError.
     """
@@ -102,7 +104,7 @@ def _translation(
     running: Running,
     options: dict[str, Any],
 ) -> VideoSummary:
-    """The same by a trained pair."""
+    """The analogy of a video by a trained pair; see `analogy_video`."""
     config, domain = PairResultConfig.of(options), B if swapped else A
     unfinished = pair.made_ready(model, running.device)
     if config.draw == "partner":

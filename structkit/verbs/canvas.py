@@ -35,7 +35,7 @@ class Size(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(height, width)."""
+        """The shape of the same size: (height, width)."""
         return self.height, self.width
 
 
@@ -49,7 +49,7 @@ def opened(picture: PictureLike) -> Picture:
 
 
 def check_count(count: int) -> int:
-    """The number of results, if it can be.  Raises OptionError."""
+    """The number of results, if there can be so many.  Raises OptionError."""
     if count < 1:
         raise OptionError(f"--count is {count}: it must be at least 1")
     return count
@@ -59,7 +59,8 @@ def result_size(source: Picture | VideoReader, size: tuple[int, int] | None, max
     """The size of the result of a source.
 
     size: (width, height), px, as it was asked for; None: the source's, with a longest side of `max_side` at most, or of
-    MAX_SIDE.  Raises OptionError for a size that cannot be, InputError for a source of which so little is left.
+    MAX_SIDE.
+    Raises OptionError for a size that cannot be, InputError for a source of which so little is left.
     """
     if size is None:
         scale = min(1.0, (max_side or MAX_SIDE) / max(source.width, source.height))
@@ -75,7 +76,7 @@ def result_size(source: Picture | VideoReader, size: tuple[int, int] | None, max
 
 
 def usable_pixels(target: Picture) -> Tensor:
-    """(1, 1, h, w) in [0, 1]: the pixels that patches may be taken from.  Raises InputError where there are none."""
+    """The pixels that patches may be taken from, (1, 1, h, w) in [0, 1].  Raises InputError where there are none."""
     usable = alpha_to_tensor(target)
     if not (usable > 0.5).any():
         fact = "every pixel is transparent, there is nothing to make the result of"

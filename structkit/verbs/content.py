@@ -40,14 +40,19 @@ TINT, COVER = (1.0, -1.0, 0.2), 0.6  # an overlay's colour in [-1, 1], and how m
 
 @dataclass(frozen=True)
 class Content:
-    """The content of a donor: its separate code, (1, C, h, w) on the model's device, or its own pixels; with notes."""
+    """The content of a donor: its separate code or its own pixels.
+
+    code: (1, C, h, w), on the model's device.
+    notes: on the donor.
+    cut: the donor's own pixels, if they are taken.
+    """
 
     code: Tensor
     notes: tuple[str, ...] = ()
     cut: Cut | None = None
 
     def at(self, strength: float) -> Content:
-        """The same content, weaker or stronger; 0 is none."""
+        """The content, weaker or stronger; 0 is none."""
         return self if strength == 1 else Content(strength * self.code, self.notes)
 
     def towards(self, other: Content, share: float) -> Content:
@@ -70,14 +75,15 @@ def transfer(
     """`picture` with the content of `donor` put on, such as its glasses: what the model has learned to tell apart.
 
     model: of content transfer or of domain difference; or its checkpoint, or the name of one that ships with structkit.
-    It moves to `device`.  options: fields of `configs.ContentConfig`, how much of the content.
+    The model moves to `device`.
+    options: fields of `configs.ContentConfig`, how much of the content.
     Content transfer pastes what it paints at the picture's own resolution, through a mask: outside it the picture stays
     as it is, bit for bit.  Size, bits, alpha and metadata are kept.  A donor without the content is named in the notes
     of the result.
     A domain difference has two contents and no mask, the whole picture is made anew: donor, or None, gives what is
     special to its domain a, donor_b what is special to b.
-    steps: returns a list of so many results, from nothing to the whole content, or from that of the first to that of
-    the second donor of a tuple.
+    With the option `steps` the result is a list of so many pictures, from nothing to the whole content, or from that of
+    the first to that of the second donor of a tuple.
     A list of pictures gives a list of results; they pass through the model many at a time.
     Method: Mask-based unsupervised content transfer (Mokady et al., ICLR 2020), see `structkit.engines.transfer.model`;
     Domain intersection and domain difference (Benaim et al., ICCV 2019), see `structkit.engines.difference.model`.
@@ -98,10 +104,10 @@ def transfer(
 
 
 def remove(picture: PictureLike | list[PictureLike], model: Model | str | Path, *, device: str = "auto") -> Any:
-    """`picture` without the content that the model knows: painted over at the picture's own resolution, else as it is,
-    bit for bit.
+    """`picture` without the content that the model knows.
 
-    A domain difference, which has no mask, makes the whole picture anew, without what is special to either domain.
+    The content is painted over at the picture's own resolution; elsewhere the picture stays as it is, bit for bit.  A
+    domain difference, which has no mask, makes the whole picture anew, without what is special to either domain.
     Lists of pictures, models, what is kept, methods and errors: as `transfer`.
     """
     ready = usable(model, device, "remove")
@@ -122,11 +128,11 @@ def remove(picture: PictureLike | list[PictureLike], model: Model | str | Path, 
 def segment(
     picture: PictureLike | list[PictureLike], model: Model | str | Path, *, device: str = "auto", **options: Any
 ) -> Any:
-    """Where the content is that the model knows: a mask as large as `picture`, 255 and 0 in three equal channels of 8
-    bits.
+    """The mask of the content that the model knows, as large as `picture`: 255 and 0 in three equal channels of 8 bits.
 
-    options: fields of `configs.MaskConfig`: threshold, soft, overlay.  Where a picture is fully transparent there is no
-    content.  Lists of pictures, models, methods and errors: as `transfer`; only content transfer finds masks.
+    options: fields of `configs.MaskConfig`: threshold, soft, overlay.
+    Where a picture is fully transparent there is no content.
+    Lists of pictures, models, methods and errors: as `transfer`; only content transfer finds masks.
     """
     config, ready = MaskConfig.of(options), usable(model, device, "segment")
     pictures, many = _opened(picture)
@@ -144,7 +150,7 @@ def transferred(
 ) -> list[list[Picture]]:
     """The results of each picture, in the order of the steps, or one.
 
-    contents: of each picture, of the model's first domain and of its second, of which only some know.
+    contents: those of each picture, of the model's first and of its second domain; only some models have a second.
     """
     made = [
         _put(pictures, model, *(list(side) for side in zip(*amounts, strict=True)))
@@ -154,8 +160,9 @@ def transferred(
 
 
 def taken(model: Model, donor: Picture, config: ContentConfig, *, b: bool = False) -> Content:
-    """The content of a donor; b: of the model's second domain.
+    """The content of a donor.
 
+    b: true for the model's second domain.
     The donor's own pixels are taken where the model can bring them to their place, and all of them are asked for.
     Raises InputError for a donor of which nothing shows.
     """
@@ -181,7 +188,7 @@ def _amounts(config: ContentConfig, a: Side, b: Side) -> list[tuple[Side, Side]]
     """The contents of each result: of one or two donors of each side, or none, as much as the configuration says.
 
     Steps go from a side's first donor to its second; where no side has a second, from nothing.  Beside a side with two
-    donors, one with a single donor gives all that it has in each step.
+    donors, a side with a single donor gives all that it has in each step.
     """
     if config.steps is None:
         return [([c.at(config.strength) for c in a], [c.at(config.strength) for c in b])]
@@ -196,7 +203,10 @@ def _amounts(config: ContentConfig, a: Side, b: Side) -> list[tuple[Side, Side]]
 
 
 def _put(pictures: Sequence[Picture], model: Model, a: Sequence[Side], b: Sequence[Side]) -> list[Picture]:
-    """The pictures with contents put on.  a, b: the contents of each picture, one or none of a side."""
+    """The pictures with contents put on.
+
+    a, b: the contents of each picture, one or none of a side.
+    """
     results: list[Picture] = []
     for batch in SquareBatches(pictures, model):
         with batch.working() as squares:
@@ -208,7 +218,10 @@ def _put(pictures: Sequence[Picture], model: Model, a: Sequence[Side], b: Sequen
 
 
 def _layer_of(model: Model, squares: Tensor, a: Side, b: Side) -> Layer:
-    """The layer of contents on squares; a, b: of each of the squares, or none of a side."""
+    """The layer of contents on squares.
+
+    a, b: the content of each of the squares, or none of a side.
+    """
     codes = [torch.cat([content.code for content in side]) if side else None for side in (a, b)]
     if not abilities_of_model(model).mask:
         return _whole(model.recombine(model.common(squares), *codes))
@@ -238,17 +251,17 @@ def _whole(colours: Tensor) -> Layer:
 
 
 def _widened(mask: Tensor, least: float) -> Tensor:
-    """The mask of what is painted over: wherever a mask is at least so much, a pixel more on each side, and a soft edge
-    beyond.
+    """The mask of what is painted over: wherever a mask is at least `least`, a pixel more on each side.
 
-    The authors paste just there.  That leaves thin outlines: the edges of things are antialiased.
+    A soft edge lies beyond.  The authors paste just at the mask, which leaves thin outlines: the edges of things are
+    antialiased.
     """
     wide = _of_three(mask >= least, lambda before, here, after: before | here | after)
     return _of_three(wide.float(), lambda before, here, after: (before + here + after) / 3)
 
 
 def _of_three(field: Tensor, of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-    """of(before, here, after) along rows, then along columns; at the edges here stands for what is beyond.
+    """The values of(before, here, after) along rows, then along columns; at the edges `here` stands for what is beyond.
 
     (PyTorch's pooling takes ten times as long for a few planes.)
     """
@@ -260,7 +273,7 @@ def _of_three(field: Tensor, of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> 
 
 
 def _opened(given: PictureLike | Sequence[PictureLike]) -> tuple[Sequence[Picture], bool]:
-    """The pictures that were given, and whether they are many.
+    """The pictures that were given, and true if they are many.
 
     A sequence of pictures that is no list stays as it is: it is asked for one picture after another.
     """

@@ -26,6 +26,7 @@ from structkit.verbs.running import Running
 class VideoSummary:
     """The facts of a video that was written.
 
+    frames: their number.
     flicker: as `metrics.flicker`, before encoding; None for a single frame, and where the result moves though the
     source does not.
     notes: on the inputs and on the output, one line each.
@@ -69,7 +70,7 @@ class FrameStream:
 
 
 def expected_frames(reader: VideoReader) -> int | None:
-    """About the number of frames: the container may not know it, or be wrong."""
+    """The number of frames, about: the container may not know it, or be wrong."""
     if reader.frames is None and reader.duration and reader.rate:
         return max(1, round(reader.duration * reader.rate))
     return reader.frames

@@ -69,7 +69,11 @@ def analogies(
 def _drawn(
     model: PairAnalogy, images: Tensor, inject: int | None, domain: int, config: PairResultConfig, draw: Drawing
 ) -> Tensor:
-    """(1, 3, H, W): one analogy of the source (1, 3, h, w), or its partner; inject: None begins with noise."""
+    """An analogy of the source, or its partner: (1, 3, H, W).
+
+    images: the source, (1, 3, h, w).
+    inject: the level at which it is injected; None begins with noise.
+    """
     partner, other = config.draw == "partner", 1 - domain
     if inject is None:
         own, across = model.analogy(1, draw.generator)
@@ -94,7 +98,7 @@ def own_picture(model: PairAnalogy, domain: int) -> Picture:
 
 
 def made_ready(model: PairAnalogy, device: str) -> tuple[str, ...]:
-    """Notes on a pair, which is then on its device.  Raises CheckpointError, DeviceError."""
+    """Put a pair on its device; returns the notes on it.  Raises CheckpointError, DeviceError."""
     if model.finest < 0:
         raise CheckpointError("the pair has no trained level; train it again")
     model.to(resolve(device))
@@ -106,7 +110,7 @@ def made_ready(model: PairAnalogy, device: str) -> tuple[str, ...]:
 def injection_level(model: PairAnalogy, level: int | None, *, given: bool) -> int | None:
     """The level at which the source is injected; None: the result begins with noise.
 
-    given: whether there is a source, whose own layout is then wanted, and not one like it.
+    given: true if there is a source, whose own layout is then wanted, and not one like it.
     """
     if level is not None and level > model.finest:
         raise OptionError(f"--inject is {level}: this pair has the levels 0 to {model.finest}")
@@ -122,7 +126,7 @@ def pair_size(model: PairAnalogy, shown: Picture | VideoReader, size: tuple[int,
 
 
 def reshaped(model: PairAnalogy, picture: Picture | VideoReader) -> PairAnalogy:
-    """The same networks for the shape of another picture: convolutions work in any."""
+    """The networks of a pair for the shape of another picture: convolutions work in any."""
     other, aspect = copy.copy(model), picture.width / picture.height
     sides = [math.sqrt(height * width) for height, width in model.shapes]
     across = math.sqrt(aspect)

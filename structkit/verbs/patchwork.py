@@ -120,7 +120,7 @@ def retarget(
     progress: Progress | None = None,
     **options: Any,
 ) -> Picture:
-    """The same scene in another size, (width, height) in px, with nothing stretched.
+    """The scene of `picture` in another size, (width, height) in px, with nothing stretched.
 
     options: fields of `configs.RetargetConfig`.  All else as in `analogy`.
     """

@@ -1,4 +1,4 @@
-"""How a verb runs, whatever it makes: seed, device, arithmetic, progress; checked once, for all verbs."""
+"""The running of a verb, whatever it makes: seed, device, arithmetic, progress; checked once, for all verbs."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Running:
     def drawing(self, number: int = 0, of: int = 1) -> Iterator[Drawing]:
         """The drawing of the number-th of so many results, with the number-th seed.
 
+        of: the number of results.
         Raises DeviceError, also where the memory of the device does not suffice.
         """
         device = resolve(self.device)

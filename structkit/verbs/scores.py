@@ -1,7 +1,7 @@
-"""What `structkit score` computes: figures of predicted masks and of results beside the truth, file by file and over
-all; and of a model.
+"""The figures of `structkit score`: of predicted masks, of results beside the truth, and of a model.
 
-Pictures are compared in 8-bit levels.  A prediction of another size than the truth is resized to it (bilinear).
+Masks and results are scored file by file and over all.  Pictures are compared in 8-bit levels.  A prediction of another
+size than the truth is resized to it (bilinear).
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ Figures = dict[str, float]
 
 
 class Overlap:
-    """Predicted masks against true ones, file after file.
+    """The tally of predicted masks against true ones, file after file.
 
-    threshold: from which share of the full level on a pixel of a prediction is set, 0 .. 1.  A true mask is set from
-    128 of 255.
+    threshold: the share of the full level, 0 .. 1, from which on a pixel of a prediction is set.
+    tolerance: of 255; see `add`.
+    A true mask is set from 128 of 255.
     """
 
     def __init__(self, *, threshold: float = 0.5, tolerance: int = TOLERANCE) -> None:
@@ -48,12 +49,12 @@ class Overlap:
         self.curve = torch.zeros(overlap.LEVELS, dtype=torch.float64)  # sums over files
 
     def add(self, prediction: Picture, truth: Picture, *, changed_from: Picture | None = None) -> Figures:
-        """One more file; returns its figures: iou, soft_iou, and otsu_iou, where the mask is cut at its own threshold
-        (Otsu 1979).
+        """Take in one more file; returns its figures: iou, soft_iou and otsu_iou.
 
-        changed_from: the truth is then a picture without the content, and this the same one with it; the true mask is
-        where they differ by more than the tolerance, of 255, in any channel.  Raises InputError where these two differ
-        in size.
+        For otsu_iou the mask is cut at its own threshold (Otsu 1979).
+        changed_from: the truth is then a picture without the content, and this the same one with it.  The true mask is
+        where they differ by more than the tolerance, of 255, in any channel.
+        Raises InputError where these two differ in size.
         """
         true = overlap.cut(_grey(truth)) if changed_from is None else _difference(changed_from, truth, self.tolerance)
         soft = _grey(prediction, (truth.width, truth.height))
@@ -65,8 +66,9 @@ class Overlap:
         return figures
 
     def summary(self) -> Figures:
-        """Means over the files, iou's standard deviation, and the one threshold that would have been best for all, with
-        its mean iou.
+        """The means over the files, iou's standard deviation, and the one threshold that would have been best for all.
+
+        The mean iou of that threshold goes with it.
         """
         spreads = {name: _spread([figures[name] for figures in self.files]) for name in self.files[0]}
         figures = {
@@ -79,7 +81,10 @@ class Overlap:
 
 
 class Fidelity:
-    """Results against the true pictures, file after file.  measure: psnr (dB) or ssim."""
+    """The tally of results against the true pictures, file after file.
+
+    measure: psnr (dB) or ssim.
+    """
 
     def __init__(self, measure: str, *, tolerance: int = TOLERANCE) -> None:
         self.measure, self.tolerance = measure, tolerance
@@ -89,12 +94,13 @@ class Fidelity:
     def add(
         self, result: Picture, truth: Picture, *, changed_from: Picture | None = None, within: Picture | None = None
     ) -> Figures:
-        """One more file; returns its figure, under the measure's name, over all pixels, or only those that are named.
+        """Take in one more file; returns its figure, under the measure's name.
 
-        within: a mask of these pixels, set from 128.  changed_from: the truth is then a picture without the content,
-        and this the same one with it; what counts is where they differ by more than the tolerance, and two more figures
-        are made: noop, what the picture with the content would have got, and outside, the share of all other pixels
-        that the result has changed by more than the tolerance.
+        within: a mask of the pixels that count, set from 128; None is all.
+        changed_from: the truth is then a picture without the content, and this the same one with it.  The pixels count
+        where they differ by more than the tolerance, and there are two more figures: noop, what the picture with the
+        content would have got, and outside, the share of all other pixels that the result has changed by more than the
+        tolerance.
         """
         measure, size = MEASURES[self.measure], (truth.width, truth.height)
         made, true = _levels(result, size), _levels(truth)
@@ -112,7 +118,7 @@ class Fidelity:
         return figures
 
     def summary(self) -> Figures:
-        """Over the pixels of all files, and with _mean and _sd over the files."""
+        """The figures over the pixels of all files, and with _mean and _sd over the files."""
         mean, deviation = _spread(self.files)
         return {**self._figures(self.pools), f"{self.measure}_mean": mean, f"{self.measure}_sd": deviation}
 
@@ -122,23 +128,25 @@ class Fidelity:
 
 
 def independence(model: Model, a: Tensor, b: Tensor, *, seed: int = 0) -> dict[str, dict[str, float]]:
-    """Does the common code tell of what only one domain has, and does the separate code tell of nothing else?
+    """The figures of a model's codes: the common code should tell nothing of the domain, a separate code nothing else.
 
-    model: content-transfer (a: the pictures with the content) or domain-difference.  a, b: (N, 3, S, S) uint8, squares
-    as the model sees them, which it was not trained on; 1,000 of each or more, of which 2,000 are used.
+    model: content-transfer (a: the pictures with the content) or domain-difference.
+    a, b: (N, 3, S, S) uint8, squares as the model sees them, which it was not trained on; 1,000 of each or more, of
+    which 2,000 are used.
     For each code, by name: what fresh probes tell of the domain (`metrics.independence.probe`), linear_accuracy,
     mlp_accuracy and the bits that the better one proves, ideally 0.5 and 0 for the common code and 1 for a separate
-    one.  For each separate code also zero_ratio, its mean size where it has nothing to encode over that where it has
-    (ideally 0, good below 0.1), and of the pictures that have its content the correlation of its distances with those
-    of the common code, and how often as much comes about by chance (ideally not rarely). Raises InputError for fewer
-    than 20 pictures of a domain.
+    one.
+    For each separate code also zero_ratio, its mean size where it has nothing to encode over that where it has (ideally
+    0, good below 0.1); and of the pictures that have its content the correlation of its distances with those of the
+    common code, and how often as much comes about by chance (ideally not rarely).
+    Raises InputError for fewer than 20 pictures of a domain.
     """
     generator = torch.Generator().manual_seed(seed)
     a, b = (pictures[torch.randperm(len(pictures), generator=generator)[:PROBED].sort().values] for pictures in (a, b))
     common = [_codes(model, "common", pictures) for pictures in (a, b)]
     told = {"common": _told(*common, generator)}
     two_sided = abilities_of_model(model).two_sided
-    owners = {"separate_a": 0, "separate_b": 1} if two_sided else {"separate": 0}  # whose content a code is of
+    owners = {"separate_a": 0, "separate_b": 1} if two_sided else {"separate": 0}  # the domain of a code's content
     for name, owner in owners.items():
         codes = [_codes(model, name, pictures) for pictures in (a, b)]
         depends = dependence(common[owner], codes[owner], generator=generator)
@@ -153,7 +161,7 @@ def independence(model: Model, a: Tensor, b: Tensor, *, seed: int = 0) -> dict[s
 
 @torch.no_grad()
 def _codes(model: Any, name: str, pictures: Tensor) -> Tensor:
-    """(N, D) on the CPU: what the method of that name makes of (N, 3, S, S) uint8."""
+    """The codes, (N, D) on the CPU, that the method of that name makes of (N, 3, S, S) uint8."""
     device = next(model.parameters()).device
     batches = (to_range(batch.to(device).float() / 255) for batch in pictures.split(BATCH))
     return torch.cat([getattr(model, name)(batch).float().flatten(1).cpu() for batch in batches])
@@ -169,7 +177,7 @@ def _told(one: Tensor, other: Tensor, generator: torch.Generator) -> Figures:
 
 
 def _spread(values: list[float]) -> tuple[float, float]:
-    """Mean and standard deviation over the files that have a value; NaN if none has."""
+    """The mean and the standard deviation over the files that have a value; NaN if none has."""
     known = [value for value in values if not math.isnan(value)]
     return (fmean(known), pstdev(known)) if known else (math.nan, math.nan)
 
@@ -184,12 +192,12 @@ def _difference(one: Picture, other: Picture, tolerance: int) -> Tensor:
 
 
 def _levels(picture: Picture, size: tuple[int, int] | None = None) -> Tensor:
-    """(3, H, W) uint8; size: (width, height)."""
+    """The levels of a picture, (3, H, W) uint8.  size: (width, height)."""
     return torch.from_numpy(np.array(_image(picture, size))).permute(2, 0, 1)
 
 
 def _grey(picture: Picture, size: tuple[int, int] | None = None) -> Tensor:
-    """(H, W) uint8."""
+    """The grey levels of a picture, (H, W) uint8."""
     return torch.from_numpy(np.array(_image(picture, size, "L")))
 
 

@@ -1,4 +1,4 @@
-"""The squares that a model of content sees of pictures, and the way back: from what it finds there to whole pictures.
+"""The squares that a model of content sees of pictures, and the way back to whole pictures.
 
 A model sees squares of a few hundred pixels, many at once.  A picture keeps its size, its levels, its alpha and its
 metadata; where a layer's mask is 0 it stays as it is, bit for bit.
@@ -49,7 +49,7 @@ class SquareBatches:
 
 
 class SquareBatch:
-    """Some of the pictures: their squares while the model works, then the pictures with what it has found.
+    """A batch of the pictures: their squares while the model works, then the pictures with what it has found.
 
     indices: of the picture that each of the squares is of.
     """
@@ -65,7 +65,8 @@ class SquareBatch:
     def working(self) -> Iterator[Tensor]:
         """The squares, (B, 3, S, S) in [-1, 1], on the model's device, without gradients; `keep` what is found in them.
 
-        Where the memory suffices for fewer of them nothing is kept.  Raises DeviceError where it does not for one.
+        Where the memory suffices for fewer of them nothing is kept.
+        Raises DeviceError where it does not suffice for one.
         """
         try:
             with working(self.model) as device:
@@ -76,7 +77,7 @@ class SquareBatch:
                 raise
 
     def keep(self, found: Tensor | Layer) -> None:
-        """Hold on to a mask (B, 1, S, S) or to a layer."""
+        """Keep a mask (B, 1, S, S) or a layer."""
         fields = torch.cat([found.mask, found.colours], 1) if isinstance(found, Layer) else found
         self.found = fields[: len(self.which)].cpu()
 
@@ -113,8 +114,9 @@ def working(model: Model) -> Iterator[torch.device]:
 
 
 def square_of(picture: Picture, model: Model) -> Tensor:
-    """The square that the model sees of a picture, (1, 3, S, S) in [-1, 1]; in transparent parts the mean of the rest.
+    """The square that the model sees of a picture, (1, 3, S, S) in [-1, 1].
 
+    Transparent parts have the mean of the rest.
     Raises InputError where all is transparent.
     """
     opaque = picture.alpha is None or picture.alpha.min() == np.iinfo(picture.alpha.dtype).max

@@ -1,8 +1,8 @@
-"""How DID is trained: reconstruction, the zero loss, and a game between the common encoder and critics of its codes.
+"""The training of DID: reconstruction, the zero loss, and a game between the common encoder and critics of its codes.
 
-The losses are the paper's; a test holds that they equal its formulas written out, in values and gradients.  What is
-saved is work: each encoder sees both domains in one batch, which instance norm allows and batch norm wants (the
-statistics of one domain alone would hide from the critic what it looks for, and are not those of later use), and the
+The losses are the paper's; a test holds that they equal its formulas written out, in values and gradients.  Work is
+saved in two places.  Each encoder sees both domains in one batch, which instance norm allows and batch norm wants (the
+statistics of one domain alone would hide from the critic what it looks for, and are not those of later use).  The
 critic learns from the codes that the encoder learnt from, where the authors encode them anew.
 """
 
@@ -38,7 +38,7 @@ PROBED = 1000  # pictures of each domain that a probe learns from
 
 
 class Codes(NamedTuple):
-    """Of n squares of a and, after them, as many of b: (2n, C, 2, 2) each."""
+    """The codes of n squares of a and, after them, as many of b: (2n, C, 2, 2) each."""
 
     common: Tensor
     a: Tensor
@@ -56,7 +56,7 @@ def paint(net: DomainDifference, codes: Codes) -> Tensor:
 
 
 def own_losses(codes: Codes, painted: Tensor, squares: Tensor, zero: float) -> dict[str, Tensor]:
-    """What the networks owe to pictures: both terms are sums over the domains of mean absolute differences.
+    """The losses of the networks alone: both terms are sums over the domains of mean absolute differences.
 
     |G(E_c(a), E_A(a), 0) - a| + |G(E_c(b), 0, E_B(b)) - b|   and   zero * (|E_B(a)| + |E_A(b)|)
     """
@@ -71,8 +71,8 @@ class LinearCritic:
     """The best linear critic of codes, in closed form: Fisher's discriminant of the last hundred batches or so.
 
     A critic that learns by steps lags behind the encoder that it judges; this one does not.  The gap between the
-    domains along its direction is, in expectation, the squared Mahalanobis distance of their means, which it is to
-    bring to 0.
+    domains along its direction is, in expectation, the squared Mahalanobis distance of their means, which the encoder
+    is to bring to 0.
     """
 
     DECAY = 0.99
@@ -91,7 +91,7 @@ class LinearCritic:
         self.spread.lerp_(spread, weight)
 
     def direction(self) -> Tensor:
-        """(D,): the difference of logits between two codes is their difference along it."""
+        """The direction of the critic, (D,): a difference of two codes along it is their difference of logits."""
         ridge = self.RIDGE * self.spread.diagonal().mean() + 1e-12
         one = torch.eye(len(self.gap), dtype=self.spread.dtype, device=self.spread.device)
         factor = torch.linalg.cholesky_ex(self.spread + ridge * one).L  # _ex: no wait for the device
@@ -107,8 +107,9 @@ class LinearCritic:
 
 
 def gap_and_spread(common: Tensor) -> tuple[Tensor, Tensor]:
-    """Of common codes, those of a first: the gap between the domains' means, (D,), and the covariance within the
-    domains, (D, D).
+    """The gap between the domains' means, (D,), and the covariance within the domains, (D, D), of common codes.
+
+    common: those of a first.
     """
     domains = common.flatten(1).unflatten(0, (2, -1))
     means = domains.mean(1, keepdim=True)
@@ -117,7 +118,7 @@ def gap_and_spread(common: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class DifferenceTraining(Training):
-    """Both domains at once, in one stage."""
+    """The training of a domain difference: both domains at once, in one stage."""
 
     model_class = DomainDifference
 
@@ -131,9 +132,8 @@ class DifferenceTraining(Training):
         dtype: torch.dtype = torch.float32,
         held: Sequence[Tensor] = (),
     ) -> None:
-        """a and b (N, 3, S, S) uint8, S as the model's `size`.  dtype: of the networks' arithmetic, float32 or
-        bfloat16.
-
+        """a, b: pictures of each domain, (N, 3, S, S) uint8, S as the model's `size`.
+        dtype: of the networks' arithmetic, float32 or bfloat16.
         held: as many more of each as there are, that the training does not see: its scores come from them.
         """
         self.config, self.device, self.dtype = config.filled(), device, dtype
@@ -166,10 +166,10 @@ class DifferenceTraining(Training):
         return self.update(self._batch(draw.generator("batch")), min(done / c.ramp, 1.0) if c.ramp else 1.0)
 
     def update(self, squares: Tensor, strength: float = 1.0) -> dict[str, Tensor]:
-        """One step of the networks, then those of the critic, from the codes that the networks' step was made of.
+        """Do one step of the networks, then those of the critic, from the codes that the networks' step was made of.
 
-        squares (2 B, 3, S, S): those of a first.  strength: of what is to keep the domains apart from the common code,
-        0 .. 1.
+        squares (2 B, 3, S, S): those of a first.
+        strength: of the terms that keep the domains apart from the common code, 0 .. 1.
         """
         c, half = self.config, len(squares) // 2
         codes = encode(self.net, squares)
@@ -192,8 +192,9 @@ class DifferenceTraining(Training):
 
     @torch.no_grad()
     def model(self) -> DomainDifference:
-        """The average, in float32, as it will be used, with running statistics of its own: those of the pictures in
-        order, as many batches as settle them.
+        """The average of the networks, in float32, as it will be used.
+
+        Its running statistics are its own: those of the pictures in order, as many batches as settle them.
         """
         if self.settled and self.settled[0] == self.average.updates:
             return self.settled[1]
@@ -212,8 +213,9 @@ class DifferenceTraining(Training):
 
     @torch.no_grad()
     def preview(self, draw: Draw) -> Tensor:
-        """In rows: pictures of a and of b; then the faces of a again, with neither content, with b's instead of a's,
-        and with both.
+        """Rows of pictures: of a and of b; then the faces of a again.
+
+        The latter with neither content, with b's instead of a's, and with both.
         """
         self.net.eval()
         squares = self._in_order(0, PREVIEWED)
@@ -227,14 +229,17 @@ class DifferenceTraining(Training):
         return torch.cat([torch.cat([*row[:, None]], 3) for row in rows], 2)
 
     def scores(self) -> dict[str, float]:
-        """How good the model is.  On pictures that were held out:
+        """The scores of the model, by name.
 
-        error_a, error_b: the mean absolute error of giving them back, in [-1, 1].  zero_a: the mean absolute a-code of
-        pictures of b, in units of that of pictures of a, which is size_a; zero_b and size_b the other way round.
+        On pictures that were held out:
+        error_a, error_b: the mean absolute error of giving them back, in [-1, 1].
+        zero_a: the mean absolute a-code of pictures of b, in units of that of pictures of a, which is size_a.
+        zero_b, size_b: the other way round.
 
         And on a thousand pictures of each domain, or all, the held ones among them, since few would fool a probe:
-        told_from_common: how often a fresh linear probe tells the domain from the common code, where 0.5 is a guess;
-        told_from_a, told_from_b: from the others.
+        told_from_common: the share of cases in which a fresh linear probe tells the domain from the common code; 0.5 is
+        a guess.
+        told_from_a, told_from_b: the same from the separate codes.
         """
         if min(map(len, self.held), default=0) == 0:
             return {}
@@ -264,35 +269,31 @@ class DifferenceTraining(Training):
         return learners | {"linear": self.linear, "average": self.average}
 
     def _batch(self, generator: torch.Generator) -> Tensor:
-        """(2 B, 3, S, S): this process's share of pictures that are drawn at random, and mirrored at random; those of a
-        first.
-        """
+        """A batch (2 B, 3, S, S), those of a first: this process's share of pictures drawn and mirrored at random."""
         chosen = (mirrored(own[drawn(self.config.batch, len(own), generator)], generator) for own in self.squares)
         return signed(torch.cat([self.processes.share(pictures) for pictures in chosen]))
 
     def _in_order(self, first: int, count: int) -> Tensor:
-        """(2 * count, 3, S, S): pictures from the `first` on, of a and then of b; after the last one comes the first
-        again.
-        """
+        """The pictures from the `first` on, of a and then of b, (2 * count, 3, S, S); the first follows the last."""
         numbers = torch.arange(first, first + count, device=self.device)
         return signed(torch.cat([own[numbers % len(own)] for own in self.squares]))
 
     def _judged(self, common: Tensor) -> Tensor:
-        """(B,) logits of the critic."""
+        """The logits of the critic, (B,)."""
         with arithmetic(common, self.dtype):
             return self.critic(common).to(common.dtype)
 
 
 @torch.no_grad()
 def _looked_at(net: DomainDifference, pictures: Tensor) -> Codes:
-    """Of pictures of one domain, (N, 3, S, S) uint8."""
+    """The codes of pictures of one domain, (N, 3, S, S) uint8."""
     codes = [encode(net, signed(part)) for part in pictures.split(LOOKED_AT)]
     return Codes(*map(torch.cat, zip(*codes, strict=True)))
 
 
 @torch.no_grad()
 def _error(net: DomainDifference, pictures: Tensor, codes: Codes, domain: str) -> Tensor:
-    """Of giving back the pictures of a domain, which the codes are of."""
+    """The mean absolute error of giving back the pictures of a domain, of which these are the codes."""
     own = getattr(codes, domain)
     parts = zip(*(tensor.split(LOOKED_AT) for tensor in (pictures, codes.common, own)), strict=True)
     return torch.cat(

@@ -2,7 +2,7 @@
 
 Two pictures, a pyramid, and at each level one generator into each of the two domains.  From noise a generator makes a
 new picture of its own domain; from a picture of the other domain it makes that picture's analogy.  At coarse and middle
-levels it adds to what it is given (residual); the finest levels paint anew.  Here is the trained model; `training.py`
+levels it adds to its input (residual); the finest levels paint anew.  This file has the trained model; `training.py`
 trains it.
 
 Differs from the paper and its code:
@@ -11,8 +11,10 @@ Differs from the paper and its code:
 * Results are drawn from a seed after training (published: whatever the last step of training drew), and are not
   stretched in contrast.
 * Injection puts the picture in the place of the chain's state, for the skip connection too (the authors' video code;
-not their image code). Expect: tests/benchmarks/pair_step.csv for the time of a step; tests/benchmarks/pair_results.csv
-for scores beside the training-free engine.
+  not their image code).
+
+Expect: tests/benchmarks/pair_step.csv for the time of a step; tests/benchmarks/pair_results.csv for scores beside the
+training-free engine.
 
 Tensors are (B, 6, H, W) in [-1, 1]: the three channels of domain a, the source, then those of domain b, the target.
 """
@@ -35,7 +37,7 @@ A, B = 0, 1  # the domains, in the order of the channels
 
 
 def swapped(pair: Tensor) -> Tensor:
-    """[a | b] -> [b | a]."""
+    """The pair with its domains exchanged: [a | b] -> [b | a]."""
     return torch.cat(pair.chunk(2, 1)[::-1], 1)
 
 
@@ -46,8 +48,8 @@ class PairAnalogy(Model):
     config_class = PairConfig
 
     def __init__(self, config: PairConfig, shapes: Sequence[Sequence[int]], trained_levels: int = 0):
-        """config: filled.  shapes: (height, width) of all levels, px, coarsest first, whether they are trained yet or
-        not.
+        """config: with the values of its preset and mode (`filled`).
+        shapes: (height, width) of all levels, px, coarsest first, trained yet or not.
         """
         super().__init__(config)
         self.shapes = [(int(height), int(width)) for height, width in shapes]
@@ -57,12 +59,11 @@ class PairAnalogy(Model):
             raise ValueError(
                 f"{trained_levels} trained levels of {len(self.shapes)}, with sides from 1 to {MOST_SIDE} px"
             )
-        self.register_buffer(
-            "pictures", torch.zeros(1, 6, *self.shapes[-1], dtype=torch.uint8)
-        )  # source and target, as trained on
-        self.register_buffer("amplitudes", torch.zeros(0, 2))  # of the noise: level, domain
+        # Source and target, as trained on.
+        self.register_buffer("pictures", torch.zeros(1, 6, *self.shapes[-1], dtype=torch.uint8))
+        self.register_buffer("amplitudes", torch.zeros(0, 2))  # amplitudes of the noise: level, domain
         self.generators = nn.ModuleList()
-        self.dtype = torch.float32  # of the networks' arithmetic
+        self.dtype = torch.float32  # the type of the networks' arithmetic
         for _ in range(trained_levels):
             self.add_level(PatchNet(self.stack(len(self.generators))), torch.zeros(2))
 
@@ -71,7 +72,7 @@ class PairAnalogy(Model):
 
     @property
     def reals(self) -> Tensor:
-        """(1, 6, H, W): source and target."""
+        """The real pictures, source and target: (1, 6, H, W)."""
         return self.pictures.to(self.amplitudes).div(127.5).sub(1)
 
     def stack(self, level: int) -> PatchStack:
@@ -83,13 +84,17 @@ class PairAnalogy(Model):
         return level < len(self.shapes) - self.config.plain_levels
 
     def add_level(self, generator: PatchNet, amplitudes: Tensor) -> None:
-        """amplitudes (2,): of the noise in each domain."""
+        """Put a trained generator on top.
+
+        amplitudes: (2,), of the noise in each domain.
+        """
         self.generators.append(generator.to(self.amplitudes))
         self.amplitudes = torch.cat([self.amplitudes, amplitudes[None].to(self.amplitudes)])
 
     def render(self, level: int, images: Tensor, skip: Tensor, domain: int | None = None) -> Tensor:
-        """One level's generators: tanh(net(images)) + skip where the level is residual, else without skip.  Not
-        clamped.
+        """The output of one level's generators, not clamped.
+
+        tanh(net(images)) + skip where the level is residual, else without skip.
         """
         made = torch.tanh(self.generators[level](images.to(self.dtype), domain).to(images))
         return made + skip if self.is_residual(level) else made
@@ -99,7 +104,7 @@ class PairAnalogy(Model):
         return images + amplitudes.repeat_interleave(3)[:, None, None] * noise(level)
 
     def climb(self, state: Tensor, first: int, last: int, noise: Noise | None, domain: int | None = None) -> Tensor:
-        """What the chain hands to level `last`, from what is handed to level `first`.
+        """The state that the chain hands to level `last`, from the state that is handed to level `first`.
 
         The unconditional chain begins with zeros at level 0, and each level adds noise.  The reconstruction chain
         begins with noise there, fresh each time (SinGAN's is fixed), and has none later: `noise` is None.
@@ -118,10 +123,10 @@ class PairAnalogy(Model):
     def analogy(self, count: int, generator: torch.Generator, *, inject: int | None = None) -> tuple[Tensor, Tensor]:
         """New pictures and their analogies, each (count, 6, *shape of the finest trained level), clamped.
 
-        The first are [a | b], new pictures of both domains.  The second are [made of a, like the new b | made of b,
-        like the new a]: its channels 3 .. 5 have the structure of the source's domain and the look of the target.
+        The new pictures are [a | b], of both domains.  The analogies are [made of a, like the new b | made of b, like
+        the new a]: channels 3 .. 5 have the structure of the source's domain and the look of the target.
         inject: the level at which the pictures that were trained on take the place of the chain's state; the coarser,
-        the freer. None: from noise alone, as published.
+        the freer.  None: from noise alone, as published.
         """
         noise = self.noise(count, generator)
         if inject is None:
@@ -135,10 +140,11 @@ class PairAnalogy(Model):
 
     @torch.no_grad()
     def translated(self, images: Tensor, level: int, noise: Noise, domain: int = A) -> Tensor:
-        """images (B, 3, H, W) of one domain -> their analogies in the other, (B, 3, *shape of the finest trained
-        level), clamped.
+        """The analogies, in the other domain, of images of one domain, clamped.
 
-        They are injected at `level`.  The same noise for each frame of a video keeps it calm (the authors' way).
+        images: (B, 3, H, W), injected at `level`.
+        noise: the same for each frame of a video keeps it calm (the authors' way).
+        Returns (B, 3, *shape of the finest trained level).
         """
         [state] = levels(images, [self.shapes[level]])
         own = self._painted(state, level, noise, domain)
@@ -146,14 +152,15 @@ class PairAnalogy(Model):
 
     @torch.no_grad()
     def refined(self, images: Tensor, level: int, noise: Noise, domain: int = B) -> Tensor:
-        """images (B, 3, H, W) of one domain, painted again by its own chain from `level` on (SinGAN's paint to image),
-        clamped.
+        """The images of one domain, painted again by its own chain from `level` on (SinGAN's paint to image), clamped.
+
+        images: (B, 3, H, W).
         """
         [state] = levels(images, [self.shapes[level]])
         return self._painted(state, level, noise, domain).clamp(-1, 1)
 
     def noise(self, count: int, generator: torch.Generator, domains: int = 2) -> Noise:
-        """N(0, 1) noise (count, 3 * domains, *shape) of any level; asked twice for a level, it is the same."""
+        """The N(0, 1) noise of any level, (count, 3 * domains, *shape); the same when a level is asked for again."""
         drawn: dict[int, Tensor] = {}
 
         def noise(level: int) -> Tensor:

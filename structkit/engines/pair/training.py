@@ -1,9 +1,11 @@
-"""How a pair's generators are trained: level after level, one critic step and one generator step at a time.
+"""The training of a pair's generators: level after level, one critic step and one generator step at a time.
 
 The mathematics is the authors'; a test holds that a step equals the paper's formulas written out, in values and
-gradients.  What is saved is work: the frozen levels run once for CHUNK steps, in one batch and without a graph; both
-domains share each call (grouped convolutions); what one network judges goes through it in one batch, which instance
-norm allows; one summed backward; the critic is frozen while the generators learn.
+gradients.  Work is saved in these places:
+* The frozen levels run once for CHUNK steps, in one batch and without a graph.
+* Both domains share each call (grouped convolutions).
+* All inputs that one network judges go through it in one batch, which instance norm allows.
+* The losses are summed for one backward pass; the critic is frozen while the generators learn.
 
 In bfloat16 the critics and their penalty are bfloat16 too, where SinGAN's descendants keep float32.  On a trained pair
 (eggs and bowls, five of its levels) each loss was within 2 % of float32's, and the cosine between the gradients at
@@ -39,33 +41,33 @@ Critic = Callable[[Tensor], Tensor]  # (B, 6, H, W) -> (B, 2, h, w), scores of p
 
 
 class PairBatch(NamedTuple):
-    """What one step of a level starts from, (B, 6, H, W) each but for `mix`."""
+    """The inputs of one step of a level, (B, 6, H, W) each but for `mix`."""
 
     real: Tensor  # (1, 6, H, W) where there is only one
-    state: Tensor  # what the unconditional chain hands over
-    noised: Tensor  # the same with this level's noise
-    start: Tensor  # what the reconstruction chain hands over
+    state: Tensor  # the state that the unconditional chain hands over
+    noised: Tensor  # that state with this level's noise
+    start: Tensor  # the state that the reconstruction chain hands over
     abroad: Tensor  # the other domain's real pictures with this level's noise; B is 0 where they are not judged
     # (K B, 6, 1, 1) in [0, 1]: where between real and made the points of the gradient penalty lie, for K things made
     mix: Tensor
 
 
 class PairPass(NamedTuple):
-    """What the generators of one level make in one step, (B, 6, H, W) each, not clamped."""
+    """The pictures that the generators of one level make in one step, (B, 6, H, W) each, not clamped."""
 
     own: Tensor  # from noise
     again: Tensor  # the reconstruction of the real pictures
-    across: Tensor  # of the other domain's `own`
-    back: Tensor  # of the other domain's `across`
-    abroad: Tensor  # of the other domain's real pictures
+    across: Tensor  # the translation of the other domain's `own`
+    back: Tensor  # the translation of the other domain's `across`
+    abroad: Tensor  # the translation of the other domain's real pictures
 
     def judged(self) -> Tensor:
-        """(K B, 6, H, W): across, own, abroad; those that the critics see."""
+        """The pictures that the critics see, (K B, 6, H, W): across, own, abroad."""
         return torch.cat([self.across, self.own, self.abroad])
 
 
 def make(net: PairAnalogy, level: int, inputs: PairBatch) -> PairPass:
-    """All that a step makes, in three calls of the level's generators."""
+    """The pictures of a step, in three calls of the level's generators."""
     images, skips = (torch.cat([first, inputs.start, inputs.abroad]) for first in (inputs.noised, inputs.state))
     own, again, abroad = net.render(level, images, skips).split(
         [len(inputs.state), len(inputs.start), len(inputs.abroad)]
@@ -78,11 +80,13 @@ def make(net: PairAnalogy, level: int, inputs: PairBatch) -> PairPass:
 def critic_losses(
     critic: Critic, real: Tensor, judged: Tensor, weights: Tensor, mix: Tensor, penalty: float
 ) -> dict[str, Tensor]:
-    """The critics of both domains (Wasserstein with a gradient penalty): over K things made, sum of their weights times
-    E[D(made)] - E[D(real)] + penalty * GP(real, made).
+    """The losses of the critics of both domains (Wasserstein with a gradient penalty).
 
-    real (1 or B, 6, H, W); judged (K B, 6, H, W), without gradient; weights (K,): 1 for across and for own; mix (K B,
-    6, 1, 1).
+    Over K things made, the sum of their weights times E[D(made)] - E[D(real)] + penalty * GP(real, made).
+    real: (1 or B, 6, H, W).
+    judged: (K B, 6, H, W), without gradient.
+    weights: (K,), 1 for across and for own.
+    mix: (K B, 6, 1, 1).
     """
     count = len(weights)
     scores = critic(torch.cat([real, judged])).mean((2, 3)).sum(1)
@@ -96,7 +100,8 @@ def critic_losses(
 
 
 def generator_losses(critic: Critic, made: PairPass, real: Tensor, weights: Tensor, c: PairConfig) -> dict[str, Tensor]:
-    """The generators of both domains; nothing is detached:
+    """The losses of the generators of both domains; nothing is detached.
+
     -E[D(made)] times the weights, the target's times `target_weight`, + alpha MSE(again, real) + beta MSE(back, own).
     """
     source, target = weights @ critic(made.judged()).mean((2, 3)).unflatten(0, (len(weights), -1)).mean(1)
@@ -109,7 +114,7 @@ def generator_losses(critic: Critic, made: PairPass, real: Tensor, weights: Tens
 
 
 class PairTraining(Training):
-    """Both directions at once."""
+    """The training of a pair, in both directions at once."""
 
     model_class = PairAnalogy
 
@@ -122,10 +127,9 @@ class PairTraining(Training):
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ):
-        """source (T, 3, H, W) and target (1, 3, H, W) in [-1, 1], any sizes; T > 1: the frames of a video.
-
+        """source: (T, 3, H, W) in [-1, 1], any size; T > 1: the frames of a video.
+        target: (1, 3, H, W) in [-1, 1], any size.
         dtype: of the networks' arithmetic, float32 or bfloat16.
-
         Raises InputError where the coarsest level is smaller than what the critic sees.
         """
         self.config, self.device, self.dtype = config.filled(), device, dtype
@@ -155,7 +159,7 @@ class PairTraining(Training):
         self.net = self._untrained(0)
 
     def begin(self, stage: int, draw: Draw) -> None:
-        """New networks; those of the level below go on, where they are of the same width."""
+        """Make new networks; those of the level below go on, where they are of the same width."""
         stack, below = self.net.stack(stage), (self.net.generators[-1], self.critic) if stage else None
         generator = draw.generator("networks")
         networks = PatchNet(stack, generator), PatchNet(replace(stack, outputs=1, padded=False), generator)
@@ -199,7 +203,7 @@ class PairTraining(Training):
         return self.graphed(inputs)
 
     def update(self, inputs: PairBatch) -> dict[str, Tensor]:
-        """One step of the critics, then one of the generators, which see the critics' new weights."""
+        """Do one step of the critics, then one of the generators, which see the critics' new weights."""
         c, critic, real = self.config, self.critic, inputs.real
         made = make(self.net, self.level, inputs)
 
@@ -216,7 +220,7 @@ class PairTraining(Training):
 
     @property
     def _recorded(self) -> bool:
-        """Whether steps are CUDA graphs; those of several processes, which wait for each other, are not."""
+        """True if steps are CUDA graphs; those of several processes, which wait for each other, are not."""
         return self.given[0].is_cuda and self.processes.size == 1
 
     def _untrained(self, count: int) -> PairAnalogy:
@@ -228,9 +232,8 @@ class PairTraining(Training):
     def _enter(self, level: int, critic: PatchNet) -> None:
         self.level, self.chunk, self.graphed = level, (0, []), None
         self.critic = critic.to(self.given[0])
-        self.real = tuple(
-            levels(pictures, self.shapes[level : level + 1])[0] for pictures in self.given
-        )  # frames, target
+        # The frames and the target.
+        self.real = tuple(levels(pictures, self.shapes[level : level + 1])[0] for pictures in self.given)
         self.net.requires_grad_(False)
         generator = self.net.generators[level].requires_grad_(True)
         rates = (self.config.generator_rate, self.config.critic_rate)
@@ -240,13 +243,14 @@ class PairTraining(Training):
         )
 
     def _real(self, level: int) -> Tensor:
-        """(1, 6, H, W): source, the first frame of a video, and target."""
+        """The source (of a video its first frame) and the target at a level: (1, 6, H, W)."""
         return torch.cat([levels(picture[:1], self.shapes[level : level + 1])[0] for picture in self.given], 1)
 
     @torch.no_grad()
     def _amplitudes(self, level: int, draw: Draw) -> Tensor:
-        """(2,): `noise` times what the reconstruction of one draw still misses, in each domain; at level 0 `noise`
-        itself, 1 for video.
+        """The amplitudes of a level's noise in each domain, (2,).
+
+        `noise` times what the reconstruction of one draw still misses; at level 0 `noise` itself, 1 for video.
         """
         if level == 0:
             return torch.full((2,), 1.0 if self.config.mode == "video" else self.config.noise).to(self.given[0])
@@ -255,8 +259,9 @@ class PairTraining(Training):
 
     @torch.no_grad()
     def _inputs(self, draw: Draw) -> list[PairBatch]:
-        """The inputs of the CHUNK steps from `draw` on: the frozen levels, from fresh noise, for all of them in one
-        batch.
+        """The inputs of the CHUNK steps from `draw` on.
+
+        The frozen levels run, from fresh noise, for all of them in one batch.
         """
         level, net, generator = self.level, self.net, draw.generator("chunk")
         whole = CHUNK * self.config.batch * self.processes.size
@@ -282,9 +287,7 @@ class PairTraining(Training):
         ]
 
     def _reals(self, draw: Draw, count: int) -> list[Tensor]:
-        """The real pictures of each step of a chunk: the frames of a video in shuffled epochs, every one as often as
-        the others.
-        """
+        """The real pictures of each step of a chunk: the frames of a video in shuffled epochs, all equally often."""
         frames, target = self.real
         if len(frames) == 1:
             return [torch.cat(self.real, 1)] * CHUNK
@@ -304,7 +307,5 @@ class PairTraining(Training):
         return torch.randn(shape, generator=generator, device=generator.device).to(self.given[0])
 
     def _own(self, drawn: Tensor) -> Tensor:
-        """This process's part of what was drawn for the steps of a chunk, (steps * all samples, ...) -> (steps * own
-        samples, ...).
-        """
+        """The part of this process of a chunk's draws: (steps * all samples, ...) -> (steps * own samples, ...)."""
         return drawn.unflatten(0, (CHUNK, -1)).chunk(self.processes.size, 1)[self.processes.rank].flatten(0, 1)

@@ -1,11 +1,11 @@
 """Signs that a model of content transfer is a bad one, measured without any truth.
 
-elsewhere: what a mask covers in most pictures must differ between the folders: the part of the masks that lies where it
-does not.  Of few pictures nothing is sure to differ: it is not measured.
-without: pictures without the content have none: their masks, in units of those of pictures with it.
+elsewhere: the part of the masks that lies where the folders do not differ; what a mask covers in most pictures must
+differ between them.  This is not measured of few pictures, of which nothing is sure to differ.
+without: the masks of pictures without the content, which should have none, in units of those of pictures with it.
 grown: the painter's masks, in units of the decoder's, from which they have grown round by round.
-beneath: contents of some pictures, as the model cuts them out, are pasted onto others and taken off again: the error
-there, in units of that of the mean picture, which is what one paints who has learnt nothing.
+beneath: contents of some pictures, as the model cuts them out, are pasted onto others and taken off again; this is the
+error there, in units of that of the mean picture, which a model paints that has learnt nothing.
 
 Pictures that were held out are looked at first, and as many of the others as are wanted.
 
@@ -28,29 +28,28 @@ from structkit.engines.transfer.model import ContentTransfer
 from structkit.kernels.composite import composite
 
 LIMITS = {"elsewhere": 0.2, "without": 0.25, "grown": 2.0, "beneath": 0.75}  # above, a model is doubtful
-FIRST = 0.3  # where a decoder's mask is above, it is the first of the painter's masks
+FIRST = 0.3  # the threshold at which the decoder's mask is cut: the first of the painter's masks
 LOOKED_AT = 64  # pictures of each folder
-SEEN = 16  # of them at a time
+SEEN = 16  # pictures at a time
 SIDE = 32  # px, of the pictures whose means are compared
 MEANS = 1000  # pictures of each folder that they are taken from, at most
-MOSTLY = 0.5  # of the pictures with the content: share of them in which a mask covers a pixel
+MOSTLY = 0.5  # share of the pictures with the content in which a mask covers a pixel
 SURE = 3.0  # standard errors by which means must differ
-ENOUGH = (
-    50  # pictures of a folder whose mean says where it differs; with 8 to 20 a good mask lies where nothing is sure to
-)
+# Pictures of a folder whose mean says where it differs; with 8 to 20 a good mask lies where nothing is sure to.
+ENOUGH = 50
 LEAST_MASK = 1e-4  # mean of masks that cover anything
 
-FolderOptions = Sequence[Tensor]  # of pictures with the content and of others without, (N, 3, S, S) uint8
+FolderOptions = Sequence[Tensor]  # pictures with the content and others without, (N, 3, S, S) uint8
 
 
 @torch.no_grad()
 def doubts(net: ContentTransfer, seen: FolderOptions, held: FolderOptions) -> list[str]:
-    """What is to be said of a model, in sentences; of a good one nothing."""
+    """The doubts about a model, in sentences; about a good one none."""
     return list(sentences(signs(net, seen, held)))
 
 
 def signs(net: ContentTransfer, seen: FolderOptions, held: FolderOptions) -> dict[str, float]:
-    """All that can be measured, by the names above."""
+    """All signs that can be measured, by the names above."""
     device = seen[0].device
     with_, without = (
         torch.cat([out.to(device), own[:LOOKED_AT]])[:LOOKED_AT] for out, own in zip(held, seen, strict=True)
@@ -73,7 +72,11 @@ def signs(net: ContentTransfer, seen: FolderOptions, held: FolderOptions) -> dic
 
 
 def elsewhere(masks: Tensor, with_: Tensor, without: Tensor) -> float:
-    """masks (M, 1, S, S) of some pictures with the content; with_ and without (N, 3, S, S) uint8.  0 .. 1."""
+    """The part of masks, 0 .. 1, that lies where the folders do not differ.
+
+    masks: (M, 1, S, S), of some pictures with the content.
+    with_, without: (N, 3, S, S) uint8.
+    """
     (one, of_one), (other, of_other) = (_mean_and_error(pictures[:MEANS]) for pictures in (with_, without))
     alike = ((one - other).abs() < SURE * (of_one + of_other).sqrt()).all(0)
     covered = F.adaptive_avg_pool2d(masks, SIDE).mean((0, 1))
@@ -81,8 +84,11 @@ def elsewhere(masks: Tensor, with_: Tensor, without: Tensor) -> float:
 
 
 def beneath(net: ContentTransfer, with_: Tensor, without: Tensor, all_without: Tensor) -> float:
-    """with_ and without (M, 3, S, S) uint8, any M; all_without: what the mean picture is of.  0 where masks cover
-    nothing.
+    """The error beneath contents that were pasted and taken off again, in units of that of the mean picture.
+
+    with_, without: (M, 3, S, S) uint8, any M.
+    all_without: the pictures of which the mean picture is taken.
+    Returns 0 where masks cover nothing.
     """
     some = all_without[:MEANS].split(LOOKED_AT)
     mean = sum(signed(part).sum(0) for part in some) / sum(map(len, some))
@@ -98,7 +104,7 @@ def beneath(net: ContentTransfer, with_: Tensor, without: Tensor, all_without: T
 
 
 def sentences(signs: Mapping[str, float]) -> Iterator[str]:
-    """What is to be said of a model with these signs, by the names above; each with its limit."""
+    """The doubts about a model with these signs, by the names above; each with its limit."""
     words = {
         "elsewhere": (
             "{:.0%} of the masks lie where the pictures of the two folders do not differ: they are far too large"
@@ -115,6 +121,6 @@ def sentences(signs: Mapping[str, float]) -> Iterator[str]:
 
 
 def _mean_and_error(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """Means of pixels, and the squared standard errors of these, (3, SIDE, SIDE) each."""
+    """The means of pixels, and the squared standard errors of these, (3, SIDE, SIDE) each."""
     small = torch.cat([F.adaptive_avg_pool2d(signed(part), SIDE) for part in pictures.split(64)])
     return small.mean(0), small.var(0, correction=0) / len(small) + 1e-6

@@ -1,4 +1,4 @@
-"""A layer: what an engine paints over a picture, and where."""
+"""A layer: the colours that an engine paints over a picture, and the mask that says where."""
 
 from dataclasses import dataclass
 

@@ -1,15 +1,15 @@
-"""How the painter learns: from pictures that it cuts and pastes itself.
+"""The training of the painter, from pictures that it cuts and pastes itself.
 
-What a mask covers of a picture with the content is pasted onto a picture without it.  Before and after are exact truth,
-for a mask and for what lies beneath it (copy and paste as in Ghiasi et al., CVPR 2021).  The first masks are those of
-the masked decoder.  Where they cover too much by mistake, the painter sees seams; a picture that really has the content
-has none, so there it does not find these places again, and thin parts that the first masks missed it finds, since most
-are like others that they had.  So it labels the pictures anew, and learns from its own labels in the next round (a
-student that becomes the teacher, Xie et al., CVPR 2020).
+The part of a picture with the content that a mask covers is pasted onto a picture without it.  Before and after are
+exact truth, for a mask and for what lies beneath it (copy and paste as in Ghiasi et al., CVPR 2021).  The first masks
+are those of the masked decoder.  Where they cover too much by mistake, the painter sees seams.  A picture that really
+has the content has none, so the painter does not find these places there again.  Thin parts that the first masks missed
+it does find, since most are like others that they had.  So it labels the pictures anew, and learns from its own labels
+in the next round (a student that becomes the teacher, Xie et al., CVPR 2020).
 
-As soon as the placer knows where a content belongs, it is pasted onto pictures that have the place for it just there
-(glasses onto eyes), and half of it as if it were glass, through which they are seen: what is beneath tinted glasses can
-be read, once one has learnt to.
+As soon as the placer knows where a content belongs, the content is pasted onto pictures that have the place for it just
+there (glasses onto eyes).  Half of it is pasted as if it were glass, through which they are seen: the eyes beneath
+tinted glasses can be read, once the painter has learnt to.
 
 Expect, on avatars, of the default's 20 rounds (1 CPU minute each): glasses, IoU 0.84, 17.7 dB beneath them; beards
 0.82, 21.5 dB; of 40 0.87, 17.6 dB and 0.86, 23.4 dB.
@@ -47,7 +47,7 @@ SURE = 0.5  # share of all rounds from which on the painter's masks are taken as
 SHIFT = 4  # px, at most, that what is pasted has moved
 PASTED, CLEAR = 0.85, 0.5  # shares of the pictures onto which something is pasted, and of those which show through it
 ALIKE = 32  # pictures without the content that a donor's is pasted onto: those whose frames are nearest to its own
-APART = (1.0, 1.0, 1.0, 0.15, 0.15)  # how much each number of a frame counts for that
+APART = (1.0, 1.0, 1.0, 0.15, 0.15)  # the weight of each number of a frame in their distance
 INSIDE = 3  # px from the edge of a mask: farther in, glass is smooth
 SMOOTH, LEAST = 8, 1e-3  # over so many px; the least weight that is divided by
 SHOWS, DARK = 8 / 255, 8 / 255  # differences that are seen, and light that can be divided by, in [0, 1]
@@ -58,43 +58,44 @@ MOST, USES = 4000, 0.5  # pictures that are labelled in a round, at most, and fo
 
 
 class Rule(NamedTuple):
-    """By what a content is cut out: where masks are above a threshold, or near that, and the painter would change what
-    one sees.
+    """The rule by which a content is cut out.
+
+    A pixel is cut out where the mask is above a threshold, or near such a place, and the painter would change what one
+    sees.
     """
 
     threshold: float
-    near: int  # px around
-    changed: float  # in [-1, 1]
+    near: int  # px around such places
+    changed: float  # the least change of a colour, in [-1, 1]
 
 
 WIDE = Rule(0.3, 2, 48 / 255)  # at first: it is easier to lose a thin part than to keep what is wrong
-EXACT = Rule(
-    0.5, 0, 24 / 255
-)  # later: to a painter without a palette it brought 0.01 (glasses) and 0.04 (beards) of IoU
+# The later rule: to a painter without a palette it brought 0.01 (glasses) and 0.04 (beards) of IoU.
+EXACT = Rule(0.5, 0, 24 / 255)
 
 
 class PainterTraining:
     """The painter of a model, its optimiser, and the masks that it learns from."""
 
     def __init__(self, net: ContentTransfer, with_: Tensor, without: Tensor) -> None:
-        """with_ and without (N, 3, S, S) uint8."""
+        """with_, without: pictures with the content and without it, (N, 3, S, S) uint8."""
         self.net, self.with_, self.without = net, with_, without
         self.adam = torch.optim.Adam(net.painter.parameters(), RATE, BETAS, fused=True)
         self.chosen = torch.arange(min(len(with_), MOST), device=with_.device)  # pictures of the round, then -1
-        self.count = len(self.chosen)  # of them
+        self.count = len(self.chosen)  # number of pictures of the round
         self.labels = torch.zeros_like(with_[: len(self.chosen), :1], dtype=torch.bool)  # their masks
-        self.frames = torch.zeros(
-            len(self.chosen), NUMBERS, device=with_.device
-        )  # where the placer expects the content on them, and
-        self.places = torch.zeros(
-            len(without), NUMBERS, device=with_.device
-        )  # on pictures without it, both in units of `apart`
+        # The frames in which the placer expects the content, in units of `apart`: on labelled pictures, and on pictures
+        # without it.
+        self.frames = torch.zeros(len(self.chosen), NUMBERS, device=with_.device)
+        self.places = torch.zeros(len(without), NUMBERS, device=with_.device)
         self.apart = torch.tensor(APART, device=with_.device)
 
     def step(self, draw: Draw, steps: int, done: float, processes: Processes, *, guided: bool) -> dict[str, Tensor]:
-        """A stage is a round.  steps: of the round.  done: the share of all rounds.
+        """Do one step of a round, which is a stage; returns the losses.
 
-        guided: whether the placer has learnt where things belong.
+        steps: of the round.
+        done: the share of all rounds.
+        guided: true once the placer has learnt where things belong.
         """
         if draw.step == 1:
             self._choose(USES * steps * BATCH, draw.generator("chosen"))
@@ -108,7 +109,7 @@ class PainterTraining:
         return {name: value.detach() for name, value in terms.items()}
 
     def _choose(self, count: float, generator: torch.Generator) -> None:
-        """The pictures of a round: no more than it has use for, since to label them takes time too."""
+        """Choose the pictures of a round: no more than it has use for, since labelling takes time too."""
         count = min(len(self.chosen), max(LABELLED, round(count)))
         self.chosen.fill_(-1)
         self.count = count
@@ -146,9 +147,11 @@ class PainterTraining:
             )
 
     def losses(self, pasted: Tensor, labels: Tensor, beneath: Tensor) -> dict[str, Tensor]:
-        """What was pasted is to be found, and what is beneath it to be painted, a little way around it, too.
+        """The losses of the painter.
 
-        pasted, beneath (B, 3, S, S); labels (B, 1, S, S), 0 or 1.
+        The painter is to find what was pasted, and to paint what is beneath it and a little way around it, too.
+        pasted, beneath: (B, 3, S, S).
+        labels: (B, 1, S, S), 0 or 1.
         """
         made = self.net.overlay(pasted)
         wrong = ((made[:, 1:] - beneath).square() * (grown(labels, MARGIN) + ELSEWHERE)).mean()
@@ -156,20 +159,18 @@ class PainterTraining:
 
     @torch.no_grad()
     def _cut_and_pasted(self, generator: torch.Generator, count: int, *, guided: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures without the content onto which that of others is pasted, (B, 3, S, S); where that shows, (B, 1, S,
-        S); and without it.
+        """Pictures without the content, before and after that of others was pasted onto them.
 
-        guided: it is pasted where it belongs, and half of it lets through some of what is there, see `tinted`.
+        guided: the content is pasted where it belongs, and half of it lets through some of what is there, see `tinted`.
+        Returns the pictures after, (B, 3, S, S); the mask of what shows, (B, 1, S, S); and the pictures before.
         """
         which = drawn(count, self.count, generator)
         pasted, clear = (
             torch.rand(count, 1, 1, 1, generator=generator, device=generator.device) < share
             for share in (PASTED, CLEAR)
         )
-        own, labels = (
-            from_range(signed(self.with_[self.chosen[which]])),
-            self.labels[which].float(),
-        )  # in [0, 1], as light adds up
+        # In [0, 1], as light adds up.
+        own, labels = from_range(signed(self.with_[self.chosen[which]])), self.labels[which].float()
         through, onto = torch.zeros_like(own[:, :1]), drawn(count, len(self.without), generator)
         if guided:
             bare = from_range(self.net.eval().painted(to_range(own)).colours)
@@ -186,8 +187,9 @@ class PainterTraining:
         return to_range(after), labels * shows, to_range(beneath)
 
     def _alike(self, which: Tensor, generator: torch.Generator) -> Tensor:
-        """For each of these labelled pictures one without the content, drawn from those that have the place for it at
-        nearly its own.
+        """A picture without the content for each of these labelled ones.
+
+        Drawn from those that have the place for the content at nearly its own.
         """
         near = torch.cdist(self.frames[which], self.places).topk(min(ALIKE, len(self.places)), largest=False).indices
         return near.gather(1, drawn(len(which), near.shape[1], generator)[:, None].to(near))[:, 0]
@@ -208,12 +210,14 @@ class PainterTraining:
 
 
 def tinted(seen: Tensor, bare: Tensor, mask: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """A content as glass: its own light, (B, 3, H, W), and the part of what is beneath that it lets through, (B, 1, H,
-    W).
+    """A content as glass: its own light, and the part of what is beneath that it lets through.
 
-    seen, bare (B, 3, H, W) in [0, 1]; mask (B, 1, H, W), 0 or 1; share (B, 1, 1, 1) in [0, 1]: how much of the most
-    that it could let through (`transmission`) it does.  0 leaves it as it is; above, however little, it is smooth
-    inside the mask, or the donor's eyes would be pasted together with its glasses.
+    seen, bare: (B, 3, H, W) in [0, 1].
+    mask: (B, 1, H, W), 0 or 1.
+    share: (B, 1, 1, 1) in [0, 1], of the most that the content could let through (`transmission`); 0 leaves it as it
+    is.  Above 0, however little, it is smooth inside the mask, or the donor's eyes would be pasted together with its
+    glasses.
+    Returns (B, 3, H, W) and (B, 1, H, W).
     """
     through = share * transmission(seen, bare)
     glass = torch.cat([seen - through * bare, through], 1)
@@ -224,19 +228,23 @@ def tinted(seen: Tensor, bare: Tensor, mask: Tensor, share: Tensor) -> tuple[Ten
 
 
 def transmission(seen: Tensor, bare: Tensor) -> Tensor:
-    """(B, 1, H, W): the most that a content can let through of what is beneath it, as tinted glass does, which adds no
-    negative light: the largest T with seen = T bare + own, own >= 0.  seen, bare (B, 3, H, W) in [0, 1].
+    """The most that a content can let through of what is beneath it, (B, 1, H, W).
+
+    A content lets light through as tinted glass does, which adds no negative light: the largest T with seen = T bare +
+    own, own >= 0.
+    seen, bare: (B, 3, H, W) in [0, 1].
     """
     return (seen / bare.clamp_min(DARK)).amin(1, keepdim=True).clamp(0, 1)
 
 
 def grown(mask: Tensor, by: int) -> Tensor:
-    """The largest value within so many px, (B, C, H, W); along rows and then along columns, which is less work than by
-    squares.
+    """The largest value within so many px, (B, C, H, W).
+
+    Taken along rows and then along columns, which is less work than by squares.
     """
     return F.max_pool2d(F.max_pool2d(mask, (2 * by + 1, 1), 1, (by, 0)), (1, 2 * by + 1), 1, (0, by))
 
 
 def _blurred(field: Tensor) -> Tensor:
-    """(B, C, H, W), H and W multiples of `SMOOTH`."""
+    """The means of the field around each of its pixels, (B, C, H, W); H and W are multiples of `SMOOTH`."""
     return F.interpolate(F.avg_pool2d(field, SMOOTH), scale_factor=SMOOTH, mode="bilinear")

@@ -1,9 +1,9 @@
-"""How the placer learns where a content belongs: from pictures that have it, and from which the painter takes it off.
+"""The training of the placer: where a content belongs, learnt from pictures that have it.
 
-The frame of the content's mask is the truth; the bare picture, turned, moved and scaled at random together with the
-mask, is what it sees. So it learns where on such a picture the content is to be expected, and how such a picture is
-turned.  What differs from content to content (a moustache lies lower than a beard) is not to be seen in a bare picture:
-it cancels out between a donor's frame and a target's.
+The painter takes the content off.  The frame of the content's mask is the truth; the placer sees the bare picture,
+turned, moved and scaled at random together with the mask.  So it learns where on such a picture the content is to be
+expected, and how such a picture is turned.  Differences between contents (a moustache lies lower than a beard) are not
+to be seen in a bare picture: they cancel out between a donor's frame and a target's.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class PlacerTraining:
     """The placer of a model and its optimiser."""
 
     def __init__(self, net: ContentTransfer, with_: Tensor) -> None:
-        """with_ (N, 3, S, S) uint8."""
+        """with_: pictures with the content, (N, 3, S, S) uint8."""
         self.net, self.with_ = net, with_
         self.adam = torch.optim.Adam(net.placer.parameters(), RATE, BETAS, fused=True)
 
     def step(self, draw: Draw, done: float, processes: Processes) -> dict[str, Tensor]:
-        """done: the share of all steps."""
+        """Do one step; returns the losses.  done: the share of all steps."""
         self.adam.param_groups[0]["lr"] = RATE * falling(done, DECAY)
         pictures, wanted, counts = (
             processes.share(part) for part in self._turned(draw.generator("batch"), processes.evenly(BATCH))
@@ -50,7 +50,7 @@ class PlacerTraining:
 
     @torch.no_grad()
     def _turned(self, generator: torch.Generator, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Bare pictures (B, 3, S, S), the frames of what they had (B, 5), and whether those count (B, 1)."""
+        """Bare pictures (B, 3, S, S), the frames of what they had (B, 5), and 1 for those that count (B, 1)."""
         net = self.net.eval()
         squares = signed(self.with_[drawn(count, len(self.with_), generator)])
         layer = net.painted(squares)

@@ -1,10 +1,10 @@
-"""How content transfer is trained: the codes and their decoders, as published; then the painter and the
-placer, see `painter_training.py` and `placer_training.py`.
+"""The training of content transfer: the codes and their decoders, as published; then the painter and the placer.
 
-The losses are the paper's; a test holds that they equal its formulas written out, in values and gradients.  What is
-saved is work: the masked decoder paints once for both canvases that it is judged on, the critic learns from the codes
-that the encoder's step has made (the authors encode again), and what networks see goes through them in one batch where
-the domains share their statistics.
+For these see `painter_training.py` and `placer_training.py`.  The losses are the paper's; a test holds that they equal
+its formulas written out, in values and gradients.  Work is saved in three places:
+* The masked decoder paints once for both canvases that it is judged on.
+* The critic learns from the codes that the encoder's step has made (the authors encode again).
+* Pictures go through a network in one batch where the domains share their statistics.
 """
 
 from __future__ import annotations
@@ -39,19 +39,18 @@ LONGEST = 5.0  # norm of the gradient, held as the authors mean to: their critic
 # steps between two looks at the masks; the last step of a stage is looked at, too, unless its time is over before
 LOOK_EVERY = 200
 EMPTY, FULL = 0.001, 0.6  # means of masks that have collapsed
-WAYS_OUT = {  # of masks that cover nothing, and nearly all
+WAYS_OUT = {  # ways out for masks that cover nothing, and for masks that cover nearly all
     "codes": ("a lower --sparsity or a higher --confusion", "a higher --sparsity or more --steps"),
-    "painter": ("more --steps or fewer --rounds",) * 2,  # it grew from the codes' masks, a little each round
+    "painter": ("more --steps or fewer --rounds",) * 2,  # its masks grew from the codes' masks, a little each round
 }
-PLACER_AFTER = (
-    0.3  # share of the painter's rounds after which the placer learns to guide the others; it learns again at the end
-)
+# Share of the painter's rounds after which the placer learns to guide the others; it learns again at the end.
+PLACER_AFTER = 0.3
 PREVIEWED = 6  # pictures
 LOOKED_AT = 64  # pictures at a time, for the scores and for a look at the painter's masks
 
 
 class ContentPass(NamedTuple):
-    """What the networks make of B pictures with the content and B without."""
+    """The outputs of the networks for B pictures with the content and B without."""
 
     common: Tensor  # (2 B, C, 2, 2): of those with, then of those without
     separate: Tensor  # (B, C', 2, 2)
@@ -59,16 +58,16 @@ class ContentPass(NamedTuple):
     own: Layer  # the content of each on itself
     put: Layer  # on a picture without
     none: Layer  # no content on a picture without
-    separate_again: Tensor  # of the pictures that have got the content
+    separate_again: Tensor  # the separate code of the pictures that have got the content
     common_again: Tensor | None
 
 
 def see(net: ContentTransfer, with_: Tensor, without: Tensor) -> ContentPass:
-    """with_ and without (B, 3, S, S)."""
+    """The outputs of the networks for pictures.  with_, without: (B, 3, S, S)."""
     count, joint = len(with_), net.config.norm == "joint"
 
     def together(call: Callable[[Tensor], Tensor], *batches: Tensor) -> Tensor:
-        """In one batch, with its statistics; as published, each with its own."""
+        """The outputs for all batches: in one batch, with its statistics, or, as published, each with its own."""
         return call(torch.cat(batches)) if joint else torch.cat([call(batch) for batch in batches])
 
     common, separate = together(net.common, with_, without), net.separate(with_)
@@ -84,9 +83,10 @@ def see(net: ContentTransfer, with_: Tensor, without: Tensor) -> ContentPass:
 
 
 def losses(seen: ContentPass, with_: Tensor, without: Tensor, logits: Tensor, c: TransferConfig) -> dict[str, Tensor]:
-    """Of the encoders and decoders.  logits (2 B,): the critic's, of `seen.common`.  Nothing is detached.
+    """The losses of the encoders and decoders.  Nothing is detached.
 
-    What is pasted onto the picture itself differs from it by m (z - x): Recon2 is the mean of m |z - x|.
+    A layer pasted onto the picture itself differs from it by m (z - x): Recon2 is the mean of m |z - x|.
+    logits: (2 B,), the critic's, of `seen.common`.
     """
     plain_with, plain_without = seen.plain.split(len(with_))
     own, none = seen.own, seen.none
@@ -108,7 +108,10 @@ def losses(seen: ContentPass, with_: Tensor, without: Tensor, logits: Tensor, c:
 
 
 class TransferTraining(Training):
-    """The codes in one stage; then the painter, in rounds, and the placer between them and at their end."""
+    """The training of content transfer: the codes in one stage, then the painter and the placer.
+
+    The painter learns in rounds, and the placer between them and at their end.
+    """
 
     model_class = ContentTransfer
 
@@ -123,9 +126,8 @@ class TransferTraining(Training):
         held: Sequence[Tensor] = (),
         tell: Callable[[str], None] = lambda note: None,
     ) -> None:
-        """with_ and without (N, 3, S, S) uint8, S as the model's `size`.  dtype: of the networks' arithmetic, float32
-        or bfloat16.
-
+        """with_, without: (N, 3, S, S) uint8, S as the model's `size`.
+        dtype: of the networks' arithmetic, float32 or bfloat16.
         held: as many more of each as there are, that the training does not see: its scores come from them.
         tell: called when the masks, of the decoder or of the painter, are found to have collapsed.
         """
@@ -156,7 +158,7 @@ class TransferTraining(Training):
         return pack(**self._parts())
 
     def model(self) -> ContentTransfer:
-        """A copy in float32, as it will be used, without the networks that are not trained yet."""
+        """A copy of the networks in float32, as it will be used, without those that are not trained yet."""
         c, untrained = self.config, {}
         if c.painter and "placer" not in self.kinds[: self.stage + 1]:
             untrained = {"placer_steps": None} if self.stage else {"painter": 0, "rounds": 0, "placer_steps": None}
@@ -186,7 +188,7 @@ class TransferTraining(Training):
         return terms
 
     def _coded(self, draw: Draw, done: float) -> dict[str, Tensor]:
-        """done: the share of the steps of the codes."""
+        """Do one step of the codes; returns the losses.  done: the share of the steps of the codes."""
         c, generator = self.config, draw.generator("batch")
         for adam in (self.adam, self.critic_adam):
             adam.param_groups[0]["lr"] = c.rate * falling(done, c.decay)
@@ -198,8 +200,9 @@ class TransferTraining(Training):
         return self.update(with_, without, weights)
 
     def update(self, with_: Tensor, without: Tensor, weights: TransferConfig) -> dict[str, Tensor]:
-        """One step of the encoders and decoders, then those of the critic; returns the losses, and the mean of the
-        masks of `with_`.
+        """Do one step of the encoders and decoders, then those of the critic.
+
+        Returns the losses, and the mean of the masks of `with_`.
         """
         self.net.train()
         with frozen(self.critic):
@@ -213,8 +216,9 @@ class TransferTraining(Training):
 
     @torch.no_grad()
     def preview(self, draw: Draw) -> Tensor:
-        """In rows: pictures with the content, their masks, without it; then pictures without it, and with that of the
-        first.
+        """Rows of pictures: with the content, their masks, without it; then pictures without it.
+
+        The last row has these with the content of the first.
         """
         count = min(PREVIEWED, *(len(pictures) for pictures in self.squares))
         net, (with_, without) = self.model(), (signed(pictures[:count]) for pictures in self.squares)
@@ -225,8 +229,9 @@ class TransferTraining(Training):
 
     @torch.no_grad()
     def scores(self) -> dict[str, float]:
-        """On pictures that were held out: mean masks, of pictures with and without the content, and the error of giving
-        them back.
+        """The scores on pictures that were held out.
+
+        Mean masks, of pictures with and without the content, and the error of giving them back.
         """
         net, found = self.model(), {}
         for name, pictures in zip(("with", "without"), self.held, strict=True):
@@ -248,11 +253,14 @@ class TransferTraining(Training):
         return {name: round(value, 5) for name, value in found.items()}
 
     def doubts(self) -> list[str]:
-        """Of pictures that were held out, and of others, see `engines.doubts`."""
+        """The doubts about the model, from pictures that were held out and from others.
+
+        See `engines.transfer.doubts`.
+        """
         return doubts(self.model(), self.squares, self.held)
 
     def _enter(self, stage: int) -> None:
-        """The networks and optimisers of a stage.  Networks stay what they have become, if they are there already."""
+        """Make the networks and optimisers of a stage.  Networks that are there already stay what they have become."""
         self.stage, c = stage, self.config
         if not hasattr(self, "net"):
             self.net = ContentTransfer(c).to(self.device, memory_format=torch.channels_last)
@@ -288,11 +296,12 @@ class TransferTraining(Training):
         return self.net.eval().segment(signed(self.squares[0][:LOOKED_AT])).mean()
 
     def _look(self, of: str, mask: Tensor, step: int) -> None:
-        """Say it, once for each network that paints masks (again after a stop), when they cover nothing or all.  mask:
-        the mean of them.
+        """Tell when masks cover nothing or all, once for each network that paints masks (again after a stop).
+
+        mask: the mean of the masks.
         """
         mean = float(mask)
-        if EMPTY <= mean <= FULL or self.warned or mean != mean:  # what is not a number is told of elsewhere
+        if EMPTY <= mean <= FULL or self.warned or mean != mean:  # values that are no numbers are told of elsewhere
             return
         self.warned, full = True, mean > FULL
         fact = (
@@ -302,8 +311,9 @@ class TransferTraining(Training):
 
 
 def batch(pictures: Tensor, count: int, generator: torch.Generator, processes: Processes) -> Tensor:
-    """(count, 3, S, S) in [-1, 1], or this process's share of them: drawn from (N, 3, S, S) uint8, and mirrored at
-    random.
+    """Pictures in [-1, 1], (count, 3, S, S), or this process's share of them, drawn and mirrored at random.
+
+    pictures: (N, 3, S, S) uint8.
     """
     chosen = mirrored(pictures[drawn(count, len(pictures), generator)], generator)
     return signed(processes.share(chosen))

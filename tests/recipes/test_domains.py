@@ -16,57 +16,13 @@ from structkit.data.folders import read_folder
 from structkit.engines.transfer.model import ContentTransfer
 from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import DeviceError, InputError, OptionError, OutputError, StructkitError
-from structkit.media.locks import held
 from structkit.media.pictures import Picture, write_picture
 from structkit.recipes import material
 from structkit.training.model import Model
 
+from .faces import TINY, TINY_DIFFERENCE, face, fill
+
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-CODES = {"size": 16, "width": 4, "widest": 8, "separate": 2, "narrow": 4, "batch": 4, "steps": 4}
-TINY = {
-    **CODES,
-    "painter": 4,
-    "rounds": 2,
-    "painter_steps": 2,
-    "placer_steps": 2,
-    "painter_size": 32,
-    "device": "cpu",
-    "dtype": "float32",
-}
-TINY_DIFFERENCE = {
-    name: TINY[name] for name in ("size", "width", "widest", "separate", "batch", "steps", "device", "dtype")
-}
-
-
-def face(seed: int, content: bool, side: int = 32) -> Picture:
-    """Noise in large blocks, with a red band across it or not."""
-    blocks = np.random.default_rng(seed).integers(0, 200, (4, 4, 3), dtype=np.uint8)
-    pixels = np.kron(blocks, np.ones((side // 4, side // 4, 1), np.uint8))
-    if content:
-        pixels[side // 3 : side // 2] = (255, 0, 0)
-    return Picture(pixels, None, f"{seed}.png")
-
-
-def fill(folder: Path, content: bool, count: int = 24, start: int = 0, side: int = 32) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(start, start + count):
-        write_picture(face(i, content, side), folder / f"{i}.png")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory) -> tuple[Path, Path]:
-    """Never written to."""
-    root = tmp_path_factory.mktemp("domains")
-    return fill(root / "with", True), fill(root / "without", False, start=100)
-
-
-@pytest.fixture(scope="module")
-def path(folders, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("models") / "band.safetensors"
-    structkit.train_transfer(*folders, path, **TINY)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -272,81 +228,6 @@ def test_pictures_that_are_copies_are_not_two_kinds(tmp_path):
         InputError, match=r"all its pictures \(6\) are in the pictures too; name two folders that differ"
     ):
         structkit.train_transfer(one, other, tmp_path / "m.safetensors", **TINY)
-
-
-@pytest.mark.parametrize("output", ["with/m.safetensors", "without/deep/m.safetensors", "link/m.safetensors"])
-def test_an_output_among_the_pictures_is_refused_before_they_are_read(tmp_path, monkeypatch, output):
-    monkeypatch.chdir(tmp_path)
-    fill(Path("with"), True, 3), fill(Path("without/deep"), False, 3)
-    Path("link").symlink_to("with")
-    monkeypatch.setattr(material, "read_folder", None)
-    fact = (
-        f"--output is {output}: in .*, a folder that is learnt from, and so would be the preview: name a place "
-        "outside it$"
-    )
-    Path("with.txt").write_text("with\n"), Path("without.txt").write_text("without\n")
-    for one, other in (("with", "without"), ([Path("with")], [Path("without")]), ("@with.txt", "@without.txt")):
-        with pytest.raises(OptionError, match=fact):
-            structkit.train_transfer(one, other, output, **TINY)
-
-
-def test_beside_the_folders_and_beside_listed_pictures_there_is_room(folders, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for i in range(4):
-        write_picture(face(i, i < 2), Path(f"{i}.png"))
-    structkit.train_transfer(["0.png", "1.png"], ["2.png", "3.png"], "m.safetensors", **TINY)
-    with pytest.raises(
-        OutputError, match=r"m2\.preview\.png: an input, and the preview of the training would be written over it"
-    ):
-        write_picture(face(9, True), Path("m2.preview.png"))
-        structkit.train_transfer(["0.png", "m2.preview.png"], ["2.png", "3.png"], "m2.safetensors", **TINY)
-
-
-@pytest.mark.parametrize(
-    ("output", "options", "fact"),
-    [
-        ("band.safetensors", {"steps": 5}, r"exists and is of another training \(config.steps is 4 there, 5 here\)"),
-        ("band.safetensors", {"seed": 3}, r"exists and is of another training \(seed is 0 there, 3 here\)"),
-        ("text.safetensors", {}, "exists and is no checkpoint; overwrite it, or name another output"),
-        ("logged.safetensors", {}, "logged.log.jsonl: exists, and is of no training that goes on; move it away"),
-        ("no/m.safetensors", {}, "no such folder no; create it first"),
-        ("folder.safetensors", {}, "a folder; name the file to write"),
-    ],
-)
-def test_an_output_that_cannot_be_is_refused_before_the_pictures_are_read(
-    folders, path, tmp_path, monkeypatch, output, options, fact
-):
-    monkeypatch.chdir(tmp_path)
-    Path("band.safetensors").write_bytes(path.read_bytes())
-    (
-        Path("text.safetensors").write_text("of the user"),
-        Path("logged.log.jsonl").write_text("of the user"),
-        Path("folder.safetensors").mkdir(),
-    )
-
-    def reading(*_, **__):
-        raise StructkitError("it reads")
-
-    monkeypatch.setattr(material, "read_folder", reading)
-    with pytest.raises(OutputError, match=fact):
-        structkit.train_transfer(*folders, output, **{**TINY, **options})
-    for said in (
-        {**options, "overwrite": True},
-        {},
-    ):  # what may be replaced, or is this very training for all that is known yet
-        if output == "band.safetensors":
-            with pytest.raises(StructkitError, match=r"^it reads$"):
-                structkit.train_transfer(*folders, output, **{**TINY, **said})
-
-
-@pytest.mark.parametrize("options", [{}, {"steps": 5}, {"overwrite": True}])
-def test_a_training_beside_another_is_refused_before_the_pictures_are_read(folders, tmp_path, monkeypatch, options):
-    monkeypatch.setattr(material, "read_folder", None)
-    with (
-        held(tmp_path / ".structkit-m.lock"),
-        pytest.raises(OutputError, match=r"m\.safetensors: another process is training it now; wait"),
-    ):
-        structkit.train_transfer(*folders, tmp_path / "m.safetensors", **{**TINY, **options})
 
 
 def test_a_training_in_time_says_its_plan_and_keeps_what_was_asked_for(folders, tmp_path):

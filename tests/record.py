@@ -37,7 +37,7 @@ analogy pebbles.jpg balls.jpg --max-side 96 -o analogy.png
 analogy pebbles.jpg balls.jpg --max-side 80 --strength 0.9 --seed 3 -o strong.jpg --quality 90
 analogy pebbles.jpg balls.jpg --max-side 80 --mode style -o style.png
 analogy letter.png mosaic.jpg --max-side 80 --mode texture --completeness 0.5 -o texture.webp
-analogy paint.png mountains.jpg --size 90x60 --mode paint -o paint.png
+analogy paint.png mountains.jpg --size 90x60 --mode paint -o painting.png
 analogy lake.jpg canyon.jpg --max-side 64 --match colour --patch 5 --rounds 3 --coarsest 20 -o colour.png
 analogy clear.png balls.jpg --max-side 64 -o clear-of-balls.png
 analogy deep.png clear.png --max-side 64 -o deep-of-clear.png

@@ -66,7 +66,6 @@ class PatchEngine:
             "size": self.size,
             "seed": seed,
             "device": device,
-            "dtype": self.running.dtype,
             "progress": progress,
             **asdict(self.config),
         }
@@ -124,7 +123,7 @@ class PairEngine:
         import structkit
 
         how = {"model": self.model(task, device, progress), "size": self.size, "swapped": task.swapped, "seed": seed}
-        how |= {"device": device, "dtype": self.running.dtype, "progress": progress, **asdict(self.config)}
+        how |= {"device": device, "progress": progress, **asdict(self.config)}
         given = [pictures[role] if role in task.inputs else None for role in _roles(task)]
         return structkit.analogy(*given, **how)[0]
 
@@ -141,7 +140,7 @@ class PairEngine:
             "seed": output.seed,
             "device": device,
         }
-        how |= {"dtype": self.running.dtype, "progress": progress, **asdict(self.config)}
+        how |= {"progress": progress, **asdict(self.config)}
         return lambda where: structkit.analogy_video(source.video(self.running.max_pixels), look, where, **how)
 
 

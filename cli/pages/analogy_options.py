@@ -105,7 +105,9 @@ def painter_of(
                     f"Missing argument '{name}': name a picture, or draw from a trained pair with --model alone"
                 )
     if not gan:
-        _refuse(engine, {"preset", "minutes"}, "is of a training: leave it out, or say --engine gan")
+        training = "is of a training: leave it out, or say --engine gan"
+        _refuse(engine, {"preset", "minutes"}, training)
+        _refuse(running, {"dtype"}, training)
     if not gan and engine.model is None:
         _refuse(pair, _names(pair), "is for a trained pair: leave it out, say --engine gan, or name a --model")
         return PatchEngine(patches, wide, running)

@@ -17,7 +17,7 @@ from structkit_cli.run.results import PictureResult
 class EachMaker(Maker):
     """The maker of pictures that a function of the Python interface draws, one a call.
 
-    function: its name.  The function gets the pictures of a task, and seed, device, dtype and progress by name, and
+    function: its name.  The function gets the pictures of a task, and seed, device and progress by name, and
     returns a picture, or a list of one.  arguments: others that it gets, by name.
     """
 
@@ -33,7 +33,7 @@ class EachMaker(Maker):
         check_alpha(pictures[0], missing)
         draw = getattr(structkit, self.function)
         for i, output in enumerate(missing):
-            how = {"device": device, "dtype": self.running.dtype, "progress": share(progress, i, len(missing))}
+            how = {"device": device, "progress": share(progress, i, len(missing))}
             made = draw(*pictures, seed=output.seed, **how, **self.arguments)
             yield output, PictureResult(made[0] if isinstance(made, list) else made)
 

@@ -45,7 +45,6 @@ def analogy_video(
     quality: int | None = None,
     seed: int = 0,
     device: str = "auto",
-    dtype: str = "auto",
     progress: Progress | None = None,
     **options: Any,
 ) -> VideoSummary:
@@ -71,7 +70,7 @@ def analogy_video(
     Raises InputError (also for damage on the way, then nothing is left of the output), OptionError, DeviceError,
     OutputError.
     """
-    running = Running(seed, device, dtype, progress)
+    running = Running(seed, device, progress)
     if model is not None:
         return _translation(model, source, target, output, size, quality, swapped, running, options)
     if target is None:

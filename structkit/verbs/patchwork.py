@@ -38,7 +38,6 @@ def analogy(
     count: int = 1,
     seed: int = 0,
     device: str = "auto",
-    dtype: str = "auto",
     progress: Progress | None = None,
     **options: Any,
 ) -> list[Picture]:
@@ -60,7 +59,7 @@ def analogy(
     Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair.model`.
     Raises InputError, OptionError, DeviceError.
     """
-    running = Running(seed, device, dtype, progress)
+    running = Running(seed, device, progress)
     if model is not None:
         given = [None if picture is None else opened(picture) for picture in (source, target)]
         return pair.analogies(model, *given, size=size, count=count, swapped=swapped, running=running, options=options)
@@ -90,7 +89,6 @@ def sample(
     size: tuple[int, int] | None = None,
     seed: int = 0,
     device: str = "auto",
-    dtype: str = "auto",
     progress: Progress | None = None,
     **options: Any,
 ) -> list[Picture]:
@@ -98,7 +96,7 @@ def sample(
 
     options: fields of `configs.SampleConfig`.  All else as in `analogy`.
     """
-    running, config = Running(seed, device, dtype, progress), SampleConfig.of(options)
+    running, config = Running(seed, device, progress), SampleConfig.of(options)
     one = opened(picture)
     canvas = result_size(one, size, config.max_side)
     results = []
@@ -116,7 +114,6 @@ def retarget(
     *,
     seed: int = 0,
     device: str = "auto",
-    dtype: str = "auto",
     progress: Progress | None = None,
     **options: Any,
 ) -> Picture:
@@ -124,7 +121,7 @@ def retarget(
 
     options: fields of `configs.RetargetConfig`.  All else as in `analogy`.
     """
-    running, config = Running(seed, device, dtype, progress), RetargetConfig.of(options)
+    running, config = Running(seed, device, progress), RetargetConfig.of(options)
     one = opened(picture)
     canvas = result_size(one, size, None)
     with running.drawing() as draw:
@@ -139,7 +136,6 @@ def refine(
     *,
     seed: int = 0,
     device: str = "auto",
-    dtype: str = "auto",
     progress: Progress | None = None,
     **options: Any,
 ) -> Picture:
@@ -147,7 +143,7 @@ def refine(
 
     options: fields of `configs.RefineConfig`.  All else as in `analogy`.
     """
-    running, config = Running(seed, device, dtype, progress), RefineConfig.of(options)
+    running, config = Running(seed, device, progress), RefineConfig.of(options)
     one, other = opened(picture), opened(patches_of)
     canvas = result_size(one, None, config.max_side)
     usable = usable_pixels(other)

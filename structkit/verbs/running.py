@@ -1,4 +1,4 @@
-"""The running of a verb, whatever it makes: seed, device, arithmetic, progress; checked once, for all verbs."""
+"""The running of a verb, whatever it makes: seed, device, progress; checked once, for all verbs."""
 
 from __future__ import annotations
 
@@ -25,18 +25,14 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Running:
-    """The way a verb is run.  Raises OptionError for a seed or an arithmetic that cannot be."""
+    """The way a verb is run.  Raises OptionError for a seed that cannot be."""
 
     seed: int = 0
     device: str = "auto"
-    dtype: str = "auto"
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        if self.dtype not in ("auto", "float32"):
-            fact = "choose auto or float32 (bfloat16 would miss half of the nearest patches)"
-            raise OptionError(f"--dtype is {self.dtype!r}: {fact}")
 
     @contextmanager
     def drawing(self, number: int = 0, of: int = 1) -> Iterator[Drawing]:

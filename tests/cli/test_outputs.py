@@ -315,8 +315,6 @@ def test_options_reach_the_engine(run, engine, pair):
         "style",
         "--seed",
         "3",
-        "--dtype",
-        "float32",
         "--device",
         "cpu",
     )
@@ -326,7 +324,6 @@ def test_options_reach_the_engine(run, engine, pair):
         "strength": 0.7,
         "mode": "style",
         "seed": 3,
-        "dtype": "float32",
         "device": "cpu",
         "count": 1,
     }

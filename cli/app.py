@@ -21,7 +21,7 @@ from structkit_cli.command import Group, Page, Verb
 from structkit_cli.options import verb
 from structkit_cli.refusals import UsageError, worded
 from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination, exit_code
-from structkit_cli.run.report import PipeClosed, tell
+from structkit_cli.run.report import ClosedPipe, tell
 
 CLOSED_PIPE = 141  # the exit code that a shell shows for a filter that SIGPIPE ended
 
@@ -118,7 +118,7 @@ def run(arguments: list[str]) -> int:
     except StructkitError as error:
         tell(f"error: {error}")
         return exit_code(error)
-    except PipeClosed:
+    except ClosedPipe:
         return CLOSED_PIPE
     except (typer.Abort, KeyboardInterrupt):
         tell("interrupted")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Pictures = dict[str, Picture]  # source and target
 
-Size = tuple[int, int]
+Size = tuple[int, int]  # width, height, px
 
 TRAINING = 0.95  # part of the progress of an analogy that a pair is trained for
 

@@ -21,7 +21,7 @@ from structkit_cli.run.commit import AT_LEAST_EVERY, NOT_OURS, TOGETHER, DiskErr
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, Output, Plan, Task, names, shared
-from structkit_cli.run.report import PipeClosed, Report, exit_code, message, output_record, tell
+from structkit_cli.run.report import ClosedPipe, Report, exit_code, message, output_record, tell
 from structkit_cli.run.sinks import FileSink, StdoutSink
 
 NOTHING_TO_DO, INTERRUPTED, TERMINATED = 4, 130, 143
@@ -127,7 +127,7 @@ class _Batch:
                 self._told.append(told)
                 if self._is_time() and task in self._settle():
                     break
-        except PipeClosed:
+        except ClosedPipe:
             raise
         except Exception as error:
             self._told.append(_Announcement(task, self._failure(task, [*left, *task.outputs][0], error)))

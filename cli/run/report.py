@@ -18,7 +18,7 @@ from structkit.training import DOUBTFUL
 from structkit_cli.run.plan import Output, Task
 
 
-class PipeClosed(Exception):
+class ClosedPipe(Exception):
     """The end of whoever read our stdout: the program ends quietly."""
 
 
@@ -36,14 +36,14 @@ def tell(text: str) -> None:
 
 
 def emit(data: bytes) -> None:
-    """Write bytes to stdout, at once.  Raises PipeClosed, or OutputError for a full disk behind it."""
+    """Write bytes to stdout, at once.  Raises ClosedPipe, or OutputError for a full disk behind it."""
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter fails once more when it flushes at its end
         if isinstance(error, BrokenPipeError):
-            raise PipeClosed from error
+            raise ClosedPipe from error
         raise OutputError(f"standard output: {error.strerror or error}") from error
 
 

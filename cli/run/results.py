@@ -177,7 +177,7 @@ class TableResult:
 
 
 @dataclass(frozen=True)
-class Nothing:
+class DryResult:
     """The result of a dry run: no file, and in its place the facts of its record."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -81,7 +81,7 @@ class FileSink:
 
 @dataclass
 class StdoutSink:
-    """The sink of standard output.  Raises PipeClosed, and OutputError for a full disk behind it."""
+    """The sink of standard output.  Raises ClosedPipe, and OutputError for a full disk behind it."""
 
     format: str
     quality: int | None

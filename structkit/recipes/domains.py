@@ -8,7 +8,7 @@ from structkit.configs import DifferenceConfig, TransferConfig
 from structkit.engines.difference.training import DifferenceTraining
 from structkit.engines.transfer.training import TransferTraining
 from structkit.recipes import plans
-from structkit.recipes.material import TwoFolders, WithAndWithout
+from structkit.recipes.material import ContentFolders, TwoFolders
 from structkit.recipes.run import Recipe, TrainingOptions, train, training_function
 from structkit.training.planned import steps_between
 
@@ -22,7 +22,7 @@ WAY_OUT = "use a smaller --size or --batch, or another --device"
 TRANSFER = Recipe(
     config=TransferConfig,
     training=TransferTraining,
-    material=WithAndWithout,
+    material=ContentFolders,
     choices=plans.transfer_choices,
     work=plans.transfer_work,
     words=plans.domain_words,

@@ -75,7 +75,7 @@ class TwoFolders:
         return ()
 
 
-class WithAndWithout(TwoFolders):
+class ContentFolders(TwoFolders):
     """The pictures with a content and those without it."""
 
     roles = "with", "without"

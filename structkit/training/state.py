@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from structkit.errors import CheckpointError
 
 
-class Stateful(Protocol):
+class StateKeeper(Protocol):
     """An object that keeps a state of tensors, as `ema.Average` does."""
 
     def state(self) -> dict[str, Tensor]: ...
@@ -30,7 +30,7 @@ class Stateful(Protocol):
     def restore(self, state: Mapping[str, Tensor]) -> None: ...
 
 
-Part = nn.Module | Optimizer | Stateful
+Part = nn.Module | Optimizer | StateKeeper
 
 
 def pack(**parts: Part) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ from structkit.media.video_writer import VideoWriter
 from structkit.verbs import pair
 from structkit.verbs.canvas import Size, enlarged, notes_of, opened, result_size, usable_pixels
 from structkit.verbs.frames import FrameStream, VideoSummary, opened_video
-from structkit.verbs.running import Progress, Running
+from structkit.verbs.running import Progress, RunSettings
 
 if TYPE_CHECKING:
     from structkit.media.files import Source
@@ -70,7 +70,7 @@ def analogy_video(
     Raises InputError (also for damage on the way, then nothing is left of the output), OptionError, DeviceError,
     OutputError.
     """
-    running = Running(seed, device, progress)
+    running = RunSettings(seed, device, progress)
     if model is not None:
         return _translation(model, source, target, output, size, quality, swapped, running, options)
     if target is None:
@@ -100,7 +100,7 @@ def _translation(
     size: tuple[int, int] | None,
     quality: int | None,
     swapped: bool,
-    running: Running,
+    running: RunSettings,
     options: dict[str, Any],
 ) -> VideoSummary:
     """The analogy of a video by a trained pair; see `analogy_video`."""

@@ -19,7 +19,7 @@ from structkit.media.tensors import from_tensor, to_tensor
 from structkit.media.video import VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.metrics.flicker import FlickerTally
-from structkit.verbs.running import Running
+from structkit.verbs.running import RunSettings
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class FrameStream:
         """Each frame, (1, 3, h, w) in [-1, 1], on the device."""
         return (to_tensor(Picture(frame.pixels)).to(device) for frame in self._shown)
 
-    def write(self, results: Iterator[Tensor], writer: VideoWriter, running: Running) -> tuple[int, float | None]:
+    def write(self, results: Iterator[Tensor], writer: VideoWriter, running: RunSettings) -> tuple[int, float | None]:
         """Write the result of each frame, (1, 3, H, W), at the frame's time; returns their number and their flicker."""
         tally = FlickerTally()
         for frame, result in zip(self._frames, results, strict=True):

@@ -15,7 +15,7 @@ from structkit.engines.patch import analogy as patches
 from structkit.errors import CheckpointError, OptionError
 from structkit.media.tensors import filled, from_tensor, to_tensor
 from structkit.verbs.canvas import Size, alpha_of, check_count, enlarged, notes_of, result_size, usable_pixels
-from structkit.verbs.running import Drawing, Running
+from structkit.verbs.running import Drawing, RunSettings
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -34,7 +34,7 @@ def analogies(
     size: tuple[int, int] | None,
     count: int,
     swapped: bool,
-    running: Running,
+    running: RunSettings,
     options: dict[str, Any],
 ) -> list[Picture]:
     """Results of a trained pair, as `structkit.analogy` says."""

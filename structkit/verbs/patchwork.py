@@ -20,7 +20,7 @@ from structkit.verbs.canvas import (
     with_alpha,
     without_alpha,
 )
-from structkit.verbs.running import Progress, Running
+from structkit.verbs.running import Progress, RunSettings
 
 if TYPE_CHECKING:
     from structkit.engines.pair.model import PairAnalogy
@@ -59,7 +59,7 @@ def analogy(
     Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair.model`.
     Raises InputError, OptionError, DeviceError.
     """
-    running = Running(seed, device, progress)
+    running = RunSettings(seed, device, progress)
     if model is not None:
         given = [None if picture is None else opened(picture) for picture in (source, target)]
         return pair.analogies(model, *given, size=size, count=count, swapped=swapped, running=running, options=options)
@@ -96,7 +96,7 @@ def sample(
 
     options: fields of `configs.SampleConfig`.  All else as in `analogy`.
     """
-    running, config = Running(seed, device, progress), SampleConfig.of(options)
+    running, config = RunSettings(seed, device, progress), SampleConfig.of(options)
     one = opened(picture)
     canvas = result_size(one, size, config.max_side)
     results = []
@@ -121,7 +121,7 @@ def retarget(
 
     options: fields of `configs.RetargetConfig`.  All else as in `analogy`.
     """
-    running, config = Running(seed, device, progress), RetargetConfig.of(options)
+    running, config = RunSettings(seed, device, progress), RetargetConfig.of(options)
     one = opened(picture)
     canvas = result_size(one, size, None)
     with running.drawing() as draw:
@@ -143,7 +143,7 @@ def refine(
 
     options: fields of `configs.RefineConfig`.  All else as in `analogy`.
     """
-    running, config = Running(seed, device, progress), RefineConfig.of(options)
+    running, config = RunSettings(seed, device, progress), RefineConfig.of(options)
     one, other = opened(picture), opened(patches_of)
     canvas = result_size(one, None, config.max_side)
     usable = usable_pixels(other)

@@ -24,7 +24,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunSettings:
     """The way a verb is run.  Raises OptionError for a seed that cannot be."""
 
     seed: int = 0

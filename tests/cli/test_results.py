@@ -25,8 +25,8 @@ from structkit_cli.run.manifest import NAME, made_from
 from structkit_cli.run.plan import Destination, Maker, Output, Plan, Task
 from structkit_cli.run.results import (
     ClipResult,
+    DryResult,
     JsonResult,
-    Nothing,
     OutputKind,
     PictureResult,
     TableResult,
@@ -206,7 +206,7 @@ def test_nothing_takes_a_name_before_it_is_whole(tmp_path):
 
 
 def test_a_dry_run_writes_nothing_and_says_so(go, tmp_path):
-    dry = lambda: Nothing({"warnings": ["12 s would become 7 s"]})  # noqa: E731
+    dry = lambda: DryResult({"warnings": ["12 s would become 7 s"]})  # noqa: E731
     code, out, _ = go(dry, OutputKind.VIDEO, None, json=True)
     record, summary = map(json.loads, out.splitlines())
     assert (code, record["status"], record["sha256"], record["warnings"]) == (

@@ -56,7 +56,8 @@ scorings = typer.Typer(
     help="Measure how good results are, beside the truth, and what a model has learnt.",
     epilog=EXIT_CODES,
 )
-ORDER = ("analogy", "sample", "retarget", "refine", "transfer", "remove", "segment")  # in the help; others follow
+# Of the files in the help; others follow.
+ORDER = ("analogy", "sample", "retarget", "refine", "transfer", "remove", "segment", "info", "train", "score")
 
 
 def _files() -> dict[str, ModuleType]:

@@ -147,6 +147,7 @@ def test_type_checkers_see_the_names_that_are_loaded_when_they_are_used():
     tree = ast.parse(inspect.getsource(structkit))
     shown = {name.name for node in tree.body if isinstance(node, ast.If) for way in node.body for name in way.names}
     assert shown == {name for name in structkit.__all__ if name != "__version__"}
+    assert structkit._MODULES.keys() == shown
 
 
 def test_a_training_function_names_all_its_options():

@@ -204,11 +204,13 @@ VERBS = sorted(typer.main.get_command(app).commands)
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_has_a_command_and_a_picture(verb):
-    assert any(command.words[:2] == ["structkit", verb] for command in commands(README) if command.language == "sh")
+    shown = any(command.words[:2] == ["structkit", verb] for command in commands(README) if command.language == "sh")
+    assert shown, f"README.md has no command that begins with structkit {verb}: add one"
     pictures = [
         path for verbs, path in re.findall(r"!\[([a-z, ]+):[^]]*\]\(([^)]+)\)", README) if verb in verbs.split(", ")
     ]
-    assert bool(pictures) != (verb in WITHOUT_PICTURE)
+    way_out = "add one, or say in WITHOUT_PICTURE why there is none"
+    assert bool(pictures) != (verb in WITHOUT_PICTURE), f"README.md has no picture ![{verb}: ...](...): {way_out}"
 
 
 def test_pictures_are_small():

@@ -51,6 +51,10 @@ class Config:
                 raise OptionError(f"unexpected keyword argument {name!r}: the options are {', '.join(fields)}")
         return cls(**options)
 
+    def filled(self) -> Self:
+        """The same without None, where a preset or a mode says what stands for it."""
+        return self
+
     def _with(self, values: Mapping[str, Any]) -> Self:
         """The configuration with these values in place of its None."""
         return dataclasses.replace(

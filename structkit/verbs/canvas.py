@@ -5,6 +5,7 @@ A size that is not said is the source's, reduced to `MAX_SIDE`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -46,6 +47,17 @@ def opened(picture: PictureLike) -> Picture:
     if is_video(picture):
         raise InputError(f"{picture}: a video, where a picture is needed; name one of its frames")
     return read_picture(picture)
+
+
+def opened_all(given: PictureLike | Sequence[PictureLike]) -> tuple[Sequence[Picture], bool]:
+    """The pictures that were given, and true if they are many.
+
+    A sequence of pictures that is no list stays as it is: it is asked for one picture after another.
+    """
+    if isinstance(given, Sequence) and not isinstance(given, str | list | tuple):
+        return given, True
+    many = isinstance(given, list | tuple)
+    return [opened(one) for one in (given if many else [given])], many
 
 
 def check_count(count: int) -> int:

@@ -24,7 +24,7 @@ from structkit.kernels.composite import paste
 from structkit.media.pictures import Picture
 from structkit.media.tensors import alpha_to_tensor
 from structkit.models import abilities_of_model, usable
-from structkit.verbs.canvas import opened
+from structkit.verbs.canvas import opened, opened_all
 from structkit.verbs.squares import SquareBatches, notes_on_sight, square_of, with_notes, working
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def transfer(
     if config.steps is None and max(map(len, donors)) > 1:
         raise OptionError("two donors are the ends of steps: say how many, or give one donor")
     sides = [[taken(ready, opened(one), config, b=i == 1) for one in side] for i, side in enumerate(donors)]
-    pictures, many = _opened(picture)
+    pictures, many = opened_all(picture)
     made = transferred(pictures, ready, [(sides[0], sides[1])] * len(pictures), config)
     results = [steps[0] for steps in made] if config.steps is None else made
     return results if many else results[0]
@@ -111,7 +111,7 @@ def remove(picture: PictureLike | list[PictureLike], model: Model | str | Path, 
     Lists of pictures, models, what is kept, methods and errors: as `transfer`.
     """
     ready = usable(model, device, "remove")
-    abilities, (pictures, many) = abilities_of_model(ready), _opened(picture)
+    abilities, (pictures, many) = abilities_of_model(ready), opened_all(picture)
     results: list[Picture] = []
     for batch in SquareBatches(pictures, ready):
         with batch.working() as squares:
@@ -135,7 +135,7 @@ def segment(
     Lists of pictures, models, methods and errors: as `transfer`; only content transfer finds masks.
     """
     config, ready = MaskConfig.of(options), usable(model, device, "segment")
-    pictures, many = _opened(picture)
+    pictures, many = opened_all(picture)
     results: list[Picture] = []
     for batch in SquareBatches(pictures, ready):
         with batch.working() as squares:
@@ -270,14 +270,3 @@ def _of_three(field: Tensor, of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> 
         wide = torch.cat([field.narrow(dim, 0, 1), field, field.narrow(dim, n - 1, 1)], dim)
         field = of(*(wide.narrow(dim, i, n) for i in range(3)))
     return field
-
-
-def _opened(given: PictureLike | Sequence[PictureLike]) -> tuple[Sequence[Picture], bool]:
-    """The pictures that were given, and true if they are many.
-
-    A sequence of pictures that is no list stays as it is: it is asked for one picture after another.
-    """
-    if isinstance(given, Sequence) and not isinstance(given, str | list | tuple):
-        return given, True
-    many = isinstance(given, list | tuple)
-    return [opened(one) for one in (given if many else [given])], many

@@ -41,14 +41,14 @@ def test_a_model_is_completed_with_the_names_that_ship(tmp_path, verb):
 
 
 def test_each_option_of_a_model_and_the_argument_of_info_are_completed():
-    found = 0
-    for page in PAGES.values():
+    found = set()
+    for name, page in PAGES.items():
         for parameter in (*options(page), *arguments(page)):
             if parameter.name in ("model", "checkpoint"):
                 ctx = page.make_context("x", [], resilient_parsing=True)
                 assert [item.value for item in parameter.shell_complete(ctx, NAMES[0][:2])] == NAMES[:1]
-                found += 1
-    assert found == 6
+                found.add(name)
+    assert found >= {"analogy", "transfer", "remove", "segment", "info", "score independence"}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

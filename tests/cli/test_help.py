@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from structkit_cli.app import VERBS
+from structkit_cli.app import FILES, VERBS
 from structkit_cli.help import text as help_text
 
 from .registered import COMMANDS, PAGES, options
@@ -129,3 +129,14 @@ def test_help_text_is_what_the_library_would_print():
     command = COMMANDS["sample"]
     ctx = command.make_context("sample", [], resilient_parsing=True)
     assert command.get_help(ctx) == help_text(command, ctx).rstrip("\n")
+
+
+def test_every_file_of_pages_that_is_no_part_of_another_is_found():
+    parts = {name for name in FILES for other in FILES if name.startswith(f"{other}_")}
+    whole = {name: file for name, file in FILES.items() if name not in parts}
+    assert [n for n, f in whole.items() if not (hasattr(f, n) or hasattr(f, "TRAININGS") or hasattr(f, "SCORES"))] == []
+
+
+def test_every_verb_that_works_can_be_told_how_to_run():
+    assert {name for name, page in PAGES.items() if "--json" not in flags(page)} == set()
+    assert {name for name, page in PAGES.items() if "--print-config" not in flags(page)} == {"info"}

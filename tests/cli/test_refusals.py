@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .registered import PAGES
+from .registered import COMMANDS, PAGES
 from .registered import arguments as arguments_of
 from .registered import options as options_of
 
@@ -134,7 +134,7 @@ def test_a_verb_that_there_is_not_is_answered_with_the_nearest(run):
     ran = run("analgy", "a", "b")
     assert ran.code == 2 and "No such command 'analgy': the verbs are analogy, " in ran.err
     assert ran.err.endswith("; did you mean analogy? (see: structkit --help)\n")
-    verbs = "the verbs are analogy, transfer, difference"
+    verbs = f"the verbs are {', '.join(COMMANDS['train'].commands)}"
     assert refused(run("train", "diference"), "train").endswith(f"{verbs}; did you mean difference?")
     assert refused(run("train", "xyz"), "train") == f"No such command 'xyz': {verbs}"
 

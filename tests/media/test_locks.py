@@ -10,6 +10,7 @@ import threading
 from errno import ENOSYS
 from pathlib import Path
 
+import filelock
 import pytest
 
 from structkit.media import locks
@@ -41,7 +42,7 @@ def without_locks(monkeypatch):
     def refuse(descriptor: int, *, blocking: bool) -> bool:
         raise OSError(ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(locks, "lock_descriptor", refuse)
+    monkeypatch.setattr(filelock, "lock_descriptor", refuse)
 
 
 def test_a_lock_has_one_holder_and_leaves_nothing(tmp_path):
@@ -61,7 +62,7 @@ def test_a_lock_is_given_back_by_death(tmp_path):
 
 def test_a_lock_on_a_file_that_was_removed_meanwhile_does_not_count(tmp_path, monkeypatch):
     """The moment between opening and locking, in which its last holder removes the file and another one makes it."""
-    path, lock = tmp_path / "lock", locks.lock_descriptor
+    path, lock = tmp_path / "lock", filelock.lock_descriptor
 
     def late(descriptor: int, *, blocking: bool) -> bool:
         monkeypatch.undo()
@@ -69,10 +70,10 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_does_not_count(tmp_path, mo
         path.touch()
         return lock(descriptor, blocking=blocking)
 
-    monkeypatch.setattr(locks, "lock_descriptor", late)
+    monkeypatch.setattr(filelock, "lock_descriptor", late)
     with held(path) as ours, held(path) as theirs:
         assert (ours, theirs) == (True, False)
-    monkeypatch.setattr(locks, "lock_descriptor", late)
+    monkeypatch.setattr(filelock, "lock_descriptor", late)
     with held(path) as ours:
         assert ours and path.exists()
 

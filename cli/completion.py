@@ -7,20 +7,23 @@ from collections.abc import Callable
 
 import structkit_weights
 
-STATE = ".resume.safetensors"  # ends the file of an unfinished training, which is no model
+STATE_SUFFIX = ".resume.safetensors"  # of the state of an unfinished training, which is no model
 
 
-def checkpoints(incomplete: str) -> list[str]:
-    """Names of models that ship, and checkpoints on disk; without any, the shell completes names of files."""
+def complete_checkpoint(incomplete: str) -> list[str]:
+    """The models that ship and the checkpoints on disk whose names begin with `incomplete`.
+
+    Where there are none, the shell completes names of any files.
+    """
     files = sorted(glob.glob(f"{glob.escape(incomplete)}*{structkit_weights.SUFFIX}"))
     return [
         *(name for name in structkit_weights.names() if name.startswith(incomplete)),
-        *(name for name in files if not name.endswith(STATE)),
+        *(name for name in files if not name.endswith(STATE_SUFFIX)),
     ]
 
 
-def words(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
-    """The completion of an option that is one of some words."""
+def complete_choice(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
+    """The completion of an option whose value is one of `choices`: typed beginning -> the words that begin so."""
 
     def complete(incomplete: str) -> list[str]:
         return [word for word in choices if word.startswith(incomplete)]

@@ -27,7 +27,7 @@ from structkit.configs import (
 )
 from structkit.errors import OptionError
 from structkit_cli import config
-from structkit_cli.completion import words
+from structkit_cli.completion import complete_choice
 from structkit_cli.help import Panel
 
 Inputs = Annotated[
@@ -61,7 +61,10 @@ class CommonOptions(Config):
     """Options of every verb that computes."""
 
     device: str = named(
-        "auto", "auto, cpu, cuda or cuda:0; one that is named must be there", "DEVICE", complete=words(DEVICES)
+        "auto",
+        "auto, cpu, cuda or cuda:0; one that is named must be there",
+        "DEVICE",
+        complete=complete_choice(DEVICES),
     )
     json: bool = option(False, "print one JSON record for each output, then a summary")
     quiet: bool = option(False, "no progress and no summary; errors are still told")
@@ -190,7 +193,7 @@ def _parameter(field: dataclasses.Field, annotation: Any, panel: str) -> inspect
     metavar = meta.get("metavar") or ("WORD" if meta["choices"] else METAVARS[bare[0]])
     if bare[0] in (int, float):
         settings["parser"] = _number(bare[0])
-    if complete := meta.get("complete") or (meta["choices"] and words(meta["choices"])):
+    if complete := meta.get("complete") or (meta["choices"] and complete_choice(meta["choices"])):
         settings["autocompletion"] = complete
     names = [flag] + ([SHORT[field.name]] if field.name in SHORT else [])
     declared = Annotated[annotation, typer.Option(*names, metavar=metavar, **settings)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from structkit.configs import PAIR_PRESETS, AnalogyConfig, Config, PairConfig, PairResultConfig, option
 from structkit.errors import OptionError
-from structkit_cli.completion import checkpoints
+from structkit_cli.completion import complete_checkpoint
 from structkit_cli.help import Panel
 from structkit_cli.options import RunOptions, named
 from structkit_cli.pages.analogy_engines import PairEngine, PairTrainingEngine, PatchEngine
@@ -56,7 +56,7 @@ class EngineOptions(Config):
         None,
         "draw from this trained pair; with --engine gan: keep the pair there",
         "PAIR.safetensors",
-        complete=checkpoints,
+        complete=complete_checkpoint,
     )
 
     @property

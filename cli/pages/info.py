@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from structkit_cli.completion import checkpoints
+from structkit_cli.completion import complete_checkpoint
 from structkit_cli.run.report import emit, printable
 
 HELP = "a .safetensors file that structkit train has written, or the name of a model that ships with structkit"
 # As it was said: a Path would make ./glasses the name glasses.
-Checkpoint = Annotated[str, typer.Argument(help=HELP, metavar="CHECKPOINT", autocompletion=checkpoints)]
+Checkpoint = Annotated[str, typer.Argument(help=HELP, metavar="CHECKPOINT", autocompletion=complete_checkpoint)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON record")]
 
 ALONE = ("analogy",)  # verbs that need no more than a model: it draws; others need inputs

@@ -13,7 +13,7 @@ import typer
 from structkit.configs import PROBED, STEADY, TOLERANCE, Config, option
 from structkit.errors import OptionError
 from structkit_cli import config
-from structkit_cli.completion import checkpoints
+from structkit_cli.completion import complete_checkpoint
 from structkit_cli.options import CommonOptions, named, seed
 from structkit_cli.run.scorer import score_codes, score_files
 
@@ -97,7 +97,7 @@ class ModelOptions(Config):
         None,
         "checkpoint of structkit train transfer or structkit train difference, or a name that ships (must be given)",
         "MODEL",
-        complete=checkpoints,
+        complete=complete_checkpoint,
     )
 
 

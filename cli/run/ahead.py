@@ -36,7 +36,7 @@ class PaintQueue(Maker):
     paint: gets tasks, the picture of each, and the device; returns the pictures of each task's outputs, in their order.
     """
 
-    hears_ahead = True
+    works_ahead = True
 
     def __init__(self, paint: Paint, running: OutputOptions, *, opaque: bool = False) -> None:
         """opaque: true if results have no alpha, whatever the pictures have."""

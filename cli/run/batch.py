@@ -20,13 +20,13 @@ from structkit_cli.run.checks import check_plan
 from structkit_cli.run.commit import AT_LEAST_EVERY, NOT_OURS, TOGETHER, DiskError, PendingOutput
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.ledger import Finding, Ledger
-from structkit_cli.run.plan import Maker, Output, Plan, Task, names, shared
+from structkit_cli.run.plan import Maker, Output, Plan, Task, name_of, shared
 from structkit_cli.run.report import ClosedPipe, Report, exit_code, message, output_record, tell
 from structkit_cli.run.sinks import FileSink, StdoutSink
 
-NOTHING_TO_DO, INTERRUPTED, TERMINATED = 4, 130, 143
-AHEAD = 128  # tasks that are looked at before the one that is done
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+NOTHING_TO_DO, INTERRUPTED, TERMINATED = 4, 130, 143  # exit codes
+AHEAD = 128  # tasks at most that are looked up before the present one is done
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # refusals of a disk that every other output would meet too
 
 
 class Termination(BaseException):
@@ -34,15 +34,15 @@ class Termination(BaseException):
 
 
 def run(plan: Plan, running: OutputOptions) -> None:
-    """Do the tasks of a plan, and end the program with the exit code that tells how it went."""
+    """Do the tasks of a plan; ends the program, with the exit code that tells how it went.  Raises typer.Exit."""
     exists = running.exists or ("skip" if plan.many else "error")
     check_plan(plan.tasks, running, exists)
     outputs = [output for task in plan.tasks for output in task.outputs]
     report = Report(
         plan.verb, total=len(plan.tasks), as_json=running.json, quiet=running.quiet, paths=all(o.path for o in outputs)
     )
-    how = {"verb": plan.verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
-    ledger = Ledger(outputs, exists, {**plan.options, **how}, many=plan.many)
+    always = {"verb": plan.verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
+    ledger = Ledger(outputs, exists, {**plan.options, **always}, many=plan.many)
     with report:
         try:
             with plan.maker as maker, ledger.opened():
@@ -60,9 +60,10 @@ def run(plan: Plan, running: OutputOptions) -> None:
 
 @dataclass(frozen=True)
 class _Announcement:
-    """A word that is to be said in its turn: the record of an output, or without one that the task is over.
+    """An announcement that waits for its turn: the record of an output, or the end of a task.
 
-    waiting: the output, where it has not taken its name yet.
+    record: of the output; None for the end of the task.
+    waiting: the output, while it has not taken its name.
     """
 
     task: Task
@@ -71,15 +72,15 @@ class _Announcement:
 
 
 class _Batch:
-    """The work of one run: its tasks in turn, its failures, and the words that wait to be said."""
+    """The work of one run: its tasks in turn, its failures, and the announcements that wait."""
 
     def __init__(self, maker: Maker, running: OutputOptions, report: Report, ledger: Ledger) -> None:
         self.maker, self.running, self.report, self.ledger = maker, running, report, ledger
         self.common: Mapping[str, InputFile] = {}  # the inputs that all tasks share
-        self.failed: list[int] = []  # an exit code for each failure
-        self.stop: int | None = None  # the exit code of a failure that concerns all
-        self._told: list[_Announcement] = []
-        self._settled = time.monotonic()
+        self.failures: list[int] = []  # an exit code for each failure
+        self.stop_code: int | None = None  # the exit code of a failure that every other task would meet too
+        self._queue: list[_Announcement] = []
+        self._settled_at = time.monotonic()
 
     def work(self, tasks: Sequence[Task]) -> int:
         """Do the tasks one after another; returns the exit code."""
@@ -87,22 +88,27 @@ class _Batch:
             return NOTHING_TO_DO
         self.common = shared(tasks)
         try:
-            for task, found in self._looked_at(tasks):
+            for task, found in self._looked_up(tasks):
                 self._do(task, found)
-                if self.stop is not None:
+                if self.stop_code is not None:
                     break
             self._settle()
         finally:
-            for told in self._told:
-                if told.waiting:
-                    told.waiting.file.discard()
-        if self.stop is not None:
-            return self.stop
-        came_to_nothing = self.failed and not self.report.done_well
-        return self.failed[0] if came_to_nothing and len(set(self.failed)) == 1 else 1 if self.failed else 0
+            for announcement in self._queue:
+                if announcement.waiting:
+                    announcement.waiting.file.discard()
+        if self.stop_code is not None:
+            return self.stop_code
+        if not self.failures:
+            return 0
+        all_alike = not self.report.any_succeeded and len(set(self.failures)) == 1
+        return self.failures[0] if all_alike else 1
 
-    def _looked_at(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Finding | Exception]]:
-        """The tasks, each with what is there of it; a maker that works ahead hears of those to come."""
+    def _looked_up(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Finding | Exception]]:
+        """The tasks in order, each with what is found of it, or with the error of looking.
+
+        A maker that works ahead hears of the tasks to come.
+        """
         ahead: deque[tuple[Task, Finding | Exception]] = deque()
         for task in tasks:
             found: Finding | Exception
@@ -114,29 +120,31 @@ class _Batch:
                 if not found.foreign and len(found.current) < len(task.outputs):
                     self.maker.expect(task)
             ahead.append((task, found))
-            if not self.maker.hears_ahead or len(ahead) > AHEAD:
+            if not self.maker.works_ahead or len(ahead) > AHEAD:
                 yield ahead.popleft()
         yield from ahead
 
     def _do(self, task: Task, found: Finding | Exception) -> None:
+        """Do one task; its failure becomes an announcement too."""
         left = list(task.outputs)
         try:
             if isinstance(found, Exception):
                 raise found
-            for told in self._announcements(task, found, left):
-                self._told.append(told)
+            for announcement in self._announcements(task, found, left):
+                self._queue.append(announcement)
                 if self._is_time() and task in self._settle():
-                    break
+                    break  # an output of this task could not take its name, which is announced
         except ClosedPipe:
             raise
         except Exception as error:
-            self._told.append(_Announcement(task, self._failure(task, [*left, *task.outputs][0], error)))
-        self._told.append(_Announcement(task))
+            failed, *_ = [*left, *task.outputs]  # the output that was being made; the first, if all are done
+            self._queue.append(_Announcement(task, self._failure(task, failed, error)))
+        self._queue.append(_Announcement(task))
         if self._is_time():
             self._settle()
 
     def _announcements(self, task: Task, found: Finding, left: list[Output]) -> Iterator[_Announcement]:
-        """Do one task; yields the announcement of each output, which is then no longer in `left`."""
+        """Make the outputs of one task; yields the announcement of each, which is then no longer in `left`."""
         for i, sha256 in found.current.items():
             left.remove(task.outputs[i])
             yield _Announcement(task, output_record(task, task.outputs[i], "skipped", sha256=sha256))
@@ -145,20 +153,21 @@ class _Batch:
         if not left:
             return
         device = self._device()
-        clock = time.monotonic()
+        began = time.monotonic()
         for output, result in self.maker.make(task, tuple(left), device, self.report.progress):
-            how = output.format, output.kind.quality(self.running.quality)
-            sink = StdoutSink(*how) if output.path is None else FileSink(output.path, *how)
+            encoding = output.format, output.kind.quality(self.running.quality)
+            sink = StdoutSink(*encoding) if output.path is None else FileSink(output.path, *encoding)
             facts = result.write(sink)
             waiting = self.ledger.pending(output, sink, found.sources) if sink.pending else None
             status = "planned" if sink.sha256 is None else "written"
             left.remove(output)
-            clock, ms = time.monotonic(), round((time.monotonic() - clock) * 1000)
-            how_made = {"ms": ms, "device": device, "sha256": sink.sha256}
-            yield _Announcement(task, output_record(task, output, status, **how_made, **facts), waiting)
+            ms = round((time.monotonic() - began) * 1000)
+            began = time.monotonic()
+            facts_of_making = {"ms": ms, "device": device, "sha256": sink.sha256}
+            yield _Announcement(task, output_record(task, output, status, **facts_of_making, **facts), waiting)
 
     def _device(self) -> str:
-        """The device, found when the first output needs it: this loads torch."""
+        """The device; it is found only when the first output needs it, since this loads torch."""
         if self.report.device is None:
             from structkit.device import resolve
 
@@ -167,53 +176,57 @@ class _Batch:
 
     def _is_time(self) -> bool:
         """True if waiting outputs are to take their names: at once, but where outputs come fast."""
+        # A maker that works ahead is fast.  A task of one output makes two announcements.
         return (
-            not self.maker.hears_ahead
-            or len(self._told) >= 2 * TOGETHER
-            or time.monotonic() - self._settled >= AT_LEAST_EVERY
+            not self.maker.works_ahead
+            or len(self._queue) >= 2 * TOGETHER
+            or time.monotonic() - self._settled_at >= AT_LEAST_EVERY
         )
 
     def _settle(self) -> list[Task]:
-        """Give waiting outputs their names, and make the announcements; returns the tasks that fail in this."""
-        told, self._told = self._told, []
-        waiting = [one for one in told if one.waiting]
+        """Give waiting outputs their names, and make the announcements.
+
+        Returns the tasks of which an output could not take its name.
+        """
+        queue, self._queue = self._queue, []
+        unnamed = [announcement for announcement in queue if announcement.waiting]
         try:
-            errors = self.ledger.commit([one.waiting for one in waiting])
+            errors = self.ledger.commit([announcement.waiting for announcement in unnamed])
         except BaseException:
-            self._told = waiting  # to be discarded
+            self._queue = unnamed  # so that `work` discards their files
             raise
-        unnamed = {id(waiting[i]): error for i, error in errors.items()}
+        error_of = {id(unnamed[i]): error for i, error in errors.items()}
         broken: list[Task] = []
-        for one in told:
-            error = unnamed.get(id(one))
-            if one.record is None:
+        for announcement in queue:
+            error = error_of.get(id(announcement))
+            if announcement.record is None:
                 self.report.finished()
             elif error is None:
-                self.report.record(one.record)
-            elif all(one.task is not task for task in broken):
-                broken.append(one.task)
-                self.report.record(self._failure(one.task, one.waiting.output, error))
-        self._settled = time.monotonic()
+                self.report.record(announcement.record)
+            elif all(announcement.task is not task for task in broken):  # one failure is told of each task
+                broken.append(announcement.task)
+                self.report.record(self._failure(announcement.task, announcement.waiting.output, error))
+        self._settled_at = time.monotonic()
         return broken
 
     def _failure(self, task: Task, output: Output, error: Exception) -> dict[str, Any]:
-        """The record of a failure."""
+        """The record of a failure, which is counted, and stops the run if every other task would meet it too."""
         if os.environ.get("STRUCTKIT_DEBUG"):
             traceback.print_exception(error)
-        of_one = isinstance(error, OutputError) and not isinstance(error, DiskError)
-        self.failed.append(1 if of_one else exit_code(error))
-        if stop := self._concerns_all(error):
-            self.stop = exit_code(error)
-        fact = str(error) if stop else message(names(task, self.common), error)
-        return output_record(task, output, "failed", device=self.report.device, error=fact)
+        concerns_one_output = isinstance(error, OutputError) and not isinstance(error, DiskError)
+        self.failures.append(1 if concerns_one_output else exit_code(error))
+        if concerns_all := self._concerns_all(error):
+            self.stop_code = exit_code(error)
+        text = str(error) if concerns_all else message(name_of(task, self.common), error)
+        return output_record(task, output, "failed", device=self.report.device, error=text)
 
     def _concerns_all(self, error: Exception) -> bool:
         """True for an error that every other task would meet too.
 
-        So it is where there is no such device, no room on the disk, or a shared input that cannot be read.
+        Such errors are: there is no such device, no room on the disk, or a shared input cannot be read.
         """
         no_device = isinstance(error, DeviceError) and self.report.device is None
-        unread = isinstance(error, InputError | CheckpointError)  # these name their file first
+        unread = isinstance(error, InputError | CheckpointError)  # their messages begin with the file's name
         if no_device or (unread and any(str(error).startswith(f"{source.label}: ") for source in self.common.values())):
             return True
         return getattr(error.__cause__, "errno", None) in NO_ROOM

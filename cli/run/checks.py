@@ -13,7 +13,7 @@ from structkit.errors import OptionError, OutputError
 from structkit.media.formats import format_of
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.inputs import InputFile
-from structkit_cli.run.plan import Output, Task, names, shared
+from structkit_cli.run.plan import Output, Task, name_of, shared
 from structkit_cli.run.results import OutputKind
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ def _check_names(files: Sequence[tuple[Path, Task]], common: Mapping[str, InputF
         name = fold(os.path.realpath(path))
         if name in seen:
             raise OptionError(
-                f"{names(seen[name], common)} and {names(task, common)} would both be written to {path}: rename one"
+                f"{name_of(seen[name], common)} and {name_of(task, common)} would both be written to {path}: rename one"
             )
         seen[name] = task
     for folder in {parent for name in seen for parent in Path(name).parents}:
         if str(folder) in seen:
             raise OptionError(
-                f"{names(seen[str(folder)], common)} would be written to {folder}, which others need as a folder: "
+                f"{name_of(seen[str(folder)], common)} would be written to {folder}, which others need as a folder: "
                 "rename it"
             )
 

@@ -1,4 +1,4 @@
-"""The ledger of a run: the outputs that its folders hold already, and which are as they would be made again."""
+"""The ledger of a run: the outputs that exist before it, and which of these would become the same again."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from structkit_cli.run.sinks import FileSink
 
 @dataclass(frozen=True)
 class Finding:
-    """The outputs of a task that are there before it is done.
+    """The outputs that a run finds of a task before it does the task.
 
-    sources: hashes of its inputs, by role.
-    current: hashes of its outputs that are done, by their places, up to one that is not ours.
-    foreign: that one.
+    sources: SHA-256 of the inputs, by role; empty where no manifest is kept.
+    current: SHA-256 of each output that would become the same again, by its index in `task.outputs`.
+    foreign: the first output that is not as structkit wrote it, if any; those after it were not looked at.
+    Under --exists error and overwrite nothing is looked for: `current` is empty, and `foreign` None.
     """
 
     sources: Mapping[str, str]
@@ -30,22 +31,24 @@ class Finding:
 
 
 class Ledger:
-    """The manifests of all folders that a run writes to, and the rule for outputs that exist."""
+    """The manifests of all folders that a run writes to, and the rule for outputs that exist.
+
+    outputs: of all tasks; those to standard output have no place in it.
+    exists: the rule: error, skip or overwrite.
+    options: all that change the outputs' bytes.
+    many: true for a batch.  A batch begins a manifest in a folder that has none; so does a run that skips.
+    """
 
     def __init__(self, outputs: Sequence[Output], exists: str, options: Mapping[str, Any], *, many: bool) -> None:
-        """exists: error, skip or overwrite.
-        options: all that change the outputs' bytes.
-        many: true for a batch.
-        """
         self.outputs, self.exists, self.options = [output for output in outputs if output.path], exists, options
         roots = sorted({output.root for output in self.outputs})
         self.manifests = {root: Manifest(root, wanted=many or exists == "skip") for root in roots}
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """The context in which the run works.
+        """A context in which all manifests are open.
 
-        If one of several manifests cannot be opened, those that were opened are closed.
+        If one of them cannot be opened, those that were are closed.
         """
         with ExitStack() as stack:
             for root, manifest in self.manifests.items():
@@ -55,9 +58,10 @@ class Ledger:
             yield
 
     def finding(self, task: Task) -> Finding:
-        """The outputs of a task that are there.  Raises InputError where an input cannot be read."""
-        recorded = any(manifest.kept for manifest in self.manifests.values())
-        sources = {role: source.sha256 for role, source in task.inputs.items()} if recorded else {}
+        """The outputs of a task that exist.  Raises InputError where an input cannot be read."""
+        # Only manifests need the hashes of inputs, which take time.
+        is_kept = any(manifest.kept for manifest in self.manifests.values())
+        sources = {role: source.sha256 for role, source in task.inputs.items()} if is_kept else {}
         current: dict[int, str | None] = {}
         for i, output in enumerate(task.outputs):
             if self.exists != "skip" or output.path is None:
@@ -70,17 +74,20 @@ class Ledger:
         return Finding(sources, current)
 
     def pending(self, output: Output, sink: FileSink, sources: Mapping[str, str]) -> PendingOutput:
-        """An output whose sink is written, and which waits for its name.
+        """The output as it waits for its name, once its sink is written.
 
-        sources: as of a `Finding`.
+        sources: those of the `Finding` of its task.
         """
         return PendingOutput(output, sink.pending, self._made_from(output, sources), sink.sha256)
 
     def commit(self, waiting: Sequence[PendingOutput]) -> dict[int, Exception]:
-        """Give outputs their names; what went wrong, by their places."""
+        """Give outputs their names; returns the errors, by index in `waiting`."""
         return commit(waiting, self.manifests, self.exists)
 
     def _made_from(self, output: Output, sources: Mapping[str, str]) -> str:
-        """The hash that tells whether an output would become the same again; its keys are those of older manifests."""
-        own = {"format": output.format, "seed": output.seed, "strip": output.kind is OutputKind.COMPARISON}
-        return made_from(sources, {**self.options, **own})
+        """The hash of all that an output is made from: while it stays, the output would become the same again.
+
+        Its keys must stay, since the hashes in older manifests have them.
+        """
+        of_output = {"format": output.format, "seed": output.seed, "strip": output.kind is OutputKind.COMPARISON}
+        return made_from(sources, {**self.options, **of_output})

@@ -13,7 +13,7 @@ import typer
 
 from structkit.errors import CheckpointError, OptionError
 from structkit.models import Abilities
-from structkit_cli.completion import checkpoints
+from structkit_cli.completion import complete_checkpoint
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.ahead import PaintQueue
 from structkit_cli.run.inputs import InputFile, gather
@@ -32,7 +32,7 @@ Models = Annotated[
         metavar="MODEL",
         rich_help_panel="What to make",
         show_envvar=False,
-        autocompletion=checkpoints,
+        autocompletion=complete_checkpoint,
     ),
 ]
 

@@ -47,10 +47,10 @@ class Task:
 class Maker:
     """The maker of the outputs of tasks; a context, which is open while the runner works.
 
-    hears_ahead: true if the runner looks at tasks long before it comes to them, and says to `expect` which it will.
+    works_ahead: true if the runner looks at tasks long before it comes to them, and says to `expect` which it will.
     """
 
-    hears_ahead = False
+    works_ahead = False
 
     def __enter__(self) -> Self:
         return self
@@ -95,7 +95,7 @@ def shared(tasks: Sequence[Task]) -> dict[str, InputFile]:
     return {role: source for role, source in first.items() if all(other.get(role) == source for other in others)}
 
 
-def names(task: Task, common: Mapping[str, InputFile]) -> str:
+def name_of(task: Task, common: Mapping[str, InputFile]) -> str:
     """The name of a task in messages, which tells it from the others.  common: see `shared`."""
     return " + ".join(
         source.name for role, source in task.inputs.items() if role not in common or len(common) == len(task.inputs)

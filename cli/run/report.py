@@ -68,7 +68,7 @@ class Report:
             self.bar.stop()
 
     @property
-    def done_well(self) -> bool:
+    def any_succeeded(self) -> bool:
         """True if anything came of the run: an output that did not fail."""
         return any(count for status, count in self.counts.items() if status != "failed")
 

@@ -1,7 +1,7 @@
-"""Decoded frames -> upright RGB with square pixels, and RGB -> what encoders take.
+"""Conversion of decoded frames to upright RGB with square pixels, and of RGB to the frames that encoders take.
 
-The matrix and the range are named on both sides of every conversion; FFmpeg's defaults differ from one version to the
-next.
+Every conversion names the colour matrix and the range of both its sides, since FFmpeg's defaults differ from one
+version to the next.
 """
 
 import struct
@@ -11,8 +11,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
-FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"  # the same bytes whatever the processor
-# The matrices, by number: ITU-T H.273, table 4.
+SCALE_FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"  # the same bytes whatever the processor
+# FFmpeg's names of the colour matrices, by their numbers in ITU-T H.273, table 4.
 MATRICES = {
     1: "bt709",
     4: "fcc",
@@ -22,35 +22,38 @@ MATRICES = {
     9: "bt2020",
     10: "bt2020",
 }
-RGB = 0  # RGB in the same table
-FULL = 2  # AVCOL_RANGE_JPEG
+RGB = 0  # the number of RGB in the same table
+FULL = 2  # FFmpeg's number of the full range, AVCOL_RANGE_JPEG
+# Encoder options: the matrix and the range of the frames that `from_rgb` makes.
+TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 
-Turn = Callable[[np.ndarray], np.ndarray]
+Turn = Callable[[np.ndarray], np.ndarray]  # (H, W, ...) -> the same pixels, turned or mirrored
 
 
 class Scaler:
-    """A converter of one kind, with the filter graph that was built for the frames seen last."""
+    """A converter of frames by FFmpeg's filter `scale`.
+
+    The filter graph of the last call is kept, and used again as long as the frames and the conversion are of one kind.
+    """
 
     def __init__(self) -> None:
         self._kind: tuple | None = None
         self._graph: av.filter.Graph | None = None
 
-    def __call__(self, frame: av.VideoFrame, options: str, layout: str) -> av.VideoFrame:
-        """The frame through FFmpeg's `scale` with these options, as a frame of this pixel format."""
-        kind = frame.width, frame.height, frame.format.name, options, layout
+    def __call__(self, frame: av.VideoFrame, options: str, pixel_format: str) -> av.VideoFrame:
+        """The frame through `scale` with these options, in this pixel format."""
+        kind = frame.width, frame.height, frame.format.name, options, pixel_format
         if kind != self._kind:
             graph = av.filter.Graph()
             source = graph.add_buffer(
                 width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
             )
-            scale, format, sink = (
-                graph.add("scale", f"{options}:{FLAGS}"),
-                graph.add("format", layout),
-                graph.add("buffersink"),
-            )
+            scale = graph.add("scale", f"{options}:{SCALE_FLAGS}")
+            into_format = graph.add("format", pixel_format)
+            sink = graph.add("buffersink")
             source.link_to(scale)
-            scale.link_to(format)
-            format.link_to(sink)
+            scale.link_to(into_format)
+            into_format.link_to(sink)
             graph.configure()
             self._kind, self._graph = kind, graph
         self._graph.push(frame)
@@ -58,7 +61,10 @@ class Scaler:
 
 
 def to_rgb(scaler: Scaler, frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-    """The pixels of a frame, (height, width, 3) uint8 over the full range, in the frame's own turn."""
+    """The pixels of a frame, (height, width, 3) uint8 over the full range, not yet turned upright.
+
+    width, height: px, to which the frame is scaled.
+    """
     options = [f"w={width}:h={height}:out_range=pc"]
     if frame.format.is_rgb or frame.colorspace == RGB:
         options.append("in_range=pc")
@@ -72,28 +78,25 @@ def to_rgb(scaler: Scaler, frame: av.VideoFrame, width: int, height: int) -> np.
 def likely_matrix(frame: av.VideoFrame) -> str:
     """The likely matrix of a frame that names none: BT.601 up to the sizes of standard television, BT.709 above.
 
-    Players do so.
+    Players guess in the same way.
     """
     return "bt709" if frame.width >= 1280 or frame.height > 576 else "bt601"
 
 
 def from_rgb(scaler: Scaler, pixels: np.ndarray) -> av.VideoFrame:
-    """The frame of pixels, (H, W, 3) uint8, as an encoder takes it.
+    """The frame that an encoder takes, from pixels (H, W, 3) uint8.
 
-    yuv420p in BT.709 of limited range, the matrix and range that `TAGS` declare.
+    It is yuv420p in BT.709 of limited range: the matrix and the range that `TAGS` declare.
     """
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
     return scaler(frame, "in_range=pc:out_range=tv:out_color_matrix=bt709", "yuv420p")
 
 
-TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}  # encoder options
-
-
 def upright(matrix: bytes) -> Turn:
     """The turn of rows and columns that a display matrix of nine int32 asks for, to the nearest quarter turn.
 
-    ISO/IEC 14496-12, 6.2.2: the matrix takes (x, y), y down, to (a x + c y, b x + d y).  A mirror image is turned back
-    as well.
+    ISO/IEC 14496-12, 6.2.2: the matrix takes (x, y), y down, to (a x + c y, b x + d y).  Mirroring that the matrix asks
+    for is done as well.
     """
     a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
     swapped = abs(b) + abs(c) > abs(a) + abs(d)
@@ -103,8 +106,10 @@ def upright(matrix: bytes) -> Turn:
 
 
 def square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
-    """The size with square pixels.
+    """The size, (width, height) px, that a picture has when its pixels are made square.
 
-    aspect: of one pixel, width over height.  The side that is too short grows: no detail is lost.
+    width, height: px, as stored.
+    aspect: of one stored pixel, width over height.
+    The side that is too short grows: no detail is lost.
     """
     return (round(width * aspect), height) if aspect >= 1 else (width, round(height / aspect))

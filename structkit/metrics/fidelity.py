@@ -1,7 +1,8 @@
 """Fidelity: the nearness of a picture to the true one, by PSNR and SSIM, over the whole picture or within a mask.
 
-Pictures are (3, H, W) of any number type, masks (H, W) bool.  A measure gives a `Pool`, a sum and a count: the pools of
-several pictures add up to the pool of all their pixels.
+Pictures are (3, H, W) of any number type, masks (H, W) bool.
+`squared_error` and `similarity` give a `Pool`, a sum and a count: the pools of several pictures add up to the pool of
+all their pixels.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from torch import Tensor
 from structkit.errors import InputError
 from structkit.metrics.overlap import same_size
 
-# The mean squared error of equal pictures, of the span squared: it keeps means over pictures finite.
+# The least mean squared error that counts, as a part of the squared span.  Equal pictures have 0: their PSNR, and each
+# mean over pictures, would be infinite.
 LEAST_ERROR = 1e-9 / 255**2
-WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # Wang et al. 2004, section III B and C
+WINDOW, SIGMA, K1, K2 = 11, 1.5, 0.01, 0.03  # of SSIM; the first two in px: Wang et al. 2004, section III B and C
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A sum and the number of values in it."""
+    """A sum of values, and their number."""
 
     total: float = 0.0
     count: int = 0
@@ -33,12 +35,12 @@ class Pool:
 
     @property
     def mean(self) -> float:
-        """The mean of the values; NaN of nothing."""
+        """The mean of the values; NaN if there are none."""
         return self.total / self.count if self.count else math.nan
 
 
 def squared_error(result: Tensor, truth: Tensor, within: Tensor | None = None) -> Pool:
-    """The squared errors of the three channels of each pixel, or of the pixels where `within` is set."""
+    """The pool of the squared errors of all three channels, of all pixels or of those where `within` is set."""
     _check(result, truth, within)
     error = (result.double() - truth.double()).square().sum(0)
     chosen = error if within is None else error[within]
@@ -46,11 +48,11 @@ def squared_error(result: Tensor, truth: Tensor, within: Tensor | None = None) -
 
 
 def decibel(error: float, span: float = 255) -> float:
-    """The peak signal to noise ratio of a mean squared error, dB.  Equal pictures have 138.13 dB.
+    """The peak signal to noise ratio, dB, of a mean squared error; NaN of NaN.  Equal pictures have 138.13 dB.
 
-    span: the difference between the largest and the least value.
+    span: the difference between the largest and the least value that a picture can have.
     """
-    return -10 * math.log10(max(error / span**2, LEAST_ERROR)) if error == error else math.nan
+    return -10 * math.log10(max(error / span**2, LEAST_ERROR)) if not math.isnan(error) else math.nan
 
 
 def psnr(result: Tensor, truth: Tensor, within: Tensor | None = None, *, span: float = 255) -> float:
@@ -59,9 +61,9 @@ def psnr(result: Tensor, truth: Tensor, within: Tensor | None = None, *, span: f
 
 
 def similarity(result: Tensor, truth: Tensor, within: Tensor | None = None, *, span: float = 255) -> Pool:
-    """The structural similarity (Wang et al. 2004), -1 .. 1, of each pixel that the window fits around.
+    """The pool of the structural similarities (Wang et al. 2004), -1 .. 1, of the pixels that the window fits around.
 
-    within: only pixels in it count.
+    within: only pixels where it is set count.
     The window is 11 x 11 px, Gaussian of sigma 1.5; K1 0.01, K2 0.03.  The paper compares grey pictures; here
     similarity is the mean over the three channels, since a change of colour alone is a change too.
     Raises InputError for a picture smaller than the window.
@@ -90,14 +92,15 @@ def ssim(result: Tensor, truth: Tensor, within: Tensor | None = None, *, span: f
 
 
 def _blur(x: Tensor) -> Tensor:
-    """The means under the window: (3, H, W) -> (3, H - 10, W - 10)."""
-    places = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
-    weights = torch.exp(-places.square() / (2 * SIGMA**2))
+    """The weighted means under the Gaussian window: (3, H, W) -> (3, H - 10, W - 10)."""
+    offsets = torch.arange(WINDOW, dtype=x.dtype, device=x.device) - WINDOW // 2
+    weights = torch.exp(-offsets.square() / (2 * SIGMA**2))
     weights = weights / weights.sum()
     return F.conv2d(F.conv2d(x[:, None], weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))[:, 0]
 
 
 def _check(result: Tensor, truth: Tensor, within: Tensor | None) -> None:
+    """Refuse a picture or a mask that is not as large as the true picture.  Raises InputError."""
     same_size(result, truth)
     if within is not None:
         same_size(within, truth)

@@ -15,8 +15,7 @@ from structkit.engines.difference.training import DifferenceTraining
 from structkit.engines.pair.training import PairTraining
 from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import OptionError
-from structkit.training.planned import TrainingPlan
-from structkit.training.planned import minutes as in_minutes
+from structkit.training.planned import TrainingPlan, in_minutes
 
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
 SMALLEST = 32  # px, of the squares that codes are made of

@@ -24,8 +24,7 @@ from structkit.errors import OptionError
 from structkit.training import loop
 from structkit.training.model import Model
 from structkit.training.parallel import Processes, joined
-from structkit.training.planned import PlannedTraining, TrainingPlan
-from structkit.training.planned import minutes as in_minutes
+from structkit.training.planned import PlannedTraining, TrainingPlan, in_minutes
 from structkit.training.precision import precision
 from structkit.training.stages import Event, Training
 from structkit.verbs.running import check_seed

@@ -1,7 +1,7 @@
-"""All randomness of a training: a function of the place in it, never of what was drawn before.
+"""The random numbers of a training, which depend on its seed, the stage and the step, never on what was drawn before.
 
-So a training that was stopped anywhere goes on as if it had not been, without any generator's state on disk; and every
-process of a data-parallel training draws the same.
+So a training that was stopped anywhere goes on as if it had not been, without any generator's state on disk.
+All processes of a data-parallel training draw the same numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ import torch
 
 @dataclass(frozen=True)
 class Draw:
-    """The randomness of one step.  Step 0 is the beginning of a stage; the first update is step 1."""
+    """The random numbers of one step of a training.
+
+    Step 0 is the beginning of a stage; the first update is step 1.
+    device: where the generators live.
+    """
 
     seed: int
     stage: int
@@ -24,38 +28,46 @@ class Draw:
     device: str = "cpu"
 
     def generator(self, name: str = "") -> torch.Generator:
-        """A fresh generator on the training's device: one for each name, and the same each time it is asked for."""
-        return torch.Generator(self.device).manual_seed(self._number(name))
+        """A fresh generator on the device.
+
+        The same name gives the same numbers each time, and another name gives others.
+        """
+        return torch.Generator(self.device).manual_seed(self._seed_of(name))
 
     def at(self, step: int) -> Draw:
-        """The randomness of another step of the stage, for work that is done once for several."""
+        """The draw of another step of the same stage, for work that is done once for several steps."""
         return replace(self, step=step)
 
     def seed_networks(self) -> None:
-        """Let the draws of networks without a generator (initial weights, dropout) follow from this draw.
+        """Seed PyTorch's default generators, from which networks draw initial weights and dropout.
 
-        See `own_randomness`.
+        These generators are the caller's: `own_randomness` puts them back.
         """
-        torch.default_generator.manual_seed(self._number("networks"))
+        torch.default_generator.manual_seed(self._seed_of("networks"))
         if (index := _cuda_index(self.device)) is not None:
-            torch.cuda.default_generators[index].manual_seed(self._number("networks"))
+            torch.cuda.default_generators[index].manual_seed(self._seed_of("networks"))
 
-    def _number(self, name: str) -> int:
+    def _seed_of(self, name: str) -> int:
+        """The seed of the generator of this name."""
         digest = hashlib.sha256(f"{self.seed}/{self.stage}/{self.step}/{name}".encode()).digest()
         return int.from_bytes(digest[:8], "little") >> 1  # 63 bits: what every backend's seed can hold
 
 
 @contextmanager
 def own_randomness(device: str) -> Iterator[None]:
-    """A context whose draws leave PyTorch's default generators, which are the caller's, as they were."""
+    """A context at whose end PyTorch's default generators are as they were before: they are the caller's.
+
+    device: the one whose generator is put back; the CPU's always is.
+    """
     index = _cuda_index(device)
     with torch.random.fork_rng(devices=[] if index is None else [index]):
         yield
 
 
 def _cuda_index(device: str) -> int | None:
-    where = torch.device(device)
-    if where.type != "cuda":
+    """The index of a CUDA device, such as 1 for cuda:1; None for a device of another kind."""
+    parsed = torch.device(device)
+    if parsed.type != "cuda":
         return None
     torch.cuda.init()  # the default generators exist from here on
-    return torch.cuda.current_device() if where.index is None else where.index
+    return torch.cuda.current_device() if parsed.index is None else parsed.index

@@ -116,7 +116,7 @@ def _alone(files: TrainingFiles, processes: Processes) -> Iterator[None]:
     Raises OutputError, in each of them, if another training has it.
     """
     with held(files.lock) if processes.first else nullcontext(True) as ours:
-        if processes.most(int(not ours)):
+        if processes.largest(int(not ours)):
             raise OutputError(
                 f"{files.output}: another process is training it now; wait for its end, or name another output"
             )
@@ -239,7 +239,7 @@ class _Loop:
             self.tally.add(self.training.step(draw))
             work = time.monotonic() - began
             self.place.seconds = spent + work
-            verdict = self.processes.most(self._verdict(stage))
+            verdict = self.processes.largest(self._verdict(stage))
             self.place.over = self.place.step >= stage.steps or verdict == OVER
             if self.place.over or self.place.step % LOG_EVERY == 0:
                 self._tell(stage, draw, rate=(self.place.step - first) / max(work, 1e-9))

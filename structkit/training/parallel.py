@@ -101,7 +101,7 @@ class Processes:
             dist.all_reduce(total)
         return total / self.size
 
-    def most(self, number: int) -> int:
+    def largest(self, number: int) -> int:
         """The largest of the numbers that the processes bring.
 
         So they agree on what only one of them knows, a clock or a signal.
@@ -115,11 +115,11 @@ class Processes:
 
     def same(self, number: int) -> bool:
         """True if all processes bring the same number; the same answer in each."""
-        return self.most(number) == -self.most(-number)
+        return self.largest(number) == -self.largest(-number)
 
     def wait(self) -> None:
         """Wait until all processes are here."""
-        self.most(0)
+        self.largest(0)
 
     @contextmanager
     def _together(self) -> Iterator[None]:

@@ -1,14 +1,17 @@
 """A training that plans itself to end in time.
 
-There are several trainings to choose from: the one that is asked for, then others of fewer rounds or of smaller
-pictures.  Before the first step a few steps of some stages are measured, and their work tells the cost of those of the
-other stages.  The first training is taken whose fewest steps that make sense fit; time that is left goes into more
-steps.  So steps are given up before a round is, or the size of the pictures, but no more than makes sense.
-
-Where no training fits, the last is taken with still fewer steps, one of each stage at least, and a note says so: there
-is no time in which nothing is trained.  A note at the end says so, too, where a stage had time for far fewer than the
-fewest, since steps took longer than was measured.
-The plan is part of the state: a training that goes on, on a faster or a slower machine, keeps it.
+* There are several trainings to choose from: the one that is asked for, then others of fewer rounds or of smaller
+  pictures.
+* Before the first step, a few steps of some stages are measured.  Steps of the other stages are taken to cost as much
+  as their work, compared with that of the measured ones, tells.
+* Each training has the fewest steps that make sense, its minimum.  The first training whose minimum fits is taken, and
+  time that is left goes into more steps.  So steps are given up first, down to the minimum; then rounds or the size of
+  the pictures.
+* Where no training fits, the last is taken with still fewer steps, at least one of each stage, and a note says so: no
+  time is so short that nothing is trained.
+* If steps then take longer than was measured, so that a stage has time for far fewer than its minimum, a note at the
+  end says so, too.
+* The plan is part of the state: a training that goes on, on a faster or a slower machine, keeps it.
 """
 
 from __future__ import annotations
@@ -29,14 +32,17 @@ from structkit.training.draw import Draw
 from structkit.training.model import Model
 from structkit.training.stages import Stage, Training
 
-# Steps of a stage, where its training asks for no fewer: with less, a fine level adds more noise than detail.
-LEAST = 200
-MEASURED = 5  # steps in each stage that is measured, but for the first that warms up; fewer where there is no time
-FEW = 12  # steps that a stage has while it is measured, so that it makes ready for no more
-# Part of the time that is spent on measuring, but for a few steps of the first stage, which are always measured.
-MEASURING = 0.05
-SPARE = 0.05  # part of what is left that no step is planned for: states and previews are written, and machines hesitate
-NEARLY = 0.75  # of the fewest steps: where a stage had time for so many, the model is not said to be a bad one
+# The fewest steps of a stage that make sense, where its training does not say: with fewer, a fine level adds more noise
+# than detail.
+FEWEST_STEPS = 200
+# Steps that are timed in each stage that is measured, after one that warms up; fewer where there is no time.
+MEASURED_STEPS = 5
+FEW = 12  # steps that a stage has while it is measured, at most, so that it makes ready for no more than these
+# The part of the time that is spent on measuring, besides a few steps of the first stage, which are always measured.
+MEASURING_SHARE = 0.05
+# The part of the time that no step is planned for: states and previews are written, and machines hesitate.
+SPARE_SHARE = 0.05
+ENOUGH_SHARE = 0.75  # of the fewest steps: a model of which each stage had so many is not said to be a bad one
 SHORT = "it was trained for less time than the fewest steps that make sense take"
 
 
@@ -44,33 +50,34 @@ SHORT = "it was trained for less time than the fewest steps that make sense take
 class TrainingPlan:
     """The training that was chosen, its stages and their time."""
 
-    choice: Any  # the choice that the training is made of
+    choice: Any  # the one of `choices` that the training is made from
     stages: Sequence[Stage]
     seconds: float  # the time of all their steps, as measured
     whole: bool  # true if all that was asked for is done
     short: bool  # true if there are fewer steps than make sense
-    needed: Sequence[float]  # seconds in all for the fewest steps that make sense, of each training up to this one
+    # Seconds in all for the fewest steps that make sense, of each training that was considered: this one is the last.
+    needed: Sequence[float]
 
 
-def minutes(seconds: float) -> str:
-    """The minutes of seconds, to as many digits as are worth saying: 0.15, 1.5, 15, 150."""
+def in_minutes(seconds: float) -> str:
+    """A time as text, in minutes, with as many digits as are worth saying: 0.15, 1.5, 15, 150."""
     return f"{seconds / 60:.2g}" if seconds < 60 * 99.5 else f"{seconds / 60:.0f}"
 
 
 def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least: Sequence[int]) -> list[int]:
-    """The steps of each stage: those of the same time for all, but at most `most`, and at least `least`.
+    """The steps of each stage when all stages get the same time, but never more than `most` or fewer than `least`.
 
-    seconds: the time; where even the fewest steps do not fit into it, these are taken.
+    seconds: the time of all stages together; where even the fewest steps do not fit into it, these are taken.
     costs: of a step of each stage, s, above 0.
-    least: no stage has more of them than of `most`.
+    most, least: steps of each stage; `least` is nowhere above `most`.
     """
 
     def steps(each: float) -> list[int]:
-        return [
-            min(max(math.floor(each / cost), low), high) for cost, low, high in zip(costs, least, most, strict=True)
-        ]
+        """The steps of each stage when each gets `each` seconds."""
+        bounds = zip(costs, least, most, strict=True)
+        return [min(max(math.floor(each / cost), fewest), largest) for cost, fewest, largest in bounds]
 
-    low, high = 0.0, (max(most) + 1) * max(costs)
+    low, high = 0.0, (max(most) + 1) * max(costs)  # bounds of `each`
     for _ in range(60):  # halvings, to far less than a step
         middle = (low + high) / 2
         low, high = (middle, high) if _total(steps(middle), costs) <= seconds else (low, middle)
@@ -78,12 +85,16 @@ def steps_in(seconds: float, costs: Sequence[float], most: Sequence[int], least:
 
 
 def steps_between(seconds: float, costs: Sequence[float], most: Sequence[int], least: Sequence[int]) -> list[int]:
-    """The steps of each stage: all are the same part of the way from `least` to `most`.  Else as `steps_in`."""
+    """The steps of each stage when all stages go the same part of the way from `least` to `most`.
+
+    The arguments are those of `steps_in`.
+    """
 
     def steps(share: float) -> list[int]:
-        return [round(low + share * (high - low)) for low, high in zip(least, most, strict=True)]
+        """The steps of each stage when each goes `share` of its way."""
+        return [round(fewest + share * (largest - fewest)) for fewest, largest in zip(least, most, strict=True)]
 
-    low, high = 0.0, 1.0
+    low, high = 0.0, 1.0  # bounds of `share`
     if _total(steps(high), costs) <= seconds:
         return steps(high)
     for _ in range(40):  # halvings, to less than a step
@@ -93,11 +104,11 @@ def steps_between(seconds: float, costs: Sequence[float], most: Sequence[int], l
 
 
 def costs_by_work(work: Sequence[float], measured: Sequence[tuple[float, float]]) -> list[float]:
-    """The costs of a step, s, for each amount of work (any unit).
+    """The cost of a step, s, for each amount of work (any unit).
 
-    measured: (work, cost), in ascending order of work.
-    Between these points costs are straight lines; beyond the last they grow like the work, and below the first they do
-    not fall, since there the time goes into calls.
+    measured: (work, cost) of the measured points, in ascending order of work.
+    Between two points the cost is a straight line.  Beyond the last it grows in proportion to the work.  Below the
+    first it stays what it is there, since so little work takes no longer than the calls that start it.
     """
     works, costs = zip(*measured, strict=True)
     found = []
@@ -122,38 +133,44 @@ class PlannedTraining(Training):
         work: Callable[[Any], Sequence[float]],
         *,
         seconds: float,
-        least: Callable[[Any], Sequence[int]] = lambda training: [LEAST] * len(training.stages),
+        least: Callable[[Any], Sequence[int]] = lambda training: [FEWEST_STEPS] * len(training.stages),
         steps: Callable[[float, Sequence[float], Sequence[int], Sequence[int]], list[int]] = steps_in,
         chunk: int = 1,
         tell: Callable[[TrainingPlan], None] = lambda plan: None,
         clock: Callable[[], float] = time.monotonic,
         began: float | None = None,
     ) -> None:
-        """make: the training of a choice; its stages have the most steps that they can use.
-        choices: the one that is asked for, then those to do with instead, in that order.
-        work: of a step in each stage, in any unit.
-        seconds: from `began` on the clock, or else from now.
-        least: the fewest steps of each stage that make sense, where it has so many.
-        steps: `steps_in` or `steps_between`, how the time is shared out.
-        chunk: each chunk-th step, from the first on, makes ready what the others use; the first step of a stage may do
-        more than that, about as much as the stage has steps.
+        """Make the training of the first choice; the plan is made when its first stage begins.
+
+        make: from a choice to its training, whose stages have the most steps that they can use.
+        choices: the one that is asked for, then those that may take its place, in that order.
+        work: from a training to the work of a step in each stage, in any unit.
+        seconds: the time in which the training ends, counted from `began`.
+        least: from a training to the fewest steps of each stage that make sense; a stage with fewer keeps its own.
+        steps: how the time is shared out among the stages: `steps_in` or `steps_between`.
+        chunk: every chunk-th step, from the first on, makes ready what the steps up to the next such one use.
+        The first step of a stage may make ready more, in a time that grows with the steps of the stage.
         tell: called once, with the plan.
+        clock: the present time, s.
+        began: when the time began, on the clock; None: now.
         Raises what `make` raises.
         """
         self.make, self.choices, self.work, self.least, self.steps = make, choices, work, least, steps
         self.seconds, self.chunk, self.tell, self.clock = seconds, chunk, tell, clock
         self.started = clock() if began is None else began
-        self.plan: TrainingPlan | None = None  # None if it was made before, and comes from a state
-        self.short = False  # true if planned with fewer steps than make sense
+        self.plan: TrainingPlan | None = None  # None before it is made, and where it comes from a state
+        self.short = False  # true if fewer steps are planned than make sense
         self._become(0)
 
     def _become(self, number: int) -> None:
+        """Become the training of the `number`-th choice, from 0; none of its steps is done."""
         self.number, self.inner = number, self._made(self.choices[number])
         self.model_class, self.device, self.stages = self.inner.model_class, self.inner.device, self.inner.stages
         self.most, self.fewest = self._bounds(self.inner)
-        self.done = [0] * len(self.stages)  # steps
+        self.done = [0] * len(self.stages)  # steps of each stage
 
     def _made(self, choice: Any) -> Training:
+        """A new training of a choice, with the processes of this one."""
         training = self.make(choice)
         training.processes = self.processes
         return training
@@ -165,7 +182,7 @@ class PlannedTraining(Training):
             self.short = self.plan.short
             self.stages = self.inner.stages = self.plan.stages
             self.tell(self.plan)
-            draw.seed_networks()  # measuring has drawn too
+            draw.seed_networks()  # again, since measuring has drawn from the generators
         elif self.plan:
             self._share_out(stage)
         self.inner.begin(stage, draw)
@@ -175,23 +192,20 @@ class PlannedTraining(Training):
         return self.inner.step(draw)
 
     def state(self) -> dict[str, Tensor]:
-        steps = torch.tensor([stage.steps for stage in self.stages])
-        seconds = torch.tensor([stage.seconds for stage in self.stages], dtype=torch.float64)
         plan = {
             "choice": torch.tensor(self.number),
             "short": torch.tensor(self.short),
-            "steps": steps,
-            "seconds": seconds,
+            "steps": torch.tensor([stage.steps for stage in self.stages]),
+            "seconds": torch.tensor([stage.seconds for stage in self.stages], dtype=torch.float64),
+            "done": torch.tensor(self.done),
         }
-        return self.inner.state() | {
-            f"plan.{name}": tensor for name, tensor in (plan | {"done": torch.tensor(self.done)}).items()
-        }
+        return self.inner.state() | {f"plan.{name}": tensor for name, tensor in plan.items()}
 
     def restore(self, stage: int, state: Mapping[str, Tensor]) -> None:
-        own = dict(state)
+        of_inner = dict(state)
         try:
             number, short, steps, seconds, done = (
-                own.pop(f"plan.{name}").tolist() for name in ("choice", "short", "steps", "seconds", "done")
+                of_inner.pop(f"plan.{name}").tolist() for name in ("choice", "short", "steps", "seconds", "done")
             )
         except KeyError as error:
             fact = f"the state is of another version of structkit (it has no {error.args[0]})"
@@ -203,13 +217,14 @@ class PlannedTraining(Training):
         self.stages = self.inner.stages = [
             Stage(s.name, n, t) for s, n, t in zip(self.inner.stages, steps, seconds, strict=True)
         ]
-        self.inner.restore(stage, own)
+        self.inner.restore(stage, of_inner)
 
     def model(self) -> Model:
         return self.inner.model()
 
     def scores(self) -> Mapping[str, float]:
-        return {} if self._too_short() else self.inner.scores()  # there is no time for what is known to be bad
+        # No time is spent on measuring a model that is known to be bad.
+        return {} if self._too_short() else self.inner.scores()
 
     def doubts(self) -> Sequence[str]:
         return [SHORT] if self._too_short() else self.inner.doubts()
@@ -219,100 +234,114 @@ class PlannedTraining(Training):
 
     def _too_short(self) -> bool:
         """True, at the end, if the training was planned with too few steps, or a stage has done too few."""
-        return self.short or any(done < NEARLY * fewest for done, fewest in zip(self.done, self.fewest, strict=True))
+        pairs = zip(self.done, self.fewest, strict=True)
+        return self.short or any(done < ENOUGH_SHARE * fewest for done, fewest in pairs)
 
     def _planned(self, draw: Draw) -> TrainingPlan:
-        """The plan of the first training that fits, else of the last."""
-        measured: dict[float, float] = {}
-        needed: list[float] = []
+        """The plan of the first training whose fewest steps that make sense fit, else of the last."""
+        measured: dict[float, float] = {}  # cost of a step, s, by its work
+        needed: list[float] = []  # see `TrainingPlan.needed`
         for choice in self.choices:
             training = self._made(choice)
             works, (most, least) = self.work(training), self._bounds(training)
             self._measure(training, works, measured, draw)
             costs, left = costs_by_work(works, _smoothed(measured, works)), self._left()
-            needed.append(self.seconds + (_total(least, costs) - left) / (1 - SPARE))
-            if not (short := needed[-1] > self.seconds):
+            # Only 1 - SPARE_SHARE of any further second may go into steps: see `_left`.
+            needed.append(self.seconds + (_total(least, costs) - left) / (1 - SPARE_SHARE))
+            short = needed[-1] > self.seconds
+            if not short:
                 break
         bounds = (least, [1] * len(most)) if short else (most, least)
         steps = self.steps(left, costs, *bounds)
-        named = zip(training.stages, steps, costs, strict=True)
         total = _total(steps, costs)
-        stages = [Stage(stage.name, n, max(left, 0.0) * n * cost / total) for stage, n, cost in named]
-        return TrainingPlan(choice, stages, total, len(needed) == 1 and steps == most, short, needed)
+        stages = [
+            Stage(stage.name, n, max(left, 0.0) * n * cost / total)
+            for stage, n, cost in zip(training.stages, steps, costs, strict=True)
+        ]
+        whole = len(needed) == 1 and steps == most
+        return TrainingPlan(choice, stages, total, whole, short, needed)
 
     def _bounds(self, training: Training) -> tuple[list[int], list[int]]:
         """The bounds of the steps of each stage: the most that it can use, and the fewest that make sense.
 
-        A stage that cannot use so many has fewer.
+        The latter are never above the former.
         """
         most = [stage.steps for stage in training.stages]
         return most, [min(pair) for pair in zip(self.least(training), most, strict=True)]
 
     def _share_out(self, first: int) -> None:
-        """Share the time that is left out among the stages from `first` on.
+        """Plan the stages from `first` on anew, so that together they fill the time that is left.
 
-        Stages before may have left some of their time, or taken some of that of others.
+        The stages before may have taken less time than was planned, or more.
         """
         planned = sum(stage.seconds for stage in self.stages[first:])
-        more = self._left() / planned if planned else 1.0
+        factor = self._left() / planned if planned else 1.0
 
-        def share(stage: Stage, most: int) -> Stage:
-            return Stage(stage.name, min(max(round(more * stage.steps), 1), most), max(more, 0.0) * stage.seconds)
+        def scaled(stage: Stage, most: int) -> Stage:
+            return Stage(stage.name, min(max(round(factor * stage.steps), 1), most), max(factor, 0.0) * stage.seconds)
 
-        rest = [share(*pair) for pair in zip(self.stages[first:], self.most[first:], strict=True)]
+        rest = [scaled(*pair) for pair in zip(self.stages[first:], self.most[first:], strict=True)]
         self.stages = self.inner.stages = [*self.stages[:first], *rest]
 
     def _left(self) -> float:
         """Seconds that steps may take from now on."""
-        return self.seconds * (1 - SPARE) - self._slowest(self.clock() - self.started)
+        return self.seconds * (1 - SPARE_SHARE) - self._slowest(self.clock() - self.started)
 
     def _measure(self, training: Training, works: Sequence[float], measured: dict[float, float], draw: Draw) -> None:
-        """Add the costs of a step, in one stage of each amount of work while there is time, at least in the first.
+        """Measure the cost of a step in one stage for each amount of work, and add it to `measured`.
 
-        The networks are thrown away.  A training with such a first stage may have been measured before: then nothing is
-        done.
+        The first amount is always measured, the others while there is time.  Where the first is in `measured` already,
+        from another training, nothing is done.
+        The networks that are made for this are thrown away.
         """
-        began, allowed = self.clock(), MEASURING * self.seconds
+        began, allowed = self.clock(), MEASURING_SHARE * self.seconds
         if works[0] in measured:
             return
-        # Of rounds alike the last is measured, which has all to do.
-        for w, stage in {w: stage for stage, w in enumerate(works)}.items():
-            foreseen = (MEASURED + 1) * costs_by_work([w], sorted(measured.items()))[0] if measured else 0.0
-            if self.processes.most(int(stage > 0 and self.clock() - began + foreseen > allowed)):
+        # Rounds repeat an amount of work: the stage of the last round is measured, since earlier ones may do less.
+        last_of_work = {w: stage for stage, w in enumerate(works)}
+        for w, stage in last_of_work.items():
+            foreseen = (MEASURED_STEPS + 1) * costs_by_work([w], sorted(measured.items()))[0] if measured else 0.0
+            if self.processes.largest(int(stage > 0 and self.clock() - began + foreseen > allowed)):
                 break
             training.stages = [replace(one, steps=min(one.steps, FEW)) for one in training.stages]
             training.begin(stage, replace(draw, stage=stage))
             measured[w] = max(self._slowest(self._cost(training, replace(draw, stage=stage), began + allowed)), 1e-6)
 
     def _cost(self, training: Training, draw: Draw, until: float) -> float:
-        """The seconds of a step.
+        """The seconds of a step of a stage, with its part of what is made ready for several.
 
         Steps are done in this order: one that warms up; the first, which may make ready for the whole stage; one that
-        makes ready for a chunk; and others, at least one and no more than there is time for.
+        makes ready for a chunk; and others, at least one, and no more than there is time for.
+        until: the time on the clock at which no further one begins.
         """
         _, first, ready = (self._timed(training, replace(draw, step=step)) for step in (2, 1, self.chunk + 1))
         others: list[float] = []
-        while not others or (len(others) < MEASURED - 2 and not self.processes.most(int(self.clock() > until))):
+        while not others or (
+            len(others) < MEASURED_STEPS - 2 and not self.processes.largest(int(self.clock() > until))
+        ):
             others.append(self._timed(training, replace(draw, step=self.chunk + 2 + len(others))))
         usual = sum(others) / len(others)
-        once = max(first - ready, 0.0) / training.stages[draw.stage].steps  # with fewer steps there is less of it, too
-        return usual + max(ready - usual, 0.0) / self.chunk + once
+        for_chunk = max(ready - usual, 0.0) / self.chunk
+        for_stage = max(first - ready, 0.0) / training.stages[draw.stage].steps  # with fewer steps there is less of it
+        return usual + for_chunk + for_stage
 
     def _timed(self, training: Training, draw: Draw) -> float:
+        """Do one step; returns the seconds that it took."""
         began = self.clock()
         losses = training.step(draw)
         next(iter(losses.values())).item()  # waits for the device
         return self.clock() - began
 
     def _slowest(self, seconds: float) -> float:
-        """The longest of the times that the processes have measured: all make the same plan."""
-        return self.processes.most(round(seconds * 1e6)) / 1e6
+        """The longest of the times that the processes have measured, so that all make the same plan."""
+        return self.processes.largest(round(seconds * 1e6)) / 1e6
 
 
 def _smoothed(measured: Mapping[float, float], works: Sequence[float]) -> list[tuple[float, float]]:
-    """The measured costs, in ascending order of work.
+    """The measured costs, (work, cost), in ascending order of work.
 
-    Where the costs of other works are derived from these, noise must not make them fall.
+    Where costs of other amounts of work are to be derived from them, none is left below that of less work: noise in
+    what was measured must not make costs fall.
     """
     pairs = sorted(measured.items())
     if measured.keys() >= set(works):
@@ -322,4 +351,5 @@ def _smoothed(measured: Mapping[float, float], works: Sequence[float]) -> list[t
 
 
 def _total(steps: Sequence[int], costs: Sequence[float]) -> float:
+    """The seconds of all steps of all stages."""
     return sum(n * cost for n, cost in zip(steps, costs, strict=True))

@@ -1,4 +1,7 @@
-"""The running of a verb, whatever it makes: seed, device, progress; checked once, for all verbs."""
+"""The options that every verb has, whatever it makes: seed, device, progress.
+
+They are checked here, once for all verbs.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,17 @@ import torch
 from structkit.device import enough_memory, resolve
 from structkit.errors import OptionError
 
-Progress = Callable[[float, str], None]  # called with the share done, 0 .. 1, and the name of what is being made
+Progress = Callable[[float, str], None]  # called with the part that is done, 0 .. 1, and the name of what is being made
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """The device of one result in the making, its random numbers, and the way to tell how far it is."""
+    """The means by which one result is made.
+
+    device: the one that it is made on.
+    generator: the source of its random numbers, on that device.
+    progress: to be called with the part of this result that is done.
+    """
 
     device: str
     generator: torch.Generator
@@ -25,7 +33,13 @@ class Drawing:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The way a verb is run.  Raises OptionError for a seed that cannot be."""
+    """The options of one call of a verb.
+
+    seed: of the first result; each further one has the next.
+    device: such as cpu or cuda; auto: the best that there is.
+    progress: called as results are made, with the part of all of them that is done.
+    Raises OptionError for a seed that is out of range.
+    """
 
     seed: int = 0
     device: str = "auto"
@@ -36,9 +50,10 @@ class RunSettings:
 
     @contextmanager
     def drawing(self, number: int = 0, of: int = 1) -> Iterator[Drawing]:
-        """The drawing of the number-th of so many results, with the number-th seed.
+        """A context that gives the `Drawing` of one result.
 
-        of: the number of results.
+        number: of the result, from 0; its seed is `seed + number`.
+        of: how many results there are in all.
         Raises DeviceError, also where the memory of the device does not suffice.
         """
         device = resolve(self.device)

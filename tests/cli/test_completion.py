@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import structkit_weights
-from structkit_cli.completion import checkpoints
+from structkit_cli.completion import complete_checkpoint
 
 from .registered import PAGES, arguments, options
 from .test_processes import LIGHT
@@ -70,9 +70,9 @@ def test_checkpoints_on_disk_are_completed_and_unfinished_trainings_are_not(tmp_
     for name in ("g.safetensors", "g.resume.safetensors", "g.png", "pairs/[1].safetensors"):
         (tmp_path / name).touch()
     shipped = [name for name in NAMES if name.startswith("g")]
-    assert checkpoints("g") == [*shipped, "g.safetensors"]
-    assert checkpoints("pairs/") == ["pairs/[1].safetensors"] == checkpoints("pairs/[")
-    assert checkpoints("g.png") == []
+    assert complete_checkpoint("g") == [*shipped, "g.safetensors"]
+    assert complete_checkpoint("pairs/") == ["pairs/[1].safetensors"] == complete_checkpoint("pairs/[")
+    assert complete_checkpoint("g.png") == []
 
 
 def test_completion_imports_nothing_heavy(tmp_path):

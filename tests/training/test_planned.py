@@ -13,7 +13,15 @@ from structkit.errors import CheckpointError
 from structkit.training.draw import Draw
 from structkit.training.loop import train
 from structkit.training.parallel import Processes
-from structkit.training.planned import LEAST, SHORT, PlannedTraining, costs_by_work, minutes, steps_between, steps_in
+from structkit.training.planned import (
+    FEWEST_STEPS,
+    SHORT,
+    PlannedTraining,
+    costs_by_work,
+    in_minutes,
+    steps_between,
+    steps_in,
+)
 from structkit.training.stages import Stage
 
 from .toy import RUN, Toy, ToyTraining
@@ -123,7 +131,7 @@ def test_a_training_ends_in_time_in_the_largest_size_that_fits(tmp_path, seconds
     model = train(training, tmp_path / "m.safetensors", seed=5, run=RUN)
     [plan] = plans
     whole = sum(400 * cost(k) for k in range(6))
-    fewest = {size: sum(LEAST * cost(k) for k in range(size)) for size in (6, 4, 2)}
+    fewest = {size: sum(FEWEST_STEPS * cost(k) for k in range(size)) for size in (6, 4, 2)}
     assert isinstance(model, Toy) and clock.now <= seconds
     assert plan.choice == next(size for size in (6, 4, 2) if fewest[size] <= 0.9 * seconds)
     assert plan.whole == (seconds > 1.1 * whole) and not plan.short and not model.doubts
@@ -151,7 +159,7 @@ def test_a_time_that_is_too_short_for_the_smallest_is_kept_with_fewer_steps_and_
     plans, clock = [], Clock()
     model = train(planned(seconds, plans, clock), tmp_path / "m.safetensors", seed=5, run=RUN)
     [plan] = plans
-    assert plan.short and plan.choice == 2 and max(stage.steps for stage in plan.stages) < LEAST
+    assert plan.short and plan.choice == 2 and max(stage.steps for stage in plan.stages) < FEWEST_STEPS
     assert 0.85 * seconds < clock.now <= seconds and min(plan.needed) > seconds
     assert model.doubts == (f"the model is doubtful: {SHORT}",)
 
@@ -227,7 +235,7 @@ def test_a_state_without_a_plan_says_what_it_is_and_the_way_out():
     [(0.6, "0.01"), (9, "0.15"), (90, "1.5"), (900, "15"), (5969, "99"), (9000, "150"), (6e6, "100000")],
 )
 def test_minutes_are_plain_numbers(seconds, words):
-    assert minutes(seconds) == words
+    assert in_minutes(seconds) == words
 
 
 def test_a_time_that_has_begun_before_is_counted_from_there():
@@ -331,7 +339,7 @@ def test_of_stages_of_the_same_work_the_last_is_measured_and_all_are_scaled_alik
     PlannedTraining(lambda size: Repeated(size, clock), (6,), lambda training: works, **how).begin(0, Draw(1, 0, 0))
     [plan] = plans
     assert set(begun) == {0, 5}
-    assert len({stage.steps for stage in plan.stages}) == 1 and LEAST < plan.stages[0].steps < 400
+    assert len({stage.steps for stage in plan.stages}) == 1 and FEWEST_STEPS < plan.stages[0].steps < 400
     assert sum(stage.steps * work for stage, work in zip(plan.stages, works, strict=True)) == pytest.approx(
         plan.seconds, rel=0.1
     )

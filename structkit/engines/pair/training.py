@@ -1,10 +1,10 @@
 """The training of a pair's generators: level after level, one critic step and one generator step at a time.
 
-The mathematics is the authors'; a test holds that a step equals the paper's formulas written out, in values and
-gradients.  Work is saved in these places:
-* The frozen levels run once for CHUNK steps, in one batch and without a graph.
+The mathematics is the authors' (the paper stands at the top of `model.py`); a test holds that a step equals the
+paper's formulas written out, in values and gradients.  Time is saved in these ways:
+* The frozen levels run once for CHUNK steps, in one batch and without gradients.
 * Both domains share each call (grouped convolutions).
-* All inputs that one network judges go through it in one batch, which instance norm allows.
+* All pictures that a critic judges go through it in one batch: instance norm treats each by itself.
 * The losses are summed for one backward pass; the critic is frozen while the generators learn.
 
 In bfloat16 the critics and their penalty are bfloat16 too, where SinGAN's descendants keep float32.  On a trained pair
@@ -35,7 +35,7 @@ from structkit.training.stages import Stage, Training
 from structkit.training.state import pack, unpack
 
 CHUNK = 16  # steps whose inputs are made together
-BETAS = (0.5, 0.999)
+BETAS = (0.5, 0.999)  # of Adam
 
 Critic = Callable[[Tensor], Tensor]  # (B, 6, H, W) -> (B, 2, h, w), scores of patches in each domain
 
@@ -43,31 +43,36 @@ Critic = Callable[[Tensor], Tensor]  # (B, 6, H, W) -> (B, 2, h, w), scores of p
 class PairBatch(NamedTuple):
     """The inputs of one step of a level, (B, 6, H, W) each but for `mix`."""
 
-    real: Tensor  # (1, 6, H, W) where there is only one
+    real: Tensor  # the real pictures; (1, 6, H, W) where there is only one
     state: Tensor  # the state that the unconditional chain hands over
     noised: Tensor  # that state with this level's noise
     start: Tensor  # the state that the reconstruction chain hands over
     abroad: Tensor  # the other domain's real pictures with this level's noise; B is 0 where they are not judged
-    # (K B, 6, 1, 1) in [0, 1]: where between real and made the points of the gradient penalty lie, for K things made
+    # (K B, 6, 1, 1) in [0, 1], K being the number of the kinds of made pictures that are judged.  The points of the
+    # gradient penalty lie between real and made pictures: 1 is real, 0 is made.
     mix: Tensor
 
 
 class PairPass(NamedTuple):
     """The pictures that the generators of one level make in one step, (B, 6, H, W) each, not clamped."""
 
-    own: Tensor  # from noise
+    own: Tensor  # new pictures, from noise
     again: Tensor  # the reconstruction of the real pictures
     across: Tensor  # the translation of the other domain's `own`
     back: Tensor  # the translation of the other domain's `across`
     abroad: Tensor  # the translation of the other domain's real pictures
 
     def judged(self) -> Tensor:
-        """The pictures that the critics see, (K B, 6, H, W): across, own, abroad."""
+        """The pictures that the critics judge, (K B, 6, H, W), of K = 3 kinds: across, own, abroad.
+
+        K is 2 where `abroad` is empty.
+        """
         return torch.cat([self.across, self.own, self.abroad])
 
 
 def make(net: PairAnalogy, level: int, inputs: PairBatch) -> PairPass:
-    """The pictures of a step, in three calls of the level's generators."""
+    """Make the pictures of a step, in three calls of the level's generators."""
+    # Only what comes from noise has a skip connection that differs from the input.
     images, skips = (torch.cat([first, inputs.start, inputs.abroad]) for first in (inputs.noised, inputs.state))
     own, again, abroad = net.render(level, images, skips).split(
         [len(inputs.state), len(inputs.start), len(inputs.abroad)]
@@ -82,30 +87,34 @@ def critic_losses(
 ) -> dict[str, Tensor]:
     """The losses of the critics of both domains (Wasserstein with a gradient penalty).
 
-    Over K things made, the sum of their weights times E[D(made)] - E[D(real)] + penalty * GP(real, made).
+    For each of the K kinds of made pictures: E[D(made)] - E[D(real)] + penalty * GP(real, made).  The losses are the
+    sums of these over the kinds, each times its weight.
     real: (1 or B, 6, H, W).
-    judged: (K B, 6, H, W), without gradient.
+    judged: (K B, 6, H, W), the made pictures of all kinds, without gradient; see `PairPass.judged`.
     weights: (K,), 1 for across and for own.
-    mix: (K B, 6, 1, 1).
+    mix: (K B, 6, 1, 1); see `PairBatch`.
     """
-    count = len(weights)
+    kinds = len(weights)
     scores = critic(torch.cat([real, judged])).mean((2, 3)).sum(1)
-    made = scores[len(real) :].unflatten(0, (count, -1)).mean(1)
+    made_scores = scores[len(real) :].unflatten(0, (kinds, -1)).mean(1)
     points = mix * real.repeat(len(judged) // len(real), 1, 1, 1) + (1 - mix) * judged
-    slopes = gradient_penalty(critic, points, domains=2).sum(1).unflatten(0, (count, -1)).mean(1)
+    penalties = gradient_penalty(critic, points, domains=2).sum(1).unflatten(0, (kinds, -1)).mean(1)
     return {
-        "critic": (weights * (made - scores[: len(real)].mean())).sum(),
-        "penalty": penalty * (weights * slopes).sum(),
+        "critic": (weights * (made_scores - scores[: len(real)].mean())).sum(),
+        "penalty": penalty * (weights * penalties).sum(),
     }
 
 
 def generator_losses(critic: Critic, made: PairPass, real: Tensor, weights: Tensor, c: PairConfig) -> dict[str, Tensor]:
     """The losses of the generators of both domains; nothing is detached.
 
-    -E[D(made)] times the weights, the target's times `target_weight`, + alpha MSE(again, real) + beta MSE(back, own).
+    Their sum is -E[D(made)] + alpha MSE(again, real) + beta MSE(back, own).
+    E[D(made)] is summed over the kinds of made pictures, each times its weight, and over the domains, the target's
+    times `target_weight`.  alpha is the configuration's `reconstruction`, beta its `cycle`.
+    weights: (K,), as those of `critic_losses`.
     """
     source, target = weights @ critic(made.judged()).mean((2, 3)).unflatten(0, (len(weights), -1)).mean(1)
-    # Both mean squares are sums over the domains of means over one domain: twice the mean over both.
+    # Each mean square is a sum of one mean for each domain: that is twice the mean over both.
     return {
         "adversarial": -(source + c.target_weight * target),
         "reconstruction": c.reconstruction * 2 * (made.again - real).square().mean(),
@@ -127,39 +136,40 @@ class PairTraining(Training):
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
     ):
-        """source: (T, 3, H, W) in [-1, 1], any size; T > 1: the frames of a video.
+        """Begin with a pair of which no level is trained.
+
+        source: (T, 3, H, W) in [-1, 1], any size; T > 1: the frames of a video.
         target: (1, 3, H, W) in [-1, 1], any size.
         dtype: of the networks' arithmetic, float32 or bfloat16.
-        Raises InputError where the coarsest level is smaller than what the critic sees.
+        Raises InputError where the coarsest level is no larger than what one score of the critic sees.
         """
         self.config, self.device, self.dtype = config.filled(), device, dtype
         c, (height, width) = self.config, source.shape[-2:]
         self.shapes = level_shapes(c.size, c.coarsest, width / height)
-        field = 2 * c.layers + 1
+        field = 2 * c.layers + 1  # the side of the patch that one score of the critic sees, px
         if min(self.shapes[0]) <= field:
-            least = math.ceil((field + 1) * math.sqrt(max(width, height) / min(width, height)))
+            least_coarsest = math.ceil((field + 1) * math.sqrt(max(width, height) / min(width, height)))
             way_out = (
-                f"use --coarsest {least} or more, or fewer --layers"
-                if least <= c.size
+                f"use --coarsest {least_coarsest} or more, or fewer --layers"
+                if least_coarsest <= c.size
                 else "crop the source, or use fewer --layers"
             )
             raise InputError(
                 f"the coarsest level is {self.shapes[0][1]} x {self.shapes[0][0]} px, and its critic needs more than "
-                f"{field} px a side: "
-                f"{way_out}"
+                f"{field} px a side: {way_out}"
             )
         self.given = source.to(device), target.to(device)
+        # Of the kinds of made pictures that are judged: across, own, abroad.
         self.weights = torch.tensor([1.0, 1.0] + ([c.abroad] if c.abroad else [])).to(self.given[0])
-        tapered = [
-            max(1, round(c.steps * c.taper ** (i / max(1, len(self.shapes) - 1)))) for i in range(len(self.shapes))
-        ]
+        finest = max(1, len(self.shapes) - 1)
         self.stages = [
-            Stage(f"level {i}, {w} x {h} px", n) for i, ((h, w), n) in enumerate(zip(self.shapes, tapered, strict=True))
+            Stage(f"level {i}, {w} x {h} px", max(1, round(c.steps * c.taper ** (i / finest))))
+            for i, (h, w) in enumerate(self.shapes)
         ]
         self.net = self._untrained(0)
 
     def begin(self, stage: int, draw: Draw) -> None:
-        """Make new networks; those of the level below go on, where they are of the same width."""
+        """Make the networks of a level; they begin with the weights of the level below, if that has the same width."""
         stack, below = self.net.stack(stage), (self.net.generators[-1], self.critic) if stage else None
         generator = draw.generator("networks")
         networks = PatchNet(stack, generator), PatchNet(replace(stack, outputs=1, padded=False), generator)
@@ -183,16 +193,17 @@ class PairTraining(Training):
         return self.net
 
     def preview(self, draw: Draw) -> Tensor:
-        """A new picture of each domain, one below the other, with its analogy in the other domain beside it."""
+        """Two rows, one for each domain: a new picture, and on its right its analogy in the other domain."""
         own, analogies = self.net.analogy(1, draw.generator("preview"))
         return torch.cat(
             [torch.cat(row, 3) for row in zip(own.chunk(2, 1), swapped(analogies).chunk(2, 1), strict=True)], 2
         )
 
     def step(self, draw: Draw) -> dict[str, Tensor]:
-        number = (draw.step - 1) % CHUNK
-        if self.chunk[0] != draw.step - number:
-            self.chunk = draw.step - number, self._inputs(draw.at(draw.step - number))
+        number = (draw.step - 1) % CHUNK  # of the step within its chunk
+        first_step = draw.step - number
+        if self.chunk[0] != first_step:
+            self.chunk = first_step, self._inputs(draw.at(first_step))
         inputs = self.chunk[1][number]
         if not self._recorded:
             return self.update(inputs)
@@ -210,29 +221,32 @@ class PairTraining(Training):
         def judge(images: Tensor) -> Tensor:
             return critic(images.to(self.dtype)).to(images)
 
-        terms = critic_losses(judge, real, made.judged().detach(), self.weights, inputs.mix, c.penalty)
-        self.processes.descend(self.critic_adam, sum(terms.values()))
+        of_critics = critic_losses(judge, real, made.judged().detach(), self.weights, inputs.mix, c.penalty)
+        self.processes.descend(self.critic_adam, sum(of_critics.values()))
 
         with frozen(critic):
-            learned = generator_losses(judge, made, real, self.weights, c)
-            self.processes.descend(self.generator_adam, sum(learned.values()))
-        return {name: value.detach() for name, value in (terms | learned).items()}
+            of_generators = generator_losses(judge, made, real, self.weights, c)
+            self.processes.descend(self.generator_adam, sum(of_generators.values()))
+        return {name: value.detach() for name, value in (of_critics | of_generators).items()}
 
     @property
     def _recorded(self) -> bool:
-        """True if steps are CUDA graphs; those of several processes, which wait for each other, are not."""
+        """True if steps are recorded as CUDA graphs; steps of several processes, which wait for each other, are not."""
         return self.given[0].is_cuda and self.processes.size == 1
 
     def _untrained(self, count: int) -> PairAnalogy:
+        """A pair of these pictures with the networks of `count` levels, whose weights are not trained."""
         net = PairAnalogy(self.config, self.shapes, count).to(self.given[0])
         net.pictures.copy_(self._real(len(self.shapes) - 1).mul(127.5).add(127.5).round())
         net.dtype = self.dtype
         return net
 
     def _enter(self, level: int, critic: PatchNet) -> None:
-        self.level, self.chunk, self.graphed = level, (0, []), None
+        """Come to a level: take its critic and its real pictures, and make new optimisers."""
+        self.level, self.graphed = level, None
+        self.chunk = (0, [])  # its first step, 0 for none, and the inputs of its steps
         self.critic = critic.to(self.given[0])
-        # The frames and the target.
+        # The frames of the source, and the target.
         self.real = tuple(levels(pictures, self.shapes[level : level + 1])[0] for pictures in self.given)
         self.net.requires_grad_(False)
         generator = self.net.generators[level].requires_grad_(True)
@@ -250,7 +264,8 @@ class PairTraining(Training):
     def _amplitudes(self, level: int, draw: Draw) -> Tensor:
         """The amplitudes of a level's noise in each domain, (2,).
 
-        `noise` times what the reconstruction of one draw still misses; at level 0 `noise` itself, 1 for video.
+        They are the configuration's `noise` times what the reconstruction from one draw of noise still misses there, a
+        root mean square.  At level 0 they are `noise` itself, or 1 for video.
         """
         if level == 0:
             return torch.full((2,), 1.0 if self.config.mode == "video" else self.config.noise).to(self.given[0])
@@ -261,51 +276,58 @@ class PairTraining(Training):
     def _inputs(self, draw: Draw) -> list[PairBatch]:
         """The inputs of the CHUNK steps from `draw` on.
 
-        The frozen levels run, from fresh noise, for all of them in one batch.
+        The frozen levels run from fresh noise, for all these steps in one batch.
         """
         level, net, generator = self.level, self.net, draw.generator("chunk")
-        whole = CHUNK * self.config.batch * self.processes.size
+        whole = CHUNK * self.config.batch * self.processes.size  # samples of all steps in all processes
 
         def noise(k: int) -> Tensor:
-            return self._own(self._noise(generator, whole, k))
+            return self._ours(self._noise(generator, whole, k))
 
         first = noise(0)
         start = net.climb(first, 0, level, None)
         state = net.climb(torch.zeros_like(first), 0, level, noise)
         # Level 0 learns from noise of amplitude 1, as published; its first norm takes the scale away again.
         noised = net.noised(level, state, noise) if level else noise(0)
+        # One number for each sample, kind and domain; a domain's three channels share it.
         mix = torch.rand(whole, len(self.weights), 2, 1, 1, generator=generator, device=generator.device).to(start)
-        mix = self._own(mix).repeat_interleave(3, 2).unflatten(0, (CHUNK, -1)).transpose(1, 2).flatten(1, 2)
+        mix = self._ours(mix).repeat_interleave(3, 2).unflatten(0, (CHUNK, -1))  # (CHUNK, B, K, 6, 1, 1)
+        mix = mix.transpose(1, 2).flatten(1, 2)  # (CHUNK, K B, 6, 1, 1)
         reals = self._reals(draw, whole)
         abroad = [state[:0]] * CHUNK
         if self.config.abroad:
-            around = self.net.noised(level, torch.zeros_like(state), noise).chunk(CHUNK)
-            abroad = [swapped(real) + noise for real, noise in zip(reals, around, strict=True)]
+            scaled_noise = net.noised(level, torch.zeros_like(state), noise).chunk(CHUNK)
+            abroad = [swapped(real) + added for real, added in zip(reals, scaled_noise, strict=True)]
         return [
             PairBatch(*parts)
             for parts in zip(reals, *(part.chunk(CHUNK) for part in (state, noised, start)), abroad, mix, strict=True)
         ]
 
     def _reals(self, draw: Draw, count: int) -> list[Tensor]:
-        """The real pictures of each step of a chunk: the frames of a video in shuffled epochs, all equally often."""
+        """The real pictures of each step of the chunk that begins with `draw`.
+
+        The frames of a video come in shuffled epochs, all equally often.
+        count: samples of all steps in all processes.
+        """
         frames, target = self.real
         if len(frames) == 1:
             return [torch.cat(self.real, 1)] * CHUNK
-        begin = (draw.step - 1) * count // CHUNK
-        epochs = range(begin // len(frames), (begin + count - 1) // len(frames) + 1)
-        start = draw.at(0)
+        first = (draw.step - 1) * count // CHUNK  # samples of the level's steps before
+        epochs = range(first // len(frames), (first + count - 1) // len(frames) + 1)
+        of_level = draw.at(0)  # all chunks that an epoch extends over must draw the same order
         orders = [
             torch.randperm(len(frames), generator=g, device=g.device)
-            for g in (start.generator(f"epoch {e}") for e in epochs)
+            for g in (of_level.generator(f"epoch {e}") for e in epochs)
         ]
-        drawn = torch.cat(orders)[begin - epochs[0] * len(frames) :][:count]
-        chosen = frames[self._own(drawn).to(frames.device)]
+        drawn = torch.cat(orders)[first - epochs[0] * len(frames) :][:count]
+        chosen = frames[self._ours(drawn).to(frames.device)]
         return list(torch.cat([chosen, target.expand_as(chosen)], 1).chunk(CHUNK))
 
     def _noise(self, generator: torch.Generator, count: int, level: int) -> Tensor:
+        """N(0, 1) noise for `count` samples of a level, (count, 6, H, W)."""
         shape = (count, 6, *self.shapes[level])
         return torch.randn(shape, generator=generator, device=generator.device).to(self.given[0])
 
-    def _own(self, drawn: Tensor) -> Tensor:
-        """The part of this process of a chunk's draws: (steps * all samples, ...) -> (steps * own samples, ...)."""
+    def _ours(self, drawn: Tensor) -> Tensor:
+        """This process's part of a chunk's draws: (steps * all samples, ...) -> (steps * its own samples, ...)."""
         return drawn.unflatten(0, (CHUNK, -1)).chunk(self.processes.size, 1)[self.processes.rank].flatten(0, 1)

@@ -247,7 +247,7 @@ def test_a_time_that_has_begun_before_is_counted_from_there():
 
 def test_it_is_measured_with_the_processes_that_will_train():
     class Two(Processes):
-        def most(self, number):
+        def largest(self, number):
             return number
 
         def mean(self, values):

@@ -20,15 +20,15 @@ from structkit.configs import AnalogyConfig
 from structkit.device import keep_memory
 from structkit.engines.patch.video import analogy_frames
 
-SIZE, MOVE, FRAMES = (288, 512), 3, 6
+SHAPE, MOVE, FRAMES = (288, 512), 3, 6  # height, width
 
 
 def main() -> None:
     chosen = options(__doc__)
     keep_memory()  # as the command line does
-    name, scene, target = picture_pair(chosen.pictures, (SIZE[0], SIZE[1] + MOVE * FRAMES))
-    film = (scene[None, :, :, MOVE * i : MOVE * i + SIZE[1]] for i in range(FRAMES))
-    made = analogy_frames(film, target[None], AnalogyConfig(), size=SIZE, generator=torch.Generator().manual_seed(0))
+    name, scene, target = picture_pair(chosen.pictures, (SHAPE[0], SHAPE[1] + MOVE * FRAMES))
+    film = (scene[None, :, :, MOVE * i : MOVE * i + SHAPE[1]] for i in range(FRAMES))
+    made = analogy_frames(film, target[None], AnalogyConfig(), shape=SHAPE, generator=torch.Generator().manual_seed(0))
     next(made)
     before, wall, cpu = unit(), [time.perf_counter()], [time.process_time()]
     for _ in made:
@@ -40,7 +40,7 @@ def main() -> None:
     numbers = {name: f"{1000 * seconds:.0f}" for name, seconds in medians.items()} | {
         "units": f"{medians['cpu_ms'] / a_unit:.2f}"
     }
-    record(__file__, [{"case": f"{SIZE[1]}x{SIZE[0]}, {name}", "path": "a later frame"} | numbers])
+    record(__file__, [{"case": f"{SHAPE[1]}x{SHAPE[0]}, {name}", "path": "a later frame"} | numbers])
 
 
 if __name__ == "__main__":

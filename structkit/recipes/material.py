@@ -39,8 +39,9 @@ class TwoFolders:
 
     roles: tuple[str, str] = ("a", "b")
 
-    def __init__(self, one: Pictures, other: Pictures) -> None:
-        self.given = one, other
+    def __init__(self, one: Pictures, other: Pictures, *, max_pixels: int | None = None) -> None:
+        """max_pixels: of the largest picture that is read; None: the usual limit."""
+        self.given, self.max_pixels = (one, other), max_pixels or MAX_PIXELS
         self.digests: dict[str, str] = {}
 
     def fitted(self, config: Any) -> Any:
@@ -56,7 +57,7 @@ class TwoFolders:
 
     def read(self, config: TransferConfig | DifferenceConfig, job: TrainingJob) -> None:
         """Read all pictures, as the squares that the model sees."""
-        how = {"max_pixels": job.options.max_pixels or MAX_PIXELS, "tell": job.say}
+        how = {"max_pixels": self.max_pixels, "tell": job.say}
         folders = [read_folder(domain, config.seen, config.fit, **how) for domain in self.domains]
         job.say(*(note for folder in folders for note in folder.notes), *shared(*folders))
         (one_seen, one_held), (other_seen, other_held) = (split(folder) for folder in folders)
@@ -100,24 +101,35 @@ class PairInput:
     path: Path | None = None
 
     @classmethod
-    def of(cls, given: PairInput | Picture | str | Path, *, video: bool = False) -> PairInput:
+    def of(
+        cls, given: PairInput | Picture | str | Path, *, video: bool = False, max_pixels: int | None = None
+    ) -> PairInput:
         """The input that was given; a path is opened.  Raises InputError.
 
-        video: true if it may be a video.
+        video: whether the input may be one.  max_pixels: of the largest picture, or frame, that is read.
         """
         if isinstance(given, PairInput):
             return given
         if isinstance(given, Picture):
             return cls(given, given.sha256)
-        shown = VideoReader(given) if video and is_video(given) else opened(given)
+        limit = {} if max_pixels is None else {"max_pixels": max_pixels}
+        shown = VideoReader(given, **limit) if video and is_video(given) else opened(given, **limit)
         return cls(shown, sha256_file(given), Path(given))
 
 
 class SourceAndTarget:
     """The two pictures of a pair, or a video and a picture."""
 
-    def __init__(self, source: PairInput | Picture | str | Path, target: PairInput | Picture | str | Path) -> None:
-        self.source, self.target = PairInput.of(source, video=True), PairInput.of(target)
+    def __init__(
+        self,
+        source: PairInput | Picture | str | Path,
+        target: PairInput | Picture | str | Path,
+        *,
+        max_pixels: int | None = None,
+    ) -> None:
+        """max_pixels: of the largest picture, or frame of a video, that is read; None: the usual limit."""
+        self.source = PairInput.of(source, video=True, max_pixels=max_pixels)
+        self.target = PairInput.of(target, max_pixels=max_pixels)
         self.digests = {"source": self.source.sha256, "target": self.target.sha256}
 
     def fitted(self, config: PairConfig) -> PairConfig:

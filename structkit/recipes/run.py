@@ -201,7 +201,7 @@ def train(recipe: Recipe, inputs: Sequence[Any], options: TrainingOptions, setti
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not
     finite.
     """
-    material = recipe.material(*inputs)
+    material = recipe.material(*inputs, max_pixels=options.max_pixels)
     config = material.fitted(recipe.config.of(settings)).filled()
     with started(options, config, recipe.way_out) as job:
         files = material.find(Path(options.output))

@@ -40,13 +40,16 @@ class Size(NamedTuple):
         return self.height, self.width
 
 
-def opened(picture: PictureLike) -> Picture:
-    """The picture itself, or that of a path.  Raises InputError, also for a video."""
+def opened(picture: PictureLike, **limits: int) -> Picture:
+    """The picture itself, or that of a path.  limits: of what is read, as `read_picture` has them.
+
+    Raises InputError, also for a video.
+    """
     if isinstance(picture, Picture):
         return picture
     if is_video(picture):
         raise InputError(f"{picture}: a video, where a picture is needed; name one of its frames")
-    return read_picture(picture)
+    return read_picture(picture, **limits)
 
 
 def opened_all(given: PictureLike | Sequence[PictureLike]) -> tuple[Sequence[Picture], bool]:

@@ -355,3 +355,9 @@ def test_a_checkpoint_that_serves_other_verbs_says_which(path):
 def test_every_kind_leads_to_a_model_of_that_kind():
     for name, kind in KINDS.items():
         assert named_object(kind.model).kind == name and recipe(kind.training).training.model_class.kind == name
+
+
+def test_a_picture_over_the_limit_that_is_said_is_not_read(tmp_path):
+    write_picture(SOURCE, tmp_path / "house.png")
+    with pytest.raises(InputError, match="over the limit of"):
+        structkit.train_analogy(tmp_path / "house.png", TARGET, tmp_path / "p.safetensors", max_pixels=9, **TINY)

@@ -20,8 +20,8 @@ from structkit_cli import pages
 from structkit_cli.command import Group, Page, Verb
 from structkit_cli.options import verb
 from structkit_cli.refusals import UsageError, worded
-from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination, exit_code
-from structkit_cli.run.report import ClosedPipe, tell
+from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination
+from structkit_cli.run.report import ClosedPipe, exit_code, tell
 
 CLOSED_PIPE = 141  # the exit code that a shell shows for a filter that SIGPIPE ended
 

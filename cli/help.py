@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
+from structkit_cli.refusals import UsageError
+
 LEAST, MOST = 40, 100  # columns of a line: it is as long as the terminal, between these
 NAMES = 28  # columns of the names of options, at most; the help of a longer name begins on the next line
 GIVEN = "structkit.arguments"  # the key under which a context keeps the words typed after its command
@@ -77,7 +79,10 @@ def _panels(command: Any, ctx: Any, width: int) -> Iterator[list[str]]:
 def _values(command: Any, ctx: Any) -> Mapping[str, Any]:
     """The options as they are given beside --help; errors in them are passed over."""
     given, how = list(ctx.meta.get(GIVEN, ())), {"default_map": ctx.default_map, "resilient_parsing": True}
-    return command.make_context(ctx.info_name, given, parent=ctx.parent, **how).params
+    try:
+        return command.make_context(ctx.info_name, given, parent=ctx.parent, **how).params
+    except UsageError:
+        return {}
 
 
 def _argument(parameter: Any, *, brackets: bool = False) -> str:

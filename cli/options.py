@@ -78,6 +78,13 @@ class CommonOptions(Config):
 
 
 @dataclasses.dataclass(frozen=True)
+class ProbeOptions(CommonOptions):
+    """Options of probes, which begin at random."""
+
+    seed: int = seed()
+
+
+@dataclasses.dataclass(frozen=True)
 class OutputOptions(CommonOptions):
     """Options of every verb that writes pictures.
 

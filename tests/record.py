@@ -211,7 +211,7 @@ def prepare(folder: Path) -> None:
 
 def plain(text: str, folder: Path) -> str:
     """What was printed, without times and places."""
-    text = text.replace(str(folder), "FOLDER")
+    text = text.replace(str(folder), "FOLDER").replace(str(EXAMPLES.parent), "STRUCTKIT")
     text = re.sub(r'"ms": \d+', '"ms": 0', text)
     text = re.sub(r"\b\d+(:\d\d)+\b", "0:00", text)
     return re.sub(r"\b\d+\.\d+ s\b", "0.0 s", text)

@@ -27,7 +27,7 @@ FLOORS = (  # from the roof down; what stands on one line may import each other
     ("structkit_cli.app",),
     ("structkit_cli.pages",),
     ("structkit_cli.run",),
-    ("structkit_cli.options", "structkit_cli.config", "structkit_cli.help", "structkit_cli.words", "structkit_cli"),
+    ("structkit_cli.options", "structkit_cli.config", "structkit_cli.help", "structkit_cli"),
     ("structkit",),
     ("structkit.recipes",),
     ("structkit.verbs",),

@@ -14,7 +14,7 @@ from structkit.configs import PROBED, STEADY, TOLERANCE, Config, option
 from structkit.errors import OptionError
 from structkit_cli import config
 from structkit_cli.completion import complete_checkpoint
-from structkit_cli.options import CommonOptions, named, seed
+from structkit_cli.options import ProbeOptions, named
 from structkit_cli.run.scorer import score_codes, score_files
 
 Prediction = Annotated[str, typer.Argument(help="folder of predicted masks, or one of them", metavar="PRED")]
@@ -99,13 +99,6 @@ class ModelOptions(Config):
         "MODEL",
         complete=complete_checkpoint,
     )
-
-
-@dataclass(frozen=True)
-class ProbeOptions(CommonOptions):
-    """Options of probes, which begin at random."""
-
-    seed: int = seed()
 
 
 def iou(prediction: Prediction, truth: Truth, *, masks: MaskOptions, running: ScoreOptions) -> None:

@@ -15,7 +15,7 @@ import typer
 from structkit._version import __version__
 from structkit.configs import STEADY
 from structkit.errors import InputError, OptionError, StructkitError
-from structkit_cli.options import CommonOptions
+from structkit_cli.options import ProbeOptions
 from structkit_cli.run.batch import NOTHING_TO_DO
 from structkit_cli.run.inputs import InputFile, gather
 from structkit_cli.run.report import emit, printable, tell
@@ -65,7 +65,7 @@ def score_files(verb: str, roles: Mapping[str, str | None], tally: Any, *, json:
     raise typer.Exit(code)
 
 
-def score_codes(a: str, b: str, model: str, running: CommonOptions) -> None:
+def score_codes(a: str, b: str, model: str, running: ProbeOptions) -> None:
     """Probe the codes that a model makes of the pictures of two domains, and tell what is found.
 
     a, b: the places of the pictures.

@@ -13,8 +13,7 @@ from structkit.media.video import VideoReader
 
 
 def spread_frames(video: VideoReader, shape: Shape, most: int) -> Tensor:
-    """Frames (T, 3, h, w) in [-1, 1] of a video: all; of one with more than `most`, every second, fourth, eighth and so
-    on.
+    """Frames of a video, (T, 3, h, w) in [-1, 1], evenly spread.
 
     Every frame is taken; of a video with more than `most`, every second, fourth, eighth and so on.  One reading
     suffices, and nobody need know the length.

@@ -36,6 +36,7 @@ class PathList:
     files: each with its place in the folder that it was found in, or in the fixed part of the pattern.
     folders: those that were named.
     patterns: those that were named, each with its fixed part.
+    unmatched: the patterns that nothing matches.
     foreign: the number of files that are not taken.
     many: true if anything but single files was named, so that there may be any number.
     """
@@ -54,6 +55,7 @@ class PathList:
         self.files: list[tuple[Path, PurePath]] = []
         self.folders: list[Path] = []
         self.patterns: list[tuple[str, Path]] = []
+        self.unmatched: list[str] = []
         self.foreign, self.many = 0, False
 
     def add(self, argument: str) -> list[tuple[Path, PurePath]]:
@@ -86,7 +88,9 @@ class PathList:
         base = _fixed_part(Path(argument))
         self.many = True
         self.patterns.append((argument, base))
-        matches = (Path(match) for match in glob.glob(argument, recursive=True))
+        matches = [Path(match) for match in glob.glob(argument, recursive=True)]
+        if not matches:
+            self.unmatched.append(argument)
         self._take(sorted((m for m in matches if m.is_file() and not self._is_left_out(m, base)), key=natural), base)
 
     def _take(self, paths: Iterable[Path], base: Path) -> None:
@@ -154,6 +158,8 @@ def list_files(pictures: Pictures | FileList) -> FileList:
     label, is_tree = "the pictures" if alone is None else alone, alone is not None and not is_list(alone)
     found: list[Source] = [(picture.name, picture) for picture in memory]
     found += [((relative if is_tree else path).as_posix(), path) for path, relative in paths.files]
+    if alone is None or is_list(alone):  # a file that is not there may have brackets in its name
+        found += [(pattern, Path(pattern)) for pattern in paths.unmatched]
     if not found:
         others = f" among {counted(paths.foreign, 'file')}" if paths.foreign else ""
         raise InputError(f"{label}: no pictures{others}; pictures read: {NAMES}; name a folder that holds some")

@@ -244,5 +244,5 @@ def training_function(function: Callable[..., M]) -> Callable[..., M]:
 def _common_words() -> str:
     """The part of the documentation that all training functions share."""
     return "All else: see `structkit.recipes.run.TrainingOptions`.\n\n" + inspect.cleandoc(
-        TrainingOptions.__doc__.split("\n\n", 1)[1]  # type: ignore[union-attr]
+        (TrainingOptions.__doc__ or "\n\n").split("\n\n", 1)[1]  # type: ignore[union-attr]
     )

@@ -125,7 +125,7 @@ def _translation(
         writer = VideoWriter(output, width=canvas.width, height=canvas.height, like=reader, quality=quality)
         with writer, enough_memory(device):
             stream = FrameStream(reader)
-            results = translated_frames(model, stream.tensors(device), inject, noise, domain)
+            results = translated_frames(model, stream.tensors("cpu"), inject, noise, domain)
             if config.refine == "patches":
                 generator = torch.Generator(device).manual_seed(running.seed)
                 how = {"shape": canvas.shape, "usable": usable_pixels(look).to(device), "generator": generator}

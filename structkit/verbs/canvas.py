@@ -57,7 +57,7 @@ def opened_all(given: PictureLike | Sequence[PictureLike]) -> tuple[Sequence[Pic
 
     A sequence of pictures that is no list stays as it is: it is asked for one picture after another.
     """
-    if isinstance(given, Sequence) and not isinstance(given, str | list | tuple):
+    if isinstance(given, Sequence) and not isinstance(given, str | bytes | bytearray | memoryview | list | tuple):
         return given, True
     many = isinstance(given, list | tuple)
     return [opened(one) for one in (given if many else [given])], many

@@ -114,13 +114,13 @@ def remove(picture: PictureLike | list[PictureLike], model: Model | str | Path, 
     abilities, (pictures, many) = abilities_of_model(ready), opened_all(picture)
     results: list[Picture] = []
     for batch in SquareBatches(pictures, ready):
-        with batch.working() as squares:
+        with batch.working():
             if abilities.mask:
-                found = ready.remove(squares)
+                found = ready.remove(batch.squares)
                 mask = _widened(found.mask, PAINTED_FROM if abilities.paint else REMOVED_FROM)
                 batch.keep(replace(found, mask=mask))
             else:
-                batch.keep(_whole(ready.combine(ready.common(squares))))
+                batch.keep(_whole(ready.combine(ready.common(batch.squares))))
         results += batch.painted()
     return results if many else results[0]
 
@@ -138,8 +138,8 @@ def segment(
     pictures, many = opened_all(picture)
     results: list[Picture] = []
     for batch in SquareBatches(pictures, ready):
-        with batch.working() as squares:
-            batch.keep(ready.segment(squares))
+        with batch.working():
+            batch.keep(ready.segment(batch.squares))
         for one, mask in batch.fields():
             results.append(with_notes(_shown(one, mask, config), *notes_on_sight(one, ready), *ready.doubts))
     return results if many else results[0]
@@ -209,9 +209,9 @@ def _put(pictures: Sequence[Picture], model: Model, a: Sequence[Side], b: Sequen
     """
     results: list[Picture] = []
     for batch in SquareBatches(pictures, model):
-        with batch.working() as squares:
+        with batch.working():
             sides = [[contents for i in batch.indices for contents in side[i]] for side in (a, b)]
-            batch.keep(_layer_of(model, squares, *sides))
+            batch.keep(_layer_of(model, batch.squares, *sides))
         for i, painted in zip(batch.which, batch.painted(), strict=False):
             results.append(with_notes(painted, *(note for content in (*a[i], *b[i]) for note in content.notes)))
     return results

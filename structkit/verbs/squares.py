@@ -41,7 +41,8 @@ class SquareBatches:
         done, together = 0, TOGETHER
         while done < len(self.pictures):
             batch = SquareBatch(self.pictures, self.model, range(done, min(done + together, len(self.pictures))))
-            yield batch
+            if batch.prepared():
+                yield batch
             if batch.found is None:
                 together = len(batch.which) // 2  # fewer at once need less memory
             else:
@@ -51,6 +52,7 @@ class SquareBatches:
 class SquareBatch:
     """A batch of the pictures: their squares while the model works, then the pictures with what it has found.
 
+    squares: (B, 3, S, S) in [-1, 1], on the model's device, until it has worked.
     indices: of the picture that each of the squares is of.
     """
 
@@ -59,19 +61,37 @@ class SquareBatch:
         # One alone goes twice: for a single square PyTorch's convolutions round otherwise, and bytes would depend on
         # the batch.
         self.indices = [*which, *which] if len(which) == 1 else list(which)
+        self.squares: Tensor | None = None
         self.found: Tensor | None = None  # (B, C, S, S) on the CPU
 
+    def prepared(self) -> bool:
+        """Make the squares; false where the memory suffices for fewer of them.
+
+        Raises DeviceError where it does not suffice for one.
+        """
+        with self._fewer_where_too_many(), working(self.model) as device:
+            squares = torch.cat([square_of(_shown(self.pictures[i]), self.model) for i in self.which])
+            self.squares = squares.expand(len(self.indices), -1, -1, -1).to(device)
+        return self.squares is not None
+
     @contextmanager
-    def working(self) -> Iterator[Tensor]:
-        """The squares, (B, 3, S, S) in [-1, 1], on the model's device, without gradients; `keep` what is found in them.
+    def working(self) -> Iterator[None]:
+        """The context in which the model works on the squares, without gradients; `keep` what it finds in them.
 
         Where the memory suffices for fewer of them nothing is kept.
         Raises DeviceError where it does not suffice for one.
         """
+        with self._fewer_where_too_many(), working(self.model):
+            try:
+                yield
+            finally:
+                self.squares = None  # whose memory the next batch needs
+
+    @contextmanager
+    def _fewer_where_too_many(self) -> Iterator[None]:
+        """Pass over too little memory, if fewer squares may do."""
         try:
-            with working(self.model) as device:
-                squares = torch.cat([square_of(_shown(self.pictures[i]), self.model) for i in self.which])
-                yield squares.expand(len(self.indices), -1, -1, -1).to(device)
+            yield
         except DeviceError:
             if len(self.which) == 1:
                 raise

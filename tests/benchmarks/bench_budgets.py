@@ -1,8 +1,7 @@
 """How good the masks are that `structkit train transfer --minutes M` learns, for several M.
 
     python tests/benchmarks/bench_budgets.py CASE --with FOLDER --without FOLDER --pictures FOLDER --truth FOLDER
-    [--changed-from FOLDER]
-        [--minutes 3 6 12 25] [--threads 1]
+        [--changed-from FOLDER] [--minutes 3 6 12 25] [--threads 1]
 
 The pictures are none of those that are learnt from; truth: their true masks, or with --changed-from the same pictures
 without and with the content.  The minutes are CPU minutes: the training is told the seconds that its process has

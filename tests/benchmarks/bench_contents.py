@@ -1,7 +1,7 @@
 """A folder through `structkit remove` and `structkit segment`, beside reading and writing its pictures alone.
 
-    python tests/benchmarks/bench_contents.py [--model glasses] [--count 1000] [--side 128] [--repeat 3] [--pictures
-    FOLDER]
+    python tests/benchmarks/bench_contents.py [--model glasses] [--count 1000] [--side 128] [--repeat 3]
+        [--pictures FOLDER]
 
 Each row is a fresh process, its start included, with the threads that it takes by itself; "read and write" decodes each
 picture, encodes it and writes the file plainly, on one thread.  `ratio` is to that row.  The aim is at most 3 on two

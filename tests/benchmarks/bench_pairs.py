@@ -1,8 +1,9 @@
 """Analogies of a folder of pairs, in both directions, measured by a scorer: is the quality what it was?
 
-    python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py [--settings defaults match=colour]
-    [--max-side 256] python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py --models PAIRS/ --settings
-    gan gan,inject=6,refine=patches
+    python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py
+        [--settings defaults match=colour] [--max-side 256]
+    python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py
+        --models PAIRS/ --settings gan gan,inject=6,refine=patches
 
 PAIRS holds pictures named X_a.* and X_b.*, or a `pairs.csv` with the columns a and b.  SCORER is called as `SCORER
 SOURCE TARGET OUT...` and prints for each OUT one line of JSON with alignment, copy, orientation (higher: laid out like

@@ -82,10 +82,10 @@ def unit() -> float:
 
 
 def plain(name: str) -> ModuleType:
-    """tests/engines/plain_NAME.py: a published step written out, which the tests compare with."""
-    path = Path(__file__).parents[1] / "engines" / f"plain_{name}.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+    """tests/engines/NAME/plain.py: a published step written out, which the tests compare with."""
+    path = Path(__file__).parents[1] / "engines" / name / "plain.py"
+    spec = importlib.util.spec_from_file_location(f"plain_{name}", path)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

@@ -89,6 +89,12 @@ def test_a_pattern_without_pictures_and_an_unread_list_are_errors():
         list_files(["one", "@no.txt"])
 
 
+def test_a_listed_file_that_is_not_there_is_not_passed_over_for_its_brackets(tmp_path):
+    (tmp_path / "a.png").touch()
+    found = list_files([str(tmp_path / "a.png"), str(tmp_path / "b[1].png")])
+    assert [path.name for path in found.files] == ["a.png", "b[1].png"]
+
+
 def test_a_pattern_knows_which_new_file_it_would_have():
     found = list_files(["one/*.png", "other", "o*/**/*.jpg"])
     for path in ("one/new.png", "one/new.jpg", "other/a/b/new.jpg"):

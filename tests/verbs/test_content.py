@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 import structkit
 from structkit.configs import DifferenceConfig, TransferConfig
@@ -18,6 +20,7 @@ from structkit.engines.transfer.model import ContentTransfer
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, StructkitError
 from structkit.media.exif import Metadata
 from structkit.media.pictures import write_picture
+from structkit.verbs import squares
 from structkit.verbs.squares import LEAST_SEEN
 
 from ..content_models import FakeDifference, FakePainter, FakeTransfer, install
@@ -248,6 +251,29 @@ def test_too_little_memory_halves_the_batch_and_then_is_an_error(monkeypatch):
     network.segment = lambda squares: hungry(squares, 0)
     with pytest.raises(DeviceError, match="cpu ran out of memory: use smaller pictures, or another --device"):
         structkit.segment(flat(0), network, device="cpu")
+
+
+def test_too_little_memory_for_the_squares_themselves_halves_the_batch_too(monkeypatch):
+    asked, to_square = [], squares.square_of
+
+    def hungry(picture, network):
+        asked.append(picture)
+        if len(asked) <= 3:  # of nine at once, of four, and of two
+            raise torch.OutOfMemoryError("no memory")
+        return to_square(picture, network)
+
+    monkeypatch.setattr(squares, "square_of", hungry)
+    pictures = [flat(i, name=str(i)) for i in range(9)]
+    assert [made.name for made in structkit.remove(pictures, model(), device="cpu")] == [p.name for p in pictures]
+    monkeypatch.setattr(squares, "square_of", lambda *_: hungry(asked.clear(), None))
+    with pytest.raises(DeviceError, match="cpu ran out of memory: use smaller pictures, or another --device"):
+        structkit.remove(flat(0), model(), device="cpu")
+
+
+def test_the_bytes_of_a_picture_are_a_picture():
+    stream = BytesIO()
+    Image.fromarray(flat(9).pixels).save(stream, "png")
+    assert np.array_equal(structkit.remove(stream.getvalue(), model(), device="cpu").pixels, flat(9).pixels)
 
 
 def test_models_are_found_and_refused_by_their_kind(tmp_path, monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import os
 import pkgutil
 import signal
@@ -75,7 +74,7 @@ GROUPS = ((app, VERBS, "STRUCTKIT"), (trainings, TRAININGS, "STRUCTKIT_TRAIN"), 
 for group, verbs, words in GROUPS:
     for page in verbs:
         name = page.__name__.removeprefix("train_")
-        if "running" in inspect.signature(page).parameters:
+        if "running" in page.__annotations__:
             settings = {"auto_envvar_prefix": f"{words}_{name.upper()}"}
             group.command(name, cls=Verb, epilog=EXIT_CODES, context_settings=settings)(verb(page))
         else:  # one that only tells

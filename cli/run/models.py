@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from structkit.errors import CheckpointError, OptionError
-from structkit.models import Abilities
 from structkit_cli.completion import complete_checkpoint
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.ahead import PaintQueue
@@ -21,6 +20,7 @@ from structkit_cli.run.plan import Destination, Plan, Task
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
+    from structkit.models import Abilities
     from structkit.training.model import Model
 
 MODEL_HELP = "a checkpoint, or the name of a model that ships with structkit, such as glasses (must be given)"

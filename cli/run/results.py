@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
@@ -17,6 +15,8 @@ from structkit.media.containers import WRITTEN
 from structkit.media.formats import SUFFIXES, format_of
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     import numpy as np
 
     from structkit.media.pictures import Picture
@@ -171,6 +171,8 @@ class TableResult:
     notes: tuple[str, ...] = ()
 
     def write(self, sink: Sink) -> dict[str, Any]:
+        import csv
+
         table = csv.writer(text := io.StringIO(), lineterminator="\n")
         table.writerows([self.names, *self.rows])
         return TextResult(text.getvalue(), self.notes).write(sink)

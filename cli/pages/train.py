@@ -25,17 +25,22 @@ Source = Annotated[
 ]
 Target = Annotated[str, typer.Argument(help="the other one", metavar="TARGET")]
 FolderA = Annotated[
-    str, typer.Argument(help="folder of pictures, such as faces with glasses; or @list.txt", metavar="A")
+    str,
+    typer.Argument(
+        help="folder of pictures, such as faces with glasses; or a 'pattern*.png' or @list.txt", metavar="A"
+    ),
 ]
-FolderB = Annotated[str, typer.Argument(help="folder of other pictures, such as faces with a beard", metavar="B")]
+FolderB = Annotated[str, typer.Argument(help="other pictures, such as faces with a beard, likewise", metavar="B")]
 
 
 @dataclass(frozen=True)
 class FolderOptions(Config):
     """Options that name the folders which a content is learnt from."""
 
-    with_: str | None = named(None, "folder of pictures with the content, or @list.txt (must be given)", "FOLDER")
-    without: str | None = named(None, "folder of pictures without it (must be given)", "FOLDER")
+    with_: str | None = named(
+        None, "folder of pictures with the content, a 'pattern*.png' or @list.txt (must be given)", "FOLDER"
+    )
+    without: str | None = named(None, "pictures without it, likewise (must be given)", "FOLDER")
 
 
 def analogy(source: Source, target: Target, *, engine: PairConfig, running: TrainOptions) -> None:
@@ -70,7 +75,7 @@ def transfer(*, folders: FolderOptions, engine: TransferConfig, running: TrainOp
     """Learn a content, such as glasses or beards, from pictures with it and pictures without it: no pairs and no labels
     are needed.
 
-    In: two folders (with their subfolders), or lists as @list.txt.  The pictures should show their subject at about the
+    In: two folders (with their subfolders), patterns or lists.  The pictures should show their subject at about the
     same place, and differ in the content alone.  Out: a checkpoint, at --output; its path is printed on stdout.  Beside
     it stand the log of the losses and, while it trains, a preview and the state.  About one picture in twenty is held
     out: the scores in the card come from these.
@@ -91,7 +96,7 @@ def transfer(*, folders: FolderOptions, engine: TransferConfig, running: TrainOp
 def difference(a: FolderA, b: FolderB, *, engine: DifferenceConfig, running: TrainOptions) -> None:
     """Learn what the pictures of two folders have in common, and what only those of A and only those of B have.
 
-    In: two folders (with their subfolders), or lists as @list.txt, such as faces with glasses and faces with a beard.
+    In: two folders (with their subfolders), patterns or lists, such as faces with glasses and faces with a beard.
     Out: a checkpoint, at --output; its path is printed on stdout.  Beside it stand the log of the losses and, while it
     trains, a preview and the state.
 

@@ -100,7 +100,7 @@ def _locked(path: Path, *, blocking: bool = False) -> int | None:
 
     Raises BlockingIOError if another process holds it.
     """
-    from filelock import lock_descriptor  # a tenth of the command line's start, and most commands take no lock
+    import filelock  # a tenth of the command line's start, and most commands take no lock
 
     while True:
         try:
@@ -108,7 +108,7 @@ def _locked(path: Path, *, blocking: bool = False) -> int | None:
         except OSError:
             return None
         try:
-            if not lock_descriptor(descriptor, blocking=blocking):
+            if not filelock.lock_descriptor(descriptor, blocking=blocking):
                 raise BlockingIOError
             if os.path.samestat(os.fstat(descriptor), path.stat()):
                 return descriptor

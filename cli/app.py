@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import pkgutil
 import signal
 import traceback
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Annotated
 
 import typer
 import typer.main
+from typer.core import TyperCommand
 
 from structkit._version import __version__
 from structkit.errors import StructkitError
@@ -37,24 +40,6 @@ Verbs, options, their choices and the models that ship are completed by the Tab 
 --install-completion
 """
 
-app = typer.Typer(
-    name="structkit",
-    cls=Group,
-    help=HELP,
-    epilog=EXIT_CODES,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
-trainings = typer.Typer(
-    cls=Group,
-    help="Train a model on your own pictures; what was stopped goes on with the same command.",
-    epilog=EXIT_CODES,
-)
-scorings = typer.Typer(
-    cls=Group,
-    help="Measure how good results are, beside the truth, and what a model has learnt.",
-    epilog=EXIT_CODES,
-)
 # Of the files in the help; others follow.
 ORDER = ("analogy", "sample", "retarget", "refine", "transfer", "remove", "segment", "info", "train", "score")
 
@@ -70,15 +55,45 @@ FILES = _files()
 VERBS = [getattr(file, name) for name, file in FILES.items() if hasattr(file, name)]
 TRAININGS = [page for file in FILES.values() for page in getattr(file, "TRAININGS", ())]
 SCORES = [page for file in FILES.values() for page in getattr(file, "SCORES", ())]
-GROUPS = ((app, VERBS, "STRUCTKIT"), (trainings, TRAININGS, "STRUCTKIT_TRAIN"), (scorings, SCORES, "STRUCTKIT_SCORE"))
-for group, verbs, words in GROUPS:
-    for page in verbs:
-        name = page.__name__.removeprefix("train_")
-        if "running" in page.__annotations__:
-            settings = {"auto_envvar_prefix": f"{words}_{name.upper()}"}
-            group.command(name, cls=Verb, epilog=EXIT_CODES, context_settings=settings)(verb(page))
-        else:  # one that only tells
-            group.command(name, cls=Page, epilog=EXIT_CODES)(page)
+
+
+def _command(page: Callable[..., None], name: str, prefix: str) -> TyperCommand:
+    """The command of a page.  prefix: of the environment variables of its group."""
+    alone = typer.Typer(add_completion=False)
+    if "running" in page.__annotations__:
+        settings = {"auto_envvar_prefix": f"{prefix}_{name.upper()}"}
+        alone.command(name, cls=Verb, epilog=EXIT_CODES, context_settings=settings)(verb(page))
+    else:  # one that only tells
+        alone.command(name, cls=Page, epilog=EXIT_CODES)(page)
+    return typer.main.get_command(alone)  # type: ignore[return-value]
+
+
+def _group(verbs: Iterable[Callable[..., None]], prefix: str) -> type[Group]:
+    """The class of a group of pages, each of which is made when it is asked for."""
+    names = {page.__name__.removeprefix("train_"): page for page in verbs}
+    return Group.of({name: functools.partial(_command, page, name, prefix) for name, page in names.items()})
+
+
+GROUPS = ((VERBS, "STRUCTKIT"), (TRAININGS, "STRUCTKIT_TRAIN"), (SCORES, "STRUCTKIT_SCORE"))
+ROOT, TRAIN, SCORE = (_group(*group) for group in GROUPS)
+app = typer.Typer(
+    name="structkit",
+    cls=ROOT,
+    help=HELP,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+trainings = typer.Typer(
+    cls=TRAIN,
+    help="Train a model on your own pictures; what was stopped goes on with the same command.",
+    epilog=EXIT_CODES,
+)
+scorings = typer.Typer(
+    cls=SCORE,
+    help="Measure how good results are, beside the truth, and what a model has learnt.",
+    epilog=EXIT_CODES,
+)
 app.add_typer(trainings, name="train")
 app.add_typer(scorings, name="score")
 

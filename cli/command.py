@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -53,8 +54,41 @@ class Verb(Page):
         return super().parse_args(ctx, args)
 
 
+class Commands(dict[str, Any]):
+    """The commands of a group, by their names; one that is a function is made when it is first asked for."""
+
+    def __getitem__(self, name: str) -> TyperCommand | TyperGroup:
+        command = super().__getitem__(name)
+        if not isinstance(command, TyperCommand | TyperGroup):
+            command = self[name] = command()
+        return command
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self[name] if name in self else default  # noqa: SIM401 (this is get)
+
+    def items(self) -> list[tuple[str, Any]]:  # type: ignore[override]
+        return [(name, self[name]) for name in self]
+
+
 class Group(TyperGroup):
-    """A group of commands, whose help is plain text as theirs."""
+    """A group of commands, whose help is plain text as theirs.
+
+    pages: for each of its pages a function that makes the command.
+    """
+
+    pages: ClassVar[Mapping[str, Callable[[], TyperCommand]]] = {}
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Commands({**self.pages, **self.commands})
+
+    @classmethod
+    def of(cls, pages: Mapping[str, Callable[[], TyperCommand]]) -> type[Group]:
+        """The class of a group with these pages."""
+        return type(cls.__name__, (cls,), {"pages": pages})
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        return list(self.commands)
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         try:

@@ -17,7 +17,7 @@ from .conftest import paint
 
 PAGES = {
     f"{words[10:]} {page.__name__.removeprefix('train_')}".lower().strip(): page
-    for _, pages, words in GROUPS
+    for pages, words in GROUPS
     for page in pages
 }
 MATCHING = "--patch 5 --rounds 1"

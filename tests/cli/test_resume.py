@@ -61,9 +61,7 @@ def test_a_changed_input_is_done_again_and_a_touched_one_is_not(batch, tmp_path)
     assert len(batch().paths) == 3
 
 
-@pytest.mark.parametrize(
-    "option", [("--strength", "0.6"), ("--seed", "1"), ("--size", "16x16"), ("--dtype", "float32")]
-)
+@pytest.mark.parametrize("option", [("--strength", "0.6"), ("--seed", "1"), ("--size", "16x16"), ("--patch", "9")])
 def test_changed_options_are_done_again(batch, tmp_path, option):
     batch()
     assert len(batch(*option).paths) == 3

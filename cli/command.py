@@ -69,6 +69,9 @@ class Commands(dict[str, Any]):
     def items(self) -> list[tuple[str, Any]]:  # type: ignore[override]
         return [(name, self[name]) for name in self]
 
+    def values(self) -> list[Any]:  # type: ignore[override]
+        return [self[name] for name in self]
+
 
 class Group(TyperGroup):
     """A group of commands, whose help is plain text as theirs.

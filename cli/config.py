@@ -11,7 +11,6 @@ import json
 import os
 import tomllib
 from collections.abc import Iterable
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +151,6 @@ def render(ctx: typer.Context) -> str:
 
 
 def _toml(value: Any) -> str:
-    if isinstance(value, Enum):
-        value = value.value
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, Path):

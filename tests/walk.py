@@ -22,7 +22,7 @@ WALKS = {
     "train transfer": "train transfer --with glasses --without plain --size 32 --steps 4 --batch 4 --painter-size 32 "
     "--rounds 1 --painter-steps 2 --placer-steps 2 --quiet -o model.safetensors",
 }
-UPWARD = {"progress", "report", "event", "note", "tell", "say", "told", "line", "share", "record", "ended", "<lambda>"}
+UPWARD = {"progress", "report", "event", "note", "tell", "say", "told", "line", "share", "record", "ended"}
 
 TRACE = """
 import os, sys, threading

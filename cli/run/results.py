@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from structkit.media.pictures import Picture
-    from structkit.verbs.analogy_video import VideoSummary
+    from structkit.verbs.frames import VideoSummary
     from structkit_cli.run.sinks import Sink
 
     Film = Callable[[Path | BinaryIO], VideoSummary]  # makes a video there, whole or not at all

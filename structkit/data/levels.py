@@ -46,7 +46,7 @@ def level_shapes(
     by: str = "area",
     frames: Sequence[int] | None = None,
 ) -> list[Shape]:
-    """Shapes of the levels of a rectangle, (height, width), or of a clip, (frames, height, width); coarsest first.
+    """The shapes of the levels of a rectangle, (height, width), or of a clip, (frames, height, width); coarsest first.
 
     aspect: width / height.  by: "area", that of the square at each level; "width", which is the square's side, and
     heights are cut off (HP-VAE-GAN).  frames: of each level of a clip, such as `level_frames`.

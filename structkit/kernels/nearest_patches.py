@@ -122,8 +122,8 @@ def _components(keys: Tensor) -> Tensor:
 
 
 def _nearest_in_float64(queries: Tensor, keys: Tensor, weights: Tensor | None) -> Tensor:
-    """Nearest keys by all distances, products in float64: for queries that no screen decides (paper, grain, many keys
-    alike).
+    """The nearest keys by all distances, products in float64: for queries that no screen decides (paper, grain, many
+    keys alike).
     """
     centre = keys.mean(0, dtype=torch.float64)  # small numbers keep their digits
     offered = keys.double() - centre

@@ -24,7 +24,7 @@ Shape = tuple[int, ...]  # height, width of a picture, px; frames, height, width
 
 
 def pyramid_shapes(shape: Sequence[int], *, ratio: float, coarsest: int) -> list[Shape]:
-    """Shapes of a pyramid's levels: level 0 is the coarsest, the last is `shape`.
+    """The shapes of a pyramid's levels: level 0 is the coarsest, the last is `shape`.
 
     shape: (H, W), px.  ratio: of one level to the next finer, in (0, 1).  coarsest: wanted short side of level 0, px;
     the number of levels is the one that comes nearest to it.  Each level is computed from the full shape (rounded,

@@ -157,7 +157,7 @@ def _small(picture: Tensor) -> Tensor:
 
 
 def small_shape(shape: Shape, *, least: int) -> Shape:
-    """Shape reduced to that of the level at which layout is settled, where drafts are compared; long strips have no
+    """The shape reduced to that of the level at which layout is settled, where drafts are compared; long strips have no
     more than four times its area.
     """
     by = min(1.0, SMALL / min(shape), 2 * SMALL / math.sqrt(math.prod(shape)))
@@ -215,7 +215,7 @@ def _how(config: PatchConfig, coarsest: int) -> dict[str, int]:
 def _finish(
     made: Synthesis, state: SynthesisState, first: int, plan: SynthesisPlan, guide: Tensor | None, progress: Progress
 ) -> Tensor:
-    """Result of the levels from `first` on."""
+    """The result of the levels from `first` on."""
     for level in range(first, len(made.shapes)):
         state = made.run(state, [level], plan, guide)
         height, width = made.shapes[level]

@@ -40,7 +40,7 @@ MAX_POOL = {2: F.max_pool2d, 3: F.max_pool3d}
 
 @dataclass(frozen=True)
 class SynthesisPlan:
-    """Rounds, completeness and guidance of a synthesis."""
+    """The rounds, completeness and guidance of a synthesis."""
 
     small_rounds: int  # rounds at the levels up to SMALL
     rounds: int  # rounds at the finer ones
@@ -54,7 +54,7 @@ class SynthesisPlan:
 
 @dataclass(frozen=True)
 class SynthesisState:
-    """Result in the making, as far as it is compared with keys (`Synthesis.painted` is what is seen of it).
+    """The result in the making, as far as it is compared with keys (`Synthesis.painted` is what is seen of it).
 
     field: of each of its patches, the key patch it is made of; back: the reverse, where asked for.  level: the last
     that was gone through.
@@ -68,7 +68,7 @@ class SynthesisState:
 
 
 class Synthesis:
-    """Pyramid of a target, and a result's shapes beside it."""
+    """The pyramid of a target, and a result's shapes beside it."""
 
     def __init__(
         self,
@@ -123,11 +123,13 @@ class Synthesis:
         self._ready: dict[int, KeyPatches] = {}
 
     def _frame(self, shape: Shape, by: float) -> Shape:
-        """Height and width of a shape, scaled; at least a pixel more than a patch."""
+        """The height and width of a shape, scaled; at least a pixel more than a patch."""
         return tuple(max(p + 1, round(side * by)) for p, side in zip(self.patch[-2:], shape[-2:], strict=True))
 
     def _key_shape(self, full: Shape, shape: Shape) -> Shape:
-        """Shape of the target, `full` at the last level, beside a level's shape: as much smaller, in space and time."""
+        """The shape of the target, `full` at the last level, beside a level's shape: as much smaller, in space and
+        time.
+        """
         last = self.shapes[-1]
         space = self._frame(full, min(shape[-2:]) / min(last[-2:]))
         if len(shape) == 2:
@@ -135,13 +137,13 @@ class Synthesis:
         return (max(self.patch[0], round(full[0] * shape[0] / last[0])), *space)
 
     def keys(self, level: int) -> Tensor:
-        """Target at a level."""
+        """The target at a level."""
         if level not in self._keys:
             self._keys[level] = resize(self.target, self.key_shapes[level]).clamp(-1, 1)
         return self._keys[level]
 
     def painted(self, state: SynthesisState) -> Tensor:
-        """Result of a run, (1, channels of the values, *shape of its last level): the vote of the values."""
+        """The result of a run, (1, channels of the values, *shape of its last level): the vote of the values."""
         if self._values is None:
             return state.picture
         assert state.grids is not None and state.field is not None and state.level is not None
@@ -149,8 +151,8 @@ class Synthesis:
         return vote(values[0], state.field, state.grids[0], patch=self.patch)[None]
 
     def _key_patches(self, level: int) -> KeyPatches:
-        """Key patches of a level, made ready for search.  Small levels are come back to, by drafts and frames, and keep
-        theirs.
+        """The key patches of a level, made ready for search.  Small levels, which drafts and frames come
+        back to, keep theirs.
         """
         if level not in self._ready:
             self._ready = {small: ready for small, ready in self._ready.items() if small <= self.layout}
@@ -158,13 +160,13 @@ class Synthesis:
         return self._ready[level]
 
     def starting_near(self, short: float) -> int:
-        """Level, up to the layout's, whose short side is nearest to `short` px."""
+        """The level, up to the layout's, whose short side is nearest to `short` px."""
         return min(range(self.layout + 1), key=lambda level: abs(min(self.shapes[level][-2:]) - short))
 
     def run(
         self, state: SynthesisState, levels: Sequence[int], plan: SynthesisPlan, guide: Tensor | None = None
     ) -> SynthesisState:
-        """State after `levels`, from the picture (and the fields) that there are."""
+        """The state after `levels`, from the picture (and the fields) that there are."""
         for level in levels:
             with one_thread() if level <= self.layout and not self.target.is_cuda else nullcontext():
                 state = self._level(state, level, plan, guide)
@@ -213,7 +215,7 @@ class Synthesis:
         ready: Callable[[], KeyPatches] | None = None,
         sweeps: int = 2,
     ) -> Nearest:
-        """Nearest keys: exact where that is cheap enough, else PatchMatch from the seed (or from nothing, with more
+        """The nearest keys: exact where that is cheap enough, else PatchMatch from the seed (or from nothing, with more
         sweeps).
 
         kept (M,) bool: the key patches that may be used.  ready: gives them made ready for PatchMatch, where they are
@@ -236,7 +238,7 @@ class Synthesis:
         )
 
     def _kept(self, level: int) -> Tensor | None:
-        """Key patches (M,) bool of a level that have no hidden pixel.  None: all, or none, and then their filled-in
+        """The key patches (M,) bool of a level that have no hidden pixel.  None: all, or none, and then their filled-in
         colours must do.
         """
         if self.usable is None:
@@ -247,7 +249,7 @@ class Synthesis:
 
 
 def fill_hidden(target: Tensor, usable: Tensor) -> Tensor:
-    """Target (1, C, *space) with the colours of hidden pixels replaced by those of visible ones around, so that no
+    """The target (1, C, *space) with the colours of hidden pixels replaced by those of visible ones around, so that no
     measure sees them.  usable (1, 1, *space) in [0, 1].
     """
     known = (usable > 0.5).to(target)
@@ -265,7 +267,7 @@ def fill_hidden(target: Tensor, usable: Tensor) -> Tensor:
 def synthesis_shapes(
     shape: Shape, *, coarsest: int, frame_ratio: float = 1.0, least: Sequence[int] = (1,)
 ) -> list[Shape]:
-    """Shapes from level 0, whose short side is about `coarsest` px, to the last, which is `shape`.
+    """The shapes from level 0, whose short side is about `coarsest` px, to the last, which is `shape`.
 
     Unlike in `kernels.pyramid.pyramid_shapes` one level has a short side of exactly SMALL px: there drafts are judged.
     frame_ratio: frames of a clip's level to those of the next finer; least: frames that no level goes below.

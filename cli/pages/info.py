@@ -26,7 +26,7 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
 
     Example: structkit info pair.safetensors
     """
-    from structkit.checkpoint import read_card
+    from structkit.header import read_card
     from structkit.media.files import sha256_file
     from structkit.models import kind_of, resolve_model
 

@@ -95,7 +95,7 @@ def model_refs(names: Sequence[str] | None, verb: str) -> list[ModelRef]:
         raise OptionError(
             "--model is missing: name a checkpoint, or a model that ships with structkit, such as glasses"
         )
-    from structkit.checkpoint import read_card
+    from structkit.header import read_card
     from structkit.models import abilities_of, kind_of, resolve_model
 
     found = []

@@ -12,7 +12,7 @@ from structkit.header import read_card
 from structkit.media.files import sha256_file
 from structkit.models import kind_of, resolve_model
 from structkit_cli.completion import complete_checkpoint
-from structkit_cli.run.report import emit, printable
+from structkit_cli.streams import emit, printable
 
 HELP = "a .safetensors file that structkit train has written, or the name of a model that ships with structkit"
 # As it was said: a Path would make ./glasses the name glasses.

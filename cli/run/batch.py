@@ -21,16 +21,14 @@ from structkit_cli.run.commit import AT_LEAST_EVERY, NOT_OURS, TOGETHER, DiskErr
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, Output, Plan, Task, name_of, shared
-from structkit_cli.run.report import ClosedPipe, Report, exit_code, message, output_record, tell
+from structkit_cli.run.report import Report, exit_code, message, output_record
 from structkit_cli.run.sinks import FileSink, StdoutSink
+from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination
+from structkit_cli.streams import ClosedPipe, tell
 
-NOTHING_TO_DO, INTERRUPTED, TERMINATED = 4, 130, 143  # exit codes
+NOTHING_TO_DO = 4  # exit code
 AHEAD = 128  # tasks at most that are looked up before the present one is done
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # refusals of a disk that every other output would meet too
-
-
-class Termination(BaseException):
-    """The end of the program, asked for by SIGTERM."""
 
 
 def run(plan: Plan, running: OutputOptions) -> None:

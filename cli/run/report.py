@@ -16,35 +16,7 @@ from typing import Any
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.training import DOUBTFUL
 from structkit_cli.run.plan import Output, Task
-
-
-class ClosedPipe(Exception):
-    """The end of whoever read our stdout: the program ends quietly."""
-
-
-def printable(text: str) -> str:
-    """The text on one line, without characters that could move the cursor of a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
-
-
-def tell(text: str) -> None:
-    """Print one line on stderr.  A closed stderr is nobody's loss."""
-    try:
-        print(f"structkit: {printable(text)}", file=sys.stderr, flush=True)
-    except OSError:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-
-
-def emit(data: bytes) -> None:
-    """Write bytes to stdout, at once.  Raises ClosedPipe, or OutputError for a full disk behind it."""
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter fails once more when it flushes at its end
-        if isinstance(error, BrokenPipeError):
-            raise ClosedPipe from error
-        raise OutputError(f"standard output: {error.strerror or error}") from error
+from structkit_cli.streams import emit, printable, tell
 
 
 class Report:

@@ -18,7 +18,7 @@ from structkit.errors import InputError, OptionError, StructkitError
 from structkit_cli.options import ProbeOptions
 from structkit_cli.run.batch import NOTHING_TO_DO
 from structkit_cli.run.inputs import InputFile, gather
-from structkit_cli.run.report import emit, printable, tell
+from structkit_cli.streams import emit, printable, tell
 
 SHOWN = 3  # names of files without partner
 

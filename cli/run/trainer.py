@@ -24,9 +24,10 @@ from structkit.configs import MAX_PIXELS, millions, option
 from structkit.errors import OptionError, OutputError, StructkitError
 from structkit.training.ranks import rank_and_size
 from structkit_cli.options import CommonOptions, named, seed
-from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination
 from structkit_cli.run.inputs import InputFile
-from structkit_cli.run.report import emit, exit_code, printable, tell
+from structkit_cli.run.report import exit_code
+from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination
+from structkit_cli.streams import emit, printable, tell
 
 if TYPE_CHECKING:
     from structkit.recipes.material import PairInput

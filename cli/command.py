@@ -23,6 +23,8 @@ class Page(TyperCommand):
         ctx.meta[help.GIVEN] = tuple(args)
         ctx.allow_extra_args = True  # so that they are refused here
         try:
+            if bad := next((text for text in args if "\0" in text), None):
+                ctx.fail(f"{bad} has a NUL character, which no value of a command line has")
             rest = super().parse_args(ctx, args)
         except UsageError as error:
             error.ctx = error.ctx or ctx

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from structkit._version import __version__
+from structkit.data.listing import unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OutputError
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.checks import check_plan
@@ -50,9 +51,9 @@ def run(plan: Plan, running: OutputOptions) -> None:
         except Termination:
             code = TERMINATED
     if code == NOTHING_TO_DO:
-        others = f" ({plan.foreign} other files)" if plan.foreign else ""
+        others = f" ({plan.foreign} other files{unread_words(plan.unread)})" if plan.foreign else ""
         tell(f"nothing to do: there is no file that {plan.verb} reads among the inputs{others}")
-    report.summary(code, foreign=plan.foreign, version=__version__)
+    report.summary(code, foreign=plan.foreign, unread=plan.unread, version=__version__)
     raise typer.Exit(code)
 
 

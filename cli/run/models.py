@@ -141,4 +141,4 @@ def plan_by_model(
         tasks.append(Task({"picture": given, **shared}, (place.output(name, seed=0),)))
     check_once(tasks)
     queue = PaintQueue(ModelPainter(verb, refs, options), running, opaque=opaque)
-    return Plan(verb, tasks, queue, options=options, many=found.many, foreign=found.foreign)
+    return Plan(verb, tasks, queue, options=options, many=found.many, foreign=found.foreign, unread=found.unread)

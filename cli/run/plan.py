@@ -76,6 +76,7 @@ class Plan:
     options: those of the verb that change the outputs' bytes.
     many: true for a batch.
     foreign: the number of files in folders that are none for the verb to read.
+    unread: those of them that look like pictures, of formats that are not read.
     """
 
     verb: str
@@ -84,6 +85,7 @@ class Plan:
     options: Mapping[str, Any]
     many: bool
     foreign: int
+    unread: Sequence[Path] = ()
 
 
 def shared(tasks: Sequence[Task]) -> dict[str, InputFile]:

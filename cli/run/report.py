@@ -9,10 +9,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from structkit.data.listing import unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.training import DOUBTFUL
 from structkit_cli.run.plan import Output, Task
@@ -86,19 +88,20 @@ class Report:
             elif status == "written" and self.paths:
                 emit(os.fsencode(name) + b"\n")
 
-    def summary(self, code: int, *, foreign: int, version: str) -> None:
+    def summary(self, code: int, *, foreign: int, unread: Sequence[Path], version: str) -> None:
         """Tell the last line; a single input that failed has said all with its error."""
         ms = round((time.monotonic() - self.started) * 1000)
         if self.as_json:
             facts = {"verb": self.verb, "version": version, "inputs": self.total, **self.counts, "foreign": foreign}
+            facts["unread"] = [str(path) for path in unread]
             emit(
                 json.dumps({"record": "summary", **facts, "device": self.device, "ms": ms, "exit": code}).encode()
                 + b"\n"
             )
         interrupted = code in (130, 143)
-        if interrupted or (not self.quiet and (self.total > 1 or self.counts["written"])):
+        if interrupted or (not self.quiet and (self.total > 1 or self.counts["written"] or (self.total and unread))):
             parts = [f"{count} {status}" for status, count in self.counts.items() if count or status == "written"]
-            parts += [f"{foreign} other files passed over"] if foreign else []
+            parts += [f"{foreign} other files passed over{unread_words(unread)}"] if foreign else []
             parts += [f"on {self.device}"] if self.device else []
             tell(("interrupted: " if interrupted else "") + ", ".join([*parts, f"{ms / 1000:.1f} s"]))
 

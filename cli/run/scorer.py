@@ -14,6 +14,7 @@ import typer
 
 from structkit._version import __version__
 from structkit.configs import STEADY
+from structkit.data.listing import unread_words
 from structkit.errors import InputError, OptionError, StructkitError
 from structkit_cli.options import ProbeOptions
 from structkit_cli.run.batch import NOTHING_TO_DO
@@ -114,6 +115,9 @@ def matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Input
         ):
             raise InputError(f"{argument}: no such file or folder; check the path")
     found = {role: gather([argument]) for role, argument in arguments.items()}
+    for every in found.values():
+        if every.unread:
+            tell(f"warning: {every.foreign} other files passed over{unread_words(every.unread)}")
     if sum(given.path is None for every in found.values() for given in every.inputs) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
     if not any(every.many for every in found.values()):

@@ -122,13 +122,6 @@ def test_a_full_disk_behind_stdout(tmp_path):
         assert b"Traceback" not in ran.stderr and b"Exception" not in ran.stderr
 
 
-def test_closed_streams_are_no_error(tmp_path):
-    paint(tmp_path / "a.png", 1)
-    command = f"{sys.executable} {SLOW_ENGINE} 0 99 sample a.png -n 1 >&- 2>&- <&-"
-    assert subprocess.run(command, shell=True, cwd=tmp_path).returncode == 0
-    assert (tmp_path / "a-sample.png").exists()
-
-
 def on_a_terminal(folder, env: dict, *arguments: str, both: bool = False) -> str:
     """stderr of a run that has a terminal for it, or both streams of one that has a terminal for both."""
     master, slave = pty.openpty()

@@ -24,6 +24,7 @@ from structkit.configs import MAX_PIXELS, millions, option
 from structkit.errors import OptionError, OutputError, StructkitError
 from structkit.training.ranks import rank_and_size
 from structkit_cli.options import CommonOptions, named, seed
+from structkit_cli.refusals import hint
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.report import clock_words, exit_code
 from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination
@@ -114,7 +115,7 @@ def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any
     if status in ("written", "skipped"):
         facts |= _of_the_finished(output, running.device)
     if error:
-        tell(f"error: {error}")
+        tell(f"error: {error}{hint(f'structkit train {name}') if code == 2 else ''}")
     elif status == "interrupted" and first:
         tell(f"interrupted: {kept(output, before)}")
     elif status == "skipped":

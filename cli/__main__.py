@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         from structkit_cli.signals import Termination
     except KeyboardInterrupt:
+        print("structkit: interrupted", file=sys.stderr)
         return 130
     try:
         from structkit_cli.streams import replace_closed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from io import BytesIO
 from typing import BinaryIO
 
 from structkit.errors import InputError
@@ -24,12 +25,12 @@ def read_text(stream: BinaryIO, name: str, *, bytes_are_kept: bool = False) -> s
     bytes_are_kept: bytes that are no UTF-8 become surrogates, as Python has them in paths; else they are refused.
     Raises InputError for what is no text: damaged, with NUL characters, or without end.
     """
-    data = b""
-    while len(data) <= MOST and (piece := stream.read(2**20)):
-        data += piece
-    if len(data) > MOST:
+    pieces = BytesIO()
+    while pieces.tell() <= MOST and (piece := stream.read(2**20)):
+        pieces.write(piece)
+    if pieces.tell() > MOST:
         raise InputError(f"{name}: over the limit of {MOST >> 20} MiB for a text file; name another file")
-    encoding, data = _encoding(data)
+    encoding, data = _encoding(pieces.getvalue())
     errors = "surrogateescape" if bytes_are_kept and encoding == "utf-8" else "strict"
     try:
         text = data.decode(encoding, errors)

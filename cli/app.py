@@ -6,9 +6,9 @@ import functools
 import importlib
 import os
 import pkgutil
-import signal
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import ModuleType
 from typing import Annotated
 
@@ -22,8 +22,9 @@ from structkit_cli import pages
 from structkit_cli.command import Group, Page, Verb
 from structkit_cli.options import verb
 from structkit_cli.refusals import UsageError, worded
-from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination
-from structkit_cli.run.report import ClosedPipe, exit_code, tell
+from structkit_cli.run.report import exit_code
+from structkit_cli.signals import INTERRUPTED, TERMINATED, WORDS, SignalAnswers, Termination
+from structkit_cli.streams import ClosedPipe, PlainOutput, tell
 
 CLOSED_PIPE = 141  # the exit code that a shell shows for a filter that SIGPIPE ended
 
@@ -118,37 +119,56 @@ def _root(
 @scorings.callback(invoke_without_command=True)
 def _need_a_verb(ctx: typer.Context) -> None:
     if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help(), err=True)
+        with suppress(OSError):  # a closed stderr is nobody's loss
+            typer.echo(ctx.get_help(), err=True)
         raise typer.Exit(2)
 
 
-def run(arguments: list[str]) -> int:
-    """Run one command; returns its exit code.  Any failure is one line on stderr."""
-    previous = signal.signal(signal.SIGTERM, _terminate)
+def run(arguments: list[str], *, alone: bool = False) -> int:
+    """Run one command; returns its exit code.  Any failure is one line on stderr.
+
+    alone: the process is the command's: after a signal it is left, even where a thread waits without end.
+    """
+    with SignalAnswers(alone=alone) as signals, PlainOutput():
+        try:
+            return _outcome(arguments)
+        except (KeyboardInterrupt, typer.Abort):
+            tell(WORDS[INTERRUPTED])
+            return INTERRUPTED
+        except Termination:
+            tell(WORDS[TERMINATED])
+            return TERMINATED
+        except Exception as error:
+            if signals.code is not None:  # an import that is interrupted may fail in any way
+                tell(WORDS[signals.code])
+                return signals.code
+            return _failed(error)
+
+
+def _outcome(arguments: list[str]) -> int:
+    """Run one command; returns its exit code.  Raises whatever it does not answer."""
+    command = typer.main.get_command(app)
+    if "_STRUCTKIT_COMPLETE" in os.environ:  # a shell asks for completions
+        return int(command.main(arguments, prog_name="structkit", standalone_mode=False) or 0)
     try:
-        return int(typer.main.get_command(app).main(arguments, prog_name="structkit", standalone_mode=False) or 0)
-    except UsageError as error:
+        with command.make_context("structkit", list(arguments)) as context:
+            command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    return 0
+
+
+def _failed(error: Exception) -> int:
+    """The exit code of a command that failed so; the line about it is told."""
+    if isinstance(error, ClosedPipe):
+        return CLOSED_PIPE
+    if isinstance(error, UsageError):
         tell(f"error: {worded(error)}")
         return 2
-    except StructkitError as error:
+    if isinstance(error, StructkitError):
         tell(f"error: {error}")
         return exit_code(error)
-    except ClosedPipe:
-        return CLOSED_PIPE
-    except (typer.Abort, KeyboardInterrupt):
-        tell("interrupted")
-        return INTERRUPTED
-    except Termination:
-        tell("terminated")
-        return TERMINATED
-    except Exception as error:
-        if os.environ.get("STRUCTKIT_DEBUG"):
-            traceback.print_exc()
-        tell(f"error: unexpected {type(error).__name__}: {error} (STRUCTKIT_DEBUG=1 shows where)")
-        return 1
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
-def _terminate(signum: int, frame: object) -> None:
-    raise Termination
+    if os.environ.get("STRUCTKIT_DEBUG"):
+        traceback.print_exception(error)
+    tell(f"error: unexpected {type(error).__name__}: {error} (STRUCTKIT_DEBUG=1 shows where)")
+    return 1

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from structkit.errors import OptionError, OutputError
 from structkit_cli import config, help
 from structkit_cli.refusals import UsageError
+from structkit_cli.streams import check_stdout
 
 
 class Page(TyperCommand):
@@ -21,6 +23,8 @@ class Page(TyperCommand):
         ctx.meta[help.GIVEN] = tuple(args)
         ctx.allow_extra_args = True  # so that they are refused here
         try:
+            if bad := next((text for text in args if "\0" in text), None):
+                ctx.fail(f"{bad} has a NUL character, which no value of a command line has")
             rest = super().parse_args(ctx, args)
         except UsageError as error:
             error.ctx = error.ctx or ctx
@@ -29,6 +33,21 @@ class Page(TyperCommand):
             names = [parameter.metavar for parameter in self.params if parameter.param_type_name == "argument"]
             ctx.fail(f"{rest[0]} is one too many: {ctx.info_name} takes {' and '.join(names) or 'options alone'}")
         return rest
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Run the command, where there is a place to work and one for what it prints.
+
+        Options that do not go together are an error of usage, whoever finds them.
+        """
+        check_stdout()
+        try:
+            os.getcwd()  # else MKL aborts the process when it is loaded
+        except OSError as error:
+            raise OutputError("the working directory is gone (deleted or moved): change to another one") from error
+        try:
+            return super().invoke(ctx)
+        except OptionError as error:
+            raise UsageError(str(error), ctx=ctx) from error
 
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:
         formatter.write(help.text(self, ctx))

@@ -16,6 +16,9 @@ from typing import Any
 
 import typer
 
+from structkit.errors import InputError
+from structkit.media.texts import read_text
+
 NOT_IN_A_FILE = ("config", "print_config", "help")
 FORMER = {"samples": "count"}  # names that options have had
 TRUTHS = {
@@ -30,10 +33,12 @@ def read_into(ctx: typer.Context, value: str | None) -> str | None:
         return value
     try:
         with open(value, "rb") as stream:
-            tables = tomllib.load(stream)
+            tables = tomllib.loads(read_text(stream, value))
     except OSError as error:
         raise typer.BadParameter(f"{value}: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from error
+    except tomllib.TOMLDecodeError as error:
         raise typer.BadParameter(f"{value} is not TOML: {error}") from error
     ctx.default_map = _checked(ctx, value, _options(ctx, value, tables))
     return value
@@ -86,6 +91,8 @@ def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str
             )
         parameter = parameters[name]
         values = value if isinstance(value, list) and parameter.multiple else [value]
+        if any(isinstance(one, str) and "\0" in one for one in values):
+            raise typer.BadParameter(f"{path} sets {key!r} to a text with a NUL character")
         if not all(_fits(one, parameter) for one in values):
             raise typer.BadParameter(f"{path} sets {key!r} to {json.dumps(value, default=str)}, of the wrong type")
         if parameter.is_flag and isinstance(value, str):

@@ -18,7 +18,12 @@ def worded(error: Any) -> str:
     """The line for an error of usage."""
     ctx = error.ctx
     fact = f"{_fact(error, ctx)}{_origin(error, ctx)}"
-    return f"{fact} (see: {ctx.command_path if ctx else 'structkit'} --help)"
+    return f"{fact}{hint(ctx.command_path if ctx else 'structkit')}"
+
+
+def hint(command: str) -> str:
+    """The end of a line about an error of usage: where the help of the command is."""
+    return f" (see: {command} --help)"
 
 
 def _fact(error: Any, ctx: Any) -> str:

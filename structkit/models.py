@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import structkit_weights
 from structkit._version import __version__
 from structkit.errors import CheckpointError, OptionError
+from structkit.header import read_card
 from structkit.training import RESUME
 
 if TYPE_CHECKING:
@@ -165,11 +166,10 @@ def load(path: str | Path, device: str = "auto", *, verb: str | None = None) -> 
     verb: the one that is to use it, such as "remove"; a model of another kind is refused before its weights are read.
     Raises CheckpointError, OptionError, DeviceError.
     """
-    from structkit import checkpoint
     from structkit.device import resolve
 
     path = resolve_model(path)
-    kind = kind_of(path, checkpoint.read_card(path), verb)
+    kind = kind_of(path, read_card(path), verb)
     return named_object(kind.model).load(path, resolve(device))
 
 

@@ -33,7 +33,7 @@ FLOORS = (  # from the roof down; what stands on one line may import each other
     ("structkit.verbs",),
     ("structkit.engines", "structkit.models"),
     ("structkit.training", "structkit.data", "structkit.metrics"),
-    ("structkit.nets", "structkit.kernels", "structkit.checkpoint"),
+    ("structkit.nets", "structkit.kernels", "structkit.checkpoint", "structkit.header"),
     ("structkit.media",),
     ("structkit.device",),
     ("structkit.configs", "structkit_weights"),

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from structkit.configs import AnalogyConfig, PairConfig, PairResultConfig
 from structkit.errors import OptionError
 from structkit_cli.options import RunOptions
-from structkit_cli.run.batch import Termination
 from structkit_cli.run.plan import Output, Progress, Task
 from structkit_cli.run.report import tell
 from structkit_cli.run.trainer import Voice, kept, pair_input, written
+from structkit_cli.signals import Termination
 
 if TYPE_CHECKING:
     from structkit.engines.pair.model import PairAnalogy

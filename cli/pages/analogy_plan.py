@@ -103,7 +103,8 @@ def plan_analogies(
     # The key of --count in manifests, also in those of former versions.
     options = painter.options | {"samples": len(numbers) if compare else 1}
     foreign = sum(found.foreign for found in gathered)
-    return Plan("analogy", tasks, AnalogyMaker(painter), options=options, many=many, foreign=foreign)
+    unread = [path for found in gathered for path in found.unread]
+    return Plan("analogy", tasks, AnalogyMaker(painter), options=options, many=many, foreign=foreign, unread=unread)
 
 
 def _check_targets(targets: InputList | None) -> None:

@@ -8,8 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
+from structkit.header import read_card
+from structkit.media.files import sha256_file
+from structkit.models import kind_of, resolve_model
 from structkit_cli.completion import complete_checkpoint
-from structkit_cli.run.report import emit, printable
+from structkit_cli.streams import emit, printable
 
 HELP = "a .safetensors file that structkit train has written, or the name of a model that ships with structkit"
 # As it was said: a Path would make ./glasses the name glasses.
@@ -26,10 +29,6 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
 
     Example: structkit info pair.safetensors
     """
-    from structkit.checkpoint import read_card
-    from structkit.media.files import sha256_file
-    from structkit.models import kind_of, resolve_model
-
     path = resolve_model(checkpoint)
     card = read_card(path)
     kind = kind_of(checkpoint, card)
@@ -37,13 +36,25 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
     if json:
         emit(encoder.dumps({"record": "checkpoint", "path": str(path), **facts, "card": card}).encode() + b"\n")
         return
+    lines = card_lines(checkpoint, card, bytes=facts["bytes"], sha256=facts["sha256"])
+    emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))
+
+
+def card_lines(checkpoint: str, card: Mapping[str, Any], **facts: Any) -> list[str]:
+    """The lines about a checkpoint with this card: its kind, its use, and its facts.
+
+    checkpoint: as it was named.
+    facts: others, by name.
+    Raises CheckpointError for a kind that is not known.
+    """
+    kind = kind_of(checkpoint, card)
     state = "" if card.get("complete", True) else "; its training is not finished: the same command goes on"
     verbs = ", ".join(f"structkit {verb}{'' if verb in ALONE else ' ...'} --model {checkpoint}" for verb in kind.verbs)
-    asked = card.pop("run", {})  # the options asked for; most are the options of the model
-    shown = card | {"bytes": facts["bytes"], "sha256": facts["sha256"], "run": _other(asked, card)}
-    doubts = [f"doubtful: {doubt}" for doubt in shown.pop("doubts", ())]
-    lines = [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *doubts, *_lines(shown)]
-    emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))
+    own = {name: value for name, value in card.items() if name not in ("run", "doubts")}
+    # Of the options asked for most are the options of the model.
+    shown = own | facts | {"run": _other(card.get("run", {}), own)}
+    doubts = [f"doubtful: {doubt}" for doubt in card.get("doubts", ())]
+    return [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *doubts, *_lines(shown)]
 
 
 def _other(one: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

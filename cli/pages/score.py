@@ -117,11 +117,14 @@ def iou(prediction: Prediction, truth: Truth, *, masks: MaskOptions, running: Sc
 
     Example: structkit score iou masks/ plain/ --changed-from glasses/
     """
-    from structkit.verbs.scores import Overlap
 
-    tally = Overlap(threshold=masks.threshold, **masks.settings())
+    def tallying() -> Any:
+        from structkit.verbs.scores import Overlap
+
+        return Overlap(threshold=masks.threshold, **masks.settings())
+
     roles = {"prediction": prediction, "truth": truth, "changed_from": masks.changed_from}
-    score_files("score iou", roles, tally, json=running.json)
+    score_files("score iou", roles, tallying, json=running.json)
 
 
 def psnr(result: Result, truth: Truth, *, pixels: PixelOptions, running: ScoreOptions) -> None:
@@ -180,7 +183,10 @@ SCORES = (iou, psnr, ssim, independence)
 
 
 def _fidelity(measure: str, result: str, truth: str, pixels: PixelOptions, running: ScoreOptions) -> None:
-    from structkit.verbs.scores import Fidelity
+    def tallying() -> Any:
+        from structkit.verbs.scores import Fidelity
+
+        return Fidelity(measure, **pixels.settings())
 
     roles = {"result": result, "truth": truth, "changed_from": pixels.changed_from, "within": pixels.within}
-    score_files(f"score {measure}", roles, Fidelity(measure, **pixels.settings()), json=running.json)
+    score_files(f"score {measure}", roles, tallying, json=running.json)

@@ -121,7 +121,8 @@ def plan_transfers(
     check_once(tasks)
     queue = PaintQueue(TransferPainter(refs, content, running), running)
     foreign = sum(one.foreign for one in (found, *donors))
-    return Plan("transfer", tasks, queue, options=asdict(content), many=many, foreign=foreign)
+    unread = [path for one in (found, *donors) for path in one.unread]
+    return Plan("transfer", tasks, queue, options=asdict(content), many=many, foreign=foreign, unread=unread)
 
 
 def _each_once(found: Iterable[InputList]) -> list[InputFile]:

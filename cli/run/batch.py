@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from structkit._version import __version__
+from structkit.data.listing import unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OutputError
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.checks import check_plan
@@ -21,16 +22,14 @@ from structkit_cli.run.commit import AT_LEAST_EVERY, NOT_OURS, TOGETHER, DiskErr
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, Output, Plan, Task, name_of, shared
-from structkit_cli.run.report import ClosedPipe, Report, exit_code, message, output_record, tell
+from structkit_cli.run.report import Report, exit_code, message, output_record
 from structkit_cli.run.sinks import FileSink, StdoutSink
+from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination
+from structkit_cli.streams import ClosedPipe, tell
 
-NOTHING_TO_DO, INTERRUPTED, TERMINATED = 4, 130, 143  # exit codes
+NOTHING_TO_DO = 4  # exit code
 AHEAD = 128  # tasks at most that are looked up before the present one is done
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # refusals of a disk that every other output would meet too
-
-
-class Termination(BaseException):
-    """The end of the program, asked for by SIGTERM."""
 
 
 def run(plan: Plan, running: OutputOptions) -> None:
@@ -52,9 +51,9 @@ def run(plan: Plan, running: OutputOptions) -> None:
         except Termination:
             code = TERMINATED
     if code == NOTHING_TO_DO:
-        others = f" ({plan.foreign} other files)" if plan.foreign else ""
+        others = f" ({plan.foreign} other files{unread_words(plan.unread)})" if plan.foreign else ""
         tell(f"nothing to do: there is no file that {plan.verb} reads among the inputs{others}")
-    report.summary(code, foreign=plan.foreign, version=__version__)
+    report.summary(code, foreign=plan.foreign, unread=plan.unread, version=__version__)
     raise typer.Exit(code)
 
 

@@ -64,4 +64,4 @@ def plan_each(
         outputs = [place.output(name, word=word, seed=running.seed + i) for i, word in enumerate(numbered(count))]
         tasks.append(Task({"picture": given, **shared}, tuple(outputs)))
     maker = EachMaker(verb, {**options, **further}, running)
-    return Plan(verb, tasks, maker, options=options, many=found.many, foreign=found.foreign)
+    return Plan(verb, tasks, maker, options=options, many=found.many, foreign=found.foreign, unread=found.unread)

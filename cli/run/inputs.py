@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sys
@@ -9,14 +10,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from structkit.data.listing import PathList, lines_of
 from structkit.errors import InputError, OptionError
-from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video
+from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
 from structkit.media.files import sha256_file
-from structkit.media.formats import SUFFIXES
+from structkit.media.formats import SUFFIXES, recognise
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -53,15 +55,21 @@ class InputFile:
 
     @cached_property
     def _once(self) -> bytes | None:
-        """The bytes of an input that can be read only once: standard input, a named pipe."""
-        if self.path is None:
-            return sys.stdin.buffer.read()
-        if not os.path.exists(self.path) or os.path.isfile(self.path) or os.path.isdir(self.path):
-            return None
+        """The bytes of an input that can be read only once: standard input, a named pipe.
+
+        Raises InputError for one that cannot be read, or has no end.
+        """
         try:
-            return self.path.read_bytes()
+            if self.path is None:
+                return read_once(sys.stdin.buffer, self.label)
+            if not os.path.exists(self.path) or os.path.isfile(self.path) or os.path.isdir(self.path):
+                return None
+            with open(self.path, "rb") as stream:
+                return read_once(stream, self.label)
         except OSError as error:
-            raise InputError(f"{self.name}: {error.strerror or error}") from error
+            if self.path is None and error.errno == errno.EBADF:
+                raise InputError("standard input is closed: send it a file or a pipe") from error
+            raise InputError(f"{self.label}: {error.strerror or error}") from error
 
     @cached_property
     def sha256(self) -> str:
@@ -117,6 +125,7 @@ class InputList:
     """The inputs that a list of arguments stands for.
 
     foreign: the number of files in folders that are none to take.
+    unread: those of them that look like pictures, of formats that are not read.
     many: true if a folder, a pattern, a list or several files were named, so that there may be any number of inputs.
     folders: those that were named, or are the fixed part of a pattern.
     """
@@ -125,6 +134,7 @@ class InputList:
     foreign: int = 0
     many: bool = False
     folders: list[Path] = field(default_factory=list)
+    unread: list[Path] = field(default_factory=list)
 
 
 def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), videos: bool = False) -> InputList:
@@ -154,7 +164,25 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), vi
         raise OptionError("standard input (-) is named twice: it can be read only once")
     folders = [*paths.folders, *(fixed for _, fixed in paths.patterns)]
     many = paths.many or len(arguments) > 1
-    return InputList(list(dict.fromkeys(inputs)), paths.foreign, many, folders)
+    return InputList(list(dict.fromkeys(inputs)), paths.foreign, many, folders, paths.unread)
+
+
+def read_once(stream: BinaryIO, label: str) -> bytes:
+    """The bytes of a stream: all of a picture or a video, and of anything else what suffices to see that it is none.
+
+    label: the name of the stream in messages.
+    Raises InputError for a stream over the limit of a picture file.
+    """
+    from structkit.media.pictures import MAX_BYTES
+
+    data = BytesIO()
+    data.write(head := stream.read(HEAD))
+    if recognise(head) or sniff(head):
+        while data.tell() <= MAX_BYTES and (piece := stream.read(2**20)):
+            data.write(piece)
+    if data.tell() > MAX_BYTES:
+        raise InputError(f"{label}: over the limit of {MAX_BYTES >> 20} MiB for what is read from a pipe; name a file")
+    return data.getvalue()
 
 
 def told_apart(inputs: Iterable[InputFile]) -> dict[InputFile, str]:
@@ -174,6 +202,7 @@ def told_apart(inputs: Iterable[InputFile]) -> dict[InputFile, str]:
 def _lines(name: str) -> list[str]:
     """The paths in a list."""
     try:
-        return lines_of(Path(name).read_bytes())
+        with open(name, "rb") as stream:
+            return lines_of(stream, f"@{name}")
     except OSError as error:
         raise OptionError(f"@{name}: {error.strerror}: the list of inputs cannot be read") from error

@@ -95,7 +95,7 @@ def model_refs(names: Sequence[str] | None, verb: str) -> list[ModelRef]:
         raise OptionError(
             "--model is missing: name a checkpoint, or a model that ships with structkit, such as glasses"
         )
-    from structkit.checkpoint import read_card
+    from structkit.header import read_card
     from structkit.models import abilities_of, kind_of, resolve_model
 
     found = []
@@ -141,4 +141,4 @@ def plan_by_model(
         tasks.append(Task({"picture": given, **shared}, (place.output(name, seed=0),)))
     check_once(tasks)
     queue = PaintQueue(ModelPainter(verb, refs, options), running, opaque=opaque)
-    return Plan(verb, tasks, queue, options=options, many=found.many, foreign=found.foreign)
+    return Plan(verb, tasks, queue, options=options, many=found.many, foreign=found.foreign, unread=found.unread)

@@ -1,6 +1,7 @@
 """The voice of a run: paths or JSON records on stdout, and everything else on stderr.
 
-On a terminal a bar shows rate and time left; elsewhere there is one plain line for each output.
+On a terminal a bar shows rate and time left; elsewhere there is one plain line for each output, and one now and then
+about an output that takes long.
 """
 
 from __future__ import annotations
@@ -9,53 +10,41 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from structkit.data.listing import unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.training import DOUBTFUL
 from structkit_cli.run.plan import Output, Task
+from structkit_cli.streams import emit, printable, tell
 
-
-class ClosedPipe(Exception):
-    """The end of whoever read our stdout: the program ends quietly."""
-
-
-def printable(text: str) -> str:
-    """The text on one line, without characters that could move the cursor of a terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
-
-
-def tell(text: str) -> None:
-    """Print one line on stderr.  A closed stderr is nobody's loss."""
-    try:
-        print(f"structkit: {printable(text)}", file=sys.stderr, flush=True)
-    except OSError:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-
-
-def emit(data: bytes) -> None:
-    """Write bytes to stdout, at once.  Raises ClosedPipe, or OutputError for a full disk behind it."""
-    try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter fails once more when it flushes at its end
-        if isinstance(error, BrokenPipeError):
-            raise ClosedPipe from error
-        raise OutputError(f"standard output: {error.strerror or error}") from error
+LINE_EVERY = 15.0  # seconds, between plain lines about a task that takes longer
 
 
 class Report:
     """The voice of one run.  Use it as a context: it draws and removes the progress bar."""
 
-    def __init__(self, verb: str, *, total: int, as_json: bool, quiet: bool, paths: bool):
+    def __init__(
+        self,
+        verb: str,
+        *,
+        total: int,
+        as_json: bool,
+        quiet: bool,
+        paths: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """total: the number of tasks.  paths: those of outputs are told on stdout.  clock: seconds that only rise."""
         self.verb, self.total, self.as_json, self.quiet, self.paths = verb, total, as_json, quiet, paths
         self.device: str | None = None
         self.counts = {"written": 0, "skipped": 0, "failed": 0}
         self.doubts: set[str] = set()  # doubts about models that were told
-        self.started, self.done, self.bar = time.monotonic(), 0, None
+        self.clock, self.done, self.bar = clock, 0, None
+        self.started = self.spoken = clock()
+        self.first: tuple[float, float] | None = None  # the time of the first progress, and the tasks done then
 
     def __enter__(self) -> Report:
         if not self.quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -83,15 +72,31 @@ class Report:
 
     def progress(self, fraction: float, note: str = "") -> None:
         """Show how far the work on the present task is, 0 to 1."""
+        fraction = min(max(fraction, 0.0), 1.0)
         if self.bar:
-            self.bar.update(
-                self.bar.task_ids[0], completed=self.done + min(max(fraction, 0.0), 1.0), note=printable(note)
-            )
+            self.bar.update(self.bar.task_ids[0], completed=self.done + fraction, note=printable(note))
+        elif not self.quiet:
+            self._say_progress(fraction, note)
+
+    def _say_progress(self, fraction: float, note: str) -> None:
+        """Tell a line about the present task, if none was told for a while."""
+        now, position = self.clock(), self.done + fraction
+        self.first = self.first or (now, position)
+        if now - self.spoken < LINE_EVERY:
+            return
+        self.spoken = now
+        began, before = self.first
+        place = f"[{self.done + 1}/{self.total}] " if self.total > 1 else ""
+        left = ""
+        if position > before:  # else there is no rate yet
+            left = f", about {clock_words((now - began) * (self.total - position) / (position - before))} left"
+        tell(f"{place}{100 * fraction:.0f} %{f' ({note})' if note else ''}{left}")
 
     def finished(self) -> None:
         """Count the present task as over, whatever came of it."""
         self.done += 1
-        self.progress(0)
+        if self.bar:
+            self.progress(0)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Tell the record of one output that was written or skipped, or whose input failed."""
@@ -109,26 +114,34 @@ class Report:
                 tell(f"error: {record['error']}")
             elif status == "written" and self.total > 1 and not (self.quiet or self.bar):
                 tell(f"[{self.done + 1}/{self.total}] {name} {record['ms'] / 1000:.1f} s")
+                self.spoken = self.clock()
             if self.as_json:
                 emit(json.dumps({"record": "output", **record}).encode() + b"\n")
             elif status == "written" and self.paths:
                 emit(os.fsencode(name) + b"\n")
 
-    def summary(self, code: int, *, foreign: int, version: str) -> None:
+    def summary(self, code: int, *, foreign: int, unread: Sequence[Path], version: str) -> None:
         """Tell the last line; a single input that failed has said all with its error."""
-        ms = round((time.monotonic() - self.started) * 1000)
+        ms = round((self.clock() - self.started) * 1000)
         if self.as_json:
             facts = {"verb": self.verb, "version": version, "inputs": self.total, **self.counts, "foreign": foreign}
+            facts["unread"] = [str(path) for path in unread]
             emit(
                 json.dumps({"record": "summary", **facts, "device": self.device, "ms": ms, "exit": code}).encode()
                 + b"\n"
             )
         interrupted = code in (130, 143)
-        if interrupted or (not self.quiet and (self.total > 1 or self.counts["written"])):
+        if interrupted or (not self.quiet and (self.total > 1 or self.counts["written"] or (self.total and unread))):
             parts = [f"{count} {status}" for status, count in self.counts.items() if count or status == "written"]
-            parts += [f"{foreign} other files passed over"] if foreign else []
+            parts += [f"{foreign} other files passed over{unread_words(unread)}"] if foreign else []
             parts += [f"on {self.device}"] if self.device else []
             tell(("interrupted: " if interrupted else "") + ", ".join([*parts, f"{ms / 1000:.1f} s"]))
+
+
+def clock_words(seconds: float) -> str:
+    """A time as h:mm:ss, or m:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 def _bar(total: int) -> Any:

@@ -6,7 +6,7 @@ import json as encoding
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -14,23 +14,26 @@ import typer
 
 from structkit._version import __version__
 from structkit.configs import STEADY
+from structkit.data.listing import list_files, unread_words
 from structkit.errors import InputError, OptionError, StructkitError
+from structkit.header import read_card
 from structkit_cli.options import ProbeOptions
 from structkit_cli.run.batch import NOTHING_TO_DO
 from structkit_cli.run.inputs import InputFile, gather
-from structkit_cli.run.report import emit, printable, tell
+from structkit_cli.streams import emit, printable, tell
 
 SHOWN = 3  # names of files without partner
 
 
-def score_files(verb: str, roles: Mapping[str, str | None], tally: Any, *, json: bool) -> None:
+def score_files(verb: str, roles: Mapping[str, str | None], tallying: Callable[[], Any], *, json: bool) -> None:
     """Score file after file, and end the program with the exit code that tells how it went.
 
+    tallying: makes the tally, once there are files to score: it loads what computes.
     roles: the places of the arguments of the tally's `add`, by name; the first two, of which each file needs a partner,
     then others.
     """
     counts: Counter[str] = Counter()
-    lonely = []
+    lonely, tally = [], None
     for name, inputs in matched({role: argument for role, argument in roles.items() if argument is not None}):
         given = {role: found for role, found in inputs.items() if found is not None}
         scores, status, error = {}, "scored", None
@@ -38,6 +41,7 @@ def score_files(verb: str, roles: Mapping[str, str | None], tally: Any, *, json:
             status, error = "missing", f"{name}: no {' and no '.join(absent)}"
             lonely.append(error.replace(":", " has", 1))
         else:
+            tally = tally or tallying()
             try:
                 scores = tally.add(**{role: found.picture() for role, found in given.items()})
             except StructkitError as problem:
@@ -50,7 +54,7 @@ def score_files(verb: str, roles: Mapping[str, str | None], tally: Any, *, json:
             emit_record({"record": "file", **facts})
     tried, flawed = counts["scored"] + counts["failed"], counts["missing"] + counts["failed"]
     code = NOTHING_TO_DO if not tried else 1 if flawed else 0
-    figures = tally.summary() if counts["scored"] else {}
+    figures = tally.summary() if tally and counts["scored"] else {}
     if json:
         files = {"files": counts["scored"], "missing": counts["missing"], "failed": counts["failed"]}
         facts = {"verb": verb, "version": __version__, **files, "scores": finite(figures), "exit": code}
@@ -71,15 +75,17 @@ def score_codes(a: str, b: str, model: str, running: ProbeOptions) -> None:
     a, b: the places of the pictures.
     model: a checkpoint, or a name that ships.
     """
+    from structkit.models import kind_of, load, resolve_model
+
+    # What is wrong with the names is said before anything heavy is loaded.
+    kind_of(path := resolve_model(model), read_card(path), "score independence")
+    listed = {name: list_files(folder) for name, folder in (("a", a), ("b", b))}
     from structkit.data.folders import read_folder
-    from structkit.models import load
     from structkit.verbs import scores
 
     networks = load(model, running.device, verb="score independence")
     say = (lambda note: None) if running.quiet else tell
-    folders = {
-        name: read_folder(folder, networks.size, networks.fit, tell=say) for name, folder in (("a", a), ("b", b))
-    }
+    folders = {name: read_folder(found, networks.size, networks.fit, tell=say) for name, found in listed.items()}
     notes = [note for folder in folders.values() for note in folder.notes]
     if (fewest := min(map(len, folders.values()))) < STEADY:
         notes.append(f"only {fewest} pictures of a domain: from {STEADY:,} on the figures are steady")
@@ -114,6 +120,9 @@ def matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Input
         ):
             raise InputError(f"{argument}: no such file or folder; check the path")
     found = {role: gather([argument]) for role, argument in arguments.items()}
+    for every in found.values():
+        if every.unread:
+            tell(f"warning: {every.foreign} other files passed over{unread_words(every.unread)}")
     if sum(given.path is None for every in found.values() for given in every.inputs) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
     if not any(every.many for every in found.values()):

@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 from structkit.errors import OutputError, StructkitError
 from structkit.media.files import PendingFile, sha256_file
 from structkit_cli.run.commit import DiskError, as_disk_error
-from structkit_cli.run.report import emit
+from structkit_cli.streams import emit
 
 
 class Sink(Protocol):

@@ -24,9 +24,11 @@ from structkit.configs import MAX_PIXELS, millions, option
 from structkit.errors import OptionError, OutputError, StructkitError
 from structkit.training.ranks import rank_and_size
 from structkit_cli.options import CommonOptions, named, seed
-from structkit_cli.run.batch import INTERRUPTED, TERMINATED, Termination
+from structkit_cli.refusals import hint
 from structkit_cli.run.inputs import InputFile
-from structkit_cli.run.report import emit, exit_code, printable, tell
+from structkit_cli.run.report import clock_words, exit_code
+from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination
+from structkit_cli.streams import emit, printable, tell
 
 if TYPE_CHECKING:
     from structkit.recipes.material import PairInput
@@ -113,13 +115,13 @@ def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any
     if status in ("written", "skipped"):
         facts |= _of_the_finished(output, running.device)
     if error:
-        tell(f"error: {error}")
+        tell(f"error: {error}{hint(f'structkit train {name}') if code == 2 else ''}")
     elif status == "interrupted" and first:
         tell(f"interrupted: {kept(output, before)}")
     elif status == "skipped":
         voice.line(f"{output} is there already, the finished output of this very training")
     elif status == "written":
-        how = f"{_clock(ms / 1000)} on {facts['device']} in {dtype}"
+        how = f"{clock_words(ms / 1000)} on {facts['device']} in {dtype}"
         voice.line(f"{output}: {facts['steps']} steps, {how}; {_losses(facts['losses'])}")
     facts |= {"error": error, "dtype": dtype, "seed": running.seed, "notes": voice.notes, "ms": ms, "exit": code}
     record("summary", verb=f"train {name}", version=__version__, output=str(output), status=status, **facts)
@@ -226,7 +228,7 @@ class Voice:
         now = time.monotonic()
         where, losses = f"{event.stage} ({event.number} of {event.stages})", _losses(event.losses)
         if self.bar:
-            note = f"{event.rate:.3g} steps/s  {_clock(event.eta)}  {losses}"
+            note = f"{event.rate:.3g} steps/s  {clock_words(event.eta)}  {losses}"
             self.bar.update(
                 self.bar.task_ids[0], completed=event.step, total=event.steps, where=printable(where), note=note
             )
@@ -236,17 +238,15 @@ class Voice:
                 self.line(f"what it makes now is shown in {event.preview}")
         if not event.eta:  # the stage is over
             with self._aside():
-                self.line(f"{where}: {event.step} steps in {_clock(now - self.stage_began)}; {losses}")
+                self.line(f"{where}: {event.step} steps in {clock_words(now - self.stage_began)}; {losses}")
                 facts = {"stage": event.stage, "number": event.number, "stages": event.stages, "steps": event.step}
                 self.ended(**facts, losses=dict(event.losses), ms=round(1000 * (now - self.stage_began)))
             self.stage_began = self.spoken = now
         elif now - self.spoken >= LINE_EVERY:
             self.spoken = now
             if not self.bar:
-                self.line(
-                    f"{where}: step {event.step} of {event.steps}, {event.rate:.3g} steps/s, {_clock(event.eta)} left; "
-                    f"{losses}"
-                )
+                rate, left = f"{event.rate:.3g} steps/s", clock_words(event.eta)
+                self.line(f"{where}: step {event.step} of {event.steps}, {rate}, {left} left; {losses}")
 
 
 def _of_the_finished(output: Path, device: str) -> dict[str, Any]:
@@ -268,12 +268,6 @@ def _of_the_finished(output: Path, device: str) -> dict[str, Any]:
 
 def _losses(losses: Mapping[str, float]) -> str:
     return " ".join(f"{name} {loss:.3g}" for name, loss in losses.items())
-
-
-def _clock(seconds: float) -> str:
-    """A time as h:mm:ss, or m:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 def _bar() -> Any:

@@ -20,7 +20,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from structkit.data.listing import FileList, Pictures, Source, check_neither_within, counted, list_files
+from structkit.data.listing import (
+    FileList,
+    Pictures,
+    Source,
+    check_neither_within,
+    counted,
+    list_files,
+    unread_words,
+)
 from structkit.data.squares import window
 from structkit.device import enough_memory
 from structkit.errors import InputError, OptionError
@@ -116,7 +124,7 @@ def read_folder(
     if bad:
         notes = (f"{label}: left out, unreadable: {len(bad):,} of {counted(len(sources))}; the first: {bad[0]}", *notes)
     if found.foreign:
-        notes += (f"{label}: {counted(found.foreign, 'other file')} passed over",)
+        notes += (f"{label}: {counted(found.foreign, 'other file')} passed over{unread_words(found.unread)}",)
     return Folder(squares[: len(names)], tuple(names), tuple(digests), label, notes)
 
 

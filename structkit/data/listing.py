@@ -11,12 +11,14 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from structkit.errors import InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, sniff
 from structkit.media.files import files_below, natural, open_source
-from structkit.media.formats import NAMES, SUFFIXES
+from structkit.media.formats import HEAD as PICTURE_HEAD
+from structkit.media.formats import NAMES, PICTURE_LIKE, SUFFIXES, recognise
+from structkit.media.texts import read_text
 
 if TYPE_CHECKING:  # a command line sorts its inputs by what stands here, and loads no pictures for that
     from structkit.media.pictures import Picture
@@ -27,17 +29,21 @@ Pictures: TypeAlias = "str | Path | Sequence[Picture | str | Path]"
 Source: TypeAlias = "tuple[str, Picture | Path]"  # a name, and the picture or file of that name
 
 
+NAMED = 3  # files that a message names
+
+
 class PathList:
     """The files that arguments stand for: folders, patterns that no shell expanded, @lists, and files.
 
-    In folders (with those below) and in patterns only files with one of the suffixes are taken, in natural order; a
-    file with the suffix of a video must also begin like one.  Hidden files are passed over.  A file that is named is
-    taken whatever its suffix.
+    In folders (with those below) and in patterns only files with one of the suffixes are taken, in natural order, and
+    files without any suffix that begin like a picture; a file with the suffix of a video must also begin like one.
+    Hidden files are passed over.  A file that is named is taken whatever its suffix.
     files: each with its place in the folder that it was found in, or in the fixed part of the pattern.
     folders: those that were named.
     patterns: those that were named, each with its fixed part.
     unmatched: the patterns that nothing matches.
     foreign: the number of files that are not taken.
+    unread: those of them that have the suffix of a picture format that is not read.
     many: true if anything but single files was named, so that there may be any number.
     """
 
@@ -57,6 +63,7 @@ class PathList:
         self.patterns: list[tuple[str, Path]] = []
         self.unmatched: list[str] = []
         self.foreign, self.many = 0, False
+        self.unread: list[Path] = []
 
     def add(self, argument: str) -> list[tuple[Path, PurePath]]:
         """Take a folder, a pattern, a list or a file; returns the new files.
@@ -64,6 +71,8 @@ class PathList:
         Raises InputError for a list or a folder that cannot be read.
         """
         before = len(self.files)
+        if "\0" in argument:
+            raise InputError(f"{argument}: a name with a NUL character, which no file has")
         if is_list(argument):
             self.many = True
             for line in self.lines(argument[1:]):
@@ -85,20 +94,26 @@ class PathList:
         if not is_pattern(argument):
             self.add_path(Path(argument))
             return
-        base = _fixed_part(Path(argument))
+        base, rest = _split(argument)
         self.many = True
         self.patterns.append((argument, base))
-        matches = [Path(match) for match in glob.glob(argument, recursive=True)]
+        pattern = os.path.join(glob.escape(str(base)) if base.parts else "", rest)
+        matches = [Path(match) for match in glob.glob(pattern, recursive=True)]
         if not matches:
             self.unmatched.append(argument)
         self._take(sorted((m for m in matches if m.is_file() and not self._is_left_out(m, base)), key=natural), base)
 
     def _take(self, paths: Iterable[Path], base: Path) -> None:
         for path in paths:
-            if path.suffix.lower() in self.suffixes and not _is_no_video(path):
+            if _begins_like_a_picture(path) if not path.suffix else self._has_our_suffix(path):
                 self.files.append((path, path.relative_to(base)))
             else:
                 self.foreign += 1
+                if path.suffix.lower() in PICTURE_LIKE:
+                    self.unread.append(path)
+
+    def _has_our_suffix(self, path: Path) -> bool:
+        return path.suffix.lower() in self.suffixes and not _is_no_video(path)
 
     def _is_left_out(self, path: Path, base: Path) -> bool:
         """True if one of the folders between `base` and the file is to be passed over."""
@@ -112,14 +127,16 @@ class FileList:
     label: the name of the domain in messages.
     sources: in the natural order of their names, each once.
     foreign: the number of other files.
-    folders, patterns: those that were named.
+    folders, patterns: those that were named; a pattern with its fixed part.
+    unread: the other files that have the suffix of a picture format that is not read.
     """
 
     label: str
     sources: tuple[Source, ...]
     foreign: int
     folders: tuple[Path, ...]
-    patterns: tuple[str, ...] = ()
+    patterns: tuple[tuple[str, Path], ...] = ()
+    unread: tuple[Path, ...] = ()
 
     @property
     def files(self) -> list[Path]:
@@ -129,7 +146,11 @@ class FileList:
     def pattern_of(self, path: Path) -> str | None:
         """The pattern by which a file of this path would be found, if it were there; else None."""
         parts = Path(os.path.abspath(path)).parts
-        return next((p for p in self.patterns if _matches(parts, Path(os.path.abspath(p)).parts)), None)
+        for pattern, base in self.patterns:
+            fixed = (glob.escape(part) for part in Path(os.path.abspath(base)).parts)
+            if _matches(parts, (*fixed, *Path(_split(pattern)[1]).parts)):
+                return pattern
+        return None
 
 
 def list_files(pictures: Pictures | FileList) -> FileList:
@@ -162,11 +183,21 @@ def list_files(pictures: Pictures | FileList) -> FileList:
         found += [(pattern, Path(pattern)) for pattern in paths.unmatched]
     if not found:
         others = f" among {counted(paths.foreign, 'file')}" if paths.foreign else ""
-        raise InputError(f"{label}: no pictures{others}; pictures read: {NAMES}; name a folder that holds some")
+        fact = f"no pictures{others}{unread_words(paths.unread)}"
+        raise InputError(f"{label}: {fact}; pictures read: {NAMES}; name a folder that holds some")
     order = {source: natural(source[0]) for source in found}  # each once
     ordered = sorted(order, key=lambda s: (order[s], "" if isinstance(s[1], Path) else s[1].sha256))
-    patterns = tuple(pattern for pattern, _ in paths.patterns)
-    return FileList(label, tuple(ordered), paths.foreign, tuple(paths.folders), patterns)
+    named = tuple(paths.folders), tuple(paths.patterns)
+    return FileList(label, tuple(ordered), paths.foreign, *named, tuple(paths.unread))
+
+
+def unread_words(unread: Sequence[Path]) -> str:
+    """The end of a line about files that were passed over: those that look like pictures, or nothing."""
+    if not unread:
+        return ""
+    some = ", ".join(map(str, unread[:NAMED])) + (", ..." if len(unread) > NAMED else "")
+    what = "a picture of a format that is" if len(unread) == 1 else "pictures of formats that are"
+    return f", {len(unread):,} of them {what} not read ({some})"
 
 
 def is_list(argument: str) -> bool:
@@ -180,15 +211,18 @@ def is_pattern(argument: str) -> bool:
 
 
 def list_lines(name: str) -> list[str]:
-    """The paths in a list, see `lines_of`.  Raises InputError."""
-    with open_source(name) as (_, stream):
-        return lines_of(stream.read())
+    """The paths in the list of this name, see `lines_of`.  Raises InputError."""
+    with open_source(name) as (label, stream):
+        return lines_of(stream, label)
 
 
-def lines_of(data: bytes) -> list[str]:
-    """The paths in the bytes of a list: one a line, relative to the current folder, blank lines ignored."""
-    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n").replace("\r", "\n")
-    return [line for line in text.split("\n") if line.strip()]
+def lines_of(stream: BinaryIO, label: str) -> list[str]:
+    """The paths in a list: one a line, relative to the current folder, blank lines ignored.
+
+    label: the name of the list in messages.
+    Raises InputError for what is no text.
+    """
+    return [line for line in read_text(stream, label, bytes_are_kept=True).split("\n") if line.strip()]
 
 
 def check_apart(one: FileList, other: FileList) -> None:
@@ -256,11 +290,23 @@ def _is_no_video(path: Path) -> bool:
         return False  # the reader will say what is wrong
 
 
-def _fixed_part(pattern: Path) -> Path:
-    """The folders before the first wildcard; the outputs of a pattern are relative to them."""
-    fixed = []
-    for part in pattern.parent.parts:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    return Path(*fixed)
+def _begins_like_a_picture(path: Path) -> bool:
+    try:
+        with open(path, "rb") as stream:
+            return recognise(stream.read(PICTURE_HEAD)) is not None
+    except OSError:
+        return False
+
+
+def _split(pattern: str) -> tuple[Path, str]:
+    """The fixed part of a pattern, to which the outputs are relative, and what follows.
+
+    Folders are fixed up to the first name that has wildcards and is the name of nothing: there may be a folder br[1].
+    """
+    *folders, last = Path(pattern).parts
+    fixed = Path()
+    for number, part in enumerate(folders):
+        if glob.has_magic(part) and not os.path.lexists(fixed / part):
+            return fixed, os.path.join(*folders[number:], last)
+        fixed /= part
+    return fixed, last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from structkit import checkpoint
 from structkit.configs import Config
-from structkit.errors import CheckpointError, OptionError
+from structkit.errors import CheckpointError, OptionError, StructkitError
 from structkit.media.files import one_line
 from structkit.training import DOUBTFUL
 from structkit.training.draw import own_randomness
@@ -93,8 +94,19 @@ class Model(nn.Module):
             return cls(cls.config_class(**config), **facts)
         except OptionError as error:
             raise CheckpointError(f"{path}: its configuration is refused ({error}); train it again") from error
-        except (TypeError, ValueError, LookupError, RuntimeError) as error:
-            # Facts of another form than the constructor's.
+        except Exception as error:  # the constructor's reaction to values of another form, in words of its own or not
+            fact = str(error) if isinstance(error, StructkitError) else cls._misfit(facts)
             raise CheckpointError(
-                f"{path}: no {cls.kind!r} can be built from its card ({one_line(error)}); train it again"
+                f"{path}: no {cls.kind!r} can be built from its card ({one_line(fact)}); train it again"
             ) from error
+
+    @classmethod
+    def _misfit(cls, facts: dict[str, Any]) -> str:
+        """The words for facts that the constructor does not take."""
+        known = dict(list(inspect.signature(cls).parameters.items())[1:])  # after the configuration
+        missing = [name for name, one in known.items() if one.default is one.empty and name not in facts]
+        unknown = [name for name in facts if name not in known]
+        for words, names in (("lacks", missing), ("has unknown", unknown)):
+            if names:
+                return f"it {words} facts: {', '.join(sorted(names))}"
+        return f"a value of another form in its configuration{' or its facts' if facts else ''}"

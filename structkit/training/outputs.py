@@ -44,8 +44,12 @@ class Position:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Position:
-        """The position that `asdict` wrote into a card.  Raises TypeError."""
-        return cls(**{**card, "processors": [Processor(**one) for one in card.get("processors", ())]})
+        """The position that `asdict` wrote into a card.  Raises TypeError, also for values of another type."""
+        place = cls(**{**card, "processors": [Processor(**one) for one in card.get("processors", ())]})
+        whole = (place.stage, place.step, place.log)
+        if any(type(n) is not int or n < 0 for n in whole) or type(place.seconds) not in (int, float):
+            raise TypeError("a place is counted in whole numbers and seconds")
+        return place
 
     def next(self) -> Position:
         """The beginning of the next stage."""

@@ -26,6 +26,8 @@ CASES = {
     "--help": ([*COMMAND, "--help"], 0),
     "analogy --help": ([*COMMAND, "analogy", "--help"], 0),
     "a usage error": ([*COMMAND, "analogy", "a.png", "b.png", "--strength", "9"], 2),
+    "info glasses": ([*COMMAND, "info", "glasses"], 0),
+    "remove, no input": ([*COMMAND, "remove", "nothing-*.png", "--model", "glasses", "-o", "out/"], 4),
 }
 
 

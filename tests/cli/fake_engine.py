@@ -64,12 +64,15 @@ def resolve(name: str) -> str:
 if __name__ == "__main__":
     from structkit_cli.__main__ import main
 
+    SECONDS, PICTURES = float(sys.argv[1]), int(sys.argv[2])
+    del sys.argv[1:3]
+
     def paints(call: dict) -> None:
-        time.sleep(float(sys.argv[1]))
-        while next(begun) >= int(sys.argv[2]) and not Path("go").exists():
+        time.sleep(SECONDS)
+        while next(begun) >= PICTURES and not Path("go").exists():
             time.sleep(0.01)
 
     engine, begun = FakeEngine(), itertools.count()
     engine.then = paints
     engine.install(lambda owner, name, value, raising: setattr(owner, name, value), dict.__setitem__)
-    sys.exit(main(sys.argv[3:]))
+    sys.exit(main())

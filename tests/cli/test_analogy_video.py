@@ -240,7 +240,8 @@ def test_the_target_is_a_picture_and_a_picture_gives_no_video(run, pair):
     ran = run("analogy", "cake.png", "moving.mp4")
     assert (ran.code, ran.err) == (
         2,
-        "structkit: error: moving.mp4 is a video, and TARGET must be a picture: name one of its frames\n",
+        "structkit: error: moving.mp4 is a video, and TARGET must be a picture: name one of its frames "
+        "(see: structkit analogy --help)\n",
     )
     ran = run("analogy", "cake.png", "cake.png", "-o", "o.mp4")
     assert ran.code == 2 and "--output o.mp4 has a suffix that names no format" in ran.err

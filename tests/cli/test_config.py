@@ -113,3 +113,29 @@ def test_printing_needs_no_inputs_and_does_nothing(run, engine):
     assert run("refine", "--print-config").code == 0
     assert run("analogy", "--print-config", "--strength", "9").code == 2
     assert engine.calls == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_file_is_read_in_every_encoding_that_a_shell_or_an_editor_writes(run, pair, tmp_path, encoding):
+    (tmp_path / "c.toml").write_bytes("strength = 0.25\r\n".encode(encoding))
+    assert "strength = 0.25" in run("analogy", "--config", "c.toml", "--print-config").out.decode()
+
+
+@pytest.mark.parametrize(
+    ("data", "fact"),
+    [
+        (b"strength = 0.\0", "c.toml: line 1 has a NUL character"),
+        (b"\xffstrength = 0.1", "c.toml: byte 0 is not of a text in UTF-8; save it as UTF-8"),
+        (b'output = "a\\u0000b"', "c.toml sets 'output' to a text with a NUL character"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused_in_one_line(run, pair, tmp_path, data, fact):
+    (tmp_path / "c.toml").write_bytes(data)
+    ran = run("analogy", *pair, "--config", "c.toml")
+    assert ran.code == 2 and ran.err.startswith(f"structkit: error: {fact}") and ran.err.count("\n") == 1
+
+
+def test_an_argument_with_a_nul_character_is_refused(run, pair):
+    for arguments in (["analogy", "a\0.png", "b.png"], ["info", "a\0"], ["sample", *pair, "-o", "a\0/"]):
+        ran = run(*arguments)
+        assert ran.code == 2 and "has a NUL character" in ran.err and ran.err.count("\n") == 1

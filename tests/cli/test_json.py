@@ -72,7 +72,7 @@ def test_one_picture(records, pair, tmp_path):
         "warnings": ["made up"],
         "sha256": hashlib.sha256((tmp_path / "o.png").read_bytes()).hexdigest(),
     }
-    counts = {"inputs": 1, "written": 1, "skipped": 0, "failed": 0, "foreign": 0}
+    counts = {"inputs": 1, "written": 1, "skipped": 0, "failed": 0, "foreign": 0, "unread": []}
     assert summary == {
         "record": "summary",
         "verb": "analogy",
@@ -98,6 +98,18 @@ def test_a_batch_with_a_failure_then_again(records, pair, tmp_path):
     again = records("analogy", "in", "cake.png", "-o", "out")[1]
     assert [r["status"] for r in again[:-1]] == ["skipped", "failed", "skipped"]
     assert [r["sha256"] for r in again[:-1]] == [r["sha256"] for r in found[:-1]]
+
+
+def test_pictures_that_are_passed_over_are_in_the_summary(records, pair, tmp_path, run):
+    paint(tmp_path / "in/1.png", 3)
+    (tmp_path / "in/a.heic").touch(), (tmp_path / "in/notes.txt").touch()
+    _, found = records("sample", "in", "-n", "1", "-o", "out")
+    assert (found[-1]["foreign"], found[-1]["unread"]) == (2, ["in/a.heic"])
+    said = "2 other files passed over, 1 of them a picture of a format that is not read (in/a.heic)"
+    assert said in run("sample", "in", "-n", "1", "-o", "out").err
+    (tmp_path / "in/1.png").unlink()
+    said = said.replace(" passed over", "")
+    assert f"among the inputs ({said})\n" in run("sample", "in", "-n", "1", "-o", "out").err
 
 
 def test_samples_and_strips_have_a_record_each(records, pair):

@@ -234,7 +234,8 @@ def test_exists_error_is_the_default_for_one(run, engine, pair, tmp_path):
     (tmp_path / "o.png").write_bytes(b"mine")
     ran = run("analogy", *pair, "-o", "o.png")
     assert (ran.code, engine.calls, (tmp_path / "o.png").read_bytes()) == (2, [], b"mine")
-    assert ran.err == "structkit: error: o.png exists: choose another name, or say --exists overwrite\n"
+    said = "o.png exists: choose another name, or say --exists overwrite (see: structkit analogy --help)"
+    assert ran.err == f"structkit: error: {said}\n"
     assert run("analogy", *pair, "-o", "o.png", "--exists", "overwrite").code == 0
     assert read_picture(tmp_path / "o.png").width == 8
 

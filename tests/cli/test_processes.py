@@ -12,7 +12,10 @@ import sys
 
 import pytest
 
+from ..content_models import install
 from .conftest import paint
+from .conftest import real_engine as engine  # noqa: F401
+from .content import save_models
 from .test_resume import SLOW_ENGINE, contents, slow
 
 CLI = [sys.executable, "-m", "structkit_cli"]
@@ -42,13 +45,28 @@ USAGE_ERRORS = [
     ["analogy", ".", "b.png"],
     ["train", "transfer", "--with", "a"],
 ]
-SPEAKING = [["--version"], ["--help"], ["analogy", "--help"], ["analogy", "--print-config"]]
+SPEAKING = [["--version"], ["--help"], ["analogy", "--help"], ["analogy", "--print-config"], ["info", "glasses"]]
+REFUSED = {  # before anything is computed, with its exit code
+    "remove a.png --model glasses --format png -o a.jpg": 2,
+    "transfer a.png --from a.png --model nowhere.safetensors": 3,
+    "score iou nowhere there": 1,
+    "score independence nowhere there --model glasses": 1,
+    "segment nothing-*.png --model glasses -o out/": 4,
+}
 
 
 @pytest.mark.parametrize("arguments", [*SPEAKING, *USAGE_ERRORS], ids=" ".join)
 def test_what_only_speaks_imports_nothing_heavy(arguments):
     code, err = start(*arguments, code=LIGHT)
     assert code == (2 if arguments in USAGE_ERRORS else 0), err
+
+
+def test_what_is_refused_by_names_and_headers_imports_nothing_heavy():
+    """All in one process, each command by itself."""
+    script = f"import sys; from structkit_cli.__main__ import main\nfor words, code in {REFUSED!r}.items():\n"
+    script += f"    found = main(words.split()); assert found == code, (words, found)\n    {LIGHT}"
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize("name", HEAVY)
@@ -73,6 +91,16 @@ def test_a_batch_that_is_done_imports_nothing_heavy(tmp_path):
     paint(tmp_path / "in/a.png", 1)
     assert slow(tmp_path, "sample", "in", "-n", "1", "-o", "out").wait() == 0
     code, err = start("sample", str(tmp_path / "in"), "-n", "1", "-o", str(tmp_path / "out"), code=LIGHT)
+    assert code == 0, err
+
+
+def test_a_batch_by_a_model_that_is_done_imports_nothing_heavy(run, tmp_path, monkeypatch):
+    paint(tmp_path / "in/a.png", 1, side=24)
+    save_models(tmp_path)
+    install(monkeypatch)
+    command = ["remove", "in", "--model", "m.safetensors", "-o", "out"]
+    assert run(*command).code == 0
+    code, err = start(*command, code=LIGHT)  # in the same folder
     assert code == 0, err
 
 
@@ -120,13 +148,6 @@ def test_a_full_disk_behind_stdout(tmp_path):
         assert ran.returncode == 3
         assert b"structkit: error: standard output: No space left on device" in ran.stderr
         assert b"Traceback" not in ran.stderr and b"Exception" not in ran.stderr
-
-
-def test_closed_streams_are_no_error(tmp_path):
-    paint(tmp_path / "a.png", 1)
-    command = f"{sys.executable} {SLOW_ENGINE} 0 99 sample a.png -n 1 >&- 2>&- <&-"
-    assert subprocess.run(command, shell=True, cwd=tmp_path).returncode == 0
-    assert (tmp_path / "a-sample.png").exists()
 
 
 def on_a_terminal(folder, env: dict, *arguments: str, both: bool = False) -> str:

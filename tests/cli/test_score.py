@@ -245,3 +245,12 @@ def test_the_help_loads_neither_torch_nor_numpy():
     heavy = "'torch' in sys.modules or 'numpy' in sys.modules"
     code = f"import sys\nfrom structkit_cli.app import run\nrun(['score', 'iou', '--help'])\nsys.exit({heavy})"
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_pictures_that_are_passed_over_are_named(run, tmp_path):
+    for folder in ("results", "truth"):
+        paint(tmp_path / folder / "a.png", 1)
+    (tmp_path / "results/b.heic").touch()
+    ran = run("score", "psnr", "results", "truth")
+    said = "1 other files passed over, 1 of them a picture of a format that is not read (results/b.heic)"
+    assert (ran.code, ran.err) == (0, f"structkit: warning: {said}\n")

@@ -102,7 +102,7 @@ def test_from_standard_input(run, monkeypatch):
 )
 def test_what_cannot_be_is_a_usage_error(run, inputs, arguments, message):
     ran = run("train", "analogy", *arguments, "-o", "pair.safetensors", *TINY)
-    assert (ran.code, ran.err) == (2, f"structkit: error: {message}\n")
+    assert (ran.code, ran.err) == (2, f"structkit: error: {message} (see: structkit train analogy --help)\n")
     assert not (inputs / "pair.safetensors").exists()
 
 

@@ -111,7 +111,8 @@ def test_names_that_clash_are_told_by_what_is_not_the_same_for_all(run, folder):
     ran = run(*PUT, "faces", "--from", "donors/red.png", "-o", "out")
     assert (ran.code, ran.err) == (
         2,
-        "structkit: error: faces/a.jpg and faces/a.png would both be written to out/a.png: rename one\n",
+        "structkit: error: faces/a.jpg and faces/a.png would both be written to out/a.png: rename one "
+        "(see: structkit transfer --help)\n",
     )
 
 

@@ -50,6 +50,9 @@ def test_every_picture_below_a_folder_is_taken_in_natural_order(tmp_path):
     assert found.names == ("2.png", "10.png", "a.bmp", "deep/B.TIF", "deep/er/1.webp")
     assert found.pictures.dtype == torch.uint8 and found.pictures.shape == (5, 3, 8, 8) and len(found) == 5
     assert found.notes == (f"{tmp_path}: 1 other file passed over",)
+    (tmp_path / "b.heic").touch()
+    unread = f"1 of them a picture of a format that is not read ({tmp_path}/b.heic)"
+    assert read_folder(tmp_path, 8, "squash").notes == (f"{tmp_path}: 2 other files passed over, {unread}",)
 
 
 def test_a_picture_of_the_squares_size_keeps_every_level(tmp_path):

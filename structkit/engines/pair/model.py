@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from structkit.configs import MOST_SIDE, PairConfig
 from structkit.data.levels import levels, rise
+from structkit.errors import InputError
 from structkit.nets.patch import PatchNet, PatchStack
 from structkit.training.model import Model
 
@@ -50,13 +51,19 @@ class PairAnalogy(Model):
     def __init__(self, config: PairConfig, shapes: Sequence[Sequence[int]], trained_levels: int = 0):
         """config: with the values of its preset and mode (`filled`).
         shapes: (height, width) of all levels, px, coarsest first, trained yet or not.
+        Raises InputError for levels that cannot be.
         """
         super().__init__(config)
-        self.shapes = [(int(height), int(width)) for height, width in shapes]
+        are_pairs = isinstance(shapes, list | tuple) and all(
+            isinstance(shape, list | tuple) and [type(side) for side in shape] == [int, int] for shape in shapes
+        )
+        if not shapes or not are_pairs or type(trained_levels) is not int:
+            raise InputError("shapes must be pairs of whole numbers, and trained_levels a whole number")
+        self.shapes = [(height, width) for height, width in shapes]
         if not 0 <= trained_levels <= len(self.shapes) or any(
             not 1 <= side <= MOST_SIDE for shape in self.shapes for side in shape
         ):
-            raise ValueError(
+            raise InputError(
                 f"{trained_levels} trained levels of {len(self.shapes)}, with sides from 1 to {MOST_SIDE} px"
             )
         # Source and target, as trained on.

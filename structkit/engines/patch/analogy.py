@@ -20,7 +20,7 @@ Sources and targets are (1, 3, H, W) in [-1, 1] (sample and retarget take (1, C,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -65,8 +65,11 @@ def analogy(
     if config.mode == "style":
         return _finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=5), guide, progress)
     plan = plan_of(config, shape, rounds=3)
-    best, plan = _best_draft(made, source, guide, plan, config, lambda share, note: progress(share / 2, note))
-    return _finish(made, best, made.layout + 1, plan, None, lambda share, note: progress((1 + share) / 2, note))
+    part = _part_of_drafts(made, plan)
+    best, plan = _best_draft(made, source, guide, plan, config, lambda share, note: progress(part * share, note))
+    return _finish(
+        made, best, made.layout + 1, plan, None, lambda share, note: progress(part + (1 - part) * share, note)
+    )
 
 
 def sample(
@@ -215,10 +218,30 @@ def _how(config: PatchConfig, coarsest: int) -> dict[str, int]:
 def _finish(
     made: Synthesis, state: SynthesisState, first: int, plan: SynthesisPlan, guide: Tensor | None, progress: Progress
 ) -> Tensor:
-    """The result of the levels from `first` on."""
-    for level in range(first, len(made.shapes)):
-        state = made.run(state, [level], plan, guide)
+    """The result of the levels from `first` on.
+
+    progress: told of each round; the work of a level grows with its pixels.
+    """
+    work, done = _work(made, plan, range(first, len(made.shapes))), 0
+    for level, own in enumerate(work, first):
         height, width = made.shapes[level]
-        progress((level + 1 - first) / (len(made.shapes) - first), f"{width} x {height} px")
+
+        def tick(share: float, done: int = done, own: int = own, note: str = f"{width} x {height} px") -> None:
+            progress((done + share * own) / sum(work), note)
+
+        state, done = made.run(state, [level], plan, guide, tick), done + own
     progress(1.0, "done")
     return made.painted(state)
+
+
+def _work(made: Synthesis, plan: SynthesisPlan, levels: Sequence[int]) -> list[int]:
+    """The work of each of these levels: its pixels, as often as there are rounds."""
+    return [
+        math.prod(made.shapes[level]) * (plan.small_rounds if level <= made.layout else plan.rounds) for level in levels
+    ]
+
+
+def _part_of_drafts(made: Synthesis, plan: SynthesisPlan) -> float:
+    """The part of an analogy's work that its drafts take, about."""
+    drafts = len(DRAFTS) * sum(_work(made, plan, range(made.layout + 1)))
+    return drafts / (drafts + sum(_work(made, plan, range(made.layout + 1, len(made.shapes)))))

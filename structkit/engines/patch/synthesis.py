@@ -164,15 +164,30 @@ class Synthesis:
         return min(range(self.layout + 1), key=lambda level: abs(min(self.shapes[level][-2:]) - short))
 
     def run(
-        self, state: SynthesisState, levels: Sequence[int], plan: SynthesisPlan, guide: Tensor | None = None
+        self,
+        state: SynthesisState,
+        levels: Sequence[int],
+        plan: SynthesisPlan,
+        guide: Tensor | None = None,
+        tick: Callable[[float], None] = lambda share: None,
     ) -> SynthesisState:
-        """The state after `levels`, from the picture (and the fields) that there are."""
+        """The state after `levels`, from the picture (and the fields) that there are.
+
+        tick: called after each round, with the share of its level that is done.
+        """
         for level in levels:
             with one_thread() if level <= self.layout and not self.target.is_cuda else nullcontext():
-                state = self._level(state, level, plan, guide)
+                state = self._level(state, level, plan, guide, tick)
         return state
 
-    def _level(self, before: SynthesisState, level: int, plan: SynthesisPlan, guide: Tensor | None) -> SynthesisState:
+    def _level(
+        self,
+        before: SynthesisState,
+        level: int,
+        plan: SynthesisPlan,
+        guide: Tensor | None,
+        tick: Callable[[float], None],
+    ) -> SynthesisState:
         shape, patch, keys = self.shapes[level], self.patch, self.keys(level)
         grids = patch_grid(shape, patch), patch_grid(keys.shape[2:], patch)
         picture, field, back = resize(before.picture, shape), None, None  # not clamped: the start of a sample is noisy
@@ -201,6 +216,7 @@ class Synthesis:
             ready = functools.partial(self._key_patches, level) if key is keys else None
             field = self._nearest(query, key, field, first, weights=weights, kept=kept, ready=ready).index
             picture = vote(keys[0], field, grids[0], patch=patch)[None]
+            tick((i + 1) / rounds)
         return SynthesisState(picture, grids, field, back, level)
 
     def _nearest(

@@ -27,8 +27,8 @@ class Manifest:
     """The records of one folder, between `open` and `close`.
 
     wanted: true to begin a manifest where there is none; one that is there is kept up in any case.
-    While runs work in a folder they share its lock, and a dead run holds none.  A run that finds no other one there
-    removes what dead runs left, and reduces the journal at the end.
+    While runs work in a folder they share its lock, and a dead run holds none.  A run that finds no other one there at
+    its end reduces the journal.
     """
 
     def __init__(self, folder: Path, *, wanted: bool):
@@ -42,10 +42,9 @@ class Manifest:
         """Begin to work in the folder; unfinished files of dead runs in `folders` are removed."""
         self._new = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._lock.entering() as alone:
-            if alone:
-                for folder in folders:
-                    remove_leftovers(folder, older_than=0)
+        for folder in folders:
+            remove_leftovers(folder)
+        with self._lock.entering():
             self.known = self._read()
 
     def close(self) -> None:

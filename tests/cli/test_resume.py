@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from structkit.media.files import PendingFile
 from structkit_cli.__main__ import main
 from structkit_cli.run.manifest import NAME
 
@@ -164,19 +165,28 @@ def test_a_record_whose_file_never_came_is_void(batch, tmp_path):
     assert contents(tmp_path / "out") == whole
 
 
-def test_unfinished_files_of_dead_runs_are_removed_and_those_of_living_runs_are_not(batch, run, tmp_path):
+def test_unfinished_files_of_dead_runs_are_removed_and_those_of_living_writers_are_not(batch, tmp_path):
+    """A writer of any kind, such as a program in Python that makes a video in the folder meanwhile."""
     batch()
     whole, left = contents(tmp_path / "out"), tmp_path / "out/.structkit-0123456789abcdef.png"
-    other = slow(tmp_path, "sample", "target.png", "-n", "1", "-o", "out/", pictures=0)
-    while other.poll() is None and not (marks := list((tmp_path / "out").glob(".structkit-run-*"))):
-        time.sleep(0.01)
     left.write_bytes(b"half")
+    code = "from structkit.media.files import *; c=atomic_path('out/a.mp4'); c.__enter__(); print(flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdin=-1, stdout=subprocess.PIPE)
+    other.stdout.readline()
     batch()
-    assert left.exists() and marks[0].exists()
-    other.kill()
-    other.wait()
+    assert len(contents(tmp_path / "out").keys() - whole.keys()) == 2 and not left.exists()  # the file and its mark
+    other.kill(), other.communicate()
     batch()
     assert contents(tmp_path / "out") == whole
+
+
+def test_a_run_below_a_folder_takes_nothing_from_a_run_in_it(run, pair, tmp_path):
+    paint(tmp_path / "in/deep/a.png", 1)
+    (tmp_path / "out/deep").mkdir(parents=True)
+    pending = PendingFile(tmp_path / "out/deep/a.png", b"half")
+    assert run("sample", "house.png", "-n", "1", "-o", "out/deep/b.png").code == 0
+    pending.take_name()
+    assert (tmp_path / "out/deep/a.png").read_bytes() == b"half"
 
 
 def slow(folder: Path, *arguments: str, seconds: float = 0.0, pictures: int = 99) -> subprocess.Popen:

@@ -72,7 +72,12 @@ def test_a_folder(run, folder):
     band(folder / "in/a.png"), band(folder / "in/deep/b.png")
     assert run(*SEGMENT, "in", "-o", "out").paths == ["out/a.png", "out/deep/b.png"]
     assert run(*SEGMENT, "in", "-o", "out").paths == []
-    assert run(*SEGMENT, "in", "-o", "out", "--soft").paths == ["out/a.png", "out/deep/b.png"]
+    hard = pixels(folder / "out/a.png")
+    ran = run(*SEGMENT, "in", "-o", "out", "--soft")
+    assert (ran.code, ran.paths) == (1, []) and "out/a.png exists and was made with other options" in ran.err
+    assert np.array_equal(pixels(folder / "out/a.png"), hard)
+    soft = run(*SEGMENT, "in", "-o", "out", "--soft", "--exists", "overwrite")
+    assert soft.paths == ["out/a.png", "out/deep/b.png"]
 
 
 @pytest.mark.parametrize(

@@ -100,10 +100,18 @@ def test_donors_of_one_name_in_several_folders_have_what_they_are_in(run, folder
 def test_donors_that_no_folder_tells_apart_are_refused(run, folder):
     (folder / "donors/red.jpg").write_bytes((folder / "donors/red.png").read_bytes())
     ran = run(*PUT, "faces", "--from", "donors", "-o", "out")
-    assert (ran.code, ran.err.count("\n")) == (
-        2,
-        1,
-    ) and "would both be written to out/a-donors-red.png: rename one" in ran.err
+    both = "faces/a.png + donors/red.jpg and faces/a.png + donors/red.png to out/a-donors-red.png; "
+    assert (ran.code, ran.err.count("\n")) == (2, 1) and both in ran.err
+    assert ran.err.endswith(" to out/deep/b-donors-red.png: rename these, or say --keep-suffix\n")
+    ran = run(*PUT, "faces/a.png", "--from", "donors/red.*", "-o", "out", "--keep-suffix")
+    assert ran.paths == ["out/a.png-red.jpg.png", "out/a.png-red.png.png"]
+    (folder / "deep").mkdir()
+    (folder / "deep/red.png").write_bytes((folder / "donors/red.png").read_bytes())
+    ones = ("--from", "deep/red.png", "--from", "donors/red.png")
+    assert run(*PUT, "faces/a.png", *ones, "-o", "new/", "--keep-suffix").paths == [
+        "new/a.png-deep-red.png.png",
+        "new/a.png-donors-red.png.png",
+    ]
 
 
 def test_names_that_clash_are_told_by_what_is_not_the_same_for_all(run, folder):
@@ -111,7 +119,8 @@ def test_names_that_clash_are_told_by_what_is_not_the_same_for_all(run, folder):
     ran = run(*PUT, "faces", "--from", "donors/red.png", "-o", "out")
     assert (ran.code, ran.err) == (
         2,
-        "structkit: error: faces/a.jpg and faces/a.png would both be written to out/a.png: rename one\n",
+        "structkit: error: faces/a.jpg and faces/a.png would both be written to out/a.png: rename one, or say "
+        "--keep-suffix\n",
     )
 
 

@@ -1,12 +1,12 @@
 """Kills: commands that die by kill -9 at random moments and are run again, beside runs that nobody disturbed.
 
-    python tests/kills.py [batch transfer difference analogy] [--kills N] [--seed 1]
+    python tests/kills.py [segment remove transfer difference analogy] [--kills N] [--seed 1]
 
 The laws: the second run ends well; it leaves the same files, hidden ones too, with the same bytes.  Each command runs
 in a fork of this process, which has loaded what it needs, so that the moments fall into its own work.  They are drawn
 from the seed, as parts of the time that an undisturbed run takes; where one comes after the end, the run is told as
 whole, and where there is a file by then, as begun.
-By default a batch of 60 pictures is killed 60 times and each training 10 times, which takes some ten minutes.
+By default batches of 60 pictures are killed 60 times and each training 10 times, which takes some ten minutes.
 Prints a row for each command and a line for each failure; exits with 1 if there is one.
 """
 
@@ -39,12 +39,13 @@ CODES = ("--size", "16", "--width", "4", "--widest", "8", "--separate", "2", "--
 PAINTER = ("--painter", "4", "--rounds", "2", "--painter-steps", "6", "--placer-steps", "6", "--painter-size", "32")
 PYRAMID = ("--size", "30", "--coarsest", "18", "--width", "4", "--widest", "4", "--steps", "12", *CPU)
 COMMANDS = {
-    "batch": ("segment", "in", "--model", "glasses", *CPU, "-o", "{}/"),
+    "segment": ("segment", "in", "--model", "glasses", *CPU, "-o", "{}/"),
+    "remove": ("remove", "in", "--model", "glasses", *CPU, "-o", "{}/"),
     "transfer": ("train", "transfer", "--with", "in", "--without", "other", *CODES, *PAINTER, "-o", "{}/m.safetensors"),
     "difference": ("train", "difference", "in", "other", *CODES, "-o", "{}/m.safetensors"),
     "analogy": ("train", "analogy", "in/0.png", "in/1.png", *PYRAMID, "-o", "{}/m.safetensors"),
 }
-KILLS = {"batch": 60, "transfer": 10, "difference": 10, "analogy": 10}
+KILLS = {"segment": 60, "remove": 60, "transfer": 10, "difference": 10, "analogy": 10}
 
 
 def fill(count: int) -> None:

@@ -79,6 +79,7 @@ class Manifest:
         self.known: dict[str, list[Record]] = {}  # the records of each output, oldest first
         self._lock = FolderLock(folder)
         self._new = False
+        self._real = os.path.realpath(folder)
         self._read = 0  # bytes of the journal
         self._adopted: list[tuple[Path, Origin, str]] = []
         self._places: dict[Path | None, str] = {}  # of inputs
@@ -90,7 +91,6 @@ class Manifest:
         self.folder.mkdir(parents=True, exist_ok=True)
         for folder in folders:
             remove_leftovers(folder)
-        self._real = os.path.realpath(self.folder)
         with self._lock.entering():
             self._read_on()
 

@@ -209,12 +209,15 @@ def test_names_that_clash_are_found_before_any_work(run, engine, tmp_path):
     paint(tmp_path / "in/a.png", 1), paint(tmp_path / "in/a.jpg", 2)
     ran = run("sample", "in", "-n", "1", "-o", "out")
     assert (ran.code, engine.calls) == (2, [])
-    assert "in/a.jpg and in/a.png would both be written to out/a.png: rename one, or say --keep-suffix\n" in ran.err
+    assert "in/a.jpg and in/a.png would both be written to out/a.png: rename one, or say --keep-suffix" in ran.err
     paint(tmp_path / "other/b.png", 3), (tmp_path / "more").mkdir()
     (tmp_path / "more/c.png").symlink_to("b.png")
     (tmp_path / "p").mkdir(), paint(tmp_path / "p/b.png", 1), paint(tmp_path / "p/c.png", 1)
     ran = run("sample", "p", "-n", "1", "-o", "more", "--exists", "overwrite")
-    assert "p/b.png and p/c.png would both be written to more/c.png: rename one\n" in ran.err
+    assert (
+        "p/b.png and p/c.png would both be written to more/c.png: rename one" in ran.err
+        and "--keep-suffix" not in ran.err
+    )
 
 
 def test_all_names_that_clash_are_told_at_once(run, engine, tmp_path):
@@ -223,10 +226,10 @@ def test_all_names_that_clash_are_told_at_once(run, engine, tmp_path):
     paint(tmp_path / "in/0.bmp", 1)
     ran = run("sample", "in", "-n", "1", "-o", "out")
     assert (ran.code, engine.calls) == (2, [])
-    assert ran.err == (
+    assert ran.err.startswith(
         "structkit: error: 5 outputs would be written by several inputs each: in/0.bmp, in/0.jpg and in/0.png to "
         "out/0.png; in/1.jpg and in/1.png to out/1.png; in/2.jpg and in/2.png to out/2.png; and 2 more: rename these, "
-        "or say --keep-suffix\n"
+        "or say --keep-suffix"
     )
     ran = run("sample", "in", "-n", "1", "-o", "out", "--keep-suffix")
     assert ran.paths[:3] == ["out/0.bmp.png", "out/0.jpg.png", "out/0.png.png"] and len(ran.paths) == 11
@@ -248,7 +251,7 @@ def test_a_suffix_is_kept_wherever_a_name_is_made_of_the_inputs(run, pair, tmp_p
 def test_a_suffix_cannot_be_kept_in_a_name_that_is_given(run, engine, pair, output):
     ran = run("analogy", *pair, "-o", output, "--keep-suffix")
     fact = f"--keep-suffix means nothing with --output {output}, which says all: leave one of them out"
-    assert (ran.code, ran.err, engine.calls) == (2, f"structkit: error: {fact}\n", [])
+    assert (ran.code, engine.calls) == (2, []) and ran.err.startswith(f"structkit: error: {fact}")
 
 
 def test_an_output_that_others_need_as_a_folder(run, engine, tmp_path):

@@ -102,7 +102,7 @@ def test_donors_that_no_folder_tells_apart_are_refused(run, folder):
     ran = run(*PUT, "faces", "--from", "donors", "-o", "out")
     both = "faces/a.png + donors/red.jpg and faces/a.png + donors/red.png to out/a-donors-red.png; "
     assert (ran.code, ran.err.count("\n")) == (2, 1) and both in ran.err
-    assert ran.err.endswith(" to out/deep/b-donors-red.png: rename these, or say --keep-suffix\n")
+    assert " to out/deep/b-donors-red.png: rename these, or say --keep-suffix" in ran.err
     ran = run(*PUT, "faces/a.png", "--from", "donors/red.*", "-o", "out", "--keep-suffix")
     assert ran.paths == ["out/a.png-red.jpg.png", "out/a.png-red.png.png"]
     (folder / "deep").mkdir()
@@ -117,11 +117,8 @@ def test_donors_that_no_folder_tells_apart_are_refused(run, folder):
 def test_names_that_clash_are_told_by_what_is_not_the_same_for_all(run, folder):
     (folder / "faces/a.jpg").write_bytes((folder / "faces/a.png").read_bytes())
     ran = run(*PUT, "faces", "--from", "donors/red.png", "-o", "out")
-    assert (ran.code, ran.err) == (
-        2,
-        "structkit: error: faces/a.jpg and faces/a.png would both be written to out/a.png: rename one, or say "
-        "--keep-suffix\n",
-    )
+    fact = "faces/a.jpg and faces/a.png would both be written to out/a.png: rename one, or say --keep-suffix"
+    assert ran.code == 2 and ran.err.startswith(f"structkit: error: {fact}")
 
 
 def test_steps_are_numbered_and_go_from_nothing_or_from_donor_to_donor(run, folder):

@@ -108,6 +108,7 @@ class OutputOptions(CommonOptions):
         "what to do when an output is there; else error, or skip in a batch",
         choices=("error", "skip", "overwrite"),
     )
+    keep_suffix: bool = option(False, "keep the input's suffix in the name of its output: of 1.jpg comes 1.jpg.png")
     max_pixels: int | None = option(
         None,
         f"largest picture, or frame of a video, that is read, px; else {millions(MAX_PIXELS)}, for a frame "

@@ -79,11 +79,13 @@ def plan_analogies(
         asked |= {"--refine chain": pair.refine == "chain", "--draw partner": pair.draw == "partner"}
         _check_videos(films, asked, running, alone=len(films) == len(sources.inputs))
     single = OutputKind.VIDEO if films and not many else OutputKind.PICTURE
-    place, strips = Destination(running.output, many=many, format=running.format, kind=single), None
+    kept = running.keep_suffix
+    place = Destination(running.output, many=many, format=running.format, kind=single, keep_suffix=kept)
+    strips = None
     if compare is not None:
         strips = Destination(compare, many=many, format=None, flag="--compare", kind=OutputKind.COMPARISON)
     tasks: list[Task] = []
-    for name, inputs in paired(sources, targets, engine.drawn):
+    for name, inputs in paired(sources, targets, engine.drawn, keep_suffix=kept):
         kind = OutputKind.VIDEO if "source" in inputs and inputs["source"].is_video else OutputKind.PICTURE
         for swapped in (False, True) if both else (False,):
             roles = inputs | {"source": inputs["target"], "target": inputs["source"]} if swapped and targets else inputs

@@ -106,13 +106,14 @@ def plan_transfers(
         sets = list(product(*([(given,) for given in _each_once(side)] if side else [()] for side in sides)))
     each = not single and (len(donors) > len([side for side in sides if side]) or any(one.many for one in donors))
     many = found.many or each
-    place = Destination(running.output, many=many, format=running.format)
+    place = Destination(running.output, many=many, format=running.format, keep_suffix=running.keep_suffix)
     place.set_apart((found, *donors), running.exists)
-    words = told_apart(_each_once(donors))
+    words = told_apart(_each_once(donors), keep_suffix=running.keep_suffix)
     tasks: list[Task] = []
     for picture, (ones, others) in product(found.inputs, sets):
-        name = "-".join((picture.relative.stem, *(words[donor] for donor in (*ones, *others))))
-        name = picture.stem.with_name(name) if each or not many else picture.stem
+        own = place.name_of(picture)
+        name = "-".join((own.name, *(words[donor] for donor in (*ones, *others))))
+        name = own.with_name(name) if each or not many else own
         outputs = tuple(place.output(name, word=word, seed=0) for word in numbered(content.steps or 1))
         used = {"picture": picture, **roles("from", ones), **roles("from_b", others)}
         used |= roles("model", [one.input for one in refs])

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Outcome = list[Picture] | Exception
 
 TOGETHER = 32  # tasks that are painted together, at most
+# On a CPU more are no faster, take 100 MB for each further 8, and come out otherwise in single bits: bytes would depend
+# on what a run finds done.
+TOGETHER_ON_CPU = 8
 MOST_PIXELS = 2**24  # pixels of their results: large photographs are painted a few at a time, or one
 WORKERS = 2  # on two cores: one reads or pastes while the networks of the other work
 
@@ -62,7 +65,7 @@ class PaintQueue(Maker):
         self, task: Task, missing: Sequence[Output], device: str, progress: Progress
     ) -> Iterator[tuple[Output, PictureResult]]:
         while len(self._jobs) <= WORKERS and self._expected:
-            together = self._next()
+            together = self._next(TOGETHER_ON_CPU if device == "cpu" else TOGETHER)
             self._jobs.append(self._threads.submit(self._paint, together, device))
         if not self._outcomes:
             self._outcomes.extend(self._jobs.popleft().result())
@@ -73,10 +76,10 @@ class PaintQueue(Maker):
             if output in missing:
                 yield output, PictureResult(picture)
 
-    def _next(self) -> list[Task]:
+    def _next(self, most: int = TOGETHER) -> list[Task]:
         """The tasks that are painted together next."""
         together, pixels = [], 0
-        while self._expected and len(together) < TOGETHER:
+        while self._expected and len(together) < most:
             pixels += _pixels(self._expected[0])
             if together and pixels > MOST_PIXELS:
                 break

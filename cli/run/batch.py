@@ -18,7 +18,7 @@ from structkit.data.listing import unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OutputError
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.checks import check_plan
-from structkit_cli.run.commit import AT_LEAST_EVERY, NOT_OURS, TOGETHER, DiskError, PendingOutput
+from structkit_cli.run.commit import AT_LEAST_EVERY, TOGETHER, DiskError, PendingOutput
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, Output, Plan, Task, name_of, shared
@@ -116,7 +116,7 @@ class _Batch:
             except Exception as error:
                 found = error
             else:
-                if not found.foreign and len(found.current) < len(task.outputs):
+                if not found.refusal and len(found.current) < len(task.outputs):
                     self.maker.expect(task)
             ahead.append((task, found))
             if not self.maker.works_ahead or len(ahead) > AHEAD:
@@ -146,9 +146,9 @@ class _Batch:
         """Make the outputs of one task; yields the announcement of each, which is then no longer in `left`."""
         for i, sha256 in found.current.items():
             left.remove(task.outputs[i])
-            yield _Announcement(task, output_record(task, task.outputs[i], "skipped", sha256=sha256))
-        if found.foreign:
-            raise OutputError(f"{found.foreign} {NOT_OURS}")
+            yield _Announcement(task, _skipped(task, task.outputs[i], sha256))
+        if found.refusal:
+            raise OutputError(found.refusal)
         if not left:
             return
         device = self._device()
@@ -157,7 +157,7 @@ class _Batch:
             encoding = output.format, output.kind.quality(self.running.quality)
             sink = StdoutSink(*encoding) if output.path is None else FileSink(output.path, *encoding)
             facts = result.write(sink)
-            waiting = self.ledger.pending(output, sink, found.sources) if sink.pending else None
+            waiting = self.ledger.pending(task, output, sink, found.sources) if sink.pending else None
             status = "planned" if sink.sha256 is None else "written"
             left.remove(output)
             ms = round((time.monotonic() - began) * 1000)
@@ -190,16 +190,20 @@ class _Batch:
         queue, self._queue = self._queue, []
         unnamed = [announcement for announcement in queue if announcement.waiting]
         try:
-            errors = self.ledger.commit([announcement.waiting for announcement in unnamed])
+            settled = self.ledger.commit([announcement.waiting for announcement in unnamed])
         except BaseException:
             self._queue = unnamed  # so that `work` discards their files
             raise
-        error_of = {id(unnamed[i]): error for i, error in errors.items()}
+        error_of = {id(unnamed[i]): error for i, error in settled.errors.items()}
+        current_of = {id(unnamed[i]): sha256 for i, sha256 in settled.current.items()}
         broken: list[Task] = []
         for announcement in queue:
             error = error_of.get(id(announcement))
             if announcement.record is None:
                 self.report.finished()
+            elif id(announcement) in current_of:
+                sha256 = current_of[id(announcement)]
+                self.report.record(_skipped(announcement.task, announcement.waiting.output, sha256))
             elif error is None:
                 self.report.record(announcement.record)
             elif all(announcement.task is not task for task in broken):  # one failure is told of each task
@@ -229,3 +233,8 @@ class _Batch:
         if no_device or (unread and any(str(error).startswith(f"{source.label}: ") for source in self.common.values())):
             return True
         return getattr(error.__cause__, "errno", None) in NO_ROOM
+
+
+def _skipped(task: Task, output: Output, sha256: str | None) -> dict[str, Any]:
+    """The record of an output that was there: what it would become."""
+    return output_record(task, output, "skipped", sha256=sha256)

@@ -19,6 +19,8 @@ from structkit_cli.run.results import OutputKind
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
 
+FEW = 3  # clashes of names that are told in full
+
 
 def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> None:
     """Refuse, before any work, a plan that would lose or mix pictures."""
@@ -30,10 +32,11 @@ def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> No
     if to_stdout := sum(output.path is None for output, _ in outputs):
         _check_stdout(to_stdout, running, alone=to_stdout == len(outputs))
     files = [(output.path, task) for output, task in outputs if output.path]
-    _check_names(files, shared(tasks))
+    _check_names(files, shared(tasks), keep_suffix=running.keep_suffix)
     _check_in_place(files, tasks, exists)
+    writable: set[Path] = set()
     for path, _ in files:
-        _check_writable(path)
+        _check_writable(path, writable)
         if exists == "error" and os.path.lexists(path):
             raise OptionError(f"{path} exists: choose another name, or say --exists overwrite")
 
@@ -65,30 +68,52 @@ def _check_stdout(count: int, running: OutputOptions, *, alone: bool) -> None:
         raise OptionError("--output - would write the result's bytes to the terminal: send stdout to a file or a pipe")
 
 
-def _check_names(files: Sequence[tuple[Path, Task]], common: Mapping[str, InputFile]) -> None:
+def _check_names(files: Sequence[tuple[Path, Task]], common: Mapping[str, InputFile], *, keep_suffix: bool) -> None:
     fold = str.casefold if sys.platform in ("darwin", "win32") else str  # where A.png and a.png are one file
-    seen: dict[str, Task] = {}
+    folders = {folder: os.path.realpath(folder) for folder in {path.parent for path, _ in files}}
+    writers: dict[str, list[tuple[Path, Task]]] = {}
     for path, task in files:
-        name = fold(os.path.realpath(path))
-        if name in seen:
+        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[path.parent], path.name)
+        writers.setdefault(fold(real), []).append((path, task))
+    if clashes := [several for several in writers.values() if len(several) > 1]:
+        raise OptionError(_told(clashes, common, keep_suffix=keep_suffix))
+    inner = {os.path.dirname(name) for name in writers}
+    for folder in sorted({*inner, *(str(parent) for name in inner for parent in Path(name).parents)}):
+        if folder in writers:
+            task = writers[folder][0][1]
             raise OptionError(
-                f"{name_of(seen[name], common)} and {name_of(task, common)} would both be written to {path}: rename one"
+                f"{name_of(task, common)} would be written to {folder}, which others need as a folder: rename it"
             )
-        seen[name] = task
-    for folder in {parent for name in seen for parent in Path(name).parents}:
-        if str(folder) in seen:
-            raise OptionError(
-                f"{name_of(seen[str(folder)], common)} would be written to {folder}, which others need as a folder: "
-                "rename it"
-            )
+
+
+def _told(clashes: Sequence[Sequence[tuple[Path, Task]]], common: Mapping[str, InputFile], *, keep_suffix: bool) -> str:
+    """All clashes of names in one message, the first few in full, with the way out."""
+    told = []
+    for several in clashes[:FEW]:
+        *names, last = (name_of(task, common) for _, task in several)
+        told.append((f"{', '.join(names)} and {last}", "both" if len(names) == 1 else "all", several[-1][0]))
+    helps = not keep_suffix and any(_are_told_apart_by_suffix(several) for several in clashes)
+    way_out = ", or say --keep-suffix" if helps else ""
+    if len(clashes) == 1:
+        ((inputs, all_of_them, path),) = told
+        return f"{inputs} would {all_of_them} be written to {path}: rename one{way_out}"
+    each = [f"{inputs} to {path}" for inputs, _, path in told]
+    each += [f"and {len(clashes) - FEW} more"] if len(clashes) > FEW else []
+    return f"{len(clashes)} outputs would be written by several inputs each: {'; '.join(each)}: rename these{way_out}"
+
+
+def _are_told_apart_by_suffix(several: Sequence[tuple[Path, Task]]) -> bool:
+    suffixes = {tuple(given.relative.suffix for given in task.inputs.values()) for _, task in several}
+    return len(suffixes) == len(several)
 
 
 def _check_in_place(files: Sequence[tuple[Path, Task]], tasks: Sequence[Task], exists: str) -> None:
     """Refuse an output that is an input; links of both kinds are seen through."""
     readers: dict[tuple[int, int], list[Task]] = {}
+    identities = {path: _identity(path) for path in {given.path for task in tasks for given in task.inputs.values()}}
     for task in tasks:
         for source in task.inputs.values():
-            if (identity := _identity(source.path)) is not None:
+            if (identity := identities[source.path]) is not None:
                 readers.setdefault(identity, []).append(task)
     for path, task in files:
         users = readers.get(_identity(path))  # type: ignore[arg-type]
@@ -108,10 +133,13 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
     return (status.st_dev, status.st_ino) if status else None
 
 
-def _check_writable(path: Path) -> None:
+def _check_writable(path: Path, writable: set[Path]) -> None:
+    """Refuse an output that cannot be written.  writable: folders that were found to be so, which grow."""
     if os.path.isdir(path):
         raise OutputError(f"{path} is a folder: end it with / to write into it")
     folder = path.parent
+    if folder in writable:
+        return
     while not os.path.lexists(folder):
         folder = folder.parent
     if not os.path.isdir(folder):
@@ -120,6 +148,7 @@ def _check_writable(path: Path) -> None:
         )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder} cannot be written to: change its rights, or name another place with --output")
+    writable.add(path.parent)
 
 
 def result_size(text: str | None, max_side: int | None = None) -> tuple[int, int] | None:

@@ -10,19 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from structkit.errors import OutputError
 from structkit.media.files import PendingFile, sync_folder
-from structkit_cli.run.manifest import Manifest
+from structkit_cli.run.manifest import Manifest, Origin
 from structkit_cli.run.plan import Output
 
 TOGETHER = 32  # outputs at most, where they come fast
 AT_LEAST_EVERY = 0.5  # seconds
-NOT_OURS = "exists and is not as structkit wrote it: move it away, or say --exists overwrite"
 THREADS = 8  # that wait for the disk
 
 T = TypeVar("T")
@@ -36,23 +35,36 @@ class DiskError(OutputError):
 class PendingOutput:
     """An output whose file is written.
 
-    made_from, sha256: for the manifest.
+    origin, sha256: for the manifest.
     """
 
     output: Output
     file: PendingFile
-    made_from: str
+    origin: Origin
     sha256: str
 
 
-def commit(waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest], exists: str) -> dict[int, Exception]:
-    """Give the outputs their names; returns what went wrong, by their places.
+@dataclass(frozen=True)
+class Settlement:
+    """The outcome of a commit, by the indices of outputs that did not take their names.
+
+    errors: those that went wrong.
+    current: SHA-256 of the files that another run has made of the same meanwhile, and that stay.
+    """
+
+    errors: dict[int, Exception] = field(default_factory=dict)
+    current: dict[int, str | None] = field(default_factory=dict)
+
+
+def commit(waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest], exists: str) -> Settlement:
+    """Give the outputs their names.
 
     exists: what to do where a name has been taken meanwhile: error, skip or overwrite.
     """
     from concurrent.futures import ThreadPoolExecutor
 
     errors: dict[int, Exception] = {}
+    current: dict[int, str | None] = {}
 
     def attempt(which: Sequence[int], act: Callable[[], object]) -> None:
         try:
@@ -61,32 +73,46 @@ def commit(waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest],
             errors.update(dict.fromkeys(which, error))
 
     def good(where: Path | None = None) -> list[int]:
-        return [i for i, one in enumerate(waiting) if i not in errors and where in (None, one.output.root)]
+        those = (i for i in range(len(waiting)) if i not in errors and i not in current)
+        return [i for i in those if where in (None, waiting[i].output.root)]
+
+    def check(i: int) -> None:
+        is_current, sha256 = _found(waiting[i], manifests, exists)
+        if is_current:
+            current[i] = sha256
 
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(lambda i: attempt([i], partial(_on_disk, waiting[i], waiting[i].file.settle)), good()))
     for i in good():
-        attempt([i], partial(_check, waiting[i], manifests, exists))
+        attempt([i], partial(check, i))
     for root in {one.output.root for one in waiting}:
         if manifests[root].kept and (part := good(root)):
-            records = [(waiting[i].output.path, waiting[i].made_from, waiting[i].sha256) for i in part]
+            records = [(waiting[i].output.path, waiting[i].origin, waiting[i].sha256) for i in part]
             attempt(part, partial(_on_disk, waiting[part[0]], partial(manifests[root].note, *records)))
     folders: dict[Path, list[int]] = {}
     for i in good():
         attempt([i], lambda i=i: folders.setdefault(_on_disk(waiting[i], waiting[i].file.take_name), []).append(i))
     for folder, part in folders.items():
         attempt(part, partial(_on_disk, waiting[part[0]], partial(sync_folder, folder)))
-    for i in errors:
+    for i in (*errors, *current):
         waiting[i].file.discard()
-    return errors
+    return Settlement(errors, current)
 
 
-def _check(one: PendingOutput, manifests: Mapping[Path, Manifest], exists: str) -> None:
-    """Raises OutputError where what has appeared under the output's name, while we were at work, must stay."""
-    path, manifest = one.output.path, manifests[one.output.root]
-    appeared = exists == "error" and os.path.lexists(path)
-    if appeared or (exists == "skip" and manifest.verdict(path, one.made_from)[0] == "foreign"):
-        raise OutputError(f"{path} {NOT_OURS}")
+def _found(one: PendingOutput, manifests: Mapping[Path, Manifest], exists: str) -> tuple[bool, str | None]:
+    """Whether another run has made the output meanwhile, the same, and then its hash.
+
+    Raises OutputError where something else has appeared under its name that must stay.
+    """
+    path = one.output.path
+    if exists == "error" and os.path.lexists(path):
+        raise OutputError(f"{path} exists by now: move it away, or say --exists overwrite")
+    if exists != "skip":
+        return False, None
+    verdict = manifests[one.output.root].verdict(path, one.origin)
+    if verdict.word == "kept":
+        raise OutputError(f"{path} {verdict.reason}")
+    return verdict.word == "current", verdict.sha256
 
 
 def _on_disk(one: PendingOutput, act: Callable[[], T]) -> T:

@@ -56,11 +56,11 @@ def plan_each(
     The i-th output of an input has the seed + i.
     """
     found = gather(inputs, leave_out=(running.output,))
-    place = Destination(running.output, many=found.many, format=running.format)
+    place = Destination(running.output, many=found.many, format=running.format, keep_suffix=running.keep_suffix)
     place.set_apart((found,), running.exists)
     tasks = []
     for given in found.inputs:
-        name = given.stem if found.many else PurePath(f"{given.stem}-{verb}")
+        name = place.name_of(given) if found.many else PurePath(f"{place.name_of(given)}-{verb}")
         outputs = [place.output(name, word=word, seed=running.seed + i) for i, word in enumerate(numbered(count))]
         tasks.append(Task({"picture": given, **shared}, tuple(outputs)))
     maker = EachMaker(verb, {**options, **further}, running)

@@ -41,6 +41,10 @@ class InputFile:
         """The place in the tree, without suffix."""
         return self.relative.with_suffix("")
 
+    def place(self, *, keep_suffix: bool) -> PurePath:
+        """The place in the tree, for the name of what is made of the file; without suffix, unless it is kept."""
+        return self.relative if keep_suffix else self.stem
+
     @property
     def said(self) -> tuple[str, ...]:
         """The names of the folders that the file is in, as it was named, and its own, without suffix."""
@@ -185,17 +189,22 @@ def read_once(stream: BinaryIO, label: str) -> bytes:
     return data.getvalue()
 
 
-def told_apart(inputs: Iterable[InputFile]) -> dict[InputFile, str]:
+def told_apart(inputs: Iterable[InputFile], *, keep_suffix: bool = False) -> dict[InputFile, str]:
     """The words for several inputs, for the names of what is made with them.
 
     An input's word is its place in the tree that it was found in.  Inputs of the same place also have the folders above
     it, as they were named, as many as it takes.  Inputs that no folder tells apart (a.jpg and a.png in one) keep one
     word: the plan refuses what both would be written to.
+    keep_suffix: true for words with the suffixes.
     """
-    places = {given: given.stem.parts for given in inputs}
+    places = {given: given.place(keep_suffix=keep_suffix).parts for given in inputs}
     for above in range(1, 1 + max((len(given.said) for given in places), default=0)):
         often = Counter(places.values())
-        places |= {given: given.said[-len(given.stem.parts) - above :] for given in places if often[places[given]] > 1}
+        alike = [given for given in places if often[places[given]] > 1]
+        places |= {
+            given: (*given.said[-len(given.stem.parts) - above : -1], given.place(keep_suffix=keep_suffix).name)
+            for given in alike
+        }
     return {given: "-".join(place) for given, place in places.items()}
 
 

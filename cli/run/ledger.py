@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from structkit_cli.run.commit import PendingOutput, as_disk_error, commit
-from structkit_cli.run.manifest import Manifest, made_from
+from structkit_cli.run.commit import PendingOutput, Settlement, as_disk_error, commit
+from structkit_cli.run.manifest import Manifest, Origin, hash_of, made_from
 from structkit_cli.run.plan import Output, Task
 from structkit_cli.run.results import OutputKind
 from structkit_cli.run.sinks import FileSink
@@ -21,13 +20,13 @@ class Finding:
 
     sources: SHA-256 of the inputs, by role; empty where no manifest is kept.
     current: SHA-256 of each output that would become the same again, by its index in `task.outputs`.
-    foreign: the first output that is not as structkit wrote it, if any; those after it were not looked at.
-    Under --exists error and overwrite nothing is looked for: `current` is empty, and `foreign` None.
+    refusal: why the first output that must stay does, if there is one; those after it were not looked at.
+    Under --exists error and overwrite nothing is looked for: `current` is empty, and `refusal` None.
     """
 
     sources: Mapping[str, str]
     current: Mapping[int, str | None] = field(default_factory=dict)
-    foreign: Path | None = None
+    refusal: str | None = None
 
 
 class Ledger:
@@ -66,28 +65,39 @@ class Ledger:
         for i, output in enumerate(task.outputs):
             if self.exists != "skip" or output.path is None:
                 continue
-            verdict, sha256 = self.manifests[output.root].verdict(output.path, self._made_from(output, sources))
-            if verdict == "foreign":
-                return Finding(sources, current, output.path)
-            if verdict == "current":
-                current[i] = sha256
+            verdict = self.manifests[output.root].verdict(output.path, self._origin(task, output, sources))
+            if verdict.word == "kept":
+                return Finding(sources, current, f"{output.path} {verdict.reason}")
+            if verdict.word == "current":
+                current[i] = verdict.sha256
         return Finding(sources, current)
 
-    def pending(self, output: Output, sink: FileSink, sources: Mapping[str, str]) -> PendingOutput:
+    def pending(self, task: Task, output: Output, sink: FileSink, sources: Mapping[str, str]) -> PendingOutput:
         """The output as it waits for its name, once its sink is written.
 
         sources: those of the `Finding` of its task.
         """
-        return PendingOutput(output, sink.pending, self._made_from(output, sources), sink.sha256)
+        return PendingOutput(output, sink.pending, self._origin(task, output, sources), sink.sha256)
 
-    def commit(self, waiting: Sequence[PendingOutput]) -> dict[int, Exception]:
-        """Give outputs their names; returns the errors, by index in `waiting`."""
+    def commit(self, waiting: Sequence[PendingOutput]) -> Settlement:
+        """Give outputs their names."""
         return commit(waiting, self.manifests, self.exists)
 
-    def _made_from(self, output: Output, sources: Mapping[str, str]) -> str:
-        """The hash of all that an output is made from: while it stays, the output would become the same again.
-
-        Its keys must stay, since the hashes in older manifests have them.
-        """
+    def _origin(self, task: Task, output: Output, sources: Mapping[str, str]) -> Origin:
+        """All that an output is made from; as good as empty where no manifest is kept."""
+        if not sources:
+            return Origin("")
+        # The keys must stay, since the hashes in older manifests have them.
         of_output = {"format": output.format, "seed": output.seed, "strip": output.kind is OutputKind.COMPARISON}
-        return made_from(sources, {**self.options, **of_output})
+        options = {**self.options, **of_output}
+        manifest = self.manifests[output.root]
+        places = {role: manifest.place_of(source.path) for role, source in task.inputs.items()}
+        chosen = {name: value for name, value in options.items() if self._is_chosen(name, output)}
+        return Origin(made_from(sources, options), places, hash_of(chosen))
+
+    def _is_chosen(self, name: str, output: Output) -> bool:
+        """True for an option that makes another result, not the same one anew.
+
+        The number of samples is one of the strips that show them.
+        """
+        return name != "version" and (name != "samples" or output.kind is OutputKind.COMPARISON)

@@ -133,11 +133,11 @@ def plan_by_model(
     opaque: true if results have no alpha.
     """
     found = gather(inputs, leave_out=(running.output,))
-    place = Destination(running.output, many=found.many, format=running.format)
+    place = Destination(running.output, many=found.many, format=running.format, keep_suffix=running.keep_suffix)
     place.set_apart((found,), running.exists)
     shared, tasks = roles("model", [one.input for one in refs]), []
     for given in found.inputs:
-        name = given.stem if found.many else PurePath(f"{given.stem}-{verb}")
+        name = place.name_of(given) if found.many else PurePath(f"{place.name_of(given)}-{verb}")
         tasks.append(Task({"picture": given, **shared}, (place.output(name, seed=0),)))
     check_once(tasks)
     queue = PaintQueue(ModelPainter(verb, refs, options), running, opaque=opaque)

@@ -110,6 +110,7 @@ class Destination:
 
     kind: of the outputs; in a folder some may be of another.
     format: None is the one of the name that is given, or the usual one of the kind; data have no usual one.
+    keep_suffix: true for names in which the suffixes of the inputs stay.
     """
 
     def __init__(
@@ -120,14 +121,18 @@ class Destination:
         format: str | None,
         flag: str = "--output",
         kind: OutputKind = OutputKind.PICTURE,
+        keep_suffix: bool = False,
     ):
         self.stdout, self.many, self.flag, self.kind = where == "-", many, flag, kind
+        self.keep_suffix = keep_suffix
         if self.stdout and flag != "--output":
             raise OptionError(f"{flag} - cannot be: only the result goes to stdout; name a file")
         named = where if where not in (None, "-") else None
         self.is_folder = many or named is None or named.endswith(("/", os.sep)) or os.path.isdir(named)
         self.folder = Path(named or ".") if self.is_folder else Path(named).parent  # type: ignore[arg-type]
         self.stem: str | None = None
+        if keep_suffix and (self.stdout or not self.is_folder):
+            raise OptionError(f"--keep-suffix means nothing with {flag} {where}, which says all: leave one of them out")
         if self.is_folder:
             if many and not named and not self.stdout:
                 raise OptionError(f"there may be several outputs: name a folder for them with {flag} FOLDER/")
@@ -162,6 +167,10 @@ class Destination:
                     f"{self.folder} is a folder of inputs too: write elsewhere with {self.flag}, or say --exists "
                     "overwrite"
                 )
+
+    def name_of(self, given: InputFile) -> PurePath:
+        """The name that an input lends to what is made of it, with its place in the tree."""
+        return given.place(keep_suffix=self.keep_suffix)
 
     def output(self, relative: PurePath, *, word: str = "", seed: int, kind: OutputKind | None = None) -> Output:
         """The output that stands for `relative` (a path without suffix) in this place.

@@ -10,17 +10,16 @@ import os
 import re
 import secrets
 import stat
-import time
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from structkit.errors import InputError, OutputError
+from structkit.media.locks import MARKS, TEMP_PREFIX, is_writing, writers
 
-TEMP_PREFIX = ".structkit-"  # begins the name of a file that is being written; no listing shows it
-# The whole name of such a file.
-LEFTOVER = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\..{{0,15}})?", re.DOTALL)
+# The whole name of a file that is being written: its writer, a number, and the suffix of the name that it will take.
+UNFINISHED = re.compile(rf"{re.escape(TEMP_PREFIX)}([0-9a-f]{{8}})[0-9a-f]{{8}}(\..{{0,15}})?", re.DOTALL)
 
 Source = str | Path | bytes | BinaryIO
 
@@ -84,6 +83,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             with suppress(OSError):
                 temp.unlink()
             raise
+        finally:
+            MARKS.leave(target.parent)
         _sync(target.parent)
 
 
@@ -109,6 +110,7 @@ class PendingFile:
         self.path = path
         with _output_errors(path):
             self._target, self.hidden = _beside(path)
+            self._is_marked = True
             try:
                 self.hidden.write_bytes(data)
             except BaseException:
@@ -124,12 +126,19 @@ class PendingFile:
         """Give the file its name: it is what the path holds from now on; returns the folder."""
         with _output_errors(self.path):
             os.replace(self.hidden, self._target)
+        self._leave()
         return self._target.parent
 
     def discard(self) -> None:
         """Remove the file, if it has no name yet."""
         with suppress(OSError):
             self.hidden.unlink()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._is_marked:
+            self._is_marked = False
+            MARKS.leave(self._target.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -139,12 +148,20 @@ def sync_folder(folder: Path) -> None:
 
 
 def _beside(path: str | Path) -> tuple[Path, Path]:
-    """The file that a path stands for, through links, and a new hidden file beside it, with the path's suffix."""
+    """The file that a path stands for, through links, and a new hidden file beside it, with the path's suffix.
+
+    The folder is marked as one that this process writes to, until `MARKS.leave`.
+    """
     target = Path(os.path.realpath(path))
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
         raise OutputError(f"{path}: exists and is not a regular file; choose another name")
-    hidden = target.with_name(f"{TEMP_PREFIX}{secrets.token_hex(8)}{Path(path).suffix[:16]}")
-    os.close(os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    hidden = target.with_name(f"{TEMP_PREFIX}{MARKS.name}{secrets.token_hex(4)}{Path(path).suffix[:16]}")
+    MARKS.enter(target.parent)
+    try:
+        os.close(os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except BaseException:
+        MARKS.leave(target.parent)
+        raise
     return target, hidden
 
 
@@ -178,20 +195,27 @@ def _output_errors(path: str | Path) -> Iterator[None]:
         raise OutputError(f"{path}: {fact}") from error
 
 
-def remove_leftovers(folder: str | Path, *, older_than: float = 3600.0) -> int:
-    """Remove the hidden files that killed runs left in `folder`; returns how many.
+def remove_leftovers(folder: str | Path) -> int:
+    """Remove the hidden files that dead processes left in `folder`; returns how many.
 
-    older_than: seconds since the last change; a younger file may belong to a run that is still writing.  0 is all of
-    them, for a caller who knows that no other run is at work there.
+    Those of living processes stay, whatever writes them: a command line, a training, a program in Python.
     """
-    removed = 0
-    for path in Path(folder).glob(f"{TEMP_PREFIX}*"):
+    folder, removed = Path(folder), 0
+    unfinished = [path for path in folder.glob(f"{TEMP_PREFIX}*") if UNFINISHED.fullmatch(path.name)]
+    # Marks are looked at after the files that they are for.
+    living = {writer for path in unfinished if is_writing(folder, writer := _writer_of(path))}
+    for path in unfinished:
         with suppress(OSError):
-            old = not older_than or time.time() - path.stat().st_mtime >= older_than
-            if old and path.is_file() and LEFTOVER.fullmatch(path.name):
+            if _writer_of(path) not in living and path.is_file():
                 path.unlink()
                 removed += 1
+    for writer in writers(folder):
+        is_writing(folder, writer)  # a dead one's mark goes
     return removed
+
+
+def _writer_of(unfinished: Path) -> str:
+    return UNFINISHED.fullmatch(unfinished.name)[1]  # type: ignore[index]
 
 
 def sha256_file(path: str | Path) -> str:

@@ -1,4 +1,4 @@
-"""Locks between processes: of one file, and of a folder in which several runs work at once.
+"""Locks between processes: of one file, of a folder in which several runs work at once, and of unfinished files.
 
 The system gives a lock back when its process ends, in whatever way; a file that a killed process left is none.
 Every lock is on a hidden file beside what it guards, and the process that has the lock removes its file.  Nobody is
@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from structkit.media.files import TEMP_PREFIX
-
+TEMP_PREFIX = ".structkit-"  # begins the name of a file that is being written, or is a lock; no listing shows it
+WRITER = f"{TEMP_PREFIX}{{}}.writer"
 GATE = f"{TEMP_PREFIX}runs.gate"
 MARK = f"{TEMP_PREFIX}run-{{}}.mark"
 
@@ -85,8 +86,74 @@ class FolderLock:
         return self._descriptor is not None and all([_is_dead(path) for path in others])
 
 
+class WriterMarks:
+    """The marks of a process in the folders where it has unfinished files: hidden files that it keeps locked.
+
+    A mark is there before the first of these files, and goes after the last: an unfinished file whose writer has no
+    locked mark beside it is a dead process's.  A process has one mark in a folder, however many files it writes there.
+    name: of the writer; the names of its unfinished files begin with it.
+    """
+
+    def __init__(self) -> None:
+        self.name = secrets.token_hex(4)
+        self._lock = threading.Lock()
+        self._descriptors: dict[Path, int | None] = {}  # of the marks, by their folders
+        self._counts: dict[Path, int] = {}  # of unfinished files
+
+    def enter(self, folder: Path) -> None:
+        """Mark the folder for one more file."""
+        with self._lock:
+            if folder not in self._counts:
+                self._descriptors[folder] = _locked(self._mark(folder), blocking=True)
+            self._counts[folder] = self._counts.get(folder, 0) + 1
+
+    def leave(self, folder: Path) -> None:
+        """Count a file as finished, or as given up."""
+        with self._lock:
+            if folder not in self._counts:  # entered before a fork, by the parent
+                return
+            self._counts[folder] -= 1
+            if not self._counts[folder]:
+                del self._counts[folder]
+                if (descriptor := self._descriptors.pop(folder)) is not None:
+                    _give_back(self._mark(folder), descriptor)
+                else:  # a file system without locks
+                    with suppress(OSError):
+                        self._mark(folder).unlink()
+
+    def renew(self) -> None:
+        """Begin as another writer, in the child of a fork: the marks stay the parent's."""
+        for descriptor in self._descriptors.values():
+            if descriptor is not None:
+                os.close(descriptor)
+        self.__init__()  # type: ignore[misc]
+
+    def _mark(self, folder: Path) -> Path:
+        return folder / WRITER.format(self.name)
+
+
+MARKS = WriterMarks()  # of this process
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=MARKS.renew)
+
+
+def is_writing(folder: Path, writer: str) -> bool:
+    """True if the writer of this name lives and has unfinished files in the folder; a dead one's mark is removed.
+
+    Where there are no locks a writer lives as long as its mark is there.
+    """
+    mark = folder / WRITER.format(writer)
+    return mark.exists() and not _is_dead(mark)
+
+
+def writers(folder: Path) -> list[str]:
+    """The names of the writers that have marks in the folder, dead ones too."""
+    before, after = WRITER.split("{}")
+    return [path.name.removeprefix(before).removesuffix(after) for path in folder.glob(WRITER.format("*"))]
+
+
 def _is_dead(mark: Path) -> bool:
-    """True for the mark of a dead run, which is then removed."""
+    """True for the mark of a dead process, which is then removed."""
     try:
         descriptor = _locked(mark)
     except BlockingIOError:

@@ -81,6 +81,7 @@ def train(
             )
         if finished:
             if processes.first:
+                remove_leftovers(files.output.parent)
                 files.clear(run)
             return training.model_class.load(files.output, training.device)
         return _trained(_Loop(training, files, seed, run, report, tell, save_every), resumable)

@@ -9,8 +9,8 @@ import pytest
 
 from structkit.errors import OutputError
 from structkit.media.files import PendingFile
-from structkit_cli.run.commit import DiskError, PendingOutput, commit
-from structkit_cli.run.manifest import NAME, Manifest
+from structkit_cli.run.commit import DiskError, PendingOutput, Settlement, commit
+from structkit_cli.run.manifest import NAME, Manifest, Origin
 from structkit_cli.run.plan import Output
 
 
@@ -26,14 +26,16 @@ def waiting(tmp_path, manifest):
     """Five outputs."""
     names = [tmp_path / f"{i}.png" for i in range(5)]
     return [
-        PendingOutput(Output(path, tmp_path, "png", 0), PendingFile(path, path.name.encode()), "made", "hash")
+        PendingOutput(Output(path, tmp_path, "png", 0), PendingFile(path, path.name.encode()), Origin("made"), "hash")
         for path in names
     ]
 
 
 def visible(folder: Path) -> list[str]:
-    """The names in a folder, but those of its manifest and of the mark of this run."""
-    return sorted(path.name for path in folder.iterdir() if path.name != NAME and path.suffix != ".mark")
+    """The names in a folder, but those of its manifest and of the marks of this run."""
+    return sorted(
+        path.name for path in folder.iterdir() if path.name != NAME and path.suffix not in (".mark", ".writer")
+    )
 
 
 def test_files_come_first_then_records_then_names_then_folders(waiting, manifest, tmp_path, monkeypatch):
@@ -48,7 +50,7 @@ def test_files_come_first_then_records_then_names_then_folders(waiting, manifest
         pytest.skip("needs the names of open files")
     monkeypatch.setattr("os.fsync", synced)
     monkeypatch.setattr("os.replace", lambda *names: events.append("name") or replace(*names))
-    assert commit(waiting, {tmp_path: manifest}, "error") == {}
+    assert commit(waiting, {tmp_path: manifest}, "error") == Settlement()
     assert events == ["file"] * 5 + ["record", "folder"] + ["name"] * 5 + [
         "folder"
     ]  # the first folder: the manifest is new
@@ -59,7 +61,7 @@ def test_files_come_first_then_records_then_names_then_folders(waiting, manifest
 @pytest.mark.parametrize("exists", ["error", "skip", "overwrite"])
 def test_one_whose_name_was_taken_meanwhile_is_left_out_and_the_others_are_not(waiting, manifest, tmp_path, exists):
     (tmp_path / "2.png").write_bytes(b"of the user")
-    errors = commit(waiting, {tmp_path: manifest}, exists)
+    errors = commit(waiting, {tmp_path: manifest}, exists).errors
     replaced = exists == "overwrite"
     assert {i: type(error) for i, error in errors.items()} == ({} if replaced else {2: OutputError})
     assert visible(tmp_path) == [f"{i}.png" for i in range(5)]
@@ -76,7 +78,7 @@ def test_one_that_the_disk_does_not_take_is_left_out_and_the_others_are_not(wait
         settle(self)
 
     monkeypatch.setattr(PendingFile, "settle", full)
-    errors = commit(waiting, {tmp_path: manifest}, "error")
+    errors = commit(waiting, {tmp_path: manifest}, "error").errors
     assert isinstance(errors[3], DiskError) and errors[3].__cause__.errno == 28 and len(errors) == 1
     assert visible(tmp_path) == ["0.png", "1.png", "2.png", "4.png"]
 
@@ -86,6 +88,6 @@ def test_without_records_nothing_takes_its_name(waiting, manifest, tmp_path, mon
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(manifest, "note", refuse)
-    errors = commit(waiting, {tmp_path: manifest}, "error")
+    errors = commit(waiting, {tmp_path: manifest}, "error").errors
     assert len(errors) == 5 and all("cannot be written (Permission denied)" in str(error) for error in errors.values())
     assert visible(tmp_path) == []

@@ -209,14 +209,49 @@ def test_names_that_clash_are_found_before_any_work(run, engine, tmp_path):
     paint(tmp_path / "in/a.png", 1), paint(tmp_path / "in/a.jpg", 2)
     ran = run("sample", "in", "-n", "1", "-o", "out")
     assert (ran.code, engine.calls) == (2, [])
-    assert "in/a.jpg and in/a.png would both be written to out/a.png: rename one" in ran.err
+    assert "in/a.jpg and in/a.png would both be written to out/a.png: rename one, or say --keep-suffix" in ran.err
     paint(tmp_path / "other/b.png", 3), (tmp_path / "more").mkdir()
     (tmp_path / "more/c.png").symlink_to("b.png")
     (tmp_path / "p").mkdir(), paint(tmp_path / "p/b.png", 1), paint(tmp_path / "p/c.png", 1)
+    ran = run("sample", "p", "-n", "1", "-o", "more", "--exists", "overwrite")
     assert (
-        "p/b.png and p/c.png would both be written"
-        in run("sample", "p", "-n", "1", "-o", "more", "--exists", "overwrite").err
+        "p/b.png and p/c.png would both be written to more/c.png: rename one" in ran.err
+        and "--keep-suffix" not in ran.err
     )
+
+
+def test_all_names_that_clash_are_told_at_once(run, engine, tmp_path):
+    for i in range(5):
+        paint(tmp_path / f"in/{i}.jpg", i), paint(tmp_path / f"in/{i}.png", i)
+    paint(tmp_path / "in/0.bmp", 1)
+    ran = run("sample", "in", "-n", "1", "-o", "out")
+    assert (ran.code, engine.calls) == (2, [])
+    assert ran.err.startswith(
+        "structkit: error: 5 outputs would be written by several inputs each: in/0.bmp, in/0.jpg and in/0.png to "
+        "out/0.png; in/1.jpg and in/1.png to out/1.png; in/2.jpg and in/2.png to out/2.png; and 2 more: rename these, "
+        "or say --keep-suffix"
+    )
+    ran = run("sample", "in", "-n", "1", "-o", "out", "--keep-suffix")
+    assert ran.paths[:3] == ["out/0.bmp.png", "out/0.jpg.png", "out/0.png.png"] and len(ran.paths) == 11
+
+
+def test_a_suffix_is_kept_wherever_a_name_is_made_of_the_inputs(run, pair, tmp_path):
+    kept = ("--keep-suffix",)
+    paint(tmp_path / "in/deep/a.jpg", 1), paint(tmp_path / "to/deep/a.bmp", 1)
+    assert run("sample", "house.png", "-n", "2", *kept).paths == ["house.png-sample-1.png", "house.png-sample-2.png"]
+    assert run("retarget", "in", "--size", "16x16", "-o", "o1", *kept).paths == ["o1/deep/a.jpg.png"]
+    assert run("analogy", *pair, *kept).paths == ["house.png-cake.png.png"]
+    assert run("analogy", "in", "cake.png", "-o", "o2", "--format", "jpeg", *kept).paths == ["o2/deep/a.jpg.jpg"]
+    assert run("analogy", "cake.png", "to", "-o", "o3", *kept).paths == ["o3/deep/a.bmp.png"]
+    ran = run("analogy", "in", "to", "-o", "o4", "--compare", "o5", *kept)
+    assert ran.paths == ["o4/deep/a.jpg.png", "o5/deep/a.jpg.png"]
+
+
+@pytest.mark.parametrize("output", ["o.png", "-"])
+def test_a_suffix_cannot_be_kept_in_a_name_that_is_given(run, engine, pair, output):
+    ran = run("analogy", *pair, "-o", output, "--keep-suffix")
+    fact = f"--keep-suffix means nothing with --output {output}, which says all: leave one of them out"
+    assert (ran.code, engine.calls) == (2, []) and ran.err.startswith(f"structkit: error: {fact}")
 
 
 def test_an_output_that_others_need_as_a_folder(run, engine, tmp_path):

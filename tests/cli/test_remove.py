@@ -74,7 +74,7 @@ def test_a_difference_removes_too(run, folder):
 
 
 def test_pictures_are_painted_many_at_once(run, many, monkeypatch):
-    monkeypatch.setattr(ahead, "TOGETHER", 5)
+    monkeypatch.setattr(ahead, "TOGETHER_ON_CPU", 5)
     batches = []
     remove = FakeTransfer.remove
     monkeypatch.setattr(
@@ -204,7 +204,7 @@ content_models.install(pytest.MonkeyPatch())
 remove, seconds = content_models.FakeTransfer.remove, iter([0])  # the first pictures at once, then none for long
 content_models.FakeTransfer.remove = lambda self, squares: time.sleep(next(seconds, 5)) or remove(self, squares)
 from structkit_cli.run import ahead
-ahead.TOGETHER = 3
+ahead.TOGETHER_ON_CPU = 3
 sys.exit(main(sys.argv[1:]))
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
 import json
 import os
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from structkit.media.files import PendingFile
 from structkit_cli.__main__ import main
 from structkit_cli.run.manifest import NAME
 
@@ -62,10 +65,112 @@ def test_a_changed_input_is_done_again_and_a_touched_one_is_not(batch, tmp_path)
 
 
 @pytest.mark.parametrize("option", [("--strength", "0.6"), ("--seed", "1"), ("--size", "16x16"), ("--patch", "9")])
-def test_changed_options_are_done_again(batch, tmp_path, option):
+def test_the_results_of_other_options_are_kept_unless_that_is_said_aloud(batch, tmp_path, option):
     batch()
-    assert len(batch(*option).paths) == 3
+    before = contents(tmp_path / "out")
+    ran = batch(*option)
+    assert (ran.code, ran.paths, contents(tmp_path / "out")) == (1, [], before)
+    fact = "exists and was made with other options, or by another verb: name another place with --output, or say"
+    assert f"structkit: error: out/2.png {fact} --exists overwrite\n" in ran.err
+    assert len(batch(*option, "--exists", "overwrite").paths) == 3
     assert batch(*option).paths == []
+    assert batch().code == 1
+
+
+def test_another_verb_does_not_replace_a_result(run, tmp_path):
+    paint(tmp_path / "in/a.png", 1)
+    assert run("sample", "in", "-n", "1", "-o", "out").code == 0
+    ran = run("retarget", "in", "--size", "16x16", "-o", "out")
+    assert (ran.code, ran.paths) == (1, []) and "or by another verb" in ran.err
+
+
+@pytest.mark.parametrize("exists", [(), ("--exists", "skip")])
+def test_the_result_of_another_input_is_kept(run, tmp_path, exists):
+    """Of the same name but for the suffix; of another folder; of another role."""
+    for i, name in enumerate(("d/1.jpg", "d/1.png", "e/1.png", "d/2.png")):
+        paint(tmp_path / name, i)
+    assert run("sample", "d/*.jpg", "-n", "1", "-o", "out/").paths == ["out/1.png"]
+    before = contents(tmp_path / "out")["1.png"]
+    ran = run("sample", "d/*.png", "-n", "1", "-o", "out/", *exists)
+    assert (ran.code, ran.paths, contents(tmp_path / "out")["1.png"]) == (1, ["out/2.png"], before)
+    fact = "out/1.png exists and was made from d/1.jpg: say --keep-suffix, which keeps both, name another place with"
+    assert f"structkit: error: {fact} --output, or say --exists overwrite\n" in ran.err
+    ran = run("sample", "e", "-n", "1", "-o", "out/", *exists)
+    assert (ran.code, ran.paths, contents(tmp_path / "out")["1.png"]) == (1, [], before)
+    assert "out/1.png exists and was made from d/1.jpg: name another place with --output, or say" in ran.err
+    assert run("sample", "d/*.jpg", "-n", "1", "-o", "out/").paths == []
+
+
+def test_the_result_of_another_target_is_kept(batch, run, tmp_path):
+    batch()
+    paint(tmp_path / "other.png", 8)
+    ran = run("analogy", "in", "other.png", "-o", "out")
+    assert (ran.code, ran.paths) == (1, []) and "out/1.png exists and was made from target.png: name" in ran.err
+
+
+def test_equal_inputs_make_one_result_wherever_they_lie(run, tmp_path):
+    """A result that would become the same again is current; from then on it is that input's."""
+    paint(tmp_path / "d/1.png", 1), paint(tmp_path / "e/1.png", 1)
+    assert run("sample", "d", "-n", "1", "-o", "out").paths == ["out/1.png"]
+    assert (ran := run("sample", "e", "-n", "1", "-o", "out")).paths == [] and ran.code == 0
+    paint(tmp_path / "e/1.png", 2)
+    assert run("sample", "e", "-n", "1", "-o", "out").paths == ["out/1.png"]
+    assert run("sample", "d", "-n", "1", "-o", "out").code == 1
+
+
+def test_a_tree_that_was_moved_goes_on(batch, tmp_path, monkeypatch):
+    batch()
+    (tmp_path / "new").mkdir()
+    for name in ("in", "out", "target.png"):
+        (tmp_path / name).rename(tmp_path / "new" / name)
+    monkeypatch.chdir(tmp_path / "new")
+    assert batch().paths == []
+    paint(tmp_path / "new/in/2.png", 7)
+    assert batch().paths == ["out/2.png"]
+
+
+@pytest.mark.parametrize("spelled", ["./in", "in/", "{}/in", "link", "in/../in", "in/*.png"])
+def test_an_input_is_the_same_however_it_is_spelled(batch, run, tmp_path, spelled):
+    batch()
+    (tmp_path / "link").symlink_to("in")
+    paint(tmp_path / "in/2.png", 7)
+    ran = run("analogy", spelled.format(tmp_path), "target.png", "-o", "out")
+    assert (ran.code, ran.paths) == (0, ["out/2.png"])
+
+
+def test_what_came_through_a_pipe_is_made_once(run, engine, tmp_path, monkeypatch):
+    """Nobody knows whether the next picture on standard input is the same one, changed."""
+    for i in (1, 1, 2):
+        sent = paint(tmp_path / f"{i}.png", i).read_bytes()
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(sent)))
+        ran = run("sample", "-", "-n", "1", "-o", "out/", "--exists", "skip")
+    assert (ran.code, len(engine.calls)) == (1, 1)
+    assert "exists and was made from what another run was sent: name another place with --output" in ran.err
+
+
+def test_a_new_version_makes_again_what_an_older_one_made(batch, monkeypatch):
+    batch()
+    monkeypatch.setattr("structkit_cli.run.batch.__version__", "0.0.9")
+    assert len(batch().paths) == 3 and batch().paths == []
+
+
+def test_records_that_do_not_tell_the_input_are_trusted_while_all_is_the_same(batch, tmp_path):
+    """As structkit wrote them first; a run in which they hold brings them up to date."""
+    batch()
+    whole, journal = contents(tmp_path / "out"), tmp_path / "out" / NAME
+    records = [json.loads(line) for line in whole[NAME].splitlines()]
+    first = [{key: r[key] for key in ("made_from", "output", "sha256")} for r in records]
+    old = b"".join(json.dumps(r, sort_keys=True, separators=(",", ":")).encode() + b"\n" for r in first)
+    journal.write_bytes(old)
+    assert batch().paths == [] and contents(tmp_path / "out") == whole
+    journal.write_bytes(old)
+    target = (tmp_path / "target.png").read_bytes()
+    paint(tmp_path / "target.png", 8)
+    ran = batch()
+    assert (ran.code, ran.paths) == (1, [])
+    assert "out/1.png exists, and its record does not say from what it was made: name another place" in ran.err
+    (tmp_path / "target.png").write_bytes(target)
+    assert batch().paths == [] and contents(tmp_path / "out") == whole
 
 
 def test_options_that_do_not_change_the_bytes_do_not_count(batch):
@@ -85,7 +190,8 @@ def test_a_file_that_is_not_ours_is_kept_and_its_input_fails(batch, tmp_path):
 def test_an_output_of_ours_that_somebody_changed_is_kept(batch, tmp_path):
     batch()
     (tmp_path / "out/2.png").write_bytes(b"retouched")
-    ran = batch("--strength", "0.6")
+    paint(tmp_path / "target.png", 8)
+    ran = batch()
     assert (ran.code, ran.paths, (tmp_path / "out/2.png").read_bytes()) == (1, ["out/1.png", "out/3.png"], b"retouched")
 
 
@@ -126,7 +232,8 @@ def test_the_manifest_has_no_times_and_is_sorted(batch, tmp_path):
     batch()
     records = [json.loads(line) for line in (tmp_path / "out" / NAME).read_bytes().splitlines()]
     assert [r["output"] for r in records] == ["1.png", "2.png", "3.png"]
-    assert all(r.keys() == {"output", "made_from", "sha256"} for r in records)
+    assert all(r.keys() == {"output", "made_from", "sha256", "inputs", "options"} for r in records)
+    assert records[1]["inputs"] == {"source": "../in/2.png", "target": "../target.png"}
 
 
 def test_samples_that_are_missing_are_made_and_the_others_kept(batch, engine, tmp_path):
@@ -164,19 +271,28 @@ def test_a_record_whose_file_never_came_is_void(batch, tmp_path):
     assert contents(tmp_path / "out") == whole
 
 
-def test_unfinished_files_of_dead_runs_are_removed_and_those_of_living_runs_are_not(batch, run, tmp_path):
+def test_unfinished_files_of_dead_runs_are_removed_and_those_of_living_writers_are_not(batch, tmp_path):
+    """A writer of any kind, such as a program in Python that makes a video in the folder meanwhile."""
     batch()
     whole, left = contents(tmp_path / "out"), tmp_path / "out/.structkit-0123456789abcdef.png"
-    other = slow(tmp_path, "sample", "target.png", "-n", "1", "-o", "out/", pictures=0)
-    while other.poll() is None and not (marks := list((tmp_path / "out").glob(".structkit-run-*"))):
-        time.sleep(0.01)
     left.write_bytes(b"half")
+    code = "from structkit.media.files import *; c=atomic_path('out/a.mp4'); c.__enter__(); print(flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stdin=-1, stdout=subprocess.PIPE)
+    other.stdout.readline()
     batch()
-    assert left.exists() and marks[0].exists()
-    other.kill()
-    other.wait()
+    assert len(contents(tmp_path / "out").keys() - whole.keys()) == 2 and not left.exists()  # the file and its mark
+    other.kill(), other.communicate()
     batch()
     assert contents(tmp_path / "out") == whole
+
+
+def test_a_run_below_a_folder_takes_nothing_from_a_run_in_it(run, pair, tmp_path):
+    paint(tmp_path / "in/deep/a.png", 1)
+    (tmp_path / "out/deep").mkdir(parents=True)
+    pending = PendingFile(tmp_path / "out/deep/a.png", b"half")
+    assert run("sample", "house.png", "-n", "1", "-o", "out/deep/b.png").code == 0
+    pending.take_name()
+    assert (tmp_path / "out/deep/a.png").read_bytes() == b"half"
 
 
 def slow(folder: Path, *arguments: str, seconds: float = 0.0, pictures: int = 99) -> subprocess.Popen:
@@ -245,3 +361,34 @@ def test_two_runs_at_once_share_a_folder(tmp_path):
         b"",
     ]
     assert len(json.loads(f"[{','.join((tmp_path / 'out' / NAME).read_text().splitlines())}]")) == 12
+
+
+def test_two_runs_of_one_command_share_the_work(batch, engine, tmp_path):
+    """What another run has made by the time that it is wanted, or is to take its name, is skipped."""
+
+    def other_run(call):
+        engine.then = lambda call: None
+        assert slow(tmp_path, "analogy", "in", "target.png", "-o", "out").communicate()[0].count(b"\n") == 3
+
+    engine.then = other_run
+    ran = batch("--json")
+    records = [json.loads(line) for line in ran.out.splitlines()]
+    assert (ran.code, ran.err.count("error")) == (0, 0)
+    assert [r["status"] for r in records[:-1]] == ["skipped"] * 3 and len(engine.calls) == 1
+    assert [r["sha256"] for r in records[:-1]] == [
+        hashlib.sha256((tmp_path / f"out/{i}.png").read_bytes()).hexdigest() for i in (1, 2, 3)
+    ]
+    assert list(contents(tmp_path / "out")) == [NAME, "1.png", "2.png", "3.png"]
+    assert batch().paths == []
+
+
+def test_two_runs_of_one_command_at_once_both_end_well(tmp_path):
+    for i in range(8):
+        paint(tmp_path / f"in/{i}.png", i)
+    command = ("sample", "in", "-n", "1", "-o", "out")
+    runs = [slow(tmp_path, *command, seconds=0.02) for _ in range(2)]
+    told = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], told
+    assert set(b"".join(out for out, _ in told).split()) == {f"out/{i}.png".encode() for i in range(8)}
+    assert list(contents(tmp_path / "out")) == [NAME, *(f"{i}.png" for i in range(8))]
+    assert slow(tmp_path, *command).communicate()[0] == b""

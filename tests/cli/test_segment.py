@@ -11,6 +11,7 @@ import structkit
 
 from ..content_models import FakeConfig, FakeTransfer, install
 from .content import band, pixels, save_models
+from .test_processes import LIGHT, start
 from .test_train_analogy import engine  # noqa: F401
 
 SEGMENT = ("segment", "--model", "m.safetensors", "--device", "cpu")
@@ -72,7 +73,20 @@ def test_a_folder(run, folder):
     band(folder / "in/a.png"), band(folder / "in/deep/b.png")
     assert run(*SEGMENT, "in", "-o", "out").paths == ["out/a.png", "out/deep/b.png"]
     assert run(*SEGMENT, "in", "-o", "out").paths == []
-    assert run(*SEGMENT, "in", "-o", "out", "--soft").paths == ["out/a.png", "out/deep/b.png"]
+    hard = pixels(folder / "out/a.png")
+    ran = run(*SEGMENT, "in", "-o", "out", "--soft")
+    assert (ran.code, ran.paths) == (1, []) and "out/a.png exists and was made with other options" in ran.err
+    assert np.array_equal(pixels(folder / "out/a.png"), hard)
+    soft = run(*SEGMENT, "in", "-o", "out", "--soft", "--exists", "overwrite")
+    assert soft.paths == ["out/a.png", "out/deep/b.png"]
+
+
+def test_a_folder_that_is_done_imports_nothing_heavy(run, folder):
+    """The card of the model is read, and hashes are compared."""
+    band(folder / "in/a.png"), band(folder / "in/b.png")
+    assert run(*SEGMENT, "in", "-o", "out").code == 0
+    code, err = start(*SEGMENT, "in", "-o", "out", code=LIGHT)
+    assert code == 0 and "0 written, 2 skipped" in err, err
 
 
 @pytest.mark.parametrize(

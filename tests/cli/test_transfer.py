@@ -100,20 +100,25 @@ def test_donors_of_one_name_in_several_folders_have_what_they_are_in(run, folder
 def test_donors_that_no_folder_tells_apart_are_refused(run, folder):
     (folder / "donors/red.jpg").write_bytes((folder / "donors/red.png").read_bytes())
     ran = run(*PUT, "faces", "--from", "donors", "-o", "out")
-    assert (ran.code, ran.err.count("\n")) == (
-        2,
-        1,
-    ) and "would both be written to out/a-donors-red.png: rename one" in ran.err
+    both = "faces/a.png + donors/red.jpg and faces/a.png + donors/red.png to out/a-donors-red.png; "
+    assert (ran.code, ran.err.count("\n")) == (2, 1) and both in ran.err
+    assert " to out/deep/b-donors-red.png: rename these, or say --keep-suffix" in ran.err
+    ran = run(*PUT, "faces/a.png", "--from", "donors/red.*", "-o", "out", "--keep-suffix")
+    assert ran.paths == ["out/a.png-red.jpg.png", "out/a.png-red.png.png"]
+    (folder / "deep").mkdir()
+    (folder / "deep/red.png").write_bytes((folder / "donors/red.png").read_bytes())
+    ones = ("--from", "deep/red.png", "--from", "donors/red.png")
+    assert run(*PUT, "faces/a.png", *ones, "-o", "new/", "--keep-suffix").paths == [
+        "new/a.png-deep-red.png.png",
+        "new/a.png-donors-red.png.png",
+    ]
 
 
 def test_names_that_clash_are_told_by_what_is_not_the_same_for_all(run, folder):
     (folder / "faces/a.jpg").write_bytes((folder / "faces/a.png").read_bytes())
     ran = run(*PUT, "faces", "--from", "donors/red.png", "-o", "out")
-    assert (ran.code, ran.err) == (
-        2,
-        "structkit: error: faces/a.jpg and faces/a.png would both be written to out/a.png: rename one "
-        "(see: structkit transfer --help)\n",
-    )
+    fact = "faces/a.jpg and faces/a.png would both be written to out/a.png: rename one, or say --keep-suffix"
+    assert ran.code == 2 and ran.err.startswith(f"structkit: error: {fact}")
 
 
 def test_steps_are_numbered_and_go_from_nothing_or_from_donor_to_donor(run, folder):

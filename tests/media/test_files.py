@@ -5,6 +5,8 @@ import hashlib
 import os
 import random
 import stat
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +18,7 @@ from structkit.errors import InputError, OutputError
 from structkit.media import files
 from structkit.media.files import (
     TEMP_PREFIX,
+    PendingFile,
     atomic_path,
     natural,
     one_line,
@@ -179,15 +182,105 @@ def test_permission_errors_have_their_own_message(tmp_path, monkeypatch):
         pass
 
 
-def test_only_old_leftovers_are_removed(tmp_path):
-    old, young, ahead = (tmp_path / f"{TEMP_PREFIX}{i:016x}.png" for i in range(3))
-    for path in (old, young, ahead):
-        path.write_bytes(b"x")
-    os.utime(old, (0, 0))
-    os.utime(ahead, (2e9, 2e9))  # by the clock of another machine
-    assert remove_leftovers(tmp_path) == 1
-    assert names(tmp_path) == [young.name, ahead.name]
-    assert remove_leftovers(tmp_path, older_than=0) == 2 and names(tmp_path) == []
+class Steps:
+    """A process that writes two files in a folder: it begins them, and goes a step on with each line of its input."""
+
+    def __init__(self, folder: Path, writing: str) -> None:
+        code = f"""
+import sys
+from pathlib import Path
+from structkit.media.files import PendingFile, atomic_path
+folder = Path({str(folder)!r})
+{writing}
+"""
+        self.process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.wait()
+
+    def wait(self) -> None:
+        assert self.process.stdout.readline()
+
+    def go_on(self) -> None:
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+
+    def die(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+ATOMIC = """
+with atomic_path(folder / "a.mp4") as a, atomic_path(folder / "b") as b:
+    a.write_bytes(b"1")
+    print(flush=True), input()
+"""
+PENDING = """
+files = [PendingFile(folder / name, b"1") for name in ("a.mp4", "b")]
+print(flush=True), input()
+for file in files:
+    file.take_name()
+"""
+REPLACED = """
+file, other = PendingFile(folder / "a.mp4", b""), PendingFile(folder / "b", b"1")
+with atomic_path(file.hidden) as inner:
+    inner.write_bytes(b"1")
+print(flush=True), input()
+file.take_name(), other.take_name()
+"""
+
+
+@pytest.mark.parametrize("writing", [ATOMIC, PENDING, REPLACED], ids=["atomic", "pending", "replaced"])
+def test_what_a_living_process_writes_is_no_leftover_and_what_a_dead_one_wrote_is(tmp_path, writing):
+    dead = Steps(tmp_path, writing)
+    dead.die()
+    assert len(names(tmp_path)) == 3  # two files and the mark
+    living = Steps(tmp_path, writing)
+    assert remove_leftovers(tmp_path) == 2
+    assert len(names(tmp_path)) == 3 and remove_leftovers(tmp_path) == 0
+    living.go_on()
+    assert living.process.wait() == 0
+    assert names(tmp_path) == ["a.mp4", "b"] and (tmp_path / "a.mp4").read_bytes() == b"1"
+
+
+def test_what_this_process_writes_is_no_leftover(tmp_path):
+    first, second = (PendingFile(tmp_path / name, b"x") for name in "ab")
+    assert remove_leftovers(tmp_path) == 0
+    first.take_name()
+    assert remove_leftovers(tmp_path) == 0
+    second.discard(), second.discard()
+    assert names(tmp_path) == ["a"]
+    with atomic_path(tmp_path / "c") as temp:
+        temp.touch()
+        assert remove_leftovers(tmp_path) == 0
+    assert names(tmp_path) == ["a", "c"]
+
+
+def test_a_child_writes_under_a_mark_of_its_own(tmp_path):
+    """The parent's mark goes while the child still writes; the child's death takes nothing from the parent."""
+    parent, (reader, writer) = PendingFile(tmp_path / "parent", b"1"), os.pipe()
+    if (child := os.fork()) == 0:
+        os.close(writer)
+        with atomic_path(tmp_path / "child") as temp:
+            temp.write_bytes(b"2")
+            Path(tmp_path / "begun").touch()
+            os.read(reader, 1)
+        os._exit(0)
+    os.close(reader)
+    while not (tmp_path / "begun").exists():
+        pass
+    assert remove_leftovers(tmp_path) == 0
+    parent.take_name()
+    assert remove_leftovers(tmp_path) == 0
+    os.close(writer)
+    assert os.waitpid(child, 0)[1] == 0 and names(tmp_path) == ["begun", "child", "parent"]
+
+
+def test_thousands_of_files_in_a_folder_need_one_descriptor(tmp_path):
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else pytest.skip("needs /proc")
+    files = [PendingFile(tmp_path / str(i), b"") for i in range(100)]
+    assert len(os.listdir("/proc/self/fd")) == before + 1
+    for file in files:
+        file.discard()
+    assert len(os.listdir("/proc/self/fd")) == before and names(tmp_path) == []
 
 
 def test_only_what_a_killed_run_left_is_removed(tmp_path):
@@ -210,8 +303,8 @@ def test_only_what_a_killed_run_left_is_removed(tmp_path):
             with atomic_path(tmp_path / path):
                 os._exit(9)
         os.waitpid(child, 0)
-    assert len(names(tmp_path)) == len(kept) + 1 + 5
-    assert remove_leftovers(tmp_path, older_than=0) == 5
+    assert len(names(tmp_path)) == len(kept) + 1 + 5 + 5  # and the marks of their writers
+    assert remove_leftovers(tmp_path) == 5
     assert names(tmp_path) == sorted([*kept, f"{TEMP_PREFIX}{'1' * 16}"])
     assert remove_leftovers(tmp_path / "nowhere") == 0
 

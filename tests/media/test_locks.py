@@ -14,7 +14,7 @@ import filelock
 import pytest
 
 from structkit.media import locks
-from structkit.media.locks import GATE, FolderLock, held
+from structkit.media.locks import GATE, FolderLock, WriterMarks, held, is_writing, writers
 
 
 def left(folder: Path) -> list[str]:
@@ -193,3 +193,29 @@ def test_who_fails_to_enter_is_not_there(tmp_path):
     with pytest.raises(OSError, match="no luck"), FolderLock(tmp_path).entering():
         raise OSError("no luck")
     assert left(tmp_path) == []
+
+
+def test_a_writer_has_a_mark_in_a_folder_while_it_has_files_there(tmp_path):
+    writer, other = WriterMarks(), tmp_path / "other"
+    other.mkdir()
+    for folder in (tmp_path, tmp_path, other):
+        writer.enter(folder)
+        assert writers(folder) == [writer.name] and is_writing(folder, writer.name)
+    writer.leave(tmp_path), writer.leave(other)
+    assert not is_writing(other, writer.name) and is_writing(tmp_path, writer.name)
+    writer.leave(tmp_path)
+    assert not is_writing(tmp_path, writer.name) and left(tmp_path) == ["other"] and left(other) == []
+
+
+def test_a_writer_is_found_dead_and_its_mark_goes(tmp_path):
+    (tmp_path / locks.WRITER.format("01234567")).touch()
+    assert writers(tmp_path) == ["01234567"]
+    assert not is_writing(tmp_path, "01234567") and left(tmp_path) == []
+
+
+def test_on_a_file_system_without_locks_a_writer_lives_as_long_as_its_mark(tmp_path, without_locks):
+    writer = WriterMarks()
+    writer.enter(tmp_path)
+    assert is_writing(tmp_path, writer.name)
+    writer.leave(tmp_path)
+    assert not is_writing(tmp_path, writer.name) and left(tmp_path) == []

@@ -13,7 +13,7 @@ import torch
 
 from structkit import checkpoint
 from structkit.errors import StructkitError
-from structkit.media.files import LEFTOVER
+from structkit.media.locks import TEMP_PREFIX
 from structkit.media.pictures import read_picture
 from structkit.training import loop
 
@@ -91,7 +91,7 @@ def test_killed_at_any_write_and_started_again(undisturbed, tmp_path, monkeypatc
         def write(path, *more, **options):
             nonlocal count
             ours = str(path).startswith(str(tmp_path)) and not (
-                real is real_unlink and LEFTOVER.fullmatch(Path(path).name)
+                real is real_unlink and Path(path).name.startswith(TEMP_PREFIX) and Path(path).name != LOCK
             )
             count += ours
             if ours and count == stop and not done:

@@ -11,6 +11,7 @@ from typing import Any, Self
 from structkit.errors import OptionError
 from structkit.media.containers import WRITTEN
 from structkit.media.formats import SUFFIXES, format_of
+from structkit.media.formats import WRITTEN as PICTURES_WRITTEN
 from structkit_cli.run.inputs import InputFile, InputList
 from structkit_cli.run.results import DATA_SUFFIXES, DEFAULT_FORMATS, OutputKind, Result
 
@@ -180,7 +181,7 @@ def _picture_format(path: Path, format: str | None, flag: str) -> str:
     by_name = format_of(path).name.lower() if path.suffix.lower() in SUFFIXES else None
     if by_name is None and format is None:
         raise OptionError(
-            f"{flag} {path} has a suffix that names no format: use one of {' '.join(SUFFIXES)}, or say --format"
+            f"{flag} {path} has a suffix that names no format: use one of {' '.join(PICTURES_WRITTEN)}, or say --format"
         )
     if by_name and format and by_name != format:
         raise OptionError(f"{flag} {path} says {by_name} and --format says {format}: change one of them")

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from structkit.media.containers import WRITTEN
-from structkit.media.formats import SUFFIXES, format_of
+from structkit.media.formats import WRITTEN as PICTURES_WRITTEN
+from structkit.media.formats import format_of
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -45,7 +46,9 @@ class OutputKind(Enum):
     @property
     def suffixes(self) -> tuple[str, ...]:
         """The suffixes of file names that say such a kind, with their dots."""
-        return {OutputKind.VIDEO: tuple(WRITTEN), OutputKind.DATA: tuple(DATA_SUFFIXES.values())}.get(self, SUFFIXES)
+        return {OutputKind.VIDEO: tuple(WRITTEN), OutputKind.DATA: tuple(DATA_SUFFIXES.values())}.get(
+            self, PICTURES_WRITTEN
+        )
 
     def suffix_of(self, format: str) -> str:
         """The suffix, with its dot, of an output of this format whose name the program chooses."""

@@ -96,8 +96,8 @@ def read_picture(source: Source, *, name: str | None = None, max_pixels: int = M
         data = head + stream.read(MAX_BYTES) if format else b""
     if not head:
         raise InputError(f"{name}: an empty file (0 bytes); pictures read: {formats.NAMES}")
-    if formats.is_heic(head):
-        raise InputError(f"{name}: HEIC picture: convert it to .jpg")
+    if foreign := formats.foreign(head, name):
+        raise InputError(f"{name}: {foreign.label} picture: {foreign.way_out}")
     if format is None:
         raise InputError(
             f"{name}: not a picture of a known format; pictures read: {formats.NAMES}; convert it to one of them"

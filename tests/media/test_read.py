@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from structkit.errors import InputError
 from structkit.media import formats
+from structkit.media.containers import VIDEO_SUFFIXES
 from structkit.media.pictures import Picture, read_picture
 
 LOSSLESS = [("PNG", {}), ("PNG", {"interlace": 1}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("BMP", {})]
@@ -202,7 +203,7 @@ def test_a_picture_of_no_pixels(png_file, size):
         read_picture(png_file(np.zeros((1, 1, 3), np.uint8), 2, size=size), name="none")
 
 
-@pytest.mark.parametrize("data", [b"x", b"hello, world", b"%PDF-1.7", b"\x00" * 50, b"P6 1 1 255 abc"])
+@pytest.mark.parametrize("data", [b"x", b"hello, world", b"%PDF-1.7", b"\x00" * 50])
 def test_what_is_no_picture_gets_the_list_of_formats(data):
     with pytest.raises(InputError) as caught:
         read_picture(data, name="notes.txt")
@@ -299,3 +300,27 @@ def test_a_picture_checks_its_arrays(pixels, alpha):
 def test_formats_are_told_apart_by_their_first_bytes(smooth, saved):
     for f in formats.FORMATS:
         assert formats.recognise(saved(smooth.pixels, f.name)[: formats.HEAD]) is f
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "label"),
+    [
+        (b"\xff\x0a\x7f", "a.bin", "JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "a.jp2", "JPEG 2000"),
+        (b"\0\0\x02\0" + bytes(20), "a.tga", "icon"),
+        (b"\0\0\x0a\0" + bytes(20), "a.TGA", "TGA"),
+        (b"8BPS\0\1", "a", "Photoshop"),
+        (b"<svg xmlns=", "a", "SVG"),
+        (b"P6 1 1 255 abc", "a", "Netpbm"),
+        (b"II*\0\x10\0\0\0CR\2\0", "a", "raw"),
+        (b"II*\0\x08\0\0\0", "a.dng", "raw"),
+    ],
+)
+def test_a_format_that_is_not_read_is_called_by_its_name(head, name, label):
+    with pytest.raises(InputError, match=f"^{name}: {label} picture: convert it to .png$"):
+        read_picture(head, name=name)
+
+
+def test_no_name_is_both_read_and_passed_over():
+    assert not formats.PICTURE_LIKE & {*formats.SUFFIXES, *VIDEO_SUFFIXES}
+    assert all(suffix == suffix.lower() and suffix[0] == "." for suffix in formats.PICTURE_LIKE)

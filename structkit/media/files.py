@@ -22,6 +22,8 @@ TEMP_PREFIX = ".structkit-"  # begins the name of a file that is being written; 
 # The whole name of such a file.
 LEFTOVER = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\..{{0,15}})?", re.DOTALL)
 
+PIECE = 2**20  # bytes that are read at a time
+
 Source = str | Path | bytes | BinaryIO
 
 
@@ -54,6 +56,18 @@ def open_source(source: Source, name: str | None = None) -> Iterator[tuple[str, 
         raise InputError(f"{label}: no permission to read; change its mode or owner") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path, a closed stream
         raise InputError(f"{label}: cannot be read ({one_line(error)}); check the path and the disk") from error
+
+
+def read_pieces(stream: BinaryIO, most: int) -> bytes:
+    """The bytes of a stream up to its end, or the first `most` of them.
+
+    They are read in pieces: asked for `most` at once, a stream would set aside as much memory.
+    """
+    pieces, size = [], 0
+    while size < most and (piece := stream.read(min(PIECE, most - size))):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
 
 
 def one_line(fact: object, limit: int = 120) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from structkit.data.listing import PathList, lines_of
 from structkit.errors import InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video
-from structkit.media.files import sha256_file
+from structkit.media.files import read_once, sha256_file
 from structkit.media.formats import SUFFIXES
 
 if TYPE_CHECKING:
@@ -53,13 +53,17 @@ class InputFile:
 
     @cached_property
     def _once(self) -> bytes | None:
-        """The bytes of an input that can be read only once: standard input, a named pipe."""
+        """The bytes of an input that can be read only once: standard input, a named pipe.
+
+        Raises InputError for one that does not end.
+        """
         if self.path is None:
-            return sys.stdin.buffer.read()
+            return read_once(sys.stdin.buffer, self.label)
         if not os.path.exists(self.path) or os.path.isfile(self.path) or os.path.isdir(self.path):
             return None
         try:
-            return self.path.read_bytes()
+            with open(self.path, "rb") as stream:
+                return read_once(stream, self.label)
         except OSError as error:
             raise InputError(f"{self.name}: {error.strerror or error}") from error
 
@@ -83,10 +87,11 @@ class InputFile:
         except (OSError, InputError):
             return False  # the reader will say what is wrong
 
-    def video(self, max_pixels: int | None = None) -> VideoReader:
+    def video(self, max_pixels: int | None = None, tolerant: bool = False) -> VideoReader:
         """The reader of the video.
 
         max_pixels: the largest frame that is read, as for `picture`.
+        tolerant: as for `picture`.
         """
         from structkit.media.video import MAX_PIXELS, VideoReader
 
@@ -94,17 +99,17 @@ class InputFile:
             self._once if self._once is not None else self.path, name=self.label, max_pixels=max_pixels or MAX_PIXELS
         )
 
-    def picture(self, max_pixels: int | None = None) -> Picture:
+    def picture(self, max_pixels: int | None = None, tolerant: bool = False) -> Picture:
         """The picture that the file holds.
 
         max_pixels: the largest that is read, or None for the usual limit.
+        tolerant: a damaged one is taken as far as it goes, with a note.
         Raises InputError, which names the file.
         """
         from structkit.media.pictures import MAX_PIXELS, read_picture
 
-        return read_picture(
-            self._once if self._once is not None else self.path, name=self.label, max_pixels=max_pixels or MAX_PIXELS
-        )
+        source = self._once if self._once is not None else self.path
+        return read_picture(source, name=self.label, max_pixels=max_pixels or MAX_PIXELS, tolerant=tolerant)
 
     @property
     def label(self) -> str:

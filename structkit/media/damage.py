@@ -53,8 +53,10 @@ def load(image: ImageFile.ImageFile, data: bytes, format: Format) -> tuple[Flaw,
 
 def _has_rows(image: ImageFile.ImageFile) -> bool:
     """True if something was decoded before an error; the image is then loaded with that."""
-    core = getattr(image, "_im", None)
-    if core is None or core.getbbox() is None:
+    try:
+        if image.im.getbbox() is None:
+            return False
+    except (AssertionError, AttributeError):  # nothing was decoded
         return False
     image.tile = []
     with suppress(Exception):

@@ -22,6 +22,7 @@ TEMP_PREFIX = ".structkit-"  # begins the name of a file that is being written; 
 # The whole name of such a file.
 LEFTOVER = re.compile(rf"{re.escape(TEMP_PREFIX)}[0-9a-f]{{16}}(\..{{0,15}})?", re.DOTALL)
 
+MOST_IN_MEMORY = 2**31  # bytes of the largest file that is held in memory: what is endless must end somewhere
 PIECE = 2**20  # bytes that are read at a time
 
 Source = str | Path | bytes | BinaryIO
@@ -68,6 +69,22 @@ def read_pieces(stream: BinaryIO, most: int) -> bytes:
         pieces.append(piece)
         size += len(piece)
     return b"".join(pieces)
+
+
+def read_once(stream: BinaryIO, name: str) -> bytes:
+    """The bytes of a stream that can be read only once, up to its end.
+
+    Raises InputError for one that is longer than MOST_IN_MEMORY, which an endless one is, and for one that begins with
+    nothing but zeros, as a device does that gives no others.
+    """
+    data = read_pieces(stream, PIECE)
+    if len(data) == PIECE and not any(data):
+        raise InputError(f"{name}: a megabyte of zeros, which is neither a picture nor a video; check what is sent")
+    data += read_pieces(stream, MOST_IN_MEMORY + 1 - len(data))
+    if len(data) > MOST_IN_MEMORY:
+        fact = f"over {MOST_IN_MEMORY >> 30} GiB, the limit for what can be read only once"
+        raise InputError(f"{name}: {fact}; save it as a file, and name that")
+    return data
 
 
 def one_line(fact: object, limit: int = 120) -> str:
@@ -210,8 +227,10 @@ def remove_leftovers(folder: str | Path, *, older_than: float = 3600.0) -> int:
 
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex.  Raises InputError."""
-    with open_source(path) as (_, stream):
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    with open_source(path) as (name, stream):
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.sha256(read_once(stream, name)).hexdigest()
 
 
 def files_below(folder: str | Path, leave_out: Container[Path] = (), _above: tuple[Path, ...] = ()) -> Iterator[Path]:

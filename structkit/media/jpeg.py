@@ -66,7 +66,8 @@ def load(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[Flaw, ...]:
     found = list(scans(data))
     if len(found) > MAX_SCANS:
         raise ScanLimitError(f"{len(found)} scans, over the limit of {MAX_SCANS}; save it again as a plain JPEG")
-    if _frame(data) not in HUFFMAN:  # arithmetic codes: their decoder cannot wait
+    # The decoder of arithmetic codes cannot wait.
+    if _frame(data) not in HUFFMAN or not hasattr(Image.core, "jpeg_decoder"):
         image.load()
         return ()
     feed = _Feed(image)
@@ -109,9 +110,9 @@ class _Feed:
 
     def __init__(self, image: Image.Image) -> None:
         image.load_prepare()
-        codec, extents, _, args = image.tile[0]
+        _, extents, _, args = image.tile[0]
         self._image, self._rest, self.done = image, b"", False
-        self._decoder = Image._getdecoder(image.mode, codec, args, image.decoderconfig)
+        self._decoder = Image.core.jpeg_decoder(image.mode, *args, *image.decoderconfig)
         self._decoder.setimage(image.im, extents)
 
     def __call__(self, more: bytes) -> bool:

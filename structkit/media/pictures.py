@@ -20,12 +20,12 @@ from structkit.configs.media import MAX_PIXELS, PICTURE_QUALITY
 from structkit.errors import DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media import formats, raster, sixteen
 from structkit.media.exif import Metadata, into_png, into_tiff
-from structkit.media.files import Source, one_line, open_source, read_pieces, write_atomically
+from structkit.media.files import MOST_IN_MEMORY, Source, one_line, open_source, read_pieces, write_atomically
 from structkit.media.formats import Format
 from structkit.media.jpeg import ScanLimitError
 from structkit.media.warned import warnings_of_this_thread
 
-MAX_BYTES = 2**31  # the largest file; an endless stream must end somewhere
+MAX_BYTES = MOST_IN_MEMORY  # the largest file
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,8 +40,8 @@ class Size(NamedTuple):
         return self.height, self.width
 
 
-def opened(picture: PictureLike, **limits: int) -> Picture:
-    """The picture itself, or that of a path.  limits: of what is read, as `read_picture` has them.
+def opened(picture: PictureLike, **reading: int) -> Picture:
+    """The picture itself, or that of a path.  reading: limits and tolerance, as `read_picture` has them.
 
     Raises InputError, also for a video.
     """
@@ -49,7 +49,7 @@ def opened(picture: PictureLike, **limits: int) -> Picture:
         return picture
     if is_video(picture):
         raise InputError(f"{picture}: a video, where a picture is needed; name one of its frames")
-    return read_picture(picture, **limits)
+    return read_picture(picture, **reading)
 
 
 def opened_all(given: PictureLike | Sequence[PictureLike]) -> tuple[Sequence[Picture], bool]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import BytesIO
 
+import numpy as np
 from PIL import ImageFile
 
 from structkit.media import jpeg
@@ -20,6 +21,7 @@ from structkit.media.formats import Format
 from structkit.media.jpeg import Flaw
 
 PIECE = 2**20  # bytes that are unpacked at a time
+ROOM = 16  # bytes a pixel that a decoder may need
 SLACK = 32  # bytes by which a WebP is cut short to see if it needed them; decoders look ahead by 8
 COMPRESSION, STRIPS, STRIP_SIZES, TILES, TILE_SIZES, JPEG_TABLES = 259, 273, 279, 324, 325, 347  # tags (TIFF 6.0)
 BITS, SAMPLES, STRIP_ROWS, TILE_WIDTH, TILE_HEIGHT = 258, 277, 278, 322, 323
@@ -49,6 +51,25 @@ def load(image: ImageFile.ImageFile, data: bytes, format: Format) -> tuple[Flaw,
         return (Flaw(missing),)
     look = {"TIFF": _tiff, "WEBP": _webp, "AVIF": _avif}.get(format.name)
     return tuple(look(image, data)) if look else ()
+
+
+def has_room(data: bytes, format: Format) -> bool:
+    """False where memory does not suffice for a WebP or an AVIF, whose decoders call it damaged then."""
+    width = height = 0
+    if format.name == "WEBP":
+        kind, body = _webp_data(data) or (b"", b"")
+        if kind == b"VP8L":  # RFC 9649, 3.4; each side is 14 bits
+            sides = int.from_bytes(body[1:5], "little")
+            width, height = (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
+        elif kind == b"VP8 ":  # RFC 6386, 9.1
+            width, height = (int.from_bytes(body[at : at + 2], "little") & 0x3FFF for at in (6, 8))
+    elif format.name == "AVIF" and (at := data.find(b"ispe")) > 0:  # ISO/IEC 23008-12, 6.5.3
+        width, height = (int.from_bytes(data[at + more : at + more + 4]) for more in (8, 12))
+    try:
+        np.empty(ROOM * width * height, np.uint8)
+        return True
+    except (MemoryError, ValueError):
+        return False
 
 
 def _has_rows(image: ImageFile.ImageFile) -> bool:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from structkit.configs.media import MAX_PIXELS, PICTURE_QUALITY
 from structkit.errors import DeviceError, InputError, OptionError, OutputError, StructkitError
-from structkit.media import formats, raster, sixteen
+from structkit.media import damage, formats, raster, sixteen
 from structkit.media.exif import Metadata, into_png, into_tiff
 from structkit.media.files import MOST_IN_MEMORY, Source, one_line, open_source, read_pieces, write_atomically
 from structkit.media.formats import Format
@@ -137,7 +137,7 @@ def _read(source: Source, name: str | None, max_pixels: int, tolerant: bool) -> 
             raise InputError(f"{name}: {one_line(error)}; shrink it") from error
         except Exception as error:  # a decoder's reaction to foreign bytes is not foreseeable
             fact = one_line(error) or type(error).__name__
-            if "out of memory" in fact:
+            if "out of memory" in fact.lower() or not damage.has_room(data, format):
                 raise MemoryError from error
             raise InputError(
                 f"{name}: damaged or truncated {format.label} ({fact}); copy or export it again from the original"

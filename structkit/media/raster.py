@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from structkit.errors import InputError
-from structkit.media import colour, damage, sixteen
+from structkit.media import colour, damage, formats, sixteen
 from structkit.media.exif import Metadata, kept_metadata
 from structkit.media.files import one_line
 from structkit.media.formats import Format
@@ -64,7 +64,8 @@ def decode(data: bytes, format: Format, name: str, max_pixels: int, tolerant: bo
         metadata, turn = Metadata(), 1
         notes.append(f"EXIF ignored: it is broken ({one_line(error)})")
     found = _raster(image, _file_bits(image, data), data, name, UPRIGHT.get(stored, np.asarray))
-    frames = 1 if lost else getattr(image, "n_frames", 1)  # after the pixels: counting moves on through the file
+    # After the pixels: counting moves on through the file.
+    frames = formats.tiff_pages(data) if format.name == "TIFF" else 1 if lost else getattr(image, "n_frames", 1)
     if frames > 1:
         notes.append(
             f"multi-page: first of {frames} pages" if format.name == "TIFF" else f"animated: first of {frames} frames"

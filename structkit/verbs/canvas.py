@@ -81,6 +81,10 @@ def result_size(source: Picture | VideoReader, size: tuple[int, int] | None, max
         scale = min(1.0, (max_side or MAX_SIDE) / max(source.width, source.height))
         size = Size(round(source.width * scale), round(source.height * scale))
         if min(size) < LEAST_SIDE:
+            if min(source.width, source.height) * MOST_SIDE < LEAST_SIDE * max(source.width, source.height):
+                fact = f"{source.width} x {source.height} px is too narrow for a result of its shape"
+                limit = f"whose sides must be {LEAST_SIDE} to {MOST_SIDE} px"
+                raise InputError(f"{source.name}: {fact}, {limit}: crop it, or give a --size of another shape")
             fact = f"the result would be {size[0]} x {size[1]} px, each side must be at least {LEAST_SIDE}"
             raise InputError(f"{source.name}: {fact}: give a larger size")
     elif max_side is not None:

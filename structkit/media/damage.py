@@ -7,6 +7,7 @@ An intact file is never refused: what could also come from an unusual encoder is
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,7 +25,7 @@ PIECE = 2**20  # bytes that are unpacked at a time
 ROOM = 16  # bytes a pixel that a decoder may need
 SLACK = 32  # bytes by which a WebP is cut short to see if it needed them; decoders look ahead by 8
 COMPRESSION, STRIPS, STRIP_SIZES, TILES, TILE_SIZES, JPEG_TABLES = 259, 273, 279, 324, 325, 347  # tags (TIFF 6.0)
-BITS, SAMPLES, STRIP_ROWS, TILE_WIDTH, TILE_HEIGHT = 258, 277, 278, 322, 323
+WIDTH, HEIGHT, BITS, SAMPLES, STRIP_ROWS, TILE_WIDTH, TILE_HEIGHT = 256, 257, 258, 277, 278, 322, 323
 DEFLATE, JPEG_IN_TIFF = (8, 32946), 7  # values of the tag of compression
 
 
@@ -49,7 +50,7 @@ def load(image: ImageFile.ImageFile, data: bytes, format: Format) -> tuple[Flaw,
         return (Flaw(one_line(error) or type(error).__name__),)
     if missing:
         return (Flaw(missing),)
-    look = {"TIFF": _tiff, "WEBP": _webp, "AVIF": _avif}.get(format.name)
+    look = {"BMP": _bmp, "TIFF": _tiff, "WEBP": _webp, "AVIF": _avif}.get(format.name)
     return tuple(look(image, data)) if look else ()
 
 
@@ -98,6 +99,14 @@ def _is_damaged(packed: bytes, most: int) -> bool:
     return size > most
 
 
+def _bmp(image: ImageFile.ImageFile, data: bytes) -> Iterator[Flaw]:
+    """Compare the bytes that the header counts with the sides that it states; some writers count a few more."""
+    width, height, _, bits, packing, size = struct.unpack_from("<iiHHII", data, 18)
+    stride = (abs(width) * bits + 31) // 32 * 4
+    if int.from_bytes(data[14:18], "little") >= 40 and packing in (0, 3) and stride * (abs(height) + 1) <= size:
+        yield Flaw("its header counts more pixels than its sides have", lost=False)
+
+
 def _tiff(image: ImageFile.ImageFile, data: bytes) -> Iterator[Flaw]:
     """Look at the checksums of deflated strips, and at the data of strips that are JPEGs."""
     tags = image.tag_v2
@@ -117,9 +126,10 @@ def _tiff(image: ImageFile.ImageFile, data: bytes) -> Iterator[Flaw]:
 def _size_of_part(image: ImageFile.ImageFile) -> int:
     """The bytes of the largest strip or tile of a TIFF, unpacked; a last one that is smaller may be as large."""
     tags = image.tag_v2
-    width, height = (tags.get(tag, side) for tag, side in zip((TILE_WIDTH, TILE_HEIGHT), image.size, strict=True))
     if STRIPS in tags:
-        width, height = max(image.size), min(tags.get(STRIP_ROWS, max(image.size)), max(image.size))
+        width, height = tags[WIDTH], min(tags.get(STRIP_ROWS, tags[HEIGHT]), tags[HEIGHT])
+    else:
+        width, height = tags.get(TILE_WIDTH, tags[WIDTH]), tags.get(TILE_HEIGHT, tags[HEIGHT])
     return height * -(-width * tags.get(SAMPLES, 1) * max(tags.get(BITS, (1,))) // 8)
 
 

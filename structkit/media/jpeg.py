@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -82,6 +83,8 @@ def load(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[Flaw, ...]:
         hole = -1 if scan.flat else data.find(HOLE, scan.at, scan.ends[-1])
         if hole >= 0 and any(data[hole : scan.ends[-1]]):  # zeros up to the end may be there to fill up
             flaws.append(Flaw("there are zeros among its coded data"))
+    if len(found) > 1 and any(_strewn(data, scan.ends[-1]) for scan in found):
+        flaws.append(Flaw("a part between its scans is missing"))
     return tuple(dict.fromkeys(flaws))
 
 
@@ -135,29 +138,29 @@ class _Feed:
 
 
 def _fed(feed: _Feed, data: bytes, found: list[Scan]) -> list[Flaw]:
-    """Feed a file to its decoder."""
+    """Feed a file to its decoder, and look at each part until one is damaged."""
     flaws: list[Flaw] = []
-    parts = sum(len(scan.ends) for scan in found)
-    step, number, at = -(-parts // PROBES), 0, 0
-    for scan in found:
-        begins = scan.at
-        for end in scan.ends:
-            number += 1
-            if number % step == 0 or end == scan.ends[-1]:
-                at, left = _left_over(feed, data, at, begins, end)
-                if left:
-                    # Some cameras, none of which write several scans, leave bytes after the last code of the picture.
-                    certain = parts > 1 or (left == "zeros" and not scan.flat) or _is_bad(data)
-                    flaws.append(Flaw("codes are left over after the last pixel", certain))
-                if end == len(data):  # no marker follows, so the data may be cut anywhere
-                    break
-                passed_over = feed(data[at:end] + FILLER)
-                at = end
-                if not (feed(b"\0") and passed_over):
-                    flaws.append(Flaw("its coded data end before the picture does"))
-            begins = end
-            if feed.done:
-                return flaws
+    ends = [(scan, begins, end) for scan in found for begins, end in pairwise((scan.at, *scan.ends))]
+    step, at = -(-len(ends) // PROBES), 0
+    for number, (scan, begins, end) in enumerate(ends, 1):
+        if number % step and end != scan.ends[-1]:
+            continue
+        at, left = _left_over(feed, data, at, begins, end)
+        if left:
+            # Some cameras, none of which write several scans, leave bytes after the last code of the picture.
+            ambiguous = end == found[0].ends[-1] and len(found) == 1
+            certain = not ambiguous or (left == "zeros" and not scan.flat) or _is_bad(data)
+            flaws.append(Flaw("codes are left over after the last pixel", certain))
+        if end == len(data):  # no marker follows, so the data may be cut anywhere
+            break
+        passed_over = feed(data[at:end] + FILLER)
+        at = end
+        if not (feed(b"\0") and passed_over):
+            flaws.append(Flaw("its coded data end before the picture does"))
+        if feed.done:
+            return flaws
+        if flaws:
+            break
     feed(data[at:])
     if not feed.done:
         feed(b"\xff\xd9")
@@ -210,6 +213,17 @@ def _markers(data: bytes, at: int) -> Iterator[int]:
         kinds = window[1:]
         yield from (at + np.flatnonzero((window[:-1] == 0xFF) & (kinds != 0) & (kinds != 0xFF))).tolist()
         at += len(window) - 1
+
+
+def _strewn(data: bytes, at: int) -> bool:
+    """True if bytes that belong to no segment stand between the end of a scan and the next scan, or the end."""
+    while (start := next(_markers(data, at), None)) is not None:
+        if start - at >= TAIL and len(set(data[at:start])) > 1:
+            return True
+        if data[start + 1] in (SOS, EOI):
+            return False
+        at = start + 2 + int.from_bytes(data[start + 2 : start + 4])
+    return False
 
 
 def _segment(data: bytes, at: int) -> tuple[int, int, int] | None:

@@ -37,6 +37,7 @@ Inputs = Annotated[
 METAVARS = {bool: None, int: "N", float: "X", str: "TEXT"}
 SHORT = {"output": "-o", "count": "-n", "quiet": "-q"}
 DEVICES = ("auto", "cpu", "cuda")
+TOLERANT = "take what can be read of damaged inputs, with a warning; else they are refused"
 FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
 
 
@@ -115,6 +116,12 @@ class OutputOptions(CommonOptions):
         f"{millions(MAX_FRAME_PIXELS)}",
         low=1,
     )
+    tolerant: bool = option(False, TOLERANT)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The options with which an input is read, by name."""
+        return {"max_pixels": self.max_pixels, "tolerant": self.tolerant}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,6 +57,8 @@ def test_sizes_that_cannot_be():
         InputError, match=r"banner: the result would be 512 x 10 px, each side must be at least 16: give a larger size"
     ):
         structkit.analogy(picture(20, 1024, name="banner"), picture(32, 32), **FAST)
+    with pytest.raises(InputError, match=r"line: 5000 x 1 px is too narrow .* crop it, or give a --size of another"):
+        structkit.sample(picture(1, 5000, name="line"), **FAST)
 
 
 def test_the_sources_alpha_is_carried_over_and_the_targets_holes_are_not_used():

@@ -45,7 +45,7 @@ class PatchEngine:
         return asdict(self.config) | {"size": self.size}
 
     def pictures(self, task: Task, device: str) -> Pictures:
-        return {role: given.picture(self.running.max_pixels) for role, given in task.inputs.items()}
+        return {role: given.picture(**self.running.reading) for role, given in task.inputs.items()}
 
     def paint(self, task: Task, pictures: Pictures, seed: int, device: str, progress: Progress) -> Picture:
         import structkit
@@ -58,7 +58,7 @@ class PatchEngine:
         source, target = (task.inputs[role] for role in ("source", "target"))
         how = {"quality": self.running.quality, **self._how(output.seed, device, progress)}
         return lambda where: structkit.analogy_video(
-            source.video(self.running.max_pixels), target.picture(self.running.max_pixels), where, **how
+            source.video(**self.running.reading), target.picture(**self.running.reading), where, **how
         )
 
     def _how(self, seed: int, device: str, progress: Progress) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class PairEngine:
         from structkit.verbs.pair import own_pictures
 
         found = {
-            role: task.inputs[role].picture(self.running.max_pixels)
+            role: task.inputs[role].picture(**self.running.reading)
             for role in ("source", "target")
             if role in task.inputs
         }
@@ -132,7 +132,7 @@ class PairEngine:
 
         model = self.model(task, device, progress)
         source, target = task.inputs["source"], task.inputs.get("target")
-        look = target.picture(self.running.max_pixels) if target and self.config.refine == "patches" else None
+        look = target.picture(**self.running.reading) if target and self.config.refine == "patches" else None
         how = {
             "model": model,
             "size": self.size,
@@ -141,7 +141,7 @@ class PairEngine:
             "device": device,
         }
         how |= {"progress": progress, **asdict(self.config)}
-        return lambda where: structkit.analogy_video(source.video(self.running.max_pixels), look, where, **how)
+        return lambda where: structkit.analogy_video(source.video(**self.running.reading), look, where, **how)
 
 
 class PairTrainingEngine(PairEngine):
@@ -163,7 +163,7 @@ class PairTrainingEngine(PairEngine):
         from structkit.recipes.pair import PAIR
         from structkit.recipes.run import TrainingOptions, train
 
-        given = [pair_input(task.inputs[role], self.running.max_pixels) for role in _roles(task)]
+        given = [pair_input(task.inputs[role], **self.running.reading) for role in _roles(task)]
         self._check_level(fitted_to(self.pair, given[0].picture).filled())
         voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # speaks where the bar does not
 

@@ -70,7 +70,7 @@ class TransferPainter:
         from structkit.verbs.content import taken
 
         try:
-            return taken(model, donor.picture(self.running.max_pixels), self.config, b=b)
+            return taken(model, donor.picture(**self.running.reading), self.config, b=b)
         except InputError as error:
             return error
 

@@ -93,7 +93,7 @@ class PaintQueue(Maker):
             if self._stopped:
                 return []
             try:
-                picture = next(iter(task.inputs.values())).picture(self.running.max_pixels)
+                picture = next(iter(task.inputs.values())).picture(**self.running.reading)
                 if not self.opaque:
                     check_alpha(picture, task.outputs)
                 outcomes.append([picture])

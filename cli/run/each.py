@@ -29,7 +29,7 @@ class EachMaker(Maker):
     ) -> Iterator[tuple[Output, PictureResult]]:
         import structkit
 
-        pictures = [given.picture(self.running.max_pixels) for given in task.inputs.values()]
+        pictures = [given.picture(**self.running.reading) for given in task.inputs.values()]
         check_alpha(pictures[0], missing)
         draw = getattr(structkit, self.function)
         for i, output in enumerate(missing):

@@ -10,14 +10,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
 from structkit.data.listing import PathList, lines_of
 from structkit.errors import InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
-from structkit.media.files import sha256_file
+from structkit.media.files import read_once, sha256_file
 from structkit.media.formats import SUFFIXES, recognise
 
 if TYPE_CHECKING:
@@ -65,11 +64,11 @@ class InputFile:
         """
         try:
             if self.path is None:
-                return read_once(sys.stdin.buffer, self.label)
+                return sent(sys.stdin.buffer, self.label)
             if not os.path.exists(self.path) or os.path.isfile(self.path) or os.path.isdir(self.path):
                 return None
             with open(self.path, "rb") as stream:
-                return read_once(stream, self.label)
+                return sent(stream, self.label)
         except OSError as error:
             if self.path is None and error.errno == errno.EBADF:
                 raise InputError("standard input is closed: send it a file or a pipe") from error
@@ -95,10 +94,11 @@ class InputFile:
         except (OSError, InputError):
             return False  # the reader will say what is wrong
 
-    def video(self, max_pixels: int | None = None) -> VideoReader:
+    def video(self, max_pixels: int | None = None, tolerant: bool = False) -> VideoReader:
         """The reader of the video.
 
         max_pixels: the largest frame that is read, as for `picture`.
+        tolerant: as for `picture`.
         """
         from structkit.media.video import MAX_PIXELS, VideoReader
 
@@ -106,17 +106,17 @@ class InputFile:
             self._once if self._once is not None else self.path, name=self.label, max_pixels=max_pixels or MAX_PIXELS
         )
 
-    def picture(self, max_pixels: int | None = None) -> Picture:
+    def picture(self, max_pixels: int | None = None, tolerant: bool = False) -> Picture:
         """The picture that the file holds.
 
         max_pixels: the largest that is read, or None for the usual limit.
+        tolerant: a damaged one is taken as far as it goes, with a note.
         Raises InputError, which names the file.
         """
         from structkit.media.pictures import MAX_PIXELS, read_picture
 
-        return read_picture(
-            self._once if self._once is not None else self.path, name=self.label, max_pixels=max_pixels or MAX_PIXELS
-        )
+        source = self._once if self._once is not None else self.path
+        return read_picture(source, name=self.label, max_pixels=max_pixels or MAX_PIXELS, tolerant=tolerant)
 
     @property
     def label(self) -> str:
@@ -171,22 +171,14 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), vi
     return InputList(list(dict.fromkeys(inputs)), paths.foreign, many, folders, paths.unread)
 
 
-def read_once(stream: BinaryIO, label: str) -> bytes:
+def sent(stream: BinaryIO, label: str) -> bytes:
     """The bytes of a stream: all of a picture or a video, and of anything else what suffices to see that it is none.
 
     label: the name of the stream in messages.
-    Raises InputError for a stream over the limit of a picture file.
+    Raises InputError for a stream over the limit of what can be read only once.
     """
-    from structkit.media.pictures import MAX_BYTES
-
-    data = BytesIO()
-    data.write(head := stream.read(HEAD))
-    if recognise(head) or sniff(head):
-        while data.tell() <= MAX_BYTES and (piece := stream.read(2**20)):
-            data.write(piece)
-    if data.tell() > MAX_BYTES:
-        raise InputError(f"{label}: over the limit of {MAX_BYTES >> 20} MiB for what is read from a pipe; name a file")
-    return data.getvalue()
+    head = stream.read(HEAD)
+    return read_once(stream, label, head) if recognise(head) or sniff(head) else head
 
 
 def told_apart(inputs: Iterable[InputFile], *, keep_suffix: bool = False) -> dict[InputFile, str]:

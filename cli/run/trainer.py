@@ -23,7 +23,7 @@ from structkit._version import __version__
 from structkit.configs import MAX_PIXELS, millions, option
 from structkit.errors import OptionError, OutputError, StructkitError
 from structkit.training.ranks import rank_and_size
-from structkit_cli.options import CommonOptions, named, seed
+from structkit_cli.options import TOLERANT, CommonOptions, named, seed
 from structkit_cli.refusals import hint
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.report import clock_words, exit_code
@@ -61,6 +61,7 @@ class TrainOptions(CommonOptions):
         choices=("auto", "float32", "bfloat16"),
     )
     max_pixels: int | None = option(None, f"largest picture that is read, px; else {millions(MAX_PIXELS)}", low=1)
+    tolerant: bool = option(False, TOLERANT)
     seed: int = seed()
 
     def training(self, output: Path, voice: Voice, began: float) -> TrainingOptions:
@@ -78,6 +79,7 @@ class TrainOptions(CommonOptions):
             dtype=self.dtype,
             overwrite=self.exists == "overwrite",
             max_pixels=self.max_pixels,
+            tolerant=self.tolerant,
             report=voice.event,
             tell=voice.note,
             began=began,
@@ -140,15 +142,15 @@ def _trained(
     from structkit.recipes import recipe
     from structkit.recipes.run import train
 
-    given = [one if isinstance(one, str) else pair_input(one, running.max_pixels) for one in inputs]
+    given = [one if isinstance(one, str) else pair_input(one, running.max_pixels, running.tolerant) for one in inputs]
     return train(recipe(name), given, options, settings)
 
 
-def pair_input(given: InputFile, max_pixels: int | None) -> PairInput:
+def pair_input(given: InputFile, max_pixels: int | None, tolerant: bool) -> PairInput:
     """A file, opened, with the hash by which a pair knows what it was trained on.  Raises InputError."""
     from structkit.recipes.material import PairInput
 
-    picture = given.video(max_pixels) if given.is_video else given.picture(max_pixels)
+    picture = (given.video if given.is_video else given.picture)(max_pixels, tolerant)
     return PairInput(picture, given.sha256, given.path)
 
 

@@ -33,7 +33,7 @@ from structkit.data.squares import window
 from structkit.device import enough_memory
 from structkit.errors import InputError, OptionError
 from structkit.kernels.pyramid import resize
-from structkit.media.files import open_source
+from structkit.media.files import open_source, read_pieces
 from structkit.media.pictures import MAX_BYTES, MAX_PIXELS, Picture, read_picture
 from structkit.media.tensors import filled, from_tensor
 
@@ -84,6 +84,7 @@ def read_folder(
     fit: str,
     *,
     max_pixels: int = MAX_PIXELS,
+    tolerant: bool = False,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Folder:
     """The pictures of a domain, as squares of `size` px.
@@ -91,6 +92,7 @@ def read_folder(
     pictures: see `list_files`; also the result of `list_files`.
     fit: see `structkit.data.squares`.
     max_pixels: the largest picture that is read; a larger one, or one that cannot be read, is left out, with a note.
+    tolerant: a damaged picture is taken as far as it goes, with a note.
     tell: called every ten seconds with the progress of the reading; remarks on pictures are in `notes`, and not told.
     Transparent pixels get the mean colour of the visible ones.
     Raises InputError where no picture is left, OptionError for an unknown fit, DeviceError where the squares do not fit
@@ -104,7 +106,7 @@ def read_folder(
     with enough_memory("cpu", f"{label}: use a smaller --size, or fewer pictures"):
         squares = torch.empty(len(sources), 3, size, size, dtype=torch.uint8)
         for number, ((name, _), reading) in enumerate(
-            _ahead(sources, partial(_read, size=size, fit=fit, max_pixels=max_pixels)), start=1
+            _ahead(sources, partial(_read, size=size, fit=fit, max_pixels=max_pixels, tolerant=tolerant)), start=1
         ):
             try:
                 squares[len(names)], digest, said = reading.result()
@@ -189,7 +191,7 @@ def _ahead(
         yield from waiting
 
 
-def _read(source: Picture | Path, *, size: int, fit: str, max_pixels: int) -> Square:
+def _read(source: Picture | Path, *, size: int, fit: str, max_pixels: int, tolerant: bool) -> Square:
     """The square of a picture, its digest and the remarks on it.
 
     A file is read once, so that the digest is that of the bytes which are decoded.
@@ -198,8 +200,9 @@ def _read(source: Picture | Path, *, size: int, fit: str, max_pixels: int) -> Sq
         picture, digest = source, source.sha256
     else:
         with open_source(source) as (name, stream):
-            data = stream.read(MAX_BYTES + 1)
-        picture, digest = read_picture(data, name=name, max_pixels=max_pixels), hashlib.sha256(data).hexdigest()
+            data = read_pieces(stream, MAX_BYTES + 1)
+        picture = read_picture(data, name=name, max_pixels=max_pixels, tolerant=tolerant)
+        digest = hashlib.sha256(data).hexdigest()
     return _square(picture, size, fit), digest, tuple(_remarks(picture, size))
 
 

@@ -21,6 +21,9 @@ from structkit.media.locks import MARKS, TEMP_PREFIX, is_writing, writers
 # The whole name of a file that is being written: its writer, a number, and the suffix of the name that it will take.
 UNFINISHED = re.compile(rf"{re.escape(TEMP_PREFIX)}([0-9a-f]{{8}})[0-9a-f]{{8}}(\..{{0,15}})?", re.DOTALL)
 
+MOST_IN_MEMORY = 2**31  # bytes of the largest file that is held in memory: what is endless must end somewhere
+PIECE = 2**20  # bytes that are read at a time
+
 Source = str | Path | bytes | BinaryIO
 
 
@@ -53,6 +56,35 @@ def open_source(source: Source, name: str | None = None) -> Iterator[tuple[str, 
         raise InputError(f"{label}: no permission to read; change its mode or owner") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path, a closed stream
         raise InputError(f"{label}: cannot be read ({one_line(error)}); check the path and the disk") from error
+
+
+def read_pieces(stream: BinaryIO, most: int) -> bytes:
+    """The bytes of a stream up to its end, or the first `most` of them.
+
+    They are read in pieces: asked for `most` at once, a stream would set aside as much memory.
+    """
+    pieces, size = [], 0
+    while size < most and (piece := stream.read(min(PIECE, most - size))):
+        pieces.append(piece)
+        size += len(piece)
+    return b"".join(pieces)
+
+
+def read_once(stream: BinaryIO, name: str, head: bytes = b"") -> bytes:
+    """The bytes of a stream that can be read only once, up to its end.
+
+    head: those that were read before.
+    Raises InputError for one that is longer than MOST_IN_MEMORY, which an endless one is, and for one that begins with
+    nothing but zeros, as a device does that gives no others.
+    """
+    data = head + read_pieces(stream, PIECE)
+    if len(data) >= PIECE and not any(data):
+        raise InputError(f"{name}: a megabyte of zeros, which is neither a picture nor a video; check what is sent")
+    data += read_pieces(stream, MOST_IN_MEMORY + 1 - len(data))
+    if len(data) > MOST_IN_MEMORY:
+        fact = f"over {MOST_IN_MEMORY >> 20} MiB, the limit for what can be read only once"
+        raise InputError(f"{name}: {fact}; save it as a file, and name that")
+    return data
 
 
 def one_line(fact: object, limit: int = 120) -> str:
@@ -220,8 +252,10 @@ def _writer_of(unfinished: Path) -> str:
 
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes, in hex.  Raises InputError."""
-    with open_source(path) as (_, stream):
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    with open_source(path) as (name, stream):
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.sha256(read_once(stream, name)).hexdigest()
 
 
 def files_below(folder: str | Path, leave_out: Container[Path] = (), _above: tuple[Path, ...] = ()) -> Iterator[Path]:

@@ -7,6 +7,8 @@ that are kept see `structkit.media.exif`.
 """
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -15,14 +17,15 @@ import numpy as np
 from PIL import Image
 
 from structkit.configs.media import MAX_PIXELS, PICTURE_QUALITY
-from structkit.errors import InputError, OptionError, OutputError, StructkitError
-from structkit.media import formats, raster, sixteen
+from structkit.errors import DeviceError, InputError, OptionError, OutputError, StructkitError
+from structkit.media import damage, formats, raster, sixteen
 from structkit.media.exif import Metadata, into_png, into_tiff
-from structkit.media.files import Source, one_line, open_source, write_atomically
+from structkit.media.files import MOST_IN_MEMORY, Source, one_line, open_source, read_pieces, write_atomically
 from structkit.media.formats import Format
+from structkit.media.jpeg import ScanLimitError
 from structkit.media.warned import warnings_of_this_thread
 
-MAX_BYTES = 2**31  # the largest file; an endless stream must end somewhere
+MAX_BYTES = MOST_IN_MEMORY  # the largest file
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +83,39 @@ class Picture:
         return replace(self, pixels=sixteen.at_bits(self.pixels, bits), alpha=alpha)
 
 
-def read_picture(source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_picture(
+    source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS, tolerant: bool = False
+) -> Picture:
     """Read a PNG, JPEG, WebP, TIFF, BMP, GIF or AVIF, recognised by its content.
 
     source: a path, the file's bytes, or a binary stream (read to its end).
     name: the picture's name in messages.
+    tolerant: a damaged picture is taken as far as it goes, with a note that says so; what is missing is black, or what
+    the decoder makes up.
     16-bit PNG and TIFF give uint16.  EXIF orientation is applied and colour profiles are converted to sRGB.  Of an
     animation or a multi-page file the first picture is read.  Losses and changes on the way are in `notes`.
     Raises InputError: missing, unreadable, another format, damaged, truncated, empty, or over `max_pixels` (checked
-    before decoding).
+    before decoding); DeviceError where memory does not suffice.
     """
+    label = name or (str(source) if isinstance(source, str | Path) else "a picture")
+    with _enough_memory(label):
+        return _read(source, name, max_pixels, tolerant)
+
+
+@contextmanager
+def _enough_memory(name: str) -> Iterator[None]:
+    """A context in which too little memory is a DeviceError."""
+    try:
+        yield
+    except MemoryError as error:
+        raise DeviceError(f"{name}: memory ran out while it was read; free some, or shrink the picture") from error
+
+
+def _read(source: Source, name: str | None, max_pixels: int, tolerant: bool) -> Picture:
     with open_source(source, name) as (name, stream):
-        head = stream.read(formats.HEAD)
-        format = formats.recognise(head)
-        data = head + stream.read(MAX_BYTES) if format else b""
+        head = read_pieces(stream, formats.HEAD)
+        format = None if formats.foreign(head, name) else formats.recognise(head)
+        data = head + read_pieces(stream, MAX_BYTES + 1 - len(head)) if format else b""
     if not head:
         raise InputError(f"{name}: an empty file (0 bytes); pictures read: {formats.NAMES}")
     if foreign := formats.foreign(head, name):
@@ -106,13 +128,17 @@ def read_picture(source: Source, *, name: str | None = None, max_pixels: int = M
         raise InputError(f"{name}: over the limit of {MAX_BYTES >> 30} GiB for one picture file; save it compressed")
     with warnings_of_this_thread() as warned:
         try:
-            found = raster.decode(data, format, name, max_pixels)
-        except StructkitError:
+            found = raster.decode(data, format, name, max_pixels, tolerant)
+        except (StructkitError, MemoryError):
             raise
+        except ScanLimitError as error:
+            raise InputError(f"{name}: {error}") from error
         except Image.DecompressionBombError as error:  # WebP's reader has a limit of its own, above ours
             raise InputError(f"{name}: {one_line(error)}; shrink it") from error
         except Exception as error:  # a decoder's reaction to foreign bytes is not foreseeable
             fact = one_line(error) or type(error).__name__
+            if "out of memory" in fact.lower() or not damage.has_room(data, format):
+                raise MemoryError from error
             raise InputError(
                 f"{name}: damaged or truncated {format.label} ({fact}); copy or export it again from the original"
             ) from error

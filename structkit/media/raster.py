@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from structkit.errors import InputError
-from structkit.media import colour, sixteen
+from structkit.media import colour, damage, formats, sixteen
 from structkit.media.exif import Metadata, kept_metadata
 from structkit.media.files import one_line
 from structkit.media.formats import Format
@@ -40,28 +40,32 @@ class Raster:
     metadata: Metadata = field(default_factory=Metadata)
 
 
-def decode(data: bytes, format: Format, name: str, max_pixels: int) -> Raster:
+def decode(data: bytes, format: Format, name: str, max_pixels: int, tolerant: bool = False) -> Raster:
     """The first picture of a file.
 
+    tolerant: a damaged picture is taken as far as it goes, with a note.
     Raises InputError for what is checked here, and whatever Pillow raises on foreign bytes.
     """
     image = format.open(data)
     _check_size(image.size, name, max_pixels)
     # Pillow turns a TIFF while it loads, and forgets the tag.
     stored = _orientation(image.tag_v2) if format.name == "TIFF" else 1
-    image.load()
-    if not format.is_whole(data):
+    flaws = damage.load(image, data, format)
+    lost = [flaw.fact for flaw in flaws if flaw.lost]
+    if lost and not tolerant:
         raise InputError(
-            f"{name}: truncated {format.label}, its end is missing; copy or export it again from the original"
+            f"{name}: damaged or truncated {format.label} ({lost[0]}); copy or export it again from the original, or "
+            "take what is left of it with --tolerant"
         )
-    notes: list[str] = []
+    notes = [f"damaged {format.label}: {flaw.fact}" for flaw in flaws]
     try:
         metadata, turn = kept_metadata(image), _orientation(image.getexif())
     except Exception as error:  # Pillow's EXIF reader has no error of its own
         metadata, turn = Metadata(), 1
         notes.append(f"EXIF ignored: it is broken ({one_line(error)})")
     found = _raster(image, _file_bits(image, data), data, name, UPRIGHT.get(stored, np.asarray))
-    frames = getattr(image, "n_frames", 1)  # after the pixels: counting moves on through the file
+    # After the pixels: counting moves on through the file.
+    frames = formats.tiff_pages(data) if format.name == "TIFF" else 1 if lost else getattr(image, "n_frames", 1)
     if frames > 1:
         notes.append(
             f"multi-page: first of {frames} pages" if format.name == "TIFF" else f"animated: first of {frames} frames"

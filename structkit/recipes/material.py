@@ -39,9 +39,11 @@ class TwoFolders:
 
     roles: tuple[str, str] = ("a", "b")
 
-    def __init__(self, one: Pictures, other: Pictures, *, max_pixels: int | None = None) -> None:
-        """max_pixels: of the largest picture that is read; None: the usual limit."""
-        self.given, self.max_pixels = (one, other), max_pixels or MAX_PIXELS
+    def __init__(
+        self, one: Pictures, other: Pictures, *, max_pixels: int | None = None, tolerant: bool = False
+    ) -> None:
+        """max_pixels: of the largest picture that is read; None: the usual limit.  tolerant: as for `read_picture`."""
+        self.given, self.reading = (one, other), {"max_pixels": max_pixels or MAX_PIXELS, "tolerant": tolerant}
         self.digests: dict[str, str] = {}
 
     def fitted(self, config: Any) -> Any:
@@ -57,7 +59,7 @@ class TwoFolders:
 
     def read(self, config: TransferConfig | DifferenceConfig, job: TrainingJob) -> None:
         """Read all pictures, as the squares that the model sees."""
-        how = {"max_pixels": self.max_pixels, "tell": job.say}
+        how = {"tell": job.say, **self.reading}
         folders = [read_folder(domain, config.seen, config.fit, **how) for domain in self.domains]
         job.say(*(note for folder in folders for note in folder.notes), *shared(*folders))
         (one_seen, one_held), (other_seen, other_held) = (split(folder) for folder in folders)
@@ -102,18 +104,25 @@ class PairInput:
 
     @classmethod
     def of(
-        cls, given: PairInput | Picture | str | Path, *, video: bool = False, max_pixels: int | None = None
+        cls,
+        given: PairInput | Picture | str | Path,
+        *,
+        video: bool = False,
+        max_pixels: int | None = None,
+        tolerant: bool = False,
     ) -> PairInput:
         """The input that was given; a path is opened.  Raises InputError.
 
         video: whether the input may be one.  max_pixels: of the largest picture, or frame, that is read.
+        tolerant: as for `read_picture`.
         """
         if isinstance(given, PairInput):
             return given
         if isinstance(given, Picture):
             return cls(given, given.sha256)
         limit = {} if max_pixels is None else {"max_pixels": max_pixels}
-        shown = VideoReader(given, **limit) if video and is_video(given) else opened(given, **limit)
+        is_clip = video and is_video(given)
+        shown = VideoReader(given, **limit) if is_clip else opened(given, tolerant=tolerant, **limit)
         return cls(shown, sha256_file(given), Path(given))
 
 
@@ -126,10 +135,14 @@ class SourceAndTarget:
         target: PairInput | Picture | str | Path,
         *,
         max_pixels: int | None = None,
+        tolerant: bool = False,
     ) -> None:
-        """max_pixels: of the largest picture, or frame of a video, that is read; None: the usual limit."""
-        self.source = PairInput.of(source, video=True, max_pixels=max_pixels)
-        self.target = PairInput.of(target, max_pixels=max_pixels)
+        """max_pixels: of the largest picture, or frame of a video, that is read; None: the usual limit.
+
+        tolerant: as for `read_picture`.
+        """
+        self.source = PairInput.of(source, video=True, max_pixels=max_pixels, tolerant=tolerant)
+        self.target = PairInput.of(target, max_pixels=max_pixels, tolerant=tolerant)
         self.digests = {"source": self.source.sha256, "target": self.target.sha256}
 
     def fitted(self, config: PairConfig) -> PairConfig:

@@ -52,6 +52,7 @@ class TrainingOptions:
     dtype: of the networks' arithmetic, float32 or bfloat16; auto: bfloat16 where the device computes in it.
     overwrite: true to replace another training's output.
     max_pixels: the largest picture that is read, px; None: the usual limit.
+    tolerant: true to take damaged pictures as far as they go, with a note.
     report: called every few steps with the place, the losses and the rate.
     tell: called with each note that is said once, such as the plan.
     Under torchrun the processes share each step.
@@ -64,6 +65,7 @@ class TrainingOptions:
     dtype: str = "auto"
     overwrite: bool = False
     max_pixels: int | None = None
+    tolerant: bool = False
     report: Callable[[Event], None] = _no_report
     tell: Callable[[str], None] = _no_words
     began: float = field(default_factory=time.monotonic)  # on the clock, when it was asked for: `minutes` count from it
@@ -201,7 +203,7 @@ def train(recipe: Recipe, inputs: Sequence[Any], options: TrainingOptions, setti
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not
     finite.
     """
-    material = recipe.material(*inputs, max_pixels=options.max_pixels)
+    material = recipe.material(*inputs, max_pixels=options.max_pixels, tolerant=options.tolerant)
     config = material.fitted(recipe.config.of(settings)).filled()
     with started(options, config, recipe.way_out) as job:
         files = material.find(Path(options.output))

@@ -40,8 +40,8 @@ class Size(NamedTuple):
         return self.height, self.width
 
 
-def opened(picture: PictureLike, **limits: int) -> Picture:
-    """The picture itself, or that of a path.  limits: of what is read, as `read_picture` has them.
+def opened(picture: PictureLike, **reading: int) -> Picture:
+    """The picture itself, or that of a path.  reading: limits and tolerance, as `read_picture` has them.
 
     Raises InputError, also for a video.
     """
@@ -49,7 +49,7 @@ def opened(picture: PictureLike, **limits: int) -> Picture:
         return picture
     if is_video(picture):
         raise InputError(f"{picture}: a video, where a picture is needed; name one of its frames")
-    return read_picture(picture, **limits)
+    return read_picture(picture, **reading)
 
 
 def opened_all(given: PictureLike | Sequence[PictureLike]) -> tuple[Sequence[Picture], bool]:
@@ -81,6 +81,10 @@ def result_size(source: Picture | VideoReader, size: tuple[int, int] | None, max
         scale = min(1.0, (max_side or MAX_SIDE) / max(source.width, source.height))
         size = Size(round(source.width * scale), round(source.height * scale))
         if min(size) < LEAST_SIDE:
+            if min(source.width, source.height) * MOST_SIDE < LEAST_SIDE * max(source.width, source.height):
+                fact = f"{source.width} x {source.height} px is too narrow for a result of its shape"
+                limit = f"whose sides must be {LEAST_SIDE} to {MOST_SIDE} px"
+                raise InputError(f"{source.name}: {fact}, {limit}: crop it, or give a --size of another shape")
             fact = f"the result would be {size[0]} x {size[1]} px, each side must be at least {LEAST_SIDE}"
             raise InputError(f"{source.name}: {fact}: give a larger size")
     elif max_side is not None:

@@ -40,7 +40,8 @@ class FakeEngine:
         self.then(call)
         first, last = pictures[0].pixels.astype(int), pictures[-1].pixels.astype(int)
         mix = 2 * first + np.resize(last, first.shape) + call["seed"] + round(10 * call.get("strength", 0))
-        return Picture((mix % 256).astype(np.uint8), notes=("made up",) if call["seed"] == 99 else ())
+        notes = [f"{picture.name}: {note}" for picture in pictures for note in picture.notes]
+        return Picture((mix % 256).astype(np.uint8), notes=("made up",) if call["seed"] == 99 else tuple(notes))
 
     def analogy(self, source, target, **call):
         return [self._blend([source, target], {**call, "seed": call["seed"] + i}) for i in range(call["count"])]

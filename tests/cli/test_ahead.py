@@ -24,7 +24,7 @@ OUTPUT = Output(None, Path(), "png", seed=0)
 
 @dataclass(frozen=True)
 class Black(InputFile):
-    def picture(self, max_pixels: int | None = None) -> Picture:
+    def picture(self, **reading) -> Picture:
         return Picture(np.zeros((4, 4, 3), np.uint8))
 
 
@@ -84,12 +84,12 @@ def test_a_run_that_is_stopped_takes_up_no_other_picture():
 
     @dataclass(frozen=True)
     class Given(Black):
-        def picture(self, max_pixels: int | None = None) -> Picture:
+        def picture(self, **reading) -> Picture:
             read.append(self.name)
             if len(read) == 3:
                 os.kill(os.getpid(), signal.SIGINT)
                 main_has_stopped.wait(10)
-            return super().picture(max_pixels)
+            return super().picture(**reading)
 
     main_has_stopped = Event()
     painter = PaintQueue(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from structkit.media.formats import FORMATS as MEDIA_FORMATS
 from structkit.media.pictures import Picture, read_picture, write_picture
@@ -337,6 +339,19 @@ def test_max_pixels(run, engine, pair):
     ran = run("analogy", *pair, "--max-pixels", "60")
     assert (ran.code, engine.calls) == (1, [])
     assert "house.png: 8 x 8 pixels" in ran.err
+
+
+def test_a_damaged_picture_is_refused_or_taken_with_a_warning(run, engine, pair, tmp_path):
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(buffer, "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2] + b"\xff\xd9")
+    ran = run("analogy", "cut.jpg", pair[1], "-o", "out.png")
+    assert (ran.code, engine.calls) == (1, []) and "take what is left of it with --tolerant" in ran.err
+    ran = run("analogy", "cut.jpg", pair[1], "-o", "out.png", "--tolerant", "--json")
+    assert ran.code == 0
+    assert json.loads(ran.out.splitlines()[0])["warnings"] == [
+        "cut.jpg: damaged JPEG: its coded data end before the picture does"
+    ]
 
 
 def test_options_reach_the_engine(run, engine, pair):

@@ -10,8 +10,8 @@ from io import BytesIO
 import pytest
 
 from structkit.errors import InputError
-from structkit.media import pictures
-from structkit_cli.run.inputs import read_once
+from structkit.media import files
+from structkit_cli.run.inputs import sent
 
 from .conftest import paint
 from .test_resume import SLOW_ENGINE
@@ -102,15 +102,15 @@ class Endless(BytesIO):
 
 
 def test_a_stream_without_end_is_refused_at_the_limit_of_a_picture(monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_BYTES", 2**21)
+    monkeypatch.setattr(files, "MOST_IN_MEMORY", 2**21)
     stream = Endless(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(InputError, match=r"^pipe: over the limit of 2 MiB"):
-        read_once(stream, "pipe")
+    with pytest.raises(InputError, match=r"^pipe: over 2 MiB, the limit for what can be read only once; save it"):
+        sent(stream, "pipe")
     assert stream.taken < 2**22
     stream = Endless(b"no picture")
-    assert len(read_once(stream, "pipe")) == stream.taken == 1024
+    assert len(sent(stream, "pipe")) == stream.taken == 1024
 
 
 def test_what_is_read_once_is_all_of_a_picture(tmp_path):
     data = paint(tmp_path / "a.png", 1, side=64).read_bytes()
-    assert len(data) > 1024 and read_once(BytesIO(data), "pipe") == data
+    assert len(data) > 1024 and sent(BytesIO(data), "pipe") == data

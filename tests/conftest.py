@@ -14,9 +14,13 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
+
+hypothesis.settings.register_profile("busy", deadline=None)  # a busy machine may hold up any example
+hypothesis.settings.load_profile("busy")
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"

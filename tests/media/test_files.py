@@ -363,9 +363,7 @@ def test_the_natural_order_is_total_and_tells_names_apart(some):
 
 
 def test_no_torch_and_no_av():
-    """Reading and writing 8-bit pictures imports neither torch nor av; the second half proves that the test can
-    fail.
-    """
+    """Reading and writing 8-bit pictures imports neither of them; the second half proves that the test can fail."""
     import subprocess
     import sys
 

@@ -39,7 +39,7 @@ def to_square_by_rows(rows: Callable[[slice], Tensor], shape: Shape, size: int, 
     rows: gives some rows of the picture, (1, 3, h, W) in [-1, 1].
     """
     top, left, height, width = window(shape, fit)
-    parts = strips(height, max(1, STRIP // shape[1]))
+    parts = row_strips(height, shape[1])
     if len(parts) == 1:
         return to_square(rows(slice(0, shape[0])), size, fit)
     # Columns are resampled after rows, and each by itself.
@@ -72,12 +72,13 @@ class LargeFields:
         self.fields, self.shape, self.fit = fields, shape, fit
         self.strips = strips(shape[1], max(LEAST_COLUMNS, STRIP // shape[0]))
         _, _, _, width = window(shape, fit)
-        self._wide = None if len(self.strips) == 1 else resize(fields, (fields.shape[-2], width))
+        at_once = len(self.strips) == 1 or width == 1
+        self._wide = None if at_once else resize(fields, (fields.shape[-2], width))
 
     def columns(self, where: slice, channels: slice = slice(None)) -> Tensor:
         """Some columns of the fields, (B, C, H, w).  where: one of the strips."""
         if self._wide is None:
-            return from_square(self.fields[:, channels], self.shape, self.fit)
+            return from_square(self.fields[:, channels], self.shape, self.fit)[..., where]
         top, left, height, width = window(self.shape, self.fit)
         first, last = (min(max(end - left, 0), width) for end in (where.start, where.stop))
         before, behind = left + first - where.start, where.stop - left - last
@@ -88,6 +89,11 @@ class LargeFields:
         start, stop = (first, last) if last - first > 1 else (max(0, last - 2), max(2, last))
         found = resize(self._wide[:, channels, :, start:stop], (height, stop - start))[..., first - start :]
         return F.pad(found[..., : last - first], (before, behind, top, below))
+
+
+def row_strips(height: int, width: int) -> list[slice]:
+    """The rows that make up a picture, each strip of at most STRIP pixels, or of one row."""
+    return strips(height, max(1, STRIP // width))
 
 
 def strips(length: int, most: int) -> list[slice]:

@@ -118,6 +118,7 @@ def remove(picture: PictureLike | list[PictureLike], model: Model | str | Path, 
 
     The content is painted over at the picture's own resolution; elsewhere the picture stays as it is, bit for bit.  A
     domain difference, which has no mask, makes the whole picture anew, without what is special to either domain.
+    `found` of a result is the share of the picture that is content; where that is next to nothing a note says so.
     Lists of pictures, models, what is kept, methods and errors: as `transfer`.
     """
     ready = usable(model, device, "remove")
@@ -140,6 +141,8 @@ def segment(
 ) -> Any:
     """The mask of the content that the model knows, as large as `picture`: 255 and 0 in three equal channels of 8 bits.
 
+    Files of it have one channel where their format can.  `found` is the share of the picture where the mask is one half
+    or more; where that is next to nothing a note says so.
     options: fields of `configs.MaskConfig`: threshold, soft, overlay.
     Where a picture is fully transparent there is no content.
     Lists of pictures, models, methods and errors: as `transfer`; only content transfer finds masks.

@@ -78,3 +78,16 @@ def keep_memory() -> None:
         return
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
+
+
+def return_memory() -> None:
+    """Give free memory back to the system, which glibc does not do by itself after `keep_memory`, nor between threads.
+
+    For after the work on something large: what one thread has freed no other can use.
+    """
+    import ctypes
+
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):
+        return

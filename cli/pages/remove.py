@@ -15,7 +15,8 @@ def remove(inputs: Inputs, *, model: Models = None, running: OutputOptions) -> N
     folder, or what --output names; in a batch the tree is mirrored there.  The path is printed on stdout.
 
     The content is found at the model's size, and painted over at the picture's own.  Elsewhere the picture stays as it
-    is, bit for bit; size, alpha and metadata are kept.  With --model given several times, they work one after another.
+    is, bit for bit; size, alpha and metadata are kept.  Where the model finds next to none of it, a warning says so.
+    With --model given several times, they work one after another.
 
     A model of structkit train difference makes the whole picture anew, without what is special to either of its
     folders.

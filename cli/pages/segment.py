@@ -20,7 +20,8 @@ def segment(inputs: Inputs, *, model: Models = None, mask: MaskConfig, running: 
     names; in a batch the tree is mirrored there. The path is printed on stdout.
 
     The model says of each pixel how much of it is content; white is what has at least --threshold.  --soft writes this
-    in grey, and --overlay tints the picture where the mask is white.
+    in grey, and --overlay tints the picture where the mask is white.  Masks are written with one channel where the
+    format can.  Where the model finds next to none of the content, a warning says so.
 
     Example: structkit segment avatar.png --model glasses -o mask.png
     """

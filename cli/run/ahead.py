@@ -30,6 +30,7 @@ TOGETHER = 32  # tasks that are painted together, at most
 # on what a run finds done.
 TOGETHER_ON_CPU = 8
 MOST_PIXELS = 2**24  # pixels of their results: large photographs are painted a few at a time, or one
+LARGE = 2**21  # pixels of a picture after which memory is returned, which takes milliseconds
 WORKERS = 2  # on two cores: one reads or pastes while the networks of the other work
 
 
@@ -100,6 +101,7 @@ class PaintQueue(Maker):
             except Exception as error:
                 outcomes.append(error)
         good = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
+        _return_memory(outcomes)
         pictures = _Pictures([outcomes[i][0] for i in good], lambda: self._stopped)  # type: ignore[index]
         try:
             painted: list[Outcome] = list(self.paint([tasks[i] for i in good], pictures, device)) if good else []
@@ -107,6 +109,8 @@ class PaintQueue(Maker):
             painted = [self._alone(tasks[i], picture, device) for i, picture in zip(good, pictures, strict=True)]
         for i, outcome in zip(good, painted, strict=True):
             outcomes[i] = outcome
+        del pictures
+        _return_memory(outcomes)
         return outcomes
 
     def _alone(self, task: Task, picture: Picture, device: str) -> Outcome:
@@ -129,6 +133,15 @@ class _Pictures(Sequence):
         if self._stopped():
             raise InterruptedError("the run has stopped")
         return self._pictures[i]
+
+
+def _return_memory(outcomes: Sequence[Outcome]) -> None:
+    """Return what large pictures have needed on their way, beside themselves."""
+    from structkit.device import return_memory
+
+    pictures = (picture for outcome in outcomes if isinstance(outcome, list) for picture in outcome)
+    if any(picture.width * picture.height >= LARGE for picture in pictures):
+        return_memory()
 
 
 def _pixels(task: Task) -> int:

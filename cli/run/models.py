@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from threading import Lock
 from types import MappingProxyType
@@ -80,10 +80,22 @@ class ModelPainter:
     def __call__(self, tasks: Sequence[Task], pictures: Sequence[Picture], device: str) -> list[list[Picture]]:
         import structkit
 
-        paint = getattr(structkit, self.verb)
-        for model in self.models.on(device):
-            pictures = paint(pictures, model, device=device, **self.options)
+        paint, refs = getattr(structkit, self.verb), self.models.refs
+        for ref, model in zip(refs, self.models.on(device), strict=True):
+            painted = paint(pictures, model, device=device, **self.options)
+            if len(refs) > 1:
+                painted = [_after(one, made, ref) for one, made in zip(pictures, painted, strict=True)]
+            pictures = painted
         return [[picture] for picture in pictures]
+
+
+def _after(before: Picture, made: Picture, ref: ModelRef) -> Picture:
+    """What one of several models has made of a picture: with all that was found so far, and which has found nothing."""
+    from structkit.verbs.squares import FOUND_NOTHING
+
+    notes = (f"{ref.input.name}: {note}" if note.startswith(FOUND_NOTHING) else note for note in made.notes)
+    shares = [share for share in (before.found, made.found) if share is not None]
+    return replace(made, notes=tuple(notes), found=min(1.0, sum(shares)) if shares else None)
 
 
 def model_refs(names: Sequence[str] | None, verb: str) -> list[ModelRef]:

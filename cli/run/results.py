@@ -93,7 +93,8 @@ class PictureResult:
         from structkit.media.pictures import encode_picture
 
         sink.put(encode_picture(replace(self.picture, name=sink.name), sink.format, quality=sink.quality))
-        return {"warnings": list(self.picture.notes)}
+        found = {} if self.picture.found is None else {"found": round(self.picture.found, 6)}
+        return {"warnings": list(self.picture.notes), **found}
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tup
     try:
         transform = _transform(source, image.mode)
         if _is_srgb(transform, image.mode):
-            return image.convert("RGB"), ()
+            return _rgb(image), ()
         note = f"colours converted from {_description(source)} to sRGB"
         if image.mode == "L":
             return Image.fromarray(_grid(transform, "L")[1].reshape(256, 3)[np.asarray(image)]), (note,)
@@ -90,7 +90,12 @@ def _without_profile(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
         return ImageCms.applyTransform(image, _transform(ImageCms.createProfile("LAB"), "LAB")), (
             "Lab converted to sRGB",
         )
-    return image.convert("RGB"), ()
+    return _rgb(image), ()
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """The image in RGB; itself, and no copy, where it has that mode."""
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _opened(profile: bytes) -> tuple[ImageCms.ImageCmsProfile | None, str]:

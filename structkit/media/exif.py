@@ -84,11 +84,12 @@ def into_png(png: bytes, metadata: Metadata) -> bytes:
 
     PNG, third edition, 11.3.2.5 and 11.3.4.3.
     """
-    at, chunks = 8, {b"IHDR": b"", b"IDAT": b"", b"IEND": b""}
+    at, whole = 8, memoryview(png)
+    chunks: dict[bytes, list[memoryview]] = {b"IHDR": [], b"IDAT": [], b"IEND": []}
     while at < len(png):
         length, kind = struct.unpack_from(">I4s", png, at)
         if kind in chunks:
-            chunks[kind] += png[at : at + length + 12]
+            chunks[kind].append(whole[at : at + length + 12])
         at += length + 12
 
     def chunk(kind: bytes, body: bytes) -> bytes:
@@ -97,7 +98,7 @@ def into_png(png: bytes, metadata: Metadata) -> bytes:
     # Dots a metre.
     extra = chunk(b"pHYs", struct.pack(">IIB", *(round(d / 0.0254) for d in metadata.dpi), 1)) if metadata.dpi else b""
     extra += chunk(b"eXIf", metadata.tags().tobytes().removeprefix(b"Exif\0\0")) if metadata != Metadata() else b""
-    return png[:8] + chunks[b"IHDR"] + extra + chunks[b"IDAT"] + chunks[b"IEND"]
+    return b"".join([whole[:8], *chunks[b"IHDR"], extra, *chunks[b"IDAT"], *chunks[b"IEND"]])
 
 
 def into_tiff(tiff: bytes, metadata: Metadata) -> bytes:
@@ -112,7 +113,7 @@ def into_tiff(tiff: bytes, metadata: Metadata) -> bytes:
     stream = BytesIO(tiff)
     stream.seek(old.next)
     old.load(stream)
-    strips = [tiff[at : at + size] for at, size in zip(old[273], old[279], strict=True)]
+    strips = [memoryview(tiff)[at : at + size] for at, size in zip(old[273], old[279], strict=True)]
     tags = {tag: value for tag, value in old.items() if tag != 305}  # Software
     # Unknown resolution; deflate by its registered number.
     tags |= {X_RESOLUTION: 1, Y_RESOLUTION: 1, RESOLUTION_UNIT: 1, 259: 8}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -37,6 +37,8 @@ class Picture:
     name: the picture's name in messages.
     notes: changes on the way in, one line each.
     metadata: resolution and EXIF tags that are kept.
+    grey: true for a mask: where its three channels are equal, files have one channel, if the format can.
+    found: the share of the picture, 0 to 1, where a model has found its content; None where none has looked for it.
     """
 
     pixels: np.ndarray
@@ -44,6 +46,8 @@ class Picture:
     name: str = "picture"
     notes: tuple[str, ...] = ()
     metadata: Metadata = field(default_factory=Metadata)
+    grey: bool = False
+    found: float | None = None
 
     def __post_init__(self) -> None:
         p, a = self.pixels, self.alpha
@@ -81,6 +85,14 @@ class Picture:
         """The picture at 8 or 16 bits.  8 -> 16 -> 8 is the identity; 16 -> 8 takes the nearest level."""
         alpha = None if self.alpha is None else sixteen.at_bits(self.alpha, bits)
         return replace(self, pixels=sixteen.at_bits(self.pixels, bits), alpha=alpha)
+
+
+def picture_in_grey(levels: np.ndarray, **facts: Any) -> Picture:
+    """The picture of one channel, (H, W) uint8 or uint16: its three channels are the same memory.
+
+    facts: the picture's other fields.
+    """
+    return Picture(np.ndarray((*levels.shape, 3), levels.dtype, levels, 0, (*levels.strides, 0)), grey=True, **facts)
 
 
 def read_picture(
@@ -204,6 +216,8 @@ def _encode(picture: Picture, format: Format, quality: int | None, keep_metadata
 
 
 def _image(picture: Picture, format: Format) -> Image.Image:
+    if picture.grey and picture.alpha is None and _is_grey(picture.pixels):
+        return Image.fromarray(np.ascontiguousarray(picture.pixels[..., 0]))  # Pillow makes it RGB for WebP
     if picture.alpha is None:
         image = Image.fromarray(picture.pixels)
         return image.quantize(256, dither=Image.Dither.NONE) if format.name == "GIF" else image
@@ -214,6 +228,11 @@ def _image(picture: Picture, format: Format) -> Image.Image:
     image.paste(255, mask=Image.fromarray(picture.alpha < 128))
     image.info["transparency"] = 255
     return image
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    """True if the three channels are equal; those of `picture_in_grey` are one."""
+    return pixels.strides[2] == 0 or all((pixels[..., 0] == pixels[..., c]).all() for c in (1, 2))
 
 
 def _options(format: Format, quality: int | None, metadata: Metadata) -> dict[str, object]:

@@ -124,7 +124,16 @@ def _raster(image: Image.Image, bits: int, data: bytes, name: str, turn: Callabl
         if bits > 8:
             notes = (f"{bits} bits a channel reduced to 8: this kind of {image.format} is read at 8 only",)
     rgb, more = colour.to_srgb(flat, profile)
-    return Raster(np.asarray(rgb), alpha, (*_gamma(image), *notes, *more))
+    return Raster(_levels(rgb), alpha, (*_gamma(image), *notes, *more))
+
+
+def _levels(image: Image.Image) -> np.ndarray:
+    """The levels of an RGB image, (H, W, 3) uint8, taken by rows: at once Pillow would hold two more copies."""
+    levels = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, colour.ROWS):
+        below = min(top + colour.ROWS, image.height)
+        levels[top:below] = np.asarray(image.crop((0, top, image.width, below)))
+    return levels
 
 
 def _grey(image: Image.Image, bits: int, name: str) -> np.ndarray:
@@ -183,7 +192,7 @@ def _split(image: Image.Image) -> tuple[Image.Image, np.ndarray | None]:
     if image.mode == "LA":
         return image.getchannel("L"), np.asarray(image.getchannel("A"))
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         return image.convert("RGB"), np.asarray(image.getchannel("A"))
     if image.mode in colour.SPACES:
         return image, None

@@ -52,8 +52,8 @@ def write_samples(samples: np.ndarray, codec: str) -> bytes:
     encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, layout, Fraction(1, 25)
     encoder.options = {"pred": "mixed"} if codec == "png" else {"compression_algo": "deflate"}
     frame = av.VideoFrame(width, height, layout)
-    plane = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)
-    plane[:height, : width * channels * 2] = (
-        np.ascontiguousarray(samples, ">u2" if codec == "png" else "<u2").view(np.uint8).reshape(height, -1)
-    )
-    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+    plane = np.frombuffer(frame.planes[0], ">u2" if codec == "png" else "<u2").reshape(height, -1)
+    plane[:, : width * channels] = samples.reshape(height, -1)
+    packets = [*encoder.encode(frame), *encoder.encode(None)]
+    del plane, frame, encoder  # as large as the picture
+    return b"".join(bytes(packet) for packet in packets)

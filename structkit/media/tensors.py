@@ -1,5 +1,6 @@
 """Pictures <-> tensors: the one place where levels become numbers in [-1, 1] and back."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -46,11 +47,29 @@ def filled(picture: Picture) -> Tensor:
     colours = to_tensor(picture)
     if picture.alpha is None:
         return colours
-    alpha = alpha_to_tensor(picture)
-    if not (alpha > 0.5).any():
+    return laid_over(colours, alpha_to_tensor(picture), mean_seen([picture]))
+
+
+def mean_seen(parts: Iterable[Picture]) -> Tensor:
+    """The mean of the colours that are seen, (1, 3, 1, 1) in [-1, 1], of a picture in parts.
+
+    Sums of several parts are added in float64.
+    Raises InputError where nothing is seen at all.
+    """
+    shown, total, weight = False, torch.zeros(1, 3, 1, 1, dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    for picture in parts:
+        alpha = alpha_to_tensor(picture)
+        shown = shown or bool((alpha > 0.5).any())
+        total += (to_tensor(picture) * alpha).sum((2, 3), keepdim=True)
+        weight += alpha.sum()
+    if not shown:
         raise InputError(f"{picture.name}: every pixel is transparent, there is nothing to see: use another picture")
-    mean = (colours * alpha).sum((2, 3), keepdim=True) / alpha.sum()
-    return mean + alpha * (colours - mean)
+    return total.float() / weight.float()
+
+
+def laid_over(colours: Tensor, alpha: Tensor, background: Tensor) -> Tensor:
+    """Colours (1, 3, H, W) over a background, as far as alpha (1, 1, H, W) lets it show."""
+    return background + alpha * (colours - background)
 
 
 def from_tensor(

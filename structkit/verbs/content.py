@@ -17,15 +17,25 @@ import torch
 from torch import Tensor
 
 from structkit.configs import ContentConfig, MaskConfig
+from structkit.data.squares import LargeFields
+from structkit.device import enough_memory
 from structkit.engines.transfer.layer import Layer
 from structkit.engines.transfer.model import Cut
 from structkit.errors import OptionError
 from structkit.kernels.composite import paste
-from structkit.media.pictures import Picture
-from structkit.media.tensors import alpha_to_tensor
+from structkit.media.pictures import Picture, picture_in_grey
 from structkit.models import abilities_of_model, usable
 from structkit.verbs.canvas import opened, opened_all
-from structkit.verbs.squares import SquareBatches, notes_on_sight, square_of, with_notes, working
+from structkit.verbs.squares import (
+    MEMORY,
+    SquareBatches,
+    notes_on_share,
+    notes_on_sight,
+    shows,
+    square_of,
+    with_notes,
+    working,
+)
 
 if TYPE_CHECKING:
     from structkit.training.model import Model
@@ -108,6 +118,7 @@ def remove(picture: PictureLike | list[PictureLike], model: Model | str | Path, 
 
     The content is painted over at the picture's own resolution; elsewhere the picture stays as it is, bit for bit.  A
     domain difference, which has no mask, makes the whole picture anew, without what is special to either domain.
+    `found` of a result is the share of the picture that is content; where that is next to nothing a note says so.
     Lists of pictures, models, what is kept, methods and errors: as `transfer`.
     """
     ready = usable(model, device, "remove")
@@ -118,7 +129,7 @@ def remove(picture: PictureLike | list[PictureLike], model: Model | str | Path, 
             if abilities.mask:
                 found = ready.remove(batch.squares)
                 mask = _widened(found.mask, PAINTED_FROM if abilities.paint else REMOVED_FROM)
-                batch.keep(replace(found, mask=mask))
+                batch.keep(replace(found, mask=mask), found.mask)
             else:
                 batch.keep(_whole(ready.combine(ready.common(batch.squares))))
         results += batch.painted()
@@ -130,6 +141,8 @@ def segment(
 ) -> Any:
     """The mask of the content that the model knows, as large as `picture`: 255 and 0 in three equal channels of 8 bits.
 
+    Files of it have one channel where their format can.  `found` is the share of the picture where the mask is one half
+    or more; where that is next to nothing a note says so.
     options: fields of `configs.MaskConfig`: threshold, soft, overlay.
     Where a picture is fully transparent there is no content.
     Lists of pictures, models, methods and errors: as `transfer`; only content transfer finds masks.
@@ -139,9 +152,12 @@ def segment(
     results: list[Picture] = []
     for batch in SquareBatches(pictures, ready):
         with batch.working():
-            batch.keep(ready.segment(batch.squares))
-        for one, mask in batch.fields():
-            results.append(with_notes(_shown(one, mask, config), *notes_on_sight(one, ready), *ready.doubts))
+            mask = ready.segment(batch.squares)
+            batch.keep(mask, mask)
+        for one, large, found in batch.fields():
+            with enough_memory("cpu", MEMORY):
+                made = replace(_shown(one, large, config), found=found)
+            results.append(with_notes(made, *notes_on_sight(one, ready), *notes_on_share(found), *ready.doubts))
     return results if many else results[0]
 
 
@@ -234,15 +250,21 @@ def _layer_of(model: Model, squares: Tensor, a: Side, b: Side) -> Layer:
     return model.place(squares, Cut(Layer(masks, colours), torch.cat([cut.frame for cut in cuts])))
 
 
-def _shown(picture: Picture, mask: Tensor, config: MaskConfig) -> Picture:
-    """A mask (1, 1, H, W) as a picture of equal channels, 255 where the content is; or the picture, tinted there."""
-    mask = mask.clamp(0, 1) * (alpha_to_tensor(picture) > 0)
-    mask = mask if config.soft else (mask >= config.threshold).float()
+def _shown(picture: Picture, large: LargeFields, config: MaskConfig) -> Picture:
+    """A mask as a picture in grey, 255 where the content is; or the picture, tinted there."""
+    tint = torch.tensor(TINT)[None, :, None, None]
+    made = picture.pixels.copy() if config.overlay else np.empty((picture.height, picture.width), np.uint8)
+    for where in large.strips:
+        mask, shown = large.columns(where).clamp(0, 1), shows(picture, where)
+        mask = mask if shown is None else mask * shown
+        mask = mask if config.soft else (mask >= config.threshold).float()
+        if config.overlay:
+            made[:, where] = paste(picture.pixels[:, where], tint.expand(-1, -1, *mask.shape[2:]), COVER * mask)
+        else:
+            made[:, where] = (mask[0, 0] * 255).round().byte().numpy()
     if config.overlay:
-        tint = torch.tensor(TINT)[None, :, None, None].expand(-1, -1, *mask.shape[2:])
-        return replace(picture, pixels=paste(picture.pixels, tint, COVER * mask))
-    grey = (mask[0, 0] * 255).round().byte().numpy()
-    return Picture(np.repeat(grey[..., None], 3, 2), name=f"mask of {picture.name}", notes=picture.notes)
+        return replace(picture, pixels=made)
+    return picture_in_grey(made, name=f"mask of {picture.name}", notes=picture.notes)
 
 
 def _whole(colours: Tensor) -> Layer:

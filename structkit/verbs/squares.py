@@ -15,19 +15,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structkit.data.squares import from_square, to_square
+from structkit.data.squares import LargeFields, row_strips, to_square_by_rows, window
 from structkit.device import enough_memory
 from structkit.engines.transfer.layer import Layer
 from structkit.errors import DeviceError, StructkitError
 from structkit.kernels.composite import paste
 from structkit.media.pictures import Picture
-from structkit.media.tensors import alpha_to_tensor, filled, to_tensor
+from structkit.media.tensors import alpha_to_tensor, laid_over, mean_seen, to_tensor
 
 if TYPE_CHECKING:
     from structkit.training.model import Model
 
 TOGETHER = 32  # squares at once: more are no faster on a CPU
 LEAST_SEEN = 0.5 / 255  # below, a mask cannot change an 8-bit level, and is exactly 0
+MASK, COLOURS = slice(0, 1), slice(1, 4)  # channels of a layer
+FOUND_FROM = 0.5  # of the mask: content that counts as found
+# Share of a picture below which next to none is found, by glasses and beard: of 480 avatars with the content 6 have
+# less, of 240 plain ones 236, and of 240 that have only the other content, which is mistaken for it, 185.
+LEAST_FOUND = 0.005
+FOUND_NOTHING = "the model finds next to none of its content here"
 MEMORY = "use smaller pictures, or another --device"
 
 
@@ -63,6 +69,7 @@ class SquareBatch:
         self.indices = [*which, *which] if len(which) == 1 else list(which)
         self.squares: Tensor | None = None
         self.found: Tensor | None = None  # (B, C, S, S) on the CPU
+        self.sought: Tensor | None = None  # the mask of the content that was looked for, (B, 1, S, S) on the CPU
 
     def prepared(self) -> bool:
         """Make the squares; false where the memory suffices for fewer of them.
@@ -96,14 +103,19 @@ class SquareBatch:
             if len(self.which) == 1:
                 raise
 
-    def keep(self, found: Tensor | Layer) -> None:
-        """Keep a mask (B, 1, S, S) or a layer."""
+    def keep(self, found: Tensor | Layer, sought: Tensor | None = None) -> None:
+        """Keep a mask (B, 1, S, S) or a layer.
+
+        sought: the mask of the content, where the model was to find it.
+        """
         fields = torch.cat([found.mask, found.colours], 1) if isinstance(found, Layer) else found
         self.found = fields[: len(self.which)].cpu()
+        self.sought = None if sought is None else sought[: len(self.which)].cpu()
 
-    def fields(self) -> Iterator[tuple[Picture, Tensor]]:
-        """Each picture with what was kept of it, (1, C, H, W), at its own resolution.
+    def fields(self) -> Iterator[tuple[Picture, LargeFields, float | None]]:
+        """Each picture with what was kept of it, at its own resolution, and the share of it that is content.
 
+        The share is None where the model was not asked to find content.
         Raises StructkitError for values that are not finite.
         """
         for i, field in zip(self.which, () if self.found is None else self.found, strict=False):
@@ -112,17 +124,17 @@ class SquareBatch:
                 fact = "the model gives values that are not finite for it; train it again, or use another"
                 raise StructkitError(f"{picture.name}: {fact}")
             with enough_memory("cpu", MEMORY):
-                whole = from_square(field[None], (picture.height, picture.width), self.model.fit)
-            yield picture, whole
+                large = LargeFields(field[None], (picture.height, picture.width), self.model.fit)
+            sought = None if self.sought is None else self.sought[i - self.which.start, 0]
+            yield picture, large, None if sought is None else _share(sought, picture, self.model.fit)
 
     def painted(self) -> Iterator[Picture]:
         """Each picture with the layer that was kept for it pasted on."""
-        for picture, field in self.fields():
-            mask = field[:, :1].clamp(0, 1)
-            mask = torch.where((mask >= LEAST_SEEN) & (alpha_to_tensor(picture) > 0), mask, 0.0)
-            pixels = paste(picture.pixels, field[:, 1:].clamp(-1, 1), mask)
-            made = replace(picture, pixels=pixels)
-            yield with_notes(made, *notes_on_sight(picture, self.model), *self.model.doubts)
+        for picture, large, found in self.fields():
+            with enough_memory("cpu", MEMORY):
+                pixels = _pasted(picture, large)
+            made = replace(picture, pixels=pixels, found=found)
+            yield with_notes(made, *notes_on_sight(picture, self.model), *notes_on_share(found), *self.model.doubts)
 
 
 @contextmanager
@@ -140,12 +152,59 @@ def square_of(picture: Picture, model: Model) -> Tensor:
     Raises InputError where all is transparent.
     """
     opaque = picture.alpha is None or picture.alpha.min() == np.iinfo(picture.alpha.dtype).max
-    return to_square(to_tensor(picture) if opaque else filled(picture), model.size, model.fit)
+    parts = (_rows(picture, part) for part in row_strips(picture.height, picture.width))
+    mean = None if opaque else mean_seen(parts)
+
+    def rows(where: slice) -> Tensor:
+        part = _rows(picture, where)
+        return to_tensor(part) if mean is None else laid_over(to_tensor(part), alpha_to_tensor(part), mean)
+
+    return to_square_by_rows(rows, (picture.height, picture.width), model.size, model.fit)
+
+
+def shows(picture: Picture, columns: slice) -> Tensor | None:
+    """True where columns of a picture show anything, (1, 1, H, w); None where all of it does."""
+    return None if picture.alpha is None else torch.from_numpy(picture.alpha[:, columns] > 0)[None, None]
+
+
+def _rows(picture: Picture, where: slice) -> Picture:
+    alpha = None if picture.alpha is None else picture.alpha[where]
+    return replace(picture, pixels=picture.pixels[where], alpha=alpha)
 
 
 def _shown(picture: Picture) -> Picture:
     """The picture; one that is to be painted may show nothing, and is then looked at as if it were opaque."""
-    return picture if (alpha_to_tensor(picture) > 0.5).any() else replace(picture, alpha=None)
+    seen = picture.alpha is None or picture.alpha.max() > np.iinfo(picture.alpha.dtype).max // 2
+    return picture if seen else replace(picture, alpha=None)
+
+
+def _pasted(picture: Picture, large: LargeFields) -> np.ndarray:
+    """The pixels of a picture with a layer (mask, colours) pasted on."""
+    pixels = picture.pixels.copy()
+    for where in large.strips:
+        mask, shown = large.columns(where, MASK).clamp(0, 1), shows(picture, where)
+        seen = mask >= LEAST_SEEN
+        mask = torch.where(seen if shown is None else seen & shown, mask, 0.0)
+        if mask.any():
+            colours = large.columns(where, COLOURS).clamp(-1, 1)
+            pixels[:, where] = paste(picture.pixels[:, where], colours, mask)
+    return pixels
+
+
+def _share(mask: Tensor, picture: Picture, fit: str) -> float:
+    """The share of a picture where a mask (S, S) is one half or more; where nothing shows there is no content."""
+    top, left, height, width = window((picture.height, picture.width), fit)
+    found = (mask >= FOUND_FROM).numpy()
+    if picture.alpha is not None:
+        middles = np.arange(1, 2 * len(mask), 2)
+        rows, columns = top + middles * height // (2 * len(mask)), left + middles * width // (2 * len(mask))
+        found = found & (picture.alpha[np.ix_(rows, columns)] > 0)
+    return float(found.mean()) * height * width / (picture.height * picture.width)
+
+
+def notes_on_share(found: float | None) -> tuple[str, ...]:
+    """A note on a picture in which a model that was to find content has found next to none."""
+    return () if found is None or found >= LEAST_FOUND else (f"{FOUND_NOTHING} ({found:.2%} of the picture)",)
 
 
 def notes_on_sight(picture: Picture, model: Model) -> Iterator[str]:

@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import structkit
 from structkit import checkpoint
@@ -66,6 +67,65 @@ def test_several_models_work_one_after_another(run, folder):
     record = json.loads(ran.out.splitlines()[0])
     assert record["with"] == {"model": "m.safetensors", "model_2": "other.safetensors"}
     assert np.array_equal(pixels(folder / "both.png"), pixels(folder / "at-once.png"))
+
+
+def records(ran):
+    return [record for record in map(json.loads, ran.out.splitlines()) if record["record"] == "output"]
+
+
+NOTHING = "the model finds next to none of its content here (0.00% of the picture)"
+
+
+@pytest.mark.parametrize("verb", ["remove", "segment"])
+def test_records_say_what_share_was_found_and_warn_where_it_is_next_to_nothing(run, folder, verb):
+    band(folder / "in/bare.png", colour=(0, 0, 0))
+    band(folder / "in/red.png")
+    ran = run(verb, "--model", "m.safetensors", "--device", "cpu", "in", "-o", "out", "--json")
+    bare, red = records(ran)
+    assert (bare["found"], bare["warnings"]) == (0, [NOTHING]) and ran.code == 0
+    assert red["found"] == pytest.approx(1 / 3, abs=0.1) and red["warnings"] == []
+    assert ran.err.count(f"structkit: warning: out/bare.png: {NOTHING}\n") == 1
+    again = run(verb, "--model", "m.safetensors", "--device", "cpu", "in", "-o", "out", "--json")
+    assert ["found" in record for record in records(again)] == [False] * 2
+
+
+def test_of_several_models_the_one_that_finds_nothing_is_named_and_what_they_find_is_added(run, folder):
+    models = ("--model", "m.safetensors", "--model", "other.safetensors", "--device", "cpu")
+    [record] = records(run("remove", "face.png", *models, "-o", "o.png", "--json"))
+    assert record["warnings"] == [f"other.safetensors: {NOTHING}"]
+    [alone] = records(run(*REMOVE, "face.png", "-o", "p.png", "--json"))
+    assert record["found"] == alone["found"] > 0
+    [record] = records(run("remove", "face.png", *models, "--model", "d.safetensors", "-o", "q.png", "--json"))
+    assert record["found"] == alone["found"]
+    [record] = records(
+        run("remove", "face.png", "--model", "d.safetensors", "--device", "cpu", "-o", "r.png", "--json")
+    )
+    assert "found" not in record and record["warnings"] == []
+
+
+LARGE = """
+import resource, subprocess, sys
+subprocess.run([sys.executable, "-m", "structkit_cli", *sys.argv[1:]], check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "form"), [("remove", "RGB"), ("segment", "RGBA"), ("transfer", "RGBA")])
+def test_a_large_picture_takes_at_most_16_bytes_a_pixel_more_than_a_small_one(tmp_path, request, verb, form):
+    """Some 8 CPU seconds: two commands, from their start to their file."""
+    avatar = request.config.rootpath / "examples/avatar.png"
+    donor = ("--from", str(avatar)) if verb == "transfer" else ()
+    peaks = []
+    for side in (1000, 3200):
+        with Image.open(avatar) as image:
+            image.convert("RGBA").convert(form).resize((side, side)).save(tmp_path / f"{side}.png")
+        arguments = (f"{side}.png", "--model", "glasses", *donor, "--device", "cpu", "-o", f"{verb}-{side}.png", "-q")
+        ran = subprocess.run(
+            [sys.executable, "-c", LARGE, verb, *arguments], cwd=tmp_path, capture_output=True, check=True
+        )
+        peaks.append(int(ran.stdout.split()[-1]))
+    assert peaks[1] - peaks[0] <= 16 * (3200**2 - 1000**2)
 
 
 def test_a_difference_removes_too(run, folder):

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import structkit
 
@@ -44,6 +45,20 @@ def test_how_it_is_shown_is_as_in_python(run, folder, options):
     assert not np.array_equal(
         pixels(folder / "mask.png"), structkit.segment(folder / "face.png", folder / "m.safetensors").pixels
     )
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "bmp", "gif", "webp", "avif"])
+@pytest.mark.parametrize("options", [(), ("--soft",)], ids=" ".join)
+def test_a_mask_is_written_with_one_channel_where_the_format_can_and_read_as_it_is(run, folder, suffix, options):
+    assert run(*SEGMENT, "face.png", *options, "-o", f"mask.{suffix}").code == 0
+    with Image.open(folder / f"mask.{suffix}") as image:
+        assert image.mode == ("P" if suffix == "gif" else "L") or suffix in ("webp", "avif")
+    made = structkit.segment(folder / "face.png", folder / "m.safetensors", device="cpu", soft=bool(options))
+    read = pixels(folder / f"mask.{suffix}").astype(int)
+    assert np.abs(read - made.pixels).max() <= (8 if suffix in ("jpg", "avif") else 0)
+    assert run(*SEGMENT, "face.png", "--overlay", "-o", f"overlay.{suffix}").code == 0
+    with Image.open(folder / f"overlay.{suffix}") as image:
+        assert image.mode != "L"
 
 
 def test_a_mask_of_a_transparent_picture_may_be_a_jpeg_and_an_overlay_not(run, folder):

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from structkit.data.squares import FITS, from_square, to_square, window
+from structkit.data import squares
+from structkit.data.squares import FITS, LargeFields, from_square, strips, to_square, to_square_by_rows, window
 from structkit.errors import OptionError
 from structkit.kernels.pyramid import resize
 
@@ -99,6 +100,33 @@ def test_ringing_never_leaves_the_range_on_the_way_there():
 def test_gradients_flow_both_ways(fit):
     images = noise(1, 1, 5, 8).double().requires_grad_()
     assert torch.autograd.gradcheck(lambda x: from_square(to_square(x / 2, 4, fit), (5, 8), fit), images)
+
+
+LARGE = [(97, 61), (61, 97), (16, 16), (300, 3), (3, 300), (1, 90), (90, 1), (1, 91), (16, 99), (99, 16)]
+
+
+@fits
+@pytest.mark.parametrize("shape", LARGE)
+@pytest.mark.parametrize("size", [8, 16])
+@pytest.mark.parametrize(("pixels", "columns"), [(50, 1), (333, 5), (2000, 16)])
+def test_by_strips_every_bit_is_the_same(monkeypatch, fit, shape, size, pixels, columns):
+    monkeypatch.setattr(squares, "STRIP", pixels)
+    monkeypatch.setattr(squares, "LEAST_COLUMNS", columns)
+    picture, fields = noise(1, 3, *shape), noise(1, 4, size, size)
+    assert torch.equal(
+        to_square_by_rows(lambda rows: picture[..., rows, :], shape, size, fit), to_square(picture, size, fit)
+    )
+    large, whole = LargeFields(fields, shape, fit), from_square(fields, shape, fit)
+    assert torch.equal(torch.cat([large.columns(part) for part in large.strips], 3), whole)
+    for part in large.strips:
+        assert torch.equal(large.columns(part, slice(0, 1)), whole[:, :1, :, part])
+
+
+@pytest.mark.parametrize(("length", "most"), [(1, 1), (7, 3), (8, 4), (9, 100), (100, 7)])
+def test_strips_are_the_whole_in_its_order_and_none_is_empty_or_over_the_limit(length, most):
+    parts = strips(length, most)
+    assert [i for part in parts for i in range(length)[part]] == list(range(length))
+    assert all(1 <= part.stop - part.start <= most for part in parts) and len(parts) == math.ceil(length / most)
 
 
 def test_an_unknown_fit_is_an_error_that_names_the_choices():

@@ -10,7 +10,7 @@ from PIL import Image
 
 from structkit.errors import OptionError, OutputError
 from structkit.media.formats import WRITTEN, format_of
-from structkit.media.pictures import Picture, encode_picture, read_picture, write_picture
+from structkit.media.pictures import Picture, encode_picture, picture_in_grey, read_picture, write_picture
 
 WITH_ALPHA = [".png", ".webp", ".tif", ".tiff"]
 EXACT = [*WITH_ALPHA, ".bmp"]
@@ -152,3 +152,19 @@ def test_streams_of_commands_pass_pictures_on(picture):
         back = read_picture(BytesIO(encode_picture(made)), name="-")
         assert (back.pixels == made.pixels).all() and (back.alpha == made.alpha).all()
         made = back
+
+
+def test_only_a_mask_whose_channels_are_equal_is_written_with_one(levels=np.arange(35, dtype=np.uint8).reshape(5, 7)):
+    def mode(picture):
+        return Image.open(BytesIO(encode_picture(picture))).mode
+
+    mask = picture_in_grey(levels)
+    assert mask.pixels.shape == (5, 7, 3) and (mask.pixels == levels[..., None]).all()
+    assert mode(mask) == mode(replace(mask, name="other")) == mode(replace(mask, pixels=mask.pixels.copy())) == "L"
+    assert mode(Picture(mask.pixels.copy())) == mode(Picture(mask.pixels)) == "RGB"  # a photo in grey
+    tinted = mask.pixels.copy()
+    tinted[0, 0, 2] += 1
+    assert mode(replace(mask, pixels=tinted)) == "RGB"
+    assert mode(replace(mask, alpha=levels)) == "RGBA"
+    for picture in (mask, mask.at(16)):
+        assert (read_picture(encode_picture(picture)).at(8).pixels == mask.pixels).all()

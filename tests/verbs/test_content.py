@@ -26,6 +26,7 @@ from structkit.verbs.squares import LEAST_SEEN
 from ..content_models import FakeDifference, FakePainter, FakeTransfer, install
 from .pictures import GREY, RED, flat, model, noise, with_glasses
 
+NOTHING = "the model finds next to none of its content here (0.00% of the picture)"
 UNTRAINED = TransferConfig(
     size=32, width=8, widest=16, separate=4, narrow=8, painter=4, rounds=1, painter_size=32
 ).filled()
@@ -160,12 +161,17 @@ def test_what_the_model_does_not_see_well_is_said_once():
     small = replace(noise(8, 14), notes=("animated: first of 3 frames",))
     made = structkit.remove(structkit.remove(small, model(fit="crop"), device="cpu"), model(fit="crop"), device="cpu")
     enlarged = "14 x 8 px: enlarged to the 16 px that the model sees"
-    assert made.notes == ("animated: first of 3 frames", enlarged, "the model sees only the square in the middle")
-    assert structkit.segment(small, model(), device="cpu").notes == ("animated: first of 3 frames", enlarged)
+    assert made.notes == (
+        "animated: first of 3 frames",
+        enlarged,
+        "the model sees only the square in the middle",
+        NOTHING,
+    )
+    assert structkit.segment(small, model(), device="cpu").notes == ("animated: first of 3 frames", enlarged, NOTHING)
     made = structkit.transfer(noise(20, 20), replace(small, name="donor"), model(), device="cpu")
     assert made.notes[:2] == ("donor: animated: first of 3 frames", f"donor: {enlarged}")
     line = structkit.remove(noise(1, 300), model(), device="cpu")
-    assert line.notes == ("300 x 1 px: its shorter side is enlarged to the 16 px that the model sees",)
+    assert line.notes == ("300 x 1 px: its shorter side is enlarged to the 16 px that the model sees", NOTHING)
 
 
 def test_what_a_model_doubts_of_itself_is_said_of_each_result_and_older_cards_say_nothing():
@@ -176,8 +182,10 @@ def test_what_a_model_doubts_of_itself_is_said_of_each_result_and_older_cards_sa
         structkit.segment,
         lambda *given, device: structkit.transfer(given[0], with_glasses(), given[1], device=device),
     ):
-        assert use(noise(20, 20), doubtful, device="cpu").notes == ("the model is doubtful: its masks are too large",)
-        assert use(noise(20, 20), model(), device="cpu").notes == ()
+        assert use(with_glasses(20, 20), doubtful, device="cpu").notes == (
+            "the model is doubtful: its masks are too large",
+        )
+        assert use(with_glasses(20, 20), model(), device="cpu").notes == ()
 
 
 def test_a_difference_makes_the_whole_picture_of_three_codes():

@@ -134,6 +134,6 @@ def sniff(head: bytes) -> Container | None:
     """
     return (
         None
-        if formats.recognise(head) or formats.is_heic(head)
+        if formats.recognise(head) or formats.is_heic(head) or head[4:12] == b"ftypcrx "  # a camera's raw picture
         else next((c for c in CONTAINERS if c.recognises(head)), None)
     )

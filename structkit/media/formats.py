@@ -159,7 +159,11 @@ FOREIGN = (
     ForeignFormat("DPX", (".dpx", ".cin"), _begins(b"SDPX", b"XPDS", b"\x80\x2a\x5f\xd7")),
     ForeignFormat("DDS", (".dds",), _begins(b"DDS |\0\0\0")),
     ForeignFormat("KTX", (".ktx", ".ktx2"), _begins(b"\xabKTX ")),
-    ForeignFormat("icon", (".ico", ".cur", ".icns"), _begins(b"\0\0\x01\0", b"\0\0\x02\0", b"icns")),
+    ForeignFormat(
+        "icon",
+        (".ico", ".cur", ".icns"),
+        lambda h: (h[:4] in (b"\0\0\x01\0", b"\0\0\x02\0") and h[4:5] != b"\0" and h[5:6] == b"\0") or h[:4] == b"icns",
+    ),
     ForeignFormat(
         "Netpbm",
         (".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),

@@ -307,7 +307,7 @@ def test_formats_are_told_apart_by_their_first_bytes(smooth, saved):
     [
         (b"\xff\x0a\x7f", "a.bin", "JPEG XL"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "a.jp2", "JPEG 2000"),
-        (b"\0\0\x02\0" + bytes(20), "a.tga", "icon"),
+        (b"\0\0\x01\0\x02\0" + bytes(20), "a.tga", "icon"),
         (b"\0\0\x0a\0" + bytes(20), "a.TGA", "TGA"),
         (b"8BPS\0\1", "a", "Photoshop"),
         (b"<svg xmlns=", "a", "SVG"),

@@ -15,7 +15,7 @@ from PIL import Image
 from structkit.configs.media import MAX_SCANS
 from structkit.errors import InputError
 from structkit.media import jpeg
-from structkit.media.pictures import read_picture
+from structkit.media.pictures import Picture, read_picture, write_picture
 
 JPEGS = {
     "baseline": {"quality": 85},
@@ -229,14 +229,13 @@ def test_pages_are_counted_as_pillow_counts_them_and_a_circle_of_them_ends(saved
 @pytest.mark.parametrize("format", ["png", "jpg", "webp", "tif", "avif"])
 def test_where_memory_ends_small_pictures_are_read_and_large_ones_are_refused_in_words(tmp_path, format):
     """A reader that asked for as much memory as a picture may have at most would fail at both."""
+    large = np.arange(2000).astype(np.uint8)[:, None, None] + np.zeros((1, 3000, 3), np.uint8)
+    for name, pixels in (("small", large[:64, :64]), ("large", large)):
+        write_picture(Picture(pixels), tmp_path / f"{name}.{format}")
     script = f"""
 import resource, sys
-import numpy as np
 from structkit.errors import DeviceError
-from structkit.media.pictures import Picture, read_picture, write_picture
-large = np.arange(2000).astype(np.uint8)[:, None, None] + np.zeros((1, 3000, 3), np.uint8)
-for name, pixels in (("small", large[:64, :64]), ("large", large)):
-    write_picture(Picture(pixels), "{tmp_path}/" + name + ".{format}")
+from structkit.media.pictures import read_picture
 read_picture("{tmp_path}/small.{format}")  # loads what it needs
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**24, resource.RLIM_INFINITY))

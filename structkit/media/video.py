@@ -20,12 +20,16 @@ import numpy as np
 
 from structkit.configs.media import MAX_FRAME_PIXELS
 from structkit.errors import InputError
-from structkit.media import containers, formats, yuv
+from structkit.media import chains, containers, formats, yuv
+from structkit.media.account import Account
+from structkit.media.codecs import SOUND_CODECS, VIDEO_CODECS
 from structkit.media.files import Source, one_line, open_source
 from structkit.media.subtitles import TEXT
 
 MAX_PIXELS = MAX_FRAME_PIXELS
+ENDS_SOON = Fraction(1, 5)  # s; the same, but it may be the container that is careless
 ENDS_EARLY = Fraction(1, 2)  # s; a file whose packets end by more before its stated length has lost some
+REORDERED = ("h264", "hevc", "mpeg4")  # codecs whose frames may be shown in another order than they are stored
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
 HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 
@@ -46,6 +50,17 @@ class Frame:
     duration: Fraction | None = None
 
 
+class DamagedVideo(InputError):
+    """Damage of a video, behind which nothing of it is read.
+
+    fact: what is wrong, and where.
+    """
+
+    def __init__(self, name: str, fact: str, remedy: str) -> None:
+        super().__init__(f"{name}: {fact}; {remedy}")
+        self.fact = fact
+
+
 class VideoReader:
     """A reader of the frames of a video's first picture stream, in the order they are shown.
 
@@ -56,6 +71,7 @@ class VideoReader:
     frames, duration (s), rate (1/s): those that the container states, for progress bars; None where it does not.
     time_base: the tick of the times, s.
     notes: changes on the way in; more may come while frames are read.
+    tolerant: take what can be read of a damaged video: damage behind its first frame is a note, and its end.
     Frames whose size changes on the way are scaled to the first's.  A frame without a time, or not after the one
     before, follows that one by a tick, with a note; where times go back by more than half a second it is an error.
     Raises InputError: missing, not a video, a codec or container off the white-list, without frames, truncated,
@@ -63,8 +79,10 @@ class VideoReader:
     could be read.
     """
 
-    def __init__(self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
-        self._max_pixels = max_pixels
+    def __init__(
+        self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS, tolerant: bool = False
+    ) -> None:
+        self._max_pixels, self._tolerant = max_pixels, tolerant
         # A limit for FFmpeg, which counts its own padding, where a stream grows on the way.
         self._fence = str(2 * max_pixels + 2**20)
         self._copy = None
@@ -107,26 +125,34 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, each handed out when the next one has told its duration."""
-        scaler, waiting = yuv.Scaler(), None
+        scaler, waiting, gap, end = yuv.Scaler(), None, None, self._end
         with self.demuxer() as container:
-            for number, frame in enumerate(self._decoded(container)):
-                if (frame.width, frame.height) != self._coded:
-                    self._note("the frame size changes on the way: all frames are scaled to the first's")
-                time = self._time(frame, waiting and waiting.time, number)
-                if waiting:
-                    yield replace(waiting, duration=time - waiting.time)
-                waiting = Frame(self._turn(yuv.to_rgb(scaler, frame, *self._stored)), time)
-            left = self._end - waiting.time if self._end is not None else 0
+            try:
+                for number, frame in enumerate(self._decoded(container)):
+                    if (frame.width, frame.height) != self._coded:
+                        self._note("the frame size changes on the way: all frames are scaled to the first's")
+                    time = self._time(frame, waiting and waiting.time, number)
+                    if waiting:
+                        gap = time - waiting.time
+                        yield replace(waiting, duration=gap)
+                    waiting = Frame(self._turn(yuv.to_rgb(scaler, frame, *self._stored)), time)
+            except DamagedVideo as damage:
+                if not (self._tolerant and waiting):
+                    raise
+                self._note(f"{damage.fact}: the video ends there")
+                end = gap and waiting.time + gap
+            left = end - waiting.time if end is not None else 0
             yield replace(waiting, duration=left) if left > 0 else waiting
 
     @contextmanager
-    def demuxer(self) -> Iterator[av.container.InputContainer]:
+    def demuxer(self, **extra: str) -> Iterator[av.container.InputContainer]:
         """The container of the file, opened anew.
 
+        extra: options of FFmpeg's demuxer.
         FFmpeg gets a stream of bytes, and the right to open nothing else.
         """
         codecs = ",".join((*VIDEO_CODECS, *SOUND_CODECS, *sorted(TEXT)))
-        options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": self._fence}
+        options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": self._fence} | extra
         with open_source(self._source, self.name) as (_, stream):
             try:
                 opened = av.open(stream, "r", format=self.container.demuxer, options=options, metadata_errors="replace")
@@ -183,7 +209,9 @@ class VideoReader:
         stream = self._stream(container)
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": self._fence}
-        count, time, reach, start = 0, Fraction(0), Fraction(0), None
+        codec = stream.codec_context
+        account = Account(codec.name, is_numbered=self.container.is_counted and codec.name in REORDERED)
+        time, reach, start = Fraction(0), Fraction(0), None
         try:
             for packet in container.demux():  # packets of all streams tell how far the file goes
                 if packet.pts is not None:
@@ -191,33 +219,66 @@ class VideoReader:
                 if packet.stream.index != stream.index:  # a packet's own index is 0 at the end of every stream
                     continue
                 if packet.is_corrupt:
-                    raise self._damaged("a packet is cut short", count, time)
-                if not count and packet.pts is not None and not packet.is_discard:
+                    raise self._damaged("a packet is cut short", account.frames, time)
+                if not account.frames and packet.pts is not None and not packet.is_discard:
                     start = packet.pts if start is None else min(start, packet.pts)
+                account.enter(packet)
                 for frame in packet.decode():
                     if frame.is_corrupt:
-                        raise self._damaged("a frame cannot be decoded in full", count, time)
-                    if not count and start is not None and frame.pts is not None and start < frame.pts:
+                        raise self._damaged("a frame cannot be decoded in full", account.frames, time)
+                    if not account.frames and start is not None and frame.pts is not None and start < frame.pts:
                         gap = float((frame.pts - start) * stream.time_base)
                         self._note(
                             f"the first {gap:.2f} s cannot be decoded: the file begins in the middle of a recording"
                         )
+                    account.book(frame)
                     yield frame
-                    count, time = count + 1, (frame.pts or 0) * stream.time_base - self._origin
+                    time = (frame.pts or 0) * stream.time_base - self._origin
         except (av.FFmpegError, ValueError) as error:
-            raise self._damaged(error, count, time) from error
-        if not count:
+            raise self._damaged(error, account.frames, time) from error
+        if not account.frames:
             raise InputError(f"{self.name}: a video without frames; export it again from the original")
-        if self.container.is_timed and reach + ENDS_EARLY < Fraction(container.duration or 0, av.time_base):
-            raise self._damaged(
-                f"nothing of it is readable from there to {container.duration / av.time_base:.2f} s", count, time
-            )
+        stated = Fraction(container.duration or 0, av.time_base)
+        if self.container.is_timed and reach + ENDS_EARLY < stated:
+            fact = f"nothing of it is readable from there to {float(stated):.2f} s"
+        else:
+            fact = self._shortfall(stream, account)
+        if fact:
+            raise self._damaged(fact, account.frames, time)
+        if self.container.demuxer == "mov" and self._end is not None:
+            stated, reach = self._end + self._origin, account.end * stream.time_base
+        if self.container.states_its_end and reach + ENDS_SOON < stated:
+            self._note(f"damaged: the file states {float(stated):.2f} s and ends at {float(reach):.2f} s")
 
-    def _damaged(self, fact: object, count: int = 0, time: Fraction = Fraction(0)) -> InputError:
+    def _shortfall(self, stream: av.VideoStream, account: Account) -> str | None:
+        """The reason why frames are missing, in words; what is only likely becomes a note."""
+        doubt, listed = None, 0
+        try:
+            with open_source(self._source, self.name) as (_, file):
+                chain = chains.follow(self.container.demuxer, file, file.seek(0, os.SEEK_END))
+                listed = chain.pictures.get(stream.id, 0) if self.container.demuxer == "mov" else 0
+        except chains.BrokenChain as flaw:
+            # A table lists the samples; bytes behind them do no harm.
+            if self.container.demuxer != "mov" or not stream.frames:
+                doubt = f"{flaw}: frames may be missing"
+        stated = (stream.frames or 0) + listed
+        if self.container.demuxer == "mov" and account.packets < stated:
+            with self.demuxer(advanced_editlist="0") as whole:  # what an edit hides is not missing
+                came = sum(packet.size > 0 for packet in whole.demux(whole.streams[stream.index]))
+            if came < stated:
+                return f"it states {stated} frames, {came} are there"
+        if account.undecoded:
+            doubt = f"{account.undecoded} of its pictures cannot be decoded: frames are missing"
+        if doubt:
+            self._note(f"damaged: {doubt}")
+        return None
+
+    def _damaged(self, fact: object, count: int = 0, time: Fraction = Fraction(0)) -> "DamagedVideo":
         far = f"after {count} frames ({float(time):.2f} s)" if count else "before its first frame"
-        return InputError(
-            f"{self.name}: damaged {self.container.label} {far} ({reason(fact)}); copy or export it again from the "
-            "original"
+        return DamagedVideo(
+            self.name,
+            f"damaged {self.container.label} {far} ({reason(fact)})",
+            "copy or export it again from the original",
         )
 
     def _check_size(self, width: int, height: int) -> None:
@@ -276,7 +337,7 @@ class VideoReader:
             return time
         if last - time > TURNED_BACK:
             fact = f"the times go back from {float(last):.2f} s to {float(time):.2f} s after {number} frames"
-            raise InputError(f"{self.name}: {fact}; it is more than one recording: split it, or convert it to one")
+            raise DamagedVideo(self.name, fact, "it is more than one recording: split it, or convert it to one")
         self._note("frames whose times are not in order: they follow the one before by one tick")
         return last + self.time_base
 

@@ -3,11 +3,14 @@
 Decoders and demuxers pass over much that they cannot read, and tell nobody.
 """
 
+from collections import Counter
 from heapq import heappop, heappush
 
 import av
 
 PLACEHOLDER = 20  # bytes; a packet of MPEG-4 that is no longer may say only that a picture is shown again
+EVEN = 0.9  # the share of the steps between frames that must be alike for the others to be gaps
+MOST_STEPS = 1000  # of different lengths that are kept; a stream that has more is not even
 HALVES = 2  # packets for a frame, where each holds one of its two fields
 
 
@@ -28,6 +31,10 @@ class Account:
         self._early: list[int | None] = []  # the times of packets before the first frame, ticks
         self._first: int | None = None  # the time of the first frame, ticks
         self._of_fields = False
+        self._last: int | None = None  # the time of the last frame, ticks
+        self._steps: Counter[int] = Counter()  # from one frame to the next, ticks
+        self._durations: Counter[int] = Counter()  # of the packets that are to be shown, ticks
+        self._begin: int | None = None  # the lowest time of such a packet
         self._places: list[int] = []  # the numbers of the packets of which no frame came so far
 
     def enter(self, packet: av.Packet) -> None:
@@ -37,6 +44,8 @@ class Account:
         self.packets += 1
         if packet.pts is not None and not packet.is_discard:
             self.end = max(self.end, packet.pts + (packet.duration or 0))
+            self._begin = packet.pts if self._begin is None else min(self._begin, packet.pts)
+            self._durations[packet.duration or 0] += len(self._durations) < MOST_STEPS
         if self._is_numbered and packet.dts is not None:
             heappush(self._places, packet.dts)
         if packet.is_discard or self._is_hidden(packet):
@@ -58,11 +67,38 @@ class Account:
         self._of_fields |= frame.interlaced_frame
         if self._places:
             frame.pts = heappop(self._places)
+        if self._last is not None and frame.pts is not None and len(self._steps) < MOST_STEPS:
+            self._steps[frame.pts - self._last] += 1
+        self._last = frame.pts
 
     @property
     def undecoded(self) -> int:
         """The number of pictures that came and gave no frame."""
         return max(0, (self._owed // HALVES if self._of_fields else self._owed) - self.frames)
+
+    @property
+    def gaps(self) -> int:
+        """The number of frames that would fit into the gaps of a stream whose frames are evenly spaced but for those.
+
+        0 for a stream that is not even.
+        """
+        step, _ = self._steps.most_common(1)[0] if self._steps else (0, 0)
+        total = self._steps.total()
+        usual = sum(count for other, count in self._steps.items() if abs(other - step) <= max(2, step / 50))
+        wide = {other: count for other, count in self._steps.items() if other > 1.5 * step > 0}
+        if usual < EVEN * total or usual + sum(wide.values()) < total:
+            return 0
+        return sum((round(other / step) - 1) * count for other, count in wide.items())
+
+    @property
+    def uncovered(self) -> int:
+        """The number of pictures by which the packets fall short of the time that they span, where all are as long.
+
+        0 where their lengths differ.
+        """
+        if len(self._durations) != 1 or not (step := max(self._durations)):
+            return 0
+        return max(0, (self.end - self._begin) // step - self._durations.total())
 
     def _is_hidden(self, packet: av.Packet) -> bool:
         """True for a packet that is only decoded, for others to refer to, or that repeats the picture before."""

@@ -27,7 +27,7 @@ class BrokenChain(Exception):
 class Chain:
     """The pieces of a file that hold pictures.
 
-    pictures: their number in each stream, by the stream's own number.
+    pictures: their number in each stream, by the stream's own number, or its place among those of pictures in Matroska.
     """
 
     pictures: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
@@ -75,7 +75,7 @@ def follow(demuxer: str, stream: BinaryIO, size: int) -> Chain:
 # Matroska (RFC 8794, RFC 9559): elements, and those that each may hold.
 VOID, CRC = 0xEC, 0xBF
 EBML, SEGMENT, CLUSTER, TRACKS, ENTRY, GROUP = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0xA0
-SIMPLE_BLOCK, BLOCK, TRACK_NUMBER = 0xA3, 0xA1, 0xD7
+SIMPLE_BLOCK, BLOCK, TRACK_NUMBER, TRACK_TYPE, PICTURES = 0xA3, 0xA1, 0xD7, 0x83, 1
 TOP = {0x114D9B74, 0x1549A966, TRACKS, 0x1043A770, CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1254C367, VOID, CRC}
 HOLDS = {
     0: {EBML, SEGMENT, VOID, CRC},
@@ -88,7 +88,8 @@ HOLDS = {
 
 
 def _matroska(file: Pieces, chain: Chain) -> None:
-    at, inside, tracks = 0, [(0, file.size)], set()  # (an element's id, its end), from the outermost; no end: unknown
+    at, inside = 0, [(0, file.size)]  # (an element's id, its end), from the outermost; no end: unknown
+    tracks: list[list[int]] = []  # the number and the type of each
     while at < file.size:
         if inside[-1][1] is not None and at >= inside[-1][1]:
             inside.pop()
@@ -103,16 +104,20 @@ def _matroska(file: Pieces, chain: Chain) -> None:
             raise broken(start)
         if length is not None and at + length > (file.size if end is None else end):
             raise BrokenChain(ENDS) if end is None else broken(start)
+        if kind == ENTRY:
+            tracks.append([0, 0])
         if kind in HOLDS:
             inside.append((kind, None if length is None else at + length))
             continue
-        if kind == TRACK_NUMBER and parent == ENTRY:
-            tracks.add(file.number(at, length, "big"))
+        if parent == ENTRY and kind in (TRACK_NUMBER, TRACK_TYPE):
+            tracks[-1][kind == TRACK_TYPE] = file.number(at, length, "big")
         if kind in (SIMPLE_BLOCK, BLOCK):
             track, _ = _variable(file, at)
-            if track not in tracks:
+            if track not in (number for number, _ in tracks):
                 raise broken(start)
-            chain.pictures[track] += 1
+            pictures = [number for number, type_ in tracks if type_ == PICTURES]
+            if track in pictures:
+                chain.pictures[pictures.index(track)] += 1
         at += length
 
 
@@ -161,6 +166,9 @@ def _avi(file: Pieces, chain: Chain) -> None:
             at += 8 + length + length % 2
 
 
+FLV_LED = (7, 12, 13)  # codecs with headers among the pictures: H.264, HEVC, AV1
+
+
 def _flv(file: Pieces, chain: Chain) -> None:
     """Tags, each followed by its length."""
     at = file.number(5, 4, "big") + 4
@@ -168,10 +176,13 @@ def _flv(file: Pieces, chain: Chain) -> None:
         kind, length = file.number(at, 1) & 0x1F, file.number(at + 1, 3, "big")
         if kind not in (8, 9, 18):
             raise broken(at)
-        at += 11 + length
+        start, at = at + 11, at + 11 + length
         if file.number(at, 4, "big") not in (11 + length, length, 0):
             raise broken(at)
-        chain.pictures[0] += kind == 9
+        if kind == 9:
+            first = file.number(start, 1)
+            step = first & 15 if first & 0x80 else file.number(start + 1, 1) if first & 15 in FLV_LED else 1
+            chain.pictures[0] += step in (1, 3)  # others are headers
         at += 4
 
 
@@ -284,7 +295,11 @@ def _program(file: Pieces, chain: Chain) -> None:
 
 def _mov(file: Pieces, chain: Chain) -> None:
     """Boxes (ISO/IEC 14496-12): the samples that the fragments list, by the track's number."""
+    before = b""
     for at, kind, end in _boxes(file, 0, file.size):
+        if before == kind == b"mdat" and chain.pictures:
+            raise broken(at)
+        before = kind
         if kind != b"moof":
             continue
         for begin, child, stop in _boxes(file, at, end):

@@ -241,37 +241,49 @@ class VideoReader:
         stated = Fraction(container.duration or 0, av.time_base)
         if self.container.is_timed and reach + ENDS_EARLY < stated:
             fact = f"nothing of it is readable from there to {float(stated):.2f} s"
-        else:
-            fact = self._shortfall(stream, account)
-        if fact:
             raise self._damaged(fact, account.frames, time)
-        if self.container.demuxer == "mov" and self._end is not None:
-            stated, reach = self._end + self._origin, account.end * stream.time_base
-        if self.container.states_its_end and reach + ENDS_SOON < stated:
+        if self.container.demuxer == "mov":
+            stated, reach = (self._end or 0) + self._origin, account.end * stream.time_base
+        is_short = self.container.states_its_end and reach + ENDS_SOON < stated
+        if doubt := self._doubt(stream, account, time):
+            self._note(f"damaged: {doubt}")
+        elif is_short:
             self._note(f"damaged: the file states {float(stated):.2f} s and ends at {float(reach):.2f} s")
 
-    def _shortfall(self, stream: av.VideoStream, account: Account) -> str | None:
-        """The reason why frames are missing, in words; what is only likely becomes a note."""
-        doubt, listed = None, 0
+    def _doubt(self, stream: av.VideoStream, account: Account, time: Fraction) -> str | None:
+        """The reason why frames are likely to be missing, in words.  Raises DamagedVideo where it is certain."""
+        doubt, kind, listed = None, self.container.demuxer, 0
         try:
             with open_source(self._source, self.name) as (_, file):
-                chain = chains.follow(self.container.demuxer, file, file.seek(0, os.SEEK_END))
-                listed = chain.pictures.get(stream.id, 0) if self.container.demuxer == "mov" else 0
+                chain = chains.follow(kind, file, file.seek(0, os.SEEK_END))
+            listed = chain.pictures.get(self._number(stream), 0)
         except chains.BrokenChain as flaw:
             # A table lists the samples; bytes behind them do no harm.
-            if self.container.demuxer != "mov" or not stream.frames:
+            if kind != "mov" or not stream.frames:
                 doubt = f"{flaw}: frames may be missing"
-        stated = (stream.frames or 0) + listed
-        if self.container.demuxer == "mov" and account.packets < stated:
-            with self.demuxer(advanced_editlist="0") as whole:  # what an edit hides is not missing
-                came = sum(packet.size > 0 for packet in whole.demux(whole.streams[stream.index]))
-            if came < stated:
-                return f"it states {stated} frames, {came} are there"
+        if kind == "mov":
+            stated = (stream.frames or 0) + listed
+            if account.packets < stated:
+                with self.demuxer(advanced_editlist="0") as whole:  # what an edit hides is not missing
+                    came = sum(packet.size > 0 for packet in whole.demux(whole.streams[stream.index]))
+                if came < stated:
+                    raise self._damaged(f"it states {stated} frames, {came} are there", account.frames, time)
+            lost = account.uncovered
+        else:
+            lost = max(listed - account.packets, 0 if self.container.has_origin else account.gaps)
         if account.undecoded:
-            doubt = f"{account.undecoded} of its pictures cannot be decoded: frames are missing"
-        if doubt:
-            self._note(f"damaged: {doubt}")
-        return None
+            return f"{account.undecoded} of its pictures cannot be decoded: frames are missing"
+        return doubt or (f"{lost} of its pictures do not come: frames are missing" if lost > 0 else None)
+
+    def _number(self, stream: av.VideoStream) -> int:
+        """The number under which a chain counts the pictures of a stream."""
+        match self.container.demuxer:
+            case "mov" | "asf":
+                return stream.id
+            case "matroska":  # the place among the tracks of pictures
+                return [other.index for other in stream.container.streams.video].index(stream.index)
+            case _:
+                return stream.index
 
     def _damaged(self, fact: object, count: int = 0, time: Fraction = Fraction(0)) -> "DamagedVideo":
         far = f"after {count} frames ({float(time):.2f} s)" if count else "before its first frame"

@@ -14,7 +14,6 @@ from typing import BinaryIO
 from structkit.media import transport
 from structkit.media.containers import HEAD, mpegts_stride
 
-
 ENDS = "the file ends in the middle of a piece"
 CHUNK = re.compile(rb"[0-9A-Za-z_ ]{4}")
 

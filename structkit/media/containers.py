@@ -7,11 +7,13 @@ playlists, which name other files and hosts.
 
 import os
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO
 
+from structkit.errors import InputError
 from structkit.media import formats
 
 HEAD = 1024  # bytes that suffice to recognise a container
@@ -74,6 +76,19 @@ def _mov_needs(stream: BinaryIO, size: int) -> int:
     return max(at, size)
 
 
+def _has_no_index(stream: BinaryIO, size: int) -> bool:
+    """True for an MP4 or MOV that holds pictures and ends without the box that says where they are."""
+    at, kinds = 0, set()
+    while at + 8 <= size:
+        stream.seek(at)
+        length, kind = struct.unpack(">I4s", stream.read(8))
+        kinds.add(kind)
+        if length == 1:
+            length = int.from_bytes(stream.read(8))
+        at = at + length if length >= 8 else size if length == 0 else sys.maxsize
+    return at <= size + 7 and b"mdat" in kinds and b"moov" not in kinds
+
+
 def _matroska_needs(stream: BinaryIO, size: int) -> int:
     """The end of the Segment, or of the elements before it (RFC 8794, 4 and 5; RFC 9559, 5.1)."""
 
@@ -111,7 +126,14 @@ def _avi_needs(stream: BinaryIO, size: int) -> int:
 
 
 CONTAINERS = (
-    Container("mov", "MP4/MOV", (".mp4", ".m4v", ".mov", ".3gp"), lambda h: h[4:8] in BOXES, states_its_end=True, needed=_mov_needs),
+    Container(
+        "mov",
+        "MP4/MOV",
+        (".mp4", ".m4v", ".mov", ".3gp"),
+        lambda h: h[4:8] in BOXES,
+        states_its_end=True,
+        needed=_mov_needs,
+    ),
     Container(
         "matroska",
         "MKV/WebM",
@@ -158,3 +180,30 @@ def sniff(head: bytes) -> Container | None:
         if formats.recognise(head) or formats.is_heic(head)
         else next((c for c in CONTAINERS if c.recognises(head)), None)
     )
+
+
+def recognise(name: str, stream: BinaryIO) -> Container:
+    """The container of a whole file.
+
+    name: the file's, in messages.
+    Raises InputError where it is none that is read, or not all there.
+    """
+    head = stream.read(HEAD)
+    found, size = sniff(head), stream.seek(0, os.SEEK_END)
+    if not head:
+        raise InputError(f"{name}: an empty file (0 bytes); videos read: {NAMES}")
+    if formats.is_heic(head):
+        raise InputError(f"{name}: HEIC picture: convert it to .jpg")
+    if found is None:
+        if picture := formats.recognise(head):
+            raise InputError(
+                f"{name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to .mp4"
+            )
+        raise InputError(f"{name}: not a video of a known container; videos read: {NAMES}; convert it to one of them")
+    if (needed := found.needed(stream, size)) > size:
+        fact = f"truncated {found.label}, {size} of at least {needed} bytes are there"
+        raise InputError(f"{name}: {fact}; copy or export it again from the original")
+    if found.demuxer == "mov" and _has_no_index(stream, size):
+        fact = "its recording was not finished: the index (moov) is missing"
+        raise InputError(f"{name}: {fact}; finish it in the camera or program that made it, or copy it again")
+    return found

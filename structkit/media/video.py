@@ -20,7 +20,7 @@ import numpy as np
 
 from structkit.configs.media import MAX_FRAME_PIXELS
 from structkit.errors import InputError
-from structkit.media import chains, containers, formats, yuv
+from structkit.media import chains, containers, yuv
 from structkit.media.account import Account
 from structkit.media.codecs import SOUND_CODECS, VIDEO_CODECS
 from structkit.media.files import Source, one_line, open_source
@@ -31,6 +31,9 @@ ENDS_SOON = Fraction(1, 5)  # s; the same, but it may be the container that is c
 ENDS_EARLY = Fraction(1, 2)  # s; a file whose packets end by more before its stated length has lost some
 REORDERED = ("h264", "hevc", "mpeg4")  # codecs whose frames may be shown in another order than they are stored
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
+MOST_ASPECT = 8  # of a stored pixel, its longer side over the shorter; what states more is damaged
+MOST_SIDE = 16384  # px, to which square pixels may widen a frame: the limit of encoders
+BT2020, UNSPECIFIED = 9, 2  # the number of its primaries, and of a transfer function that is not named: as in HDR
 HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 
 
@@ -89,7 +92,8 @@ class VideoReader:
         with open_source(source, name) as (self.name, stream):
             is_whole = isinstance(source, bytes | bytearray | memoryview | str | os.PathLike) and stream.seekable()
             self._source = source if is_whole else self._spooled(stream)
-        self.container = self._recognised()
+        with open_source(self._source, self.name) as (_, stream):
+            self.container = containers.recognise(self.name, stream)
         self._notes: dict[str, None] = {}
         with self.demuxer() as container, closing(self._decoded(container)) as decoded:
             stream = self._stream(container)
@@ -160,30 +164,6 @@ class VideoReader:
                 raise self._damaged(error) from error
             with opened:
                 yield opened
-
-    def _recognised(self) -> containers.Container:
-        with open_source(self._source, self.name) as (_, stream):
-            head = stream.read(containers.HEAD)
-            found, size = containers.sniff(head), stream.seek(0, os.SEEK_END)
-            needed = found.needed(stream, size) if found else 0
-        if not head:
-            raise InputError(f"{self.name}: an empty file (0 bytes); videos read: {containers.NAMES}")
-        if formats.is_heic(head):
-            raise InputError(f"{self.name}: HEIC picture: convert it to .jpg")
-        if found is None:
-            if picture := formats.recognise(head):
-                raise InputError(
-                    f"{self.name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to "
-                    ".mp4"
-                )
-            raise InputError(
-                f"{self.name}: not a video of a known container; videos read: {containers.NAMES}; convert it to one of "
-                "them"
-            )
-        if needed > size:
-            fact = f"truncated {found.label}, {size} of at least {needed} bytes are there"
-            raise InputError(f"{self.name}: {fact}; copy or export it again from the original")
-        return found
 
     def _spooled(self, stream: BinaryIO) -> str:
         """The path of a copy that lives as long as the reader, of a stream that cannot be read twice."""
@@ -282,6 +262,8 @@ class VideoReader:
                 return stream.id
             case "matroska":  # the place among the tracks of pictures
                 return [other.index for other in stream.container.streams.video].index(stream.index)
+            case "flv":
+                return 0
             case _:
                 return stream.index
 
@@ -305,7 +287,11 @@ class VideoReader:
         matrix = next((bytes(data) for data in first.side_data if data.type.name == "DISPLAYMATRIX"), None)
         self._turn = yuv.upright(matrix) if matrix else np.asarray
         self._coded = first.width, first.height
-        self._stored = yuv.square(*self._coded, Fraction(stream.sample_aspect_ratio or 1))
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        self._stored = yuv.square(*self._coded, aspect)
+        if not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT or max(self._stored) > max(MOST_SIDE, *self._coded):
+            self._stored = self._coded
+            self._note(f"the shape of its pixels, {aspect.numerator}:{aspect.denominator}, ignored: taken as square")
         self._check_size(*self._stored)
         is_turned = self._turn(np.empty((1, 2))).shape == (2, 1)
         self.width, self.height = self._stored[::-1] if is_turned else self._stored
@@ -314,6 +300,10 @@ class VideoReader:
             self._note("more than one stream of pictures: the first is read")
         if trc in HDR:
             self._note(f"high dynamic range ({HDR[trc]}) taken as it is: colours look flat")
+        elif BT2020 in (first.color_primaries, stream.codec_context.color_primaries) and trc == UNSPECIFIED:
+            self._note("BT.2020 without a transfer function taken as it is: colours may look flat")
+        if matrix and (angle := yuv.oblique(matrix)) is not None:
+            self._note(f"turned by {angle:.0f} degrees: only quarter turns are done, the nearest is taken")
         if bits > 8:
             self._note(f"{bits} bits a channel reduced to 8")
         if first.interlaced_frame:

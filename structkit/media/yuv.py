@@ -4,6 +4,7 @@ Every conversion names the colour matrix and the range of both its sides, since 
 version to the next.
 """
 
+import math
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -26,6 +27,7 @@ MATRICES = {
     9: "bt2020",
     10: "bt2020",
 }
+TURN_NOISE = 0.01  # the share of a display matrix's terms that is only rounding
 RGB = 0  # the number of RGB in the same table
 FULL = 2  # FFmpeg's number of the full range, AVCOL_RANGE_JPEG
 # Encoder options: the matrix and the range of the frames that `from_rgb` makes.
@@ -107,6 +109,16 @@ def upright(matrix: bytes) -> Turn:
     across, down = (c, b) if swapped else (a, d)
     columns, rows = slice(None, None, -1 if across < 0 else 1), slice(None, None, -1 if down < 0 else 1)
     return lambda pixels: np.ascontiguousarray((pixels.swapaxes(0, 1) if swapped else pixels)[rows, columns])
+
+
+def oblique(matrix: bytes) -> float | None:
+    """The angle in degrees, clockwise, that a display matrix turns by where it is no quarter turn; else None.
+
+    A matrix that turns nothing, all zeros, is none.
+    """
+    a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:36])
+    less, more = sorted((abs(a) + abs(d), abs(b) + abs(c)))
+    return math.degrees(math.atan2(b, a)) if less > TURN_NOISE * more else None
 
 
 def square(width: int, height: int, aspect: Fraction) -> tuple[int, int]:

@@ -23,7 +23,13 @@ FRAMES, SIZE = 30, (64, 48)  # SIZE: (width, height), px
 QUICK = {"preset": "ultrafast", "bf": "2", "g": "12", "threads": "1"}
 KINDS = {  # a name: muxer, its options, codec, its options, sound
     "mp4 h264": ("mp4", {}, "libx264", QUICK, "aac"),
-    "mp4 hevc": ("mp4", {}, "libx265", {"x265-params": "log-level=none:pools=1:keyint=12", "preset": "ultrafast"}, None),
+    "mp4 hevc": (
+        "mp4",
+        {},
+        "libx265",
+        {"x265-params": "log-level=none:pools=1:keyint=12", "preset": "ultrafast"},
+        None,
+    ),
     "mp4 in fragments": ("mp4", {"movflags": "frag_keyframe+empty_moov"}, "libx264", QUICK, "aac"),
     "mov mjpeg": ("mov", {}, "mjpeg", {}, None),
     "mkv h264": ("matroska", {}, "libx264", QUICK, "aac"),
@@ -122,7 +128,7 @@ def ending(data: bytes, frames: list[bytes]) -> str:
     if notes:
         return "noted"
     if len(seen) < len(frames):
-        return f"fewer frames"
+        return "fewer frames"
     return "whole" if seen == frames else "other pixels"
 
 
@@ -143,6 +149,11 @@ if __name__ == "__main__":
         found = {}
         for seed in range(MUTANTS):
             found.setdefault(ending(mutant(data, seed), frames), []).append(seed)
-        print(f"{kind}: {len(data)} bytes, {len(frames)} frames {sorted(notes)},",
-              {k: len(v) for k, v in found.items()}, f"{time.process_time() - start:.1f} CPU s",
-              "| fewer:", found.get("fewer frames"), flush=True)
+        print(
+            f"{kind}: {len(data)} bytes, {len(frames)} frames {sorted(notes)},",
+            {k: len(v) for k, v in found.items()},
+            f"{time.process_time() - start:.1f} CPU s",
+            "| fewer:",
+            found.get("fewer frames"),
+            flush=True,
+        )

@@ -6,6 +6,7 @@ The container's time stamps are the authority: no frame rate is assumed, none is
 says how far the video could be read; no frame is left out in silence.
 """
 
+import io
 import os
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ from structkit.media.account import Account
 from structkit.media.codecs import SOUND_CODECS, VIDEO_CODECS
 from structkit.media.files import Source, one_line, open_source
 from structkit.media.subtitles import TEXT
+from structkit.media.transport import MendedRecording, TransportSurvey
 
 MAX_PIXELS = MAX_FRAME_PIXELS
 ENDS_SOON = Fraction(1, 5)  # s; the same, but it may be the container that is careless
@@ -94,7 +96,10 @@ class VideoReader:
             self._source = source if is_whole else self._spooled(stream)
         with open_source(self._source, self.name) as (_, stream):
             self.container = containers.recognise(self.name, stream)
+            self._joined = self._joins(stream)
         self._notes: dict[str, None] = {}
+        if self._joined:
+            self._note(f"{self._joined.joins + 1} recordings joined in one file: the times go on from one to the next")
         with self.demuxer() as container, closing(self._decoded(container)) as decoded:
             stream = self._stream(container)
             self._check_size(stream.codec_context.width, stream.codec_context.height)
@@ -158,12 +163,22 @@ class VideoReader:
         codecs = ",".join((*VIDEO_CODECS, *SOUND_CODECS, *sorted(TEXT)))
         options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": self._fence} | extra
         with open_source(self._source, self.name) as (_, stream):
+            if self._joined:
+                stream = io.BufferedReader(MendedRecording(stream, self._joined), 1 << 20)
             try:
                 opened = av.open(stream, "r", format=self.container.demuxer, options=options, metadata_errors="replace")
             except (av.FFmpegError, ValueError, OverflowError) as error:
                 raise self._damaged(error) from error
             with opened:
                 yield opened
+
+    def _joins(self, stream: BinaryIO) -> TransportSurvey | None:
+        """What is known of a file that holds more than one recording; None for any other."""
+        if self.container.demuxer != "mpegts":
+            return None
+        stream.seek(0)
+        survey = TransportSurvey(stream, containers.mpegts_stride(stream.read(containers.HEAD)))
+        return survey if survey.joins else None
 
     def _spooled(self, stream: BinaryIO) -> str:
         """The path of a copy that lives as long as the reader, of a stream that cannot be read twice."""

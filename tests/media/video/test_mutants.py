@@ -7,7 +7,6 @@ each mutant ended: `python tests/media/video/test_mutants.py [KIND...]`.
 import random
 import sys
 import time
-from collections import Counter
 from fractions import Fraction
 from io import BytesIO
 

@@ -6,53 +6,15 @@ about 4 microseconds a link.
 
 import re
 import struct
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from structkit.media import asf, matroska
 from structkit.media.containers import HEAD, mpegts_stride
+from structkit.media.pieces import ENDS, BrokenChain, Chain, Pieces, broken
 from structkit.media.transport import TransportSurvey
 
-ENDS = "the file ends in the middle of a piece"
 CHUNK = re.compile(rb"[0-9A-Za-z_ ]{4}")
-
-
-class BrokenChain(Exception):
-    """A place where the next piece cannot be what it says; its text tells where and how."""
-
-
-@dataclass
-class Chain:
-    """The pieces of a file that hold pictures.
-
-    pictures: their number in each stream, by the stream's own number, or its place among those of pictures in Matroska.
-    """
-
-    pictures: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
-
-
-class Pieces:
-    """A file of which pieces are looked at, anywhere; a piece beyond its end is a broken chain."""
-
-    def __init__(self, stream: BinaryIO, size: int) -> None:
-        self.stream, self.size = stream, size
-
-    def bytes(self, at: int, count: int) -> bytes:
-        """The bytes from one place on."""
-        if at + count > self.size:
-            raise BrokenChain(ENDS)
-        self.stream.seek(at)
-        return self.stream.read(count)
-
-    def number(self, at: int, count: int, order: str = "little") -> int:
-        """The whole number of `count` bytes."""
-        return int.from_bytes(self.bytes(at, count), order)
-
-
-def broken(at: int) -> BrokenChain:
-    """The break of a chain at a byte."""
-    return BrokenChain(f"its structure is broken at byte {at}")
 
 
 def follow(demuxer: str, stream: BinaryIO, size: int) -> Chain:
@@ -69,75 +31,6 @@ def follow(demuxer: str, stream: BinaryIO, size: int) -> Chain:
     except (IndexError, struct.error, ValueError) as error:  # a piece that is too small for what it should hold
         raise BrokenChain("its structure is broken") from error
     return chain
-
-
-# Matroska (RFC 8794, RFC 9559): elements, and those that each may hold.
-VOID, CRC = 0xEC, 0xBF
-EBML, SEGMENT, CLUSTER, TRACKS, ENTRY, GROUP = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE, 0xA0
-SIMPLE_BLOCK, BLOCK, TRACK_NUMBER, TRACK_TYPE, PICTURES = 0xA3, 0xA1, 0xD7, 0x83, 1
-TOP = {0x114D9B74, 0x1549A966, TRACKS, 0x1043A770, CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1254C367, VOID, CRC}
-HOLDS = {
-    0: {EBML, SEGMENT, VOID, CRC},
-    SEGMENT: TOP,
-    CLUSTER: {0xE7, 0x5854, 0xA7, 0xAB, SIMPLE_BLOCK, GROUP, 0xAF, VOID, CRC},
-    GROUP: {BLOCK, 0xA2, 0x75A1, 0x9B, 0xFA, 0xFB, 0xFD, 0xA4, 0x75A2, 0x8E, 0xC8, VOID, CRC},
-    TRACKS: {ENTRY, VOID, CRC},
-    ENTRY: None,  # anything
-}
-
-
-def _matroska(file: Pieces, chain: Chain) -> None:
-    at, inside = 0, [(0, file.size)]  # (an element's id, its end), from the outermost; no end: unknown
-    tracks: list[list[int]] = []  # the number and the type of each
-    while at < file.size:
-        if inside[-1][1] is not None and at >= inside[-1][1]:
-            inside.pop()
-            continue
-        start, (kind, length, at) = at, _element(file, at)
-        while inside[-1][1] is None and kind not in HOLDS[inside[-1][0]] and kind in HOLDS[inside[-2][0]]:
-            inside.pop()
-        parent, end = inside[-1]
-        if (HOLDS[parent] is not None and kind not in HOLDS[parent]) or (
-            length is None and kind not in (SEGMENT, CLUSTER)
-        ):
-            raise broken(start)
-        if length is not None and at + length > (file.size if end is None else end):
-            raise BrokenChain(ENDS) if end is None else broken(start)
-        if kind == ENTRY:
-            tracks.append([0, 0])
-        if kind in HOLDS:
-            inside.append((kind, None if length is None else at + length))
-            continue
-        if parent == ENTRY and kind in (TRACK_NUMBER, TRACK_TYPE):
-            tracks[-1][kind == TRACK_TYPE] = file.number(at, length, "big")
-        if kind in (SIMPLE_BLOCK, BLOCK):
-            track, _ = _variable(file, at)
-            if track not in (number for number, _ in tracks):
-                raise broken(start)
-            pictures = [number for number, type_ in tracks if type_ == PICTURES]
-            if track in pictures:
-                chain.pictures[pictures.index(track)] += 1
-        at += length
-
-
-def _element(file: Pieces, at: int) -> tuple[int, int | None, int]:
-    """The id of an element, its length (None where unknown), and where its contents begin."""
-    first = file.bytes(at, 1)[0]
-    width = 9 - first.bit_length()
-    if width > 4:
-        raise broken(at)
-    length, behind = _variable(file, at + width)
-    unknown = 2 ** (7 * (behind - at - width)) - 1
-    return file.number(at, width, "big"), None if length == unknown else length, behind
-
-
-def _variable(file: Pieces, at: int) -> tuple[int, int]:
-    """A number of variable length, and where it ends."""
-    first = file.bytes(at, 1)[0]
-    width = 9 - first.bit_length()
-    if width > 8:
-        raise broken(at)
-    return file.number(at, width, "big") & (1 << 7 * width) - 1, at + width
 
 
 def _avi(file: Pieces, chain: Chain) -> None:
@@ -185,81 +78,6 @@ def _flv(file: Pieces, chain: Chain) -> None:
         at += 4
 
 
-# The Advanced Systems Format, by its specification of 2004: sections 3 and 5.
-ASF_HEADER, ASF_DATA, ASF_FILE = (
-    bytes.fromhex(guid)
-    for guid in (
-        "3026b2758e66cf11a6d900aa0062ce6c",
-        "3626b2758e66cf11a6d900aa0062ce6c",
-        "a1dcab8c47a9cf118ee400c00c205365",
-    )
-)
-
-
-def _asf(file: Pieces, chain: Chain) -> None:
-    """Packets of one length, which hold numbered media objects in fragments."""
-    head = file.bytes(0, min(file.size, file.number(16, 8)))
-    found = head.find(ASF_FILE)
-    if found < 0 or head[:16] != ASF_HEADER:
-        raise broken(0)
-    packet, longest = struct.unpack_from("<II", head, found + 92)
-    at = len(head)
-    while file.bytes(at, 16) != ASF_DATA:
-        at += max(24, file.number(at + 16, 8))
-    length, count = file.number(at + 16, 8), file.number(at + 40, 8)
-    at += 50
-    if packet != longest or packet < 16:  # which the specification forbids
-        raise broken(found)
-    end = at - 50 + length if length else file.size
-    objects: dict[int, tuple[int, int, int]] = {}  # by stream: the last object's number, length, and bytes that came
-    for _ in range(count or (end - at) // packet):
-        for stream, numbered, bits, offset, size, came in _payloads(file.bytes(at, packet), at):
-            last, whole, so_far = objects.get(stream, (None, 0, 0))
-            begins = offset == 0 and so_far == whole and (last is None or numbered == (last + 1) % 2**bits)
-            goes_on = numbered == last and offset == so_far and size == whole
-            if not (begins or goes_on or last is None):
-                raise broken(at)
-            objects[stream] = numbered, size, offset + came
-            chain.pictures[stream] += offset == 0
-        at += packet
-    if any(whole != so_far for _, whole, so_far in objects.values()):
-        raise BrokenChain(ENDS)
-
-
-def _payloads(packet: bytes, where: int) -> Iterator[tuple[int, int, int, int, int, int]]:
-    """The payloads of an ASF packet.
-
-    Each is the stream, the object's number and the bits of it, the offset in it, its length, and the payload's length.
-    """
-    at = 1 + (packet[0] & 15) if packet[0] & 0x80 else 0
-
-    def number(kind: int) -> int:
-        nonlocal at
-        width = (0, 1, 2, 4)[kind & 3]
-        at += width
-        return int.from_bytes(packet[at - width : at], "little")
-
-    lengths, fields = packet[at : at + 2]
-    at += 2
-    length = number(lengths >> 5) or len(packet)
-    number(lengths >> 1)
-    end = length - number(lengths >> 3)
-    at += 6  # the time to send, and the duration
-    is_one = not lengths & 1
-    kind = 1 if is_one else number(1)
-    for _ in range(kind & 63):
-        stream, numbered = number(1) & 127, number(fields >> 4)
-        offset, beside = number(fields >> 2), number(fields)
-        size = int.from_bytes(packet[at : at + 4], "little")
-        at += 1 if beside == 1 else beside
-        came = end - at if is_one else number(kind >> 6)
-        if at + came > len(packet) or came < 0 or not stream:
-            raise broken(where)
-        if beside >= 8:  # others are small objects packed together, without numbers of their own
-            yield stream, numbered, (0, 8, 16, 32)[fields >> 4 & 3], offset, size, came
-        at += came
-
-
 def _ogg(file: Pieces, chain: Chain) -> None:
     """Pages (RFC 3533), numbered in each stream."""
     at, numbers = 0, {}
@@ -290,6 +108,29 @@ def _program(file: Pieces, chain: Chain) -> None:
             at += 14 + (file.number(at + 13, 1) & 7) if first >> 6 == 1 else 12
         else:
             at += 6 + file.number(at + 4, 2, "big")
+
+
+Y4M_CHROMA = {"mono": (1, 0), "420": (2, 2), "422": (2, 1), "444": (1, 1), "411": (4, 1)}  # (columns, rows) a sample
+
+
+def _y4m(file: Pieces, chain: Chain) -> None:
+    """Frames of one length, each behind a line, behind the line of the header."""
+    head = file.bytes(0, min(file.size, 1024)).split(b"\n")[0]
+    given = {part[:1]: part[1:] for part in head.decode("latin-1").split(" ")[1:]}
+    layout = re.fullmatch(r"(mono|\d{3})(?:jpeg|paldv|mpeg2)?(?:p?(\d\d))?", given.get("C", "420"))
+    if layout is None or layout[1] not in Y4M_CHROMA:
+        return
+    width, height, (across, down) = int(given["W"]), int(given["H"]), Y4M_CHROMA[layout[1]]
+    chroma = 2 * -(-width // across) * -(-height // down) if down else 0
+    at, length = len(head) + 1, (width * height + chroma) * (2 if layout[2] else 1)
+    while at < file.size:
+        line = file.bytes(at, min(file.size - at, 256)).split(b"\n")[0]
+        if not line.startswith(b"FRAME"[: file.size - at]):
+            raise broken(at)
+        at += len(line) + 1 + length
+        if at > file.size:
+            raise BrokenChain(ENDS)
+        chain.pictures[0] += 1
 
 
 def _mov(file: Pieces, chain: Chain) -> None:
@@ -339,12 +180,13 @@ def _transport(file: Pieces, chain: Chain) -> None:
 
 
 WALKS: dict[str, Callable[[Pieces, Chain], None]] = {
-    "matroska": _matroska,
+    "matroska": matroska.walk,
     "avi": _avi,
     "flv": _flv,
-    "asf": _asf,
+    "asf": asf.walk,
     "ogg": _ogg,
     "mpeg": _program,
     "mov": _mov,
     "mpegts": _transport,
+    "yuv4mpegpipe": _y4m,
 }

@@ -25,6 +25,7 @@ from structkit.media import chains, containers, yuv
 from structkit.media.account import Account
 from structkit.media.codecs import SOUND_CODECS, VIDEO_CODECS
 from structkit.media.files import Source, one_line, open_source
+from structkit.media.pieces import BrokenChain
 from structkit.media.subtitles import TEXT
 from structkit.media.transport import MendedRecording, TransportSurvey
 
@@ -252,7 +253,7 @@ class VideoReader:
             with open_source(self._source, self.name) as (_, file):
                 chain = chains.follow(kind, file, file.seek(0, os.SEEK_END))
             listed = chain.pictures.get(self._number(stream), 0)
-        except chains.BrokenChain as flaw:
+        except BrokenChain as flaw:
             # A table lists the samples; bytes behind them do no harm.
             if kind != "mov" or not stream.frames:
                 doubt = f"{flaw}: frames may be missing"

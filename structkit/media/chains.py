@@ -6,6 +6,7 @@ about 4 microseconds a link.
 
 import re
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -78,8 +79,11 @@ def _flv(file: Pieces, chain: Chain) -> None:
         at += 4
 
 
+MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits of each byte in the other order
+
+
 def _ogg(file: Pieces, chain: Chain) -> None:
-    """Pages (RFC 3533), numbered in each stream."""
+    """Pages (RFC 3533), numbered in each stream, with a checksum."""
     at, numbers = 0, {}
     while at < file.size:
         head = file.bytes(at, 27)
@@ -87,9 +91,16 @@ def _ogg(file: Pieces, chain: Chain) -> None:
         if head[:4] != b"OggS" or number != numbers.get(stream, number - 1) + 1:
             raise broken(at)
         numbers[stream] = number
-        at += 27 + head[26] + sum(file.bytes(at + 27, head[26]))
-    if at > file.size:
-        raise BrokenChain(ENDS)
+        length = 27 + head[26] + sum(file.bytes(at + 27, head[26]))
+        if _ogg_checksum(head[:22] + bytes(4) + file.bytes(at + 26, length - 26)) != head[22:26]:
+            raise broken(at)
+        at += length
+
+
+def _ogg_checksum(page: bytes) -> bytes:
+    """The checksum of a page: as zlib's, but the highest bit comes first, and it begins and ends with zeros."""
+    found = zlib.crc32(page.translate(MIRRORED), 2**32 - 1) ^ 2**32 - 1
+    return found.to_bytes(4).translate(MIRRORED)
 
 
 def _program(file: Pieces, chain: Chain) -> None:

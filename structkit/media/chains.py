@@ -29,7 +29,12 @@ def follow(demuxer: str, stream: BinaryIO, size: int) -> Chain:
     try:
         if demuxer in WALKS:
             WALKS[demuxer](Pieces(stream, size), chain)
-    except (IndexError, struct.error, ValueError) as error:  # a piece that is too small for what it should hold
+    except (
+        IndexError,
+        KeyError,
+        struct.error,
+        ValueError,
+    ) as error:  # a piece that is too small for what it should hold
         raise BrokenChain("its structure is broken") from error
     return chain
 
@@ -109,7 +114,8 @@ def _program(file: Pieces, chain: Chain) -> None:
     while at + 4 <= file.size:
         head, kind = file.bytes(at, 3), file.number(at + 3, 1)
         if head == b"\0\0\0":
-            at += 1
+            some = file.bytes(at, min(file.size - at, 1 << 16))
+            at += max(1, len(some) - len(some.lstrip(b"\0")) - 2)
         elif head != b"\0\0\1" or kind < 0xB9:
             raise broken(at)
         elif kind == 0xB9:

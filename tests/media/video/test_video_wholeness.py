@@ -118,6 +118,19 @@ def test_a_packet_that_gives_no_frame_is_said():
     assert notes == ["damaged: 1 of its pictures cannot be decoded: frames are missing"]
 
 
+def test_a_hidden_picture_is_not_missing():
+    """Of VP8 (RFC 6386, 9.1), to which others refer; it has a packet of its own."""
+    data = clip("webm vp8")
+    with av.open(BytesIO(data)) as container:
+        packet = min((bytes(p) for p in container.demux(video=0) if p.size), key=len)
+    times, notes = read(data.replace(packet, bytes([packet[0] & ~0x10]) + packet[1:]))
+    assert (len(times), notes) == (FRAMES - 1, [])
+
+
+def test_zeros_behind_a_program_stream_do_no_harm():
+    assert read(clip("mpg") + bytes(1 << 20)) == read(clip("mpg"))
+
+
 def test_frames_that_an_even_stream_leaves_out_are_said(film):
     """Broadcasts come at one rate; of a camera's own files that vary it is not expected."""
     times = [n for n in range(0, 2000, 40) if n not in (800, 840)]

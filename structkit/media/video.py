@@ -2,8 +2,10 @@
 
 One frame is in memory at a time (and the few that the decoder needs for its own), so that a film takes no more than a
 clip.
-The container's time stamps are the authority: no frame rate is assumed, none is made constant.  Damage is an error that
-says how far the video could be read; no frame is left out in silence.
+The container's time stamps are the authority: no frame rate is assumed, none is made constant.
+Damage is an error that says how far the video could be read.  What came is compared with what the container states, and
+where frames are only likely to be missing there is a note.  Damage inside of a frame that its decoder does not notice,
+as in VP8, VP9 and Motion JPEG, stays unseen.
 """
 
 import io
@@ -30,8 +32,8 @@ from structkit.media.subtitles import TEXT
 from structkit.media.transport import MendedRecording, TransportSurvey
 
 MAX_PIXELS = MAX_FRAME_PIXELS
-ENDS_SOON = Fraction(1, 5)  # s; the same, but it may be the container that is careless
 ENDS_EARLY = Fraction(1, 2)  # s; a file whose packets end by more before its stated length has lost some
+ENDS_SOON = Fraction(1, 5)  # s; the same, but it may be the container that is careless
 REORDERED = ("h264", "hevc", "mpeg4")  # codecs whose frames may be shown in another order than they are stored
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
 MOST_ASPECT = 8  # of a stored pixel, its longer side over the shorter; what states more is damaged
@@ -77,7 +79,7 @@ class VideoReader:
     frames, duration (s), rate (1/s): those that the container states, for progress bars; None where it does not.
     time_base: the tick of the times, s.
     notes: changes on the way in; more may come while frames are read.
-    tolerant: take what can be read of a damaged video: damage behind its first frame is a note, and its end.
+    tolerant: whether damage behind the first frame is a note, and the end of the video, instead of an error.
     Frames whose size changes on the way are scaled to the first's.  A frame without a time, or not after the one
     before, follows that one by a tick, with a note; where times go back by more than half a second it is an error.
     Raises InputError: missing, not a video, a codec or container off the white-list, without frames, truncated,

@@ -127,6 +127,17 @@ def test_a_hidden_picture_is_not_missing():
     assert (len(times), notes) == (FRAMES - 1, [])
 
 
+def test_clusters_of_unknown_length_are_read():
+    """As browsers write them."""
+    data = bytearray(clip("mkv live"))
+    found, at = 0, 0
+    while (at := data.find(b"\x1fC\xb6u", at + 4)) >= 0:
+        width = 9 - data[at + 4].bit_length()
+        data[at + 4 : at + 4 + width] = ((1 << 7 * width + 1) - 1).to_bytes(width)
+        found += 1
+    assert found > 2 and read(bytes(data)) == read(clip("mkv live"))
+
+
 def test_zeros_behind_a_program_stream_do_no_harm():
     assert read(clip("mpg") + bytes(1 << 20)) == read(clip("mpg"))
 

@@ -152,8 +152,11 @@ def _y4m(file: Pieces, chain: Chain) -> None:
 
 def _mov(file: Pieces, chain: Chain) -> None:
     """Boxes (ISO/IEC 14496-12): the samples that the fragments list, by the track's number."""
-    before = b""
+    before, indices = b"", 0
     for at, kind, end in _boxes(file, 0, file.size):
+        indices += kind == b"moov"
+        if kind == b"moov" and indices == 2 and not chain.pictures:  # streams may repeat it between fragments
+            chain.second = at
         if before == kind == b"mdat" and chain.pictures:
             raise broken(at)
         before = kind

@@ -16,9 +16,11 @@ class Chain:
     """The pieces of a file that hold pictures.
 
     pictures: their number in each stream, by the stream's own number, or its place among those of pictures in Matroska.
+    second: where another recording begins behind the first, bytes.
     """
 
     pictures: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    second: int | None = None
 
 
 class Pieces:

@@ -244,7 +244,7 @@ class VideoReader:
             stated, reach = (self._end or 0) + self._origin, account.end * stream.time_base
         is_short = self.container.states_its_end and reach + ENDS_SOON < stated
         if doubt := self._doubt(stream, account, time):
-            self._note(f"damaged: {doubt}")
+            self._note(doubt)
         elif is_short:
             self._note(f"damaged: the file states {float(stated):.2f} s and ends at {float(reach):.2f} s")
 
@@ -255,10 +255,12 @@ class VideoReader:
             with open_source(self._source, self.name) as (_, file):
                 chain = chains.follow(kind, file, file.seek(0, os.SEEK_END))
             listed = chain.pictures.get(self._number(stream), 0)
+            if chain.second:
+                doubt = "another recording follows the first in the file, and is not read"
         except BrokenChain as flaw:
             # A table lists the samples; bytes behind them do no harm.
             if kind != "mov" or not stream.frames:
-                doubt = f"{flaw}: frames may be missing"
+                doubt = f"damaged: {flaw}: frames may be missing"
         if kind == "mov":
             stated = (stream.frames or 0) + listed
             if account.packets < stated:
@@ -270,8 +272,8 @@ class VideoReader:
         else:
             lost = max(listed - account.packets, 0 if self.container.has_origin else account.gaps)
         if account.undecoded:
-            return f"{account.undecoded} of its pictures cannot be decoded: frames are missing"
-        return doubt or (f"{lost} of its pictures do not come: frames are missing" if lost > 0 else None)
+            return f"damaged: {account.undecoded} of its pictures cannot be decoded: frames are missing"
+        return doubt or (f"damaged: {lost} of its pictures do not come: frames are missing" if lost > 0 else None)
 
     def _number(self, stream: av.VideoStream) -> int:
         """The number under which a chain counts the pictures of a stream."""

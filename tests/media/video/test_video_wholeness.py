@@ -127,6 +127,15 @@ def test_a_hidden_picture_is_not_missing():
     assert (len(times), notes) == (FRAMES - 1, [])
 
 
+def test_of_joined_recordings_that_are_not_read_there_is_a_word():
+    assert read(clip("mp4 h264") * 2)[1] == ["another recording follows the first in the file, and is not read"]
+    for kind in ("mpg", "mkv h264"):
+        with pytest.raises(InputError, match="it is more than one recording: split it, or convert it to one"):
+            read(clip(kind) * 2)
+    times, notes = read(clip("avi mpeg4") * 2)
+    assert (len(times), notes) == (2 * FRAMES, [])
+
+
 def test_clusters_of_unknown_length_are_read():
     """As browsers write them."""
     data = bytearray(clip("mkv live"))

@@ -320,7 +320,7 @@ class VideoReader:
             self._note("more than one stream of pictures: the first is read")
         if trc in HDR:
             self._note(f"high dynamic range ({HDR[trc]}) taken as it is: colours look flat")
-        elif BT2020 in (first.color_primaries, stream.codec_context.color_primaries) and trc == UNSPECIFIED:
+        elif stream.codec_context.color_primaries == BT2020 and trc == UNSPECIFIED:
             self._note("BT.2020 without a transfer function taken as it is: colours may look flat")
         if matrix and (angle := yuv.oblique(matrix)) is not None:
             self._note(f"turned by {angle:.0f} degrees: only quarter turns are done, the nearest is taken")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from structkit.configs import PairResultConfig
 from structkit.errors import OptionError
+from structkit.media.containers import WRITTEN
 from structkit_cli.options import RunOptions
 from structkit_cli.pages.analogy_engines import PairEngine, PairTask, PatchEngine
 from structkit_cli.pages.analogy_options import EngineOptions, checkpoint_of
@@ -78,6 +80,8 @@ def plan_analogies(
         # a video flickers with the chain
         asked |= {"--refine chain": pair.refine == "chain", "--draw partner": pair.draw == "partner"}
         _check_videos(films, asked, running, alone=len(films) == len(sources.inputs))
+    elif sources and not many and PurePath(running.output or "").suffix.lower() in WRITTEN:
+        _check_animation(sources.inputs[0], running.output)
     single = OutputKind.VIDEO if films and not many else OutputKind.PICTURE
     kept = running.keep_suffix
     place = Destination(running.output, many=many, format=running.format, kind=single, keep_suffix=kept)
@@ -113,6 +117,15 @@ def _check_targets(targets: InputList | None) -> None:
     for given in targets.inputs if targets else ():
         if given.path is not None and given.is_video:
             raise OptionError(f"{given.name} is a video, and TARGET must be a picture: name one of its frames")
+
+
+def _check_animation(given: InputFile, output: str) -> None:
+    """Refuse a video's name for what comes of an animation, which is read as a picture."""
+    if any(note.startswith("animated") for note in given.picture().notes):
+        raise OptionError(
+            f"{given.name} is an animation, of which only the first picture is read: convert it to a video, such as "
+            f".mp4, or end --output {output} in .png"
+        )
 
 
 def _check_videos(films: Sequence[InputFile], asked: Mapping[str, bool], running: RunOptions, *, alone: bool) -> None:

@@ -7,11 +7,13 @@ playlists, which name other files and hosts.
 
 import os
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO
 
+from structkit.errors import InputError
 from structkit.media import formats
 
 HEAD = 1024  # bytes that suffice to recognise a container
@@ -25,6 +27,8 @@ class Container:
     demuxer: FFmpeg's name.
     has_origin: time zero is where the presentation starts, whatever comes first.
     is_timed: the file states its length, while FFmpeg steps over clusters that it cannot read.
+    states_its_end: the file states its length, as a rule to the frame.
+    is_counted: a frame's time is its place in the file, counted in frames, held ones too.
     needed: the bytes that a file says it has, from its stream and its size.
     """
 
@@ -34,14 +38,24 @@ class Container:
     recognises: Callable[[bytes], bool]
     has_origin: bool = True
     is_timed: bool = False
+    is_counted: bool = False
+    states_its_end: bool = False
     needed: Callable[[BinaryIO, int], int] = lambda stream, size: size
 
 
-def _is_mpegts(head: bytes) -> bool:
-    """True for sync bytes a packet apart: 188 bytes, or 192 with the time code of camcorders and discs."""
-    return any(
-        len(head) > at + 2 * step and all(head[at + i * step] == 0x47 for i in range(3))
-        for at, step in ((0, 188), (4, 192))
+def mpegts_stride(head: bytes) -> int | None:
+    """How far it is from one packet of a transport stream to the next, bytes; None for another kind of file.
+
+    head: the file's first bytes.
+    A packet has 188 bytes, and 4 more of time code in front from camcorders and discs.
+    """
+    return next(
+        (
+            step
+            for at, step in ((0, 188), (4, 192))
+            if len(head) > at + 2 * step and all(head[at + i * step] == 0x47 for i in range(3))
+        ),
+        None,
     )
 
 
@@ -60,6 +74,19 @@ def _mov_needs(stream: BinaryIO, size: int) -> int:
             break
         at += length
     return max(at, size)
+
+
+def _has_no_index(stream: BinaryIO, size: int) -> bool:
+    """True for an MP4 or MOV that holds pictures and ends without the box that says where they are."""
+    at, kinds = 0, set()
+    while at + 8 <= size:
+        stream.seek(at)
+        length, kind = struct.unpack(">I4s", stream.read(8))
+        kinds.add(kind)
+        if length == 1:
+            length = int.from_bytes(stream.read(8))
+        at = at + length if length >= 8 else size if length == 0 else sys.maxsize
+    return at <= size + 7 and b"mdat" in kinds and b"moov" not in kinds
 
 
 def _matroska_needs(stream: BinaryIO, size: int) -> int:
@@ -99,21 +126,37 @@ def _avi_needs(stream: BinaryIO, size: int) -> int:
 
 
 CONTAINERS = (
-    Container("mov", "MP4/MOV", (".mp4", ".m4v", ".mov", ".3gp"), lambda h: h[4:8] in BOXES, needed=_mov_needs),
+    Container(
+        "mov",
+        "MP4/MOV",
+        (".mp4", ".m4v", ".mov", ".3gp"),
+        lambda h: h[4:8] in BOXES,
+        states_its_end=True,
+        needed=_mov_needs,
+    ),
     Container(
         "matroska",
         "MKV/WebM",
         (".mkv", ".webm"),
         lambda h: h[:4] == b"\x1aE\xdf\xa3",
         is_timed=True,
+        states_its_end=True,
         needed=_matroska_needs,
     ),
-    Container("avi", "AVI", (".avi",), lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI ", needed=_avi_needs),
-    Container("mpegts", "MPEG-TS", (".ts", ".m2ts", ".mts"), _is_mpegts, has_origin=False),
+    Container(
+        "avi",
+        "AVI",
+        (".avi",),
+        lambda h: h[:4] == b"RIFF" and h[8:12] == b"AVI ",
+        is_counted=True,
+        needed=_avi_needs,
+    ),
+    Container("mpegts", "MPEG-TS", (".ts", ".m2ts", ".mts"), lambda h: mpegts_stride(h) is not None, has_origin=False),
     Container("mpeg", "MPEG-PS", (".mpg", ".mpeg", ".vob"), lambda h: h[:4] == b"\0\0\1\xba", has_origin=False),
     Container("ogg", "Ogg", (".ogv",), lambda h: h[:4] == b"OggS"),
-    Container("flv", "FLV", (".flv",), lambda h: h[:4] == b"FLV\1"),
-    Container("asf", "WMV/ASF", (".wmv", ".asf"), lambda h: h[:4] == b"0&\xb2u"),
+    Container("flv", "FLV", (".flv",), lambda h: h[:4] == b"FLV\1", states_its_end=True),
+    Container("asf", "WMV/ASF", (".wmv", ".asf"), lambda h: h[:4] == b"0&\xb2u", states_its_end=True),
+    Container("yuv4mpegpipe", "Y4M", (".y4m",), lambda h: h[:10] == b"YUV4MPEG2 "),
 )
 WRITTEN = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}  # suffix -> FFmpeg's muxer
 VIDEO_SUFFIXES = tuple(suffix for c in CONTAINERS for suffix in c.suffixes)
@@ -137,3 +180,30 @@ def sniff(head: bytes) -> Container | None:
         if formats.recognise(head) or formats.is_heic(head) or head[4:12] == b"ftypcrx "  # a camera's raw picture
         else next((c for c in CONTAINERS if c.recognises(head)), None)
     )
+
+
+def recognise(name: str, stream: BinaryIO) -> Container:
+    """The container of a whole file.
+
+    name: the file's, in messages.
+    Raises InputError where it is none that is read, or not all there.
+    """
+    head = stream.read(HEAD)
+    found, size = sniff(head), stream.seek(0, os.SEEK_END)
+    if not head:
+        raise InputError(f"{name}: an empty file (0 bytes); videos read: {NAMES}")
+    if formats.is_heic(head):
+        raise InputError(f"{name}: HEIC picture: convert it to .jpg")
+    if found is None:
+        if picture := formats.recognise(head):
+            raise InputError(
+                f"{name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to .mp4"
+            )
+        raise InputError(f"{name}: not a video of a known container; videos read: {NAMES}; convert it to one of them")
+    if (needed := found.needed(stream, size)) > size:
+        fact = f"truncated {found.label}, {size} of at least {needed} bytes are there"
+        raise InputError(f"{name}: {fact}; copy or export it again from the original")
+    if found.demuxer == "mov" and _has_no_index(stream, size):
+        fact = "its recording was not finished: the index (moov) is missing"
+        raise InputError(f"{name}: {fact}; finish it in the camera or program that made it, or copy it again")
+    return found

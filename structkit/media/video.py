@@ -2,10 +2,13 @@
 
 One frame is in memory at a time (and the few that the decoder needs for its own), so that a film takes no more than a
 clip.
-The container's time stamps are the authority: no frame rate is assumed, none is made constant.  Damage is an error that
-says how far the video could be read; no frame is left out in silence.
+The container's time stamps are the authority: no frame rate is assumed, none is made constant.
+Damage is an error that says how far the video could be read.  What came is compared with what the container states, and
+where frames are only likely to be missing there is a note.  Damage inside of a frame that its decoder does not notice,
+as in VP8, VP9 and Motion JPEG, stays unseen.
 """
 
+import io
 import os
 import shutil
 import tempfile
@@ -20,89 +23,22 @@ import numpy as np
 
 from structkit.configs.media import MAX_FRAME_PIXELS
 from structkit.errors import InputError
-from structkit.media import containers, formats, yuv
+from structkit.media import chains, containers, yuv
+from structkit.media.account import Account
+from structkit.media.codecs import SOUND_CODECS, VIDEO_CODECS
 from structkit.media.files import Source, one_line, open_source
+from structkit.media.pieces import BrokenChain
 from structkit.media.subtitles import TEXT
+from structkit.media.transport import MendedRecording, TransportSurvey
 
 MAX_PIXELS = MAX_FRAME_PIXELS
 ENDS_EARLY = Fraction(1, 2)  # s; a file whose packets end by more before its stated length has lost some
+ENDS_SOON = Fraction(1, 5)  # s; the same, but it may be the container that is careless
+REORDERED = ("h264", "hevc", "mpeg4")  # codecs whose frames may be shown in another order than they are stored
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
-VIDEO_CODECS = (  # FFmpeg's decoders that are let near a file
-    *(
-        "h264",
-        "hevc",
-        "av1",
-        "libdav1d",
-        "vp8",
-        "vp9",
-        "libvpx",
-        "libvpx-vp9",
-        "mpeg4",
-        "mpeg2video",
-        "mpeg1video",
-        "mjpeg",
-        "prores",
-    ),
-    *(
-        "dnxhd",
-        "theora",
-        "ffv1",
-        "huffyuv",
-        "ffvhuff",
-        "utvideo",
-        "rawvideo",
-        "v210",
-        "qtrle",
-        "png",
-        "dvvideo",
-        "h263",
-        "flv",
-    ),
-    *("msmpeg4", "msmpeg4v2", "wmv1", "wmv2", "wmv3", "vc1", "svq1", "svq3", "cinepak"),
-)
-SOUND_CODECS = (
-    *(
-        "aac",
-        "mp3",
-        "mp3float",
-        "mp2",
-        "mp2float",
-        "opus",
-        "libopus",
-        "vorbis",
-        "flac",
-        "alac",
-        "ac3",
-        "eac3",
-        "dca",
-        "truehd",
-    ),
-    *(
-        "pcm_s16le",
-        "pcm_s16be",
-        "pcm_s24le",
-        "pcm_s24be",
-        "pcm_s32le",
-        "pcm_s32be",
-        "pcm_f32le",
-        "pcm_f32be",
-        "pcm_u8",
-        "pcm_alaw",
-    ),
-    *(
-        "pcm_mulaw",
-        "adpcm_ms",
-        "adpcm_ima_wav",
-        "adpcm_ima_qt",
-        "wmav1",
-        "wmav2",
-        "wmapro",
-        "amrnb",
-        "libopencore_amrnb",
-        "amrwb",
-    ),
-    *("aac_latm", "pcm_bluray", "pcm_dvd"),
-)
+MOST_ASPECT = 8  # of a stored pixel, its longer side over the shorter; what states more is damaged
+MOST_SIDE = 16384  # px, to which square pixels may widen a frame: the limit of encoders
+BT2020, UNSPECIFIED = 9, 2  # the number of its primaries, and of a transfer function that is not named: as in HDR
 HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 
 
@@ -122,6 +58,17 @@ class Frame:
     duration: Fraction | None = None
 
 
+class DamagedVideo(InputError):
+    """Damage of a video, behind which nothing of it is read.
+
+    fact: what is wrong, and where.
+    """
+
+    def __init__(self, name: str, fact: str, remedy: str) -> None:
+        super().__init__(f"{name}: {fact}; {remedy}")
+        self.fact = fact
+
+
 class VideoReader:
     """A reader of the frames of a video's first picture stream, in the order they are shown.
 
@@ -132,6 +79,7 @@ class VideoReader:
     frames, duration (s), rate (1/s): those that the container states, for progress bars; None where it does not.
     time_base: the tick of the times, s.
     notes: changes on the way in; more may come while frames are read.
+    tolerant: whether damage behind the first frame is a note, and the end of the video, instead of an error.
     Frames whose size changes on the way are scaled to the first's.  A frame without a time, or not after the one
     before, follows that one by a tick, with a note; where times go back by more than half a second it is an error.
     Raises InputError: missing, not a video, a codec or container off the white-list, without frames, truncated,
@@ -139,16 +87,22 @@ class VideoReader:
     could be read.
     """
 
-    def __init__(self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> None:
-        self._max_pixels = max_pixels
+    def __init__(
+        self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS, tolerant: bool = False
+    ) -> None:
+        self._max_pixels, self._tolerant = max_pixels, tolerant
         # A limit for FFmpeg, which counts its own padding, where a stream grows on the way.
         self._fence = str(2 * max_pixels + 2**20)
         self._copy = None
         with open_source(source, name) as (self.name, stream):
             is_whole = isinstance(source, bytes | bytearray | memoryview | str | os.PathLike) and stream.seekable()
             self._source = source if is_whole else self._spooled(stream)
-        self.container = self._recognised()
+        with open_source(self._source, self.name) as (_, stream):
+            self.container = containers.recognise(self.name, stream)
+            self._joined = self._joins(stream)
         self._notes: dict[str, None] = {}
+        if self._joined:
+            self._note(f"{self._joined.joins + 1} recordings joined in one file: the times go on from one to the next")
         with self.demuxer() as container, closing(self._decoded(container)) as decoded:
             stream = self._stream(container)
             self._check_size(stream.codec_context.width, stream.codec_context.height)
@@ -183,27 +137,37 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, each handed out when the next one has told its duration."""
-        scaler, waiting = yuv.Scaler(), None
+        scaler, waiting, gap, end = yuv.Scaler(), None, None, self._end
         with self.demuxer() as container:
-            for number, frame in enumerate(self._decoded(container)):
-                if (frame.width, frame.height) != self._coded:
-                    self._note("the frame size changes on the way: all frames are scaled to the first's")
-                time = self._time(frame, waiting and waiting.time, number)
-                if waiting:
-                    yield replace(waiting, duration=time - waiting.time)
-                waiting = Frame(self._turn(yuv.to_rgb(scaler, frame, *self._stored)), time)
-            left = self._end - waiting.time if self._end is not None else 0
+            try:
+                for number, frame in enumerate(self._decoded(container)):
+                    if (frame.width, frame.height) != self._coded:
+                        self._note("the frame size changes on the way: all frames are scaled to the first's")
+                    time = self._time(frame, waiting and waiting.time, number)
+                    if waiting:
+                        gap = time - waiting.time
+                        yield replace(waiting, duration=gap)
+                    waiting = Frame(self._turn(yuv.to_rgb(scaler, frame, *self._stored)), time)
+            except DamagedVideo as damage:
+                if not (self._tolerant and waiting):
+                    raise
+                self._note(f"{damage.fact}: the video ends there")
+                end = gap and waiting.time + gap
+            left = end - waiting.time if end is not None else 0
             yield replace(waiting, duration=left) if left > 0 else waiting
 
     @contextmanager
-    def demuxer(self) -> Iterator[av.container.InputContainer]:
+    def demuxer(self, **extra: str) -> Iterator[av.container.InputContainer]:
         """The container of the file, opened anew.
 
+        extra: options of FFmpeg's demuxer.
         FFmpeg gets a stream of bytes, and the right to open nothing else.
         """
         codecs = ",".join((*VIDEO_CODECS, *SOUND_CODECS, *sorted(TEXT)))
-        options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": self._fence}
+        options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": self._fence} | extra
         with open_source(self._source, self.name) as (_, stream):
+            if self._joined:
+                stream = io.BufferedReader(MendedRecording(stream, self._joined), 1 << 20)
             try:
                 opened = av.open(stream, "r", format=self.container.demuxer, options=options, metadata_errors="replace")
             except (av.FFmpegError, ValueError, OverflowError) as error:
@@ -211,29 +175,13 @@ class VideoReader:
             with opened:
                 yield opened
 
-    def _recognised(self) -> containers.Container:
-        with open_source(self._source, self.name) as (_, stream):
-            head = stream.read(containers.HEAD)
-            found, size = containers.sniff(head), stream.seek(0, os.SEEK_END)
-            needed = found.needed(stream, size) if found else 0
-        if not head:
-            raise InputError(f"{self.name}: an empty file (0 bytes); videos read: {containers.NAMES}")
-        if formats.is_heic(head):
-            raise InputError(f"{self.name}: HEIC picture: convert it to .jpg")
-        if found is None:
-            if picture := formats.recognise(head):
-                raise InputError(
-                    f"{self.name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to "
-                    ".mp4"
-                )
-            raise InputError(
-                f"{self.name}: not a video of a known container; videos read: {containers.NAMES}; convert it to one of "
-                "them"
-            )
-        if needed > size:
-            fact = f"truncated {found.label}, {size} of at least {needed} bytes are there"
-            raise InputError(f"{self.name}: {fact}; copy or export it again from the original")
-        return found
+    def _joins(self, stream: BinaryIO) -> TransportSurvey | None:
+        """What is known of a file that holds more than one recording; None for any other."""
+        if self.container.demuxer != "mpegts":
+            return None
+        stream.seek(0)
+        survey = TransportSurvey(stream, containers.mpegts_stride(stream.read(containers.HEAD)))
+        return survey if survey.joins else None
 
     def _spooled(self, stream: BinaryIO) -> str:
         """The path of a copy that lives as long as the reader, of a stream that cannot be read twice."""
@@ -259,7 +207,9 @@ class VideoReader:
         stream = self._stream(container)
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": self._fence}
-        count, time, reach, start = 0, Fraction(0), Fraction(0), None
+        codec = stream.codec_context
+        account = Account(codec.name, is_numbered=self.container.is_counted and codec.name in REORDERED)
+        time, reach, start = Fraction(0), Fraction(0), None
         try:
             for packet in container.demux():  # packets of all streams tell how far the file goes
                 if packet.pts is not None:
@@ -267,33 +217,82 @@ class VideoReader:
                 if packet.stream.index != stream.index:  # a packet's own index is 0 at the end of every stream
                     continue
                 if packet.is_corrupt:
-                    raise self._damaged("a packet is cut short", count, time)
-                if not count and packet.pts is not None and not packet.is_discard:
+                    raise self._damaged("a packet is cut short", account.frames, time)
+                if not account.frames and packet.pts is not None and not packet.is_discard:
                     start = packet.pts if start is None else min(start, packet.pts)
+                account.enter(packet)
                 for frame in packet.decode():
                     if frame.is_corrupt:
-                        raise self._damaged("a frame cannot be decoded in full", count, time)
-                    if not count and start is not None and frame.pts is not None and start < frame.pts:
+                        raise self._damaged("a frame cannot be decoded in full", account.frames, time)
+                    if not account.frames and start is not None and frame.pts is not None and start < frame.pts:
                         gap = float((frame.pts - start) * stream.time_base)
                         self._note(
                             f"the first {gap:.2f} s cannot be decoded: the file begins in the middle of a recording"
                         )
+                    account.book(frame)
                     yield frame
-                    count, time = count + 1, (frame.pts or 0) * stream.time_base - self._origin
+                    time = (frame.pts or 0) * stream.time_base - self._origin
         except (av.FFmpegError, ValueError) as error:
-            raise self._damaged(error, count, time) from error
-        if not count:
+            raise self._damaged(error, account.frames, time) from error
+        if not account.frames:
             raise InputError(f"{self.name}: a video without frames; export it again from the original")
-        if self.container.is_timed and reach + ENDS_EARLY < Fraction(container.duration or 0, av.time_base):
-            raise self._damaged(
-                f"nothing of it is readable from there to {container.duration / av.time_base:.2f} s", count, time
-            )
+        stated = Fraction(container.duration or 0, av.time_base)
+        if self.container.is_timed and reach + ENDS_EARLY < stated:
+            fact = f"nothing of it is readable from there to {float(stated):.2f} s"
+            raise self._damaged(fact, account.frames, time)
+        if self.container.demuxer == "mov":
+            stated, reach = (self._end or 0) + self._origin, account.end * stream.time_base
+        is_short = self.container.states_its_end and reach + ENDS_SOON < stated
+        if doubt := self._doubt(stream, account, time):
+            self._note(doubt)
+        elif is_short:
+            self._note(f"damaged: the file states {float(stated):.2f} s and ends at {float(reach):.2f} s")
 
-    def _damaged(self, fact: object, count: int = 0, time: Fraction = Fraction(0)) -> InputError:
+    def _doubt(self, stream: av.VideoStream, account: Account, time: Fraction) -> str | None:
+        """The reason why frames are likely to be missing, in words.  Raises DamagedVideo where it is certain."""
+        doubt, kind, listed = None, self.container.demuxer, 0
+        try:
+            with open_source(self._source, self.name) as (_, file):
+                chain = chains.follow(kind, file, file.seek(0, os.SEEK_END))
+            listed = chain.pictures.get(self._number(stream), 0)
+            if chain.second:
+                doubt = "another recording follows the first in the file, and is not read"
+        except BrokenChain as flaw:
+            # A table lists the samples; bytes behind them do no harm.
+            if kind != "mov" or not stream.frames:
+                doubt = f"damaged: {flaw}: frames may be missing"
+        if kind == "mov":
+            stated = (stream.frames or 0) + listed
+            if account.packets < stated:
+                with self.demuxer(advanced_editlist="0") as whole:  # what an edit hides is not missing
+                    came = sum(packet.size > 0 for packet in whole.demux(whole.streams[stream.index]))
+                if came < stated:
+                    raise self._damaged(f"it states {stated} frames, {came} are there", account.frames, time)
+            lost = account.uncovered
+        else:
+            lost = max(listed - account.packets, 0 if self.container.has_origin else account.gaps)
+        if account.undecoded:
+            return f"damaged: {account.undecoded} of its pictures cannot be decoded: frames are missing"
+        return doubt or (f"damaged: {lost} of its pictures do not come: frames are missing" if lost > 0 else None)
+
+    def _number(self, stream: av.VideoStream) -> int:
+        """The number under which a chain counts the pictures of a stream."""
+        match self.container.demuxer:
+            case "mov" | "asf":
+                return stream.id
+            case "matroska":  # the place among the tracks of pictures
+                return [other.index for other in stream.container.streams.video].index(stream.index)
+            case "flv":
+                return 0
+            case _:
+                return stream.index
+
+    def _damaged(self, fact: object, count: int = 0, time: Fraction = Fraction(0)) -> "DamagedVideo":
         far = f"after {count} frames ({float(time):.2f} s)" if count else "before its first frame"
-        return InputError(
-            f"{self.name}: damaged {self.container.label} {far} ({reason(fact)}); copy or export it again from the "
-            "original"
+        return DamagedVideo(
+            self.name,
+            f"damaged {self.container.label} {far} ({reason(fact)})",
+            "copy or export it again from the original",
         )
 
     def _check_size(self, width: int, height: int) -> None:
@@ -308,7 +307,11 @@ class VideoReader:
         matrix = next((bytes(data) for data in first.side_data if data.type.name == "DISPLAYMATRIX"), None)
         self._turn = yuv.upright(matrix) if matrix else np.asarray
         self._coded = first.width, first.height
-        self._stored = yuv.square(*self._coded, Fraction(stream.sample_aspect_ratio or 1))
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        self._stored = yuv.square(*self._coded, aspect)
+        if not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT or max(self._stored) > max(MOST_SIDE, *self._coded):
+            self._stored = self._coded
+            self._note(f"the shape of its pixels, {aspect.numerator}:{aspect.denominator}, ignored: taken as square")
         self._check_size(*self._stored)
         is_turned = self._turn(np.empty((1, 2))).shape == (2, 1)
         self.width, self.height = self._stored[::-1] if is_turned else self._stored
@@ -317,6 +320,10 @@ class VideoReader:
             self._note("more than one stream of pictures: the first is read")
         if trc in HDR:
             self._note(f"high dynamic range ({HDR[trc]}) taken as it is: colours look flat")
+        elif stream.codec_context.color_primaries == BT2020 and trc == UNSPECIFIED:
+            self._note("BT.2020 without a transfer function taken as it is: colours may look flat")
+        if matrix and (angle := yuv.oblique(matrix)) is not None:
+            self._note(f"turned by {angle:.0f} degrees: only quarter turns are done, the nearest is taken")
         if bits > 8:
             self._note(f"{bits} bits a channel reduced to 8")
         if first.interlaced_frame:
@@ -352,7 +359,7 @@ class VideoReader:
             return time
         if last - time > TURNED_BACK:
             fact = f"the times go back from {float(last):.2f} s to {float(time):.2f} s after {number} frames"
-            raise InputError(f"{self.name}: {fact}; it is more than one recording: split it, or convert it to one")
+            raise DamagedVideo(self.name, fact, "it is more than one recording: split it, or convert it to one")
         self._note("frames whose times are not in order: they follow the one before by one tick")
         return last + self.time_base
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from structkit.errors import InputError, OutputError
 from structkit.media.pictures import Picture, write_picture
@@ -246,6 +247,14 @@ def test_the_target_is_a_picture_and_a_picture_gives_no_video(run, pair):
     )
     ran = run("analogy", "cake.png", "cake.png", "-o", "o.mp4")
     assert ran.code == 2 and "--output o.mp4 has a suffix that names no format" in ran.err
+    frames = [Image.new("RGB", (32, 32), (40 * i, 0, 0)) for i in range(3)]
+    frames[0].save("anim.gif", save_all=True, append_images=frames[1:])
+    ran = run("analogy", "anim.gif", "cake.png", "-o", "o.mp4")
+    assert (ran.code, ran.err) == (
+        2,
+        "structkit: error: anim.gif is an animation, of which only the first picture is read: convert it to a video, "
+        "such as .mp4, or end --output o.mp4 in .png\n",
+    )
     ran = run("analogy", "moving.mp4", "missing.png", "-o", "o.mp4")
     assert ran.code == 1 and "missing.png: no such file" in ran.err
 

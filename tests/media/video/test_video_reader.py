@@ -1,6 +1,7 @@
 """Reading videos: times, turns, shapes and colours; limits; damage."""
 
 import io
+import struct
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from structkit.errors import InputError
+from structkit.media import yuv
 from structkit.media.containers import VIDEO_SUFFIXES, WRITTEN, is_video, sniff
 from structkit.media.pictures import encode_picture, read_picture
 from structkit.media.video import VideoReader
@@ -122,6 +124,67 @@ def test_colours_follow_the_tags(tmp_path, matrix, levels):
         output.mux(stream.encode(graph.pull()))
         output.mux(stream.encode(None))
     assert np.abs(next(iter(VideoReader(tmp_path / "a.mkv"))).pixels.astype(int) - red).max() <= 2
+
+
+@pytest.mark.parametrize(
+    "layout", ["yuv420p", "yuvj422p", "yuv444p", "nv12", "yuyv422", "gray", "ya8", "yuva420p", "yuv422p10le", "monow"]
+)
+@pytest.mark.parametrize("size", [(48, 32), (47, 33), (96, 32)])
+def test_rgb_over_planes_is_what_one_step_gives(monkeypatch, layout, size):
+    noise = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    frame = av.VideoFrame.from_ndarray(noise, format="rgb24").reformat(format=layout)
+    by_planes = yuv.to_rgb(yuv.Scaler(), frame, *size)
+    monkeypatch.setattr(yuv, "PLANES_FIRST", ("rgb24",))
+    assert (yuv.to_rgb(yuv.Scaler(), frame, *size) == by_planes).all()
+
+
+def test_wide_colours_without_a_curve_and_odd_turns_get_a_note(film):
+    options = {"colorspace": "bt2020nc", "color_primaries": "bt2020"}
+    assert VideoReader(film(".mkv", options=options)).notes == (
+        "BT.2020 without a transfer function taken as it is: colours may look flat",
+    )
+    named = options | {"color_trc": "bt2020-10"}
+    assert VideoReader(film(".mkv", options=named)).notes == ()
+    side, cosine, sine = round(ONE * 0.5**0.5), round(ONE * 0.94), round(ONE * 0.34)
+    video = VideoReader(film(turn=(cosine, sine, 0, -sine, cosine, 0, 0, 0, 1 << 30)))
+    assert video.notes == ("turned by 20 degrees: only quarter turns are done, the nearest is taken",)
+    assert (video.width, video.height) == (48, 32)
+    assert VideoReader(film(turn=(side, side, 0, -side, side, 0, 0, 0, 1 << 30))).notes[0].startswith("turned by 45 ")
+
+
+@pytest.mark.parametrize(
+    ("aspect", "size"), [(Fraction(1, 84), (48, 32)), (Fraction(40), (48, 32)), (Fraction(8), (384, 32))]
+)
+def test_a_shape_of_pixels_that_nobody_films_in_is_ignored_with_a_note(film, aspect, size):
+    data = bytearray(film(aspect=Fraction(2)).read_bytes())
+    struct.pack_into(">II", data, data.index(b"pasp") + 4, *aspect.as_integer_ratio())
+    video = VideoReader(bytes(data))
+    assert (video.width, video.height) == size == next(iter(video)).pixels.shape[1::-1]
+    note = f"the shape of its pixels, {aspect.numerator}:{aspect.denominator}, ignored: taken as square"
+    assert video.notes == ((note,) if size == (48, 32) else ())
+
+
+def test_an_unfinished_recording_is_said_to_be_one(film):
+    data = film(".mp4").read_bytes()
+    moov = data.index(b"moov") - 4
+    assert moov > data.index(b"mdat")
+    refused(data[:moov], r"its recording was not finished: the index \(moov\) is missing; finish it in the camera or")
+    at = data.index(b"mdat") - 4
+    refused(data[:at] + bytes(4) + data[at + 4 : moov], "its recording was not finished")
+
+
+def test_uncompressed_frames_behind_lines_of_text_are_read():
+    head, frame = (
+        b"YUV4MPEG2 W48 H32 F25:1 Ip A1:1 C420jpeg\n",
+        bytes([126]) * (48 * 32) + bytes([128]) * (48 * 32 // 2),
+    )
+    data = head + 4 * (b"FRAME\n" + frame)
+    frames = list(VideoReader(data))
+    assert [f.time for f in frames] == [Fraction(n, 25) for n in range(4)]
+    assert (frames[3].pixels == 128).all() and is_video("a.Y4M") and is_video(data)
+    cut = VideoReader(data[:-99])
+    assert len(list(cut)) == 3
+    assert cut.notes == ("damaged: the file ends in the middle of a piece: frames may be missing",)
 
 
 def test_notes_say_what_was_done(film):

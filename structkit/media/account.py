@@ -1,0 +1,107 @@
+"""An account of the pictures of a video: those that its container states, those that came, and those that were decoded.
+
+Decoders and demuxers pass over much that they cannot read, and tell nobody.
+"""
+
+from collections import Counter
+from heapq import heappop, heappush
+
+import av
+
+PLACEHOLDER = 20  # bytes; a packet of MPEG-4 that is no longer may say only that a picture is shown again
+EVEN = 0.9  # the share of the steps between frames that must be alike for the others to be gaps
+MOST_STEPS = 1000  # of different lengths that are kept; a stream that has more is not even
+HALVES = 2  # packets for a frame, where each holds one of its two fields
+
+
+class Account:
+    """An account of the packets of one stream of pictures, in the order in which they come, and of their frames.
+
+    packets: that came, those too that are not to be shown.
+    frames: that were decoded.
+    end: of the last packet that is to be shown, in ticks of the stream.
+    is_numbered: the container states no times, and its packets, held pictures too, are numbered from 0.
+    Of what stands before the first frame nothing is expected: a recording may begin anywhere.
+    """
+
+    def __init__(self, codec: str, *, is_numbered: bool = False) -> None:
+        self._codec, self._is_numbered = codec, is_numbered
+        self.packets, self.frames, self.end = 0, 0, 0
+        self._owed = 0  # the frames that the packets should have given
+        self._early: list[int | None] = []  # the times of packets before the first frame, ticks
+        self._first: int | None = None  # the time of the first frame, ticks
+        self._of_fields = False
+        self._last: int | None = None  # the time of the last frame, ticks
+        self._steps: Counter[int] = Counter()  # from one frame to the next, ticks
+        self._durations: Counter[int] = Counter()  # of the packets that are to be shown, ticks
+        self._begin: int | None = None  # the lowest time of such a packet
+        self._places: list[int] = []  # the numbers of the packets of which no frame came so far
+
+    def enter(self, packet: av.Packet) -> None:
+        """Enter a packet that is about to be decoded."""
+        if not packet.size:
+            return
+        self.packets += 1
+        if packet.pts is not None and not packet.is_discard:
+            self.end = max(self.end, packet.pts + (packet.duration or 0))
+            self._begin = packet.pts if self._begin is None else min(self._begin, packet.pts)
+            self._durations[packet.duration or 0] += len(self._durations) < MOST_STEPS
+        if self._is_numbered and packet.dts is not None:
+            heappush(self._places, packet.dts)
+        if packet.is_discard or self._is_hidden(packet):
+            return
+        if not self.frames:
+            self._early.append(packet.pts)
+        elif self._first is None or packet.pts is None or packet.pts >= self._first:
+            self._owed += 1
+
+    def book(self, frame: av.VideoFrame) -> None:
+        """Enter a frame that was decoded, and set its time where packets are numbered and have no other.
+
+        Packets stand in the order of decoding, so that each frame has the lowest number of those that came.
+        """
+        if not self.frames:
+            self._first = frame.pts
+            self._owed = sum(self._first is None or time is None or time >= self._first for time in self._early)
+        self.frames += 1
+        self._of_fields |= frame.interlaced_frame
+        if self._places:
+            frame.pts = heappop(self._places)
+        if self._last is not None and frame.pts is not None and len(self._steps) < MOST_STEPS:
+            self._steps[frame.pts - self._last] += 1
+        self._last = frame.pts
+
+    @property
+    def undecoded(self) -> int:
+        """The number of pictures that came and gave no frame."""
+        return max(0, (self._owed // HALVES if self._of_fields else self._owed) - self.frames)
+
+    @property
+    def gaps(self) -> int:
+        """The number of frames that would fit into the gaps of a stream whose frames are evenly spaced but for those.
+
+        0 for a stream that is not even.
+        """
+        step, _ = self._steps.most_common(1)[0] if self._steps else (0, 0)
+        total = self._steps.total()
+        usual = sum(count for other, count in self._steps.items() if abs(other - step) <= max(2, step / 50))
+        wide = {other: count for other, count in self._steps.items() if other > 1.5 * step > 0}
+        if usual < EVEN * total or usual + sum(wide.values()) < total:
+            return 0
+        return sum((round(other / step) - 1) * count for other, count in wide.items())
+
+    @property
+    def uncovered(self) -> int:
+        """The number of pictures by which the packets fall short of the time that they span, where all are as long.
+
+        0 where their lengths differ.
+        """
+        if len(self._durations) != 1 or not (step := max(self._durations)):
+            return 0
+        return max(0, (self.end - self._begin) // step - self._durations.total())
+
+    def _is_hidden(self, packet: av.Packet) -> bool:
+        """True for a packet that is only decoded, for others to refer to, or that repeats the picture before."""
+        if self._codec.startswith(("vp8", "libvpx")) and "vp9" not in self._codec:
+            return not memoryview(packet)[0] & 0x10  # show_frame: RFC 6386, 9.1
+        return self._codec == "mpeg4" and packet.size <= PLACEHOLDER

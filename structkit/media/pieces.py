@@ -1,0 +1,46 @@
+"""Pieces of a video file, and the break of their chain: what the walks through the containers share."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+ENDS = "the file ends in the middle of a piece"
+
+
+class BrokenChain(Exception):
+    """A place where the next piece cannot be what it says; its text tells where and how."""
+
+
+@dataclass
+class Chain:
+    """The pieces of a file that hold pictures.
+
+    pictures: their number in each stream, by the stream's own number, or its place among those of pictures in Matroska.
+    second: where another recording begins behind the first, bytes.
+    """
+
+    pictures: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    second: int | None = None
+
+
+class Pieces:
+    """A file of which pieces are looked at, anywhere; a piece beyond its end is a broken chain."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self.stream, self.size = stream, size
+
+    def bytes(self, at: int, count: int) -> bytes:
+        """The bytes from one place on."""
+        if at + count > self.size:
+            raise BrokenChain(ENDS)
+        self.stream.seek(at)
+        return self.stream.read(count)
+
+    def number(self, at: int, count: int, order: str = "little") -> int:
+        """The whole number of `count` bytes."""
+        return int.from_bytes(self.bytes(at, count), order)
+
+
+def broken(at: int) -> BrokenChain:
+    """The break of a chain at a byte."""
+    return BrokenChain(f"its structure is broken at byte {at}")

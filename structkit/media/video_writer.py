@@ -103,11 +103,11 @@ class VideoWriter:
             if self._muxer in MILLISECONDS
             else _tick(like.time_base.denominator if like else self._rate.numerator)
         )
-        self._even = width + width % 2, height + height % 2
         self._notes: list[str] = []
+        self._subsampler = yuv.Subsampler(width, height)
+        self._even = self._subsampler.width, self._subsampler.height
         if self._even != (width, height):
             self._note(f"{width} x {height} pixels made {self._even[0]} x {self._even[1]}: 4:2:0 needs even sides")
-        self._scaler = yuv.Scaler()
         self._sound: Soundtrack | None = None
         self._filter: av.bitstream.BitStreamFilterContext | None = None  # made when the encoder is open
         self._waiting: Frame | None = None  # a frame is encoded when the next one tells its duration
@@ -179,8 +179,7 @@ class VideoWriter:
 
     def _encode(self, duration: int) -> None:
         """Encode the waiting frame, shown for so many ticks."""
-        odd = (0, self.height % 2), (0, self.width % 2), (0, 0)
-        picture = yuv.from_rgb(self._scaler, np.pad(self._waiting.pixels, odd, mode="edge"))
+        picture = self._subsampler(self._waiting.pixels)
         picture.time_base, picture.pts = self._tick, self._at
         self._durations[picture.pts] = duration
         with self._output_errors():

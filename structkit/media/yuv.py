@@ -24,7 +24,7 @@ MATRICES = {
 }
 RGB = 0  # the number of RGB in the same table
 FULL = 2  # FFmpeg's number of the full range, AVCOL_RANGE_JPEG
-# Encoder options: the matrix and the range of the frames that `from_rgb` makes.
+# Encoder options: the matrix and the range of the frames that `Subsampler` makes.
 TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
 
 Turn = Callable[[np.ndarray], np.ndarray]  # (H, W, ...) -> the same pixels, turned or mirrored
@@ -83,13 +83,29 @@ def likely_matrix(frame: av.VideoFrame) -> str:
     return "bt709" if frame.width >= 1280 or frame.height > 576 else "bt601"
 
 
-def from_rgb(scaler: Scaler, pixels: np.ndarray) -> av.VideoFrame:
-    """The frame that an encoder takes, from pixels (H, W, 3) uint8.
+class Subsampler:
+    """A converter of RGB pixels to the frames that an encoder takes: yuv420p in BT.709 of limited range, as `TAGS` say.
 
-    It is yuv420p in BT.709 of limited range: the matrix and the range that `TAGS` declare.
+    width, height: of the pixels, px.  An odd side is made one pixel longer by repeating the edge: 4:2:0 needs even ones.
+    One frame of RGB is kept, and filled anew at each call: fresh memory costs more than the copy.
     """
-    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-    return scaler(frame, "in_range=pc:out_range=tv:out_color_matrix=bt709", "yuv420p")
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width, self.height = width + width % 2, height + height % 2
+        self._scaler = Scaler()
+        self._frame = av.VideoFrame(self.width, self.height, "rgb24")
+        plane = self._frame.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(self.height, plane.line_size)
+        rows[:] = 0  # the end of each row, which is none of the picture
+        self._pixels = rows[:, : 3 * self.width].reshape(self.height, self.width, 3)
+
+    def __call__(self, pixels: np.ndarray) -> av.VideoFrame:
+        """The frame of some pixels, (height, width, 3) uint8."""
+        height, width, _ = pixels.shape
+        self._pixels[:height, :width] = pixels
+        self._pixels[:height, width:] = pixels[:, -1:]
+        self._pixels[height:] = self._pixels[height - 1]
+        return self._scaler(self._frame, "in_range=pc:out_range=tv:out_color_matrix=bt709", "yuv420p")
 
 
 def upright(matrix: bytes) -> Turn:

@@ -86,7 +86,8 @@ def likely_matrix(frame: av.VideoFrame) -> str:
 class Subsampler:
     """A converter of RGB pixels to the frames that an encoder takes: yuv420p in BT.709 of limited range, as `TAGS` say.
 
-    width, height: of the pixels, px.  An odd side is made one pixel longer by repeating the edge: 4:2:0 needs even ones.
+    width, height: of the pixels, px.
+    An odd side is made one pixel longer by repeating the edge, since 4:2:0 needs even ones.
     One frame of RGB is kept, and filled anew at each call: fresh memory costs more than the copy.
     """
 

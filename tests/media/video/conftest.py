@@ -51,9 +51,9 @@ def film(tmp_path_factory) -> Callable[..., Path]:
             tracks = []
 
             def add_sound() -> None:
-                tracks.extend(
-                    (output.add_stream(name, rate=hertz, layout="mono"), start) for name, start in (sound or {}).items()
-                )
+                for name, start in (sound or {}).items():
+                    needed = {"bit_rate": 64_000} if name.startswith("wma") else {}
+                    tracks.append((output.add_stream(name, rate=hertz, layout="mono", **needed), start))
 
             if sound_first:
                 add_sound()

@@ -10,6 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from structkit.media.video import VideoReader
+from structkit.media.video_writer import VideoWriter
+
 CODECS = {".webm": "libvpx-vp9", ".avi": "mpeg4"}
 SRT = b"1\n00:00:00,100 --> 00:00:00,300\nFirst <i>words</i>\n\n2\n00:00:00,320 --> 00:00:00,480\nZweite\nZeile\n\n"
 
@@ -133,3 +136,19 @@ def packets() -> Callable[..., list[tuple[Fraction, bytes]]]:
             return [(p.pts * p.time_base, bytes(p)) for p in container.demux(**{kind: track}) if p.size]
 
     return read
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """copied(path, suffix): the video read and written with all that is in it; the new path and the notes."""
+
+    def copy(path, suffix):
+        with (
+            VideoReader(path) as source,
+            VideoWriter(tmp_path / f"out{suffix}", width=source.width, height=source.height, like=source) as video,
+        ):
+            for frame in source:
+                video.write(frame)
+        return tmp_path / f"out{suffix}", video.notes
+
+    return copy

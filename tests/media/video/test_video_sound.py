@@ -9,23 +9,6 @@ import pytest
 from structkit.errors import InputError
 from structkit.media import subtitles
 from structkit.media.video import VideoReader
-from structkit.media.video_writer import VideoWriter
-
-
-@pytest.fixture
-def copied(tmp_path):
-    """copied(path, suffix): the video read and written with all that is in it; the new path and the notes."""
-
-    def copy(path, suffix):
-        with (
-            VideoReader(path) as source,
-            VideoWriter(tmp_path / f"out{suffix}", width=source.width, height=source.height, like=source) as video,
-        ):
-            for frame in source:
-                video.write(frame)
-        return tmp_path / f"out{suffix}", video.notes
-
-    return copy
 
 
 def times(path) -> list[Fraction]:

@@ -120,6 +120,7 @@ def burst() -> Callable[[Path], float]:
             found = [
                 (float(f.pts * f.time_base), f.to_ndarray().astype(float), f.sample_rate)
                 for f in container.decode(audio=0)
+                if f.pts is not None
             ]
         start, wave, hertz = max(found, key=lambda frame: abs(frame[1]).max())
         return start + abs(wave).max(0).argmax() / hertz

@@ -4,6 +4,7 @@ Each container has a list of its own of what it can hold; there is a note on wha
 Words about a file rather than about a film, such as the program that wrote it, stay behind without one.
 """
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -20,6 +21,16 @@ HELD = {
         {"gapless_playback"},
     ),
     "mov": COMMON | {"make", "model"},
+}
+WHOLE = re.compile(r"\d{1,9}")
+# What MP4 and MOV ask of a value; of another tag they take any.
+ASKED = {name: WHOLE for name in ("episode_sort", "season_number", "media_type", "hd_video")} | {
+    "compilation": WHOLE,
+    "gapless_playback": WHOLE,
+    "track": re.compile(r"\d{1,5}(/\d{1,5})?"),
+    "disc": re.compile(r"\d{1,5}(/\d{1,5})?"),
+    "location": re.compile(r"[+-]\d+(\.\d+)?[+-]\d+(\.\d+)?([+-]\d+(\.\d+)?)?(CRS\w+)?/?"),  # ISO 6709
+    "creation_time": re.compile(r"(19[1-9]|20)\d+-\d\d-\d\d.*"),
 }
 OF_FILES = {"encoder", "encoded_by", "encoding_tool", "software", "duration", "timecode"}.union(
     {"major_brand", "minor_version", "compatible_brands"}
@@ -91,7 +102,7 @@ def of_film(found: Mapping[str, str], demuxer: str, muxer: str) -> tuple[dict[st
         if value and not is_said and (demuxer in FREE or name in HELD["mp4"] | HELD["mov"]):
             named.setdefault(name, value)
     kept = {name: value for name, value in named.items() if name not in OF_FILES}
-    lost = [name for name in kept if name not in HELD.get(muxer, kept)]
+    lost = [name for name, value in kept.items() if not _holds(muxer, name, value)]
     if not lost:
         return kept, []
     some = [one_line(name) for name in lost[:MOST_NAMED]] + [f"{len(lost) - MOST_NAMED} more"] * (
@@ -126,6 +137,12 @@ def to_track(source: av.stream.Stream, target: av.stream.Stream, muxer: str) -> 
 def is_cover(stream: av.stream.Stream) -> bool:
     """True for a stream that is one picture, which stands for the film."""
     return bool(int(getattr(stream, "disposition", 0)) & COVER)
+
+
+def _holds(muxer: str, name: str, value: str) -> bool:
+    if muxer not in HELD:
+        return True
+    return name in HELD[muxer] and (name not in ASKED or bool(ASKED[name].fullmatch(value)))
 
 
 def _holds_language(muxer: str, code: str) -> bool:

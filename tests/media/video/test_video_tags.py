@@ -82,6 +82,13 @@ def test_a_tag_is_carried_or_named(labelled, copied, suffix):
     assert len(lost) == {".mp4": 2, ".mov": 3}.get(suffix, 0)
 
 
+def test_a_value_that_a_container_does_not_take_is_named(labelled, copied):
+    found = {"track": "A3", "location": "at home", "disc": "1/2"}
+    out, notes = copied(labelled(found=found), ".mp4")
+    assert notes == ("tags left out, which mp4 does not hold: track, location",)
+    assert of(out)["disc"] == "1/2"
+
+
 def test_many_tags_make_a_note_of_one_line(labelled, copied):
     _, notes = copied(labelled(found={f"word{n}": "x" for n in range(50)}), ".mp4")
     assert len(notes) == 1 and len(notes[0]) < 150 and notes[0].endswith(" more")

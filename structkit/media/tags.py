@@ -1,6 +1,7 @@
-"""Tags of a video and of its tracks on their way into another container: names, dates, places, languages and flags.
+"""Tags of a video and of its tracks on their way into another container: names, dates, languages and flags.
 
 Each container has a list of its own of what it can hold; there is a note on what is lost.
+The place of a recording, serial numbers and owners stay private, as in pictures, and there is a note on them, too.
 Words about a file rather than about a film, such as the program that wrote it, stay behind without one.
 """
 
@@ -13,7 +14,7 @@ import av
 from structkit.media.files import one_line
 
 # The tags that FFmpeg's muxers write and its demuxers find again, by FFmpeg's names; the other two hold any.
-COMMON = {"title", "artist", "album", "date", "creation_time", "comment", "genre", "copyright", "location"}
+COMMON = {"title", "artist", "album", "date", "creation_time", "comment", "genre", "copyright"}
 HELD = {
     "mp4": COMMON.union(
         {"album_artist", "composer", "grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network"},
@@ -29,15 +30,15 @@ ASKED = {name: WHOLE for name in ("episode_sort", "season_number", "media_type",
     "gapless_playback": WHOLE,
     "track": re.compile(r"\d{1,5}(/\d{1,5})?"),
     "disc": re.compile(r"\d{1,5}(/\d{1,5})?"),
-    "location": re.compile(r"[+-]\d+(\.\d+)?[+-]\d+(\.\d+)?([+-]\d+(\.\d+)?)?(CRS\w+)?/?"),  # ISO 6709
     "creation_time": re.compile(r"(19[1-9]|20)\d+-\d\d-\d\d.*"),
 }
+PRIVATE = re.compile("location|gps|serial|owner|account|imei")  # in the name of a tag
 OF_FILES = {"encoder", "encoded_by", "encoding_tool", "software", "duration", "timecode"}.union(
     {"major_brand", "minor_version", "compatible_brands"}
 )
 FREE = ("mov", "matroska", "ogg")  # demuxers of containers whose tags are people's words; others add numbers of theirs
 APPLE = "com.apple.quicktime."  # before the names of tags that phones write
-ALIASES = {"location.iso6709": "location", "creationdate": "date", "author": "artist"}  # a tag's name -> FFmpeg's
+ALIASES = {"creationdate": "date", "author": "artist"}  # a tag's name -> FFmpeg's
 MOST_NAMED = 8  # tags in a note
 # FFmpeg's numbers of the flags of a track, AV_DISPOSITION_*.
 FLAGS = {
@@ -91,26 +92,17 @@ def of_film(found: Mapping[str, str], demuxer: str, muxer: str) -> tuple[dict[st
     found: as FFmpeg read them.
     demuxer, muxer: FFmpeg's names of the container they come from, and of the one they go to.
     """
-    named: dict[str, str] = {}
-    for key, value in sorted(
-        found.items(), key=lambda item: item[0].startswith(APPLE) or item[0] in ALIASES
-    ):  # FFmpeg's first
+    kept: dict[str, str] = {}
+    for key, value in sorted(found.items(), key=lambda item: item[0].startswith(APPLE) or item[0] in ALIASES):
         name = key.lower().removeprefix(APPLE)
         name = ALIASES.get(name, name)
-        general, _, language = name.partition("-")
-        is_said = bool(language) and value == found.get(general)  # once for a language, and once for all of them
-        if value and not is_said and (demuxer in FREE or name in HELD["mp4"] | HELD["mov"]):
-            named.setdefault(name, value)
-    kept = {name: value for name, value in named.items() if name not in OF_FILES}
-    lost = [name for name, value in kept.items() if not _holds(muxer, name, value)]
-    if not lost:
-        return kept, []
-    some = [one_line(name) for name in lost[:MOST_NAMED]] + [f"{len(lost) - MOST_NAMED} more"] * (
-        len(lost) > MOST_NAMED
-    )
-    return {k: v for k, v in kept.items() if k not in lost}, [
-        f"tags left out, which {muxer} does not hold: {', '.join(some)}"
-    ]
+        if value and name not in OF_FILES and (demuxer in FREE or name in HELD["mp4"] | HELD["mov"]):
+            kept.setdefault(name, value)  # FFmpeg's own names come first
+    private = [name for name in kept if PRIVATE.search(name)]
+    lost = [name for name, value in kept.items() if name not in private and not _holds(muxer, name, value)]
+    notes = [f"tags left out, which {muxer} does not hold: {_listed(lost)}"] * bool(lost)
+    notes += [f"tags left out, which stay private: {_listed(private)}"] * bool(private)
+    return {name: value for name, value in kept.items() if name not in {*lost, *private}}, notes
 
 
 def to_track(source: av.stream.Stream, target: av.stream.Stream, muxer: str) -> list[str]:
@@ -137,6 +129,12 @@ def to_track(source: av.stream.Stream, target: av.stream.Stream, muxer: str) -> 
 def is_cover(stream: av.stream.Stream) -> bool:
     """True for a stream that is one picture, which stands for the film."""
     return bool(int(getattr(stream, "disposition", 0)) & COVER)
+
+
+def _listed(names: list[str]) -> str:
+    names = sorted({name.partition("-")[0] for name in names})  # without the language of each
+    more = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+    return ", ".join([one_line(name) for name in names[:MOST_NAMED]] + more)
 
 
 def _holds(muxer: str, name: str, value: str) -> bool:

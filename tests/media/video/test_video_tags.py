@@ -11,11 +11,9 @@ from structkit.media import tags
 from structkit.media.containers import WRITTEN
 from structkit.media.video import VideoReader
 
-VALUES = {"creation_time": "2020-01-02T03:04:05.000000Z", "date": "2020-01-02", "track": "3/9", "disc": "1/2"} | {
-    "location": "+48.8577+002.2950/",
-    **{name: "1" for name in ("episode_sort", "season_number", "media_type", "hd_video", "compilation")},
-    "gapless_playback": "1",
-}
+VALUES = {"creation_time": "2020-01-02T03:04:05.000000Z", "date": "2020-01-02", "track": "3/9", "disc": "1/2"}
+VALUES |= {name: "1" for name in ("episode_sort", "season_number", "media_type", "hd_video", "compilation")}
+VALUES["gapless_playback"] = "1"
 SUFFIXES = [".mp4", ".mov", ".mkv", ".webm"]
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc0000003010100c9fe92ef"
@@ -83,9 +81,9 @@ def test_a_tag_is_carried_or_named(labelled, copied, suffix):
 
 
 def test_a_value_that_a_container_does_not_take_is_named(labelled, copied):
-    found = {"track": "A3", "location": "at home", "disc": "1/2"}
+    found = {"track": "A3", "season_number": "two", "disc": "1/2"}
     out, notes = copied(labelled(found=found), ".mp4")
-    assert notes == ("tags left out, which mp4 does not hold: track, location",)
+    assert notes == ("tags left out, which mp4 does not hold: season_number, track",)
     assert of(out)["disc"] == "1/2"
 
 
@@ -101,13 +99,15 @@ def test_who_wrote_the_file_is_no_tag_of_the_film(labelled, copied):
 
 def test_tags_of_phones_take_their_common_names():
     apple = {f"com.apple.quicktime.{name}": value for name, value in [("make", "M"), ("creationdate", "2020")]}
-    apple["com.apple.quicktime.location.ISO6709"] = "+1+2/"
-    assert tags.of_film({**apple, "location-eng": "x", "make": "N"}, "mov", "mov") == (
-        {"make": "N", "date": "2020", "location": "+1+2/"},
-        ["tags left out, which mov does not hold: location-eng"],
-    )
-    both = {"location": "+1+2/", "location-eng": "+1+2/"}
-    assert tags.of_film(both, "mov", "mp4") == ({"location": "+1+2/"}, [])
+    assert tags.of_film({**apple, "make": "N"}, "mov", "mov") == ({"make": "N", "date": "2020"}, [])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_place_and_the_owner_stay_private(labelled, copied, suffix):
+    """As in pictures."""
+    out, notes = copied(labelled(found={"location": "+48.8577+002.2950/", "Serial_Number": "7", "title": "T"}), suffix)
+    assert notes == ("tags left out, which stay private: location, serial_number",)
+    assert b"48.8" not in out.read_bytes() and of(out)["title"] == "T"
 
 
 def test_numbers_of_a_container_are_no_tags_of_the_film():

@@ -12,6 +12,8 @@ import av
 import numpy as np
 
 SCALE_FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"  # the same bytes whatever the processor
+# From RGB without a change of size, where they give the same bytes as those above, in three quarters of the time.
+FROM_RGB_FLAGS = "flags=bicubic+full_chroma_int+bitexact"
 # FFmpeg's names of the colour matrices, by their numbers in ITU-T H.273, table 4.
 MATRICES = {
     1: "bt709",
@@ -34,9 +36,11 @@ class Scaler:
     """A converter of frames by FFmpeg's filter `scale`.
 
     The filter graph of the last call is kept, and used again as long as the frames and the conversion are of one kind.
+    flags: FFmpeg's, of how it is done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, flags: str = SCALE_FLAGS) -> None:
+        self._flags = flags
         self._kind: tuple | None = None
         self._graph: av.filter.Graph | None = None
 
@@ -48,7 +52,7 @@ class Scaler:
             source = graph.add_buffer(
                 width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
             )
-            scale = graph.add("scale", f"{options}:{SCALE_FLAGS}")
+            scale = graph.add("scale", f"{options}:{self._flags}")
             into_format = graph.add("format", pixel_format)
             sink = graph.add("buffersink")
             source.link_to(scale)
@@ -93,7 +97,7 @@ class Subsampler:
 
     def __init__(self, width: int, height: int) -> None:
         self.width, self.height = width + width % 2, height + height % 2
-        self._scaler = Scaler()
+        self._scaler = Scaler(FROM_RGB_FLAGS)
         self._frame = av.VideoFrame(self.width, self.height, "rgb24")
         plane = self._frame.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(self.height, plane.line_size)

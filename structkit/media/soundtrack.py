@@ -42,11 +42,11 @@ COVERS = {
     "bmp": ("image/bmp", "bmp"),
 }  # by FFmpeg's decoders
 COVERED = ("mp4", "matroska")  # muxers that write them
-TIMECODE = re.compile(r"\d\d:[0-5]\d:[0-5]\d[:;.](\d\d)")
+TIMECODE = re.compile(r"\d\d:[0-5]\d:[0-5]\d[:;.](\d{1,3})")
 FASTEST = 120  # frames a second that a track of timecodes counts
 # Our words for the streams that are left out, by FFmpeg's names of their types.
 LEFT_OUT = {"attachment": "attachments", "data": "data tracks"}
-NAMES = {"ssa": "ass"}  # FFmpeg's decoder -> what its streams are called
+NAMES = {"ssa": "ASS", "ass": "ASS"}  # FFmpeg's decoders -> what their streams are called
 LATEST_END = 2**60  # of a chapter, ticks; one that is said to end later is damaged
 
 
@@ -152,7 +152,10 @@ class Soundtrack:
             raise self._damaged(error) from error
         for packet in made:
             packet.stream = route.stream
-            self._output.mux(packet)
+            try:
+                self._output.mux(packet)
+            except (av.error.ArgumentError, av.error.InvalidDataError) as error:  # times that go back, for example
+                raise self._damaged(error) from error
 
     def _take(self, stream: av.stream.Stream) -> bool:
         """Find a stream's route into the output, and note what is lost on it; returns False if there is none."""
@@ -204,19 +207,20 @@ class Soundtrack:
 
     def _take_covers(self, covers: list[av.VideoStream]) -> None:
         """Carry the pictures that stand for the film, as they are."""
-        held = [s for s in covers if s.codec_context and s.codec_context.name in COVERS and self._muxer in COVERED]
-        if self._muxer == "matroska" and not hasattr(self._output, "add_attachment"):  # not in the first PyAV 14
-            held = []
+        is_held = self._muxer in COVERED and hasattr(self._output, "add_attachment")  # not in the first PyAV 14
+        held = [s for s in covers if is_held and s.codec_context and s.codec_context.name in COVERS and s.width]
         if len(held) < len(covers):
-            self._note(
-                [f"cover art left out: {self._muxer} does not hold it; write .mp4 or .mkv to keep a PNG or JPEG"]
-            )
+            way_out = "its codec is not carried" if is_held else f"{self._muxer} does not hold it; write .mp4 or .mkv"
+            self._note([f"cover art left out: {way_out}"])
         if not held:
             return
+        found: dict[int, bytes] = {}
         with self._video.demuxer() as container:
-            found = {
-                p.stream.index: bytes(p) for p in container.demux([container.streams[s.index] for s in held]) if p.size
-            }
+            for packet in container.demux([container.streams[stream.index] for stream in held]):
+                if packet.size:
+                    found[packet.stream.index] = bytes(packet)
+                if len(found) == len(held):  # covers come first
+                    break
         for number, stream in enumerate(held):
             kind, suffix = COVERS[stream.codec_context.name]
             if (data := found.get(stream.index)) is None:

@@ -1,4 +1,4 @@
-"""A writer of videos: frames -> a file, with the sound and the subtitles of the video that they came from.
+"""A writer of videos: frames -> a file, with all that goes beside the pictures of the video that they came from.
 
 The times of the frames, or those that a time map gives them, are kept: to the tick in MP4 and MOV, to the nearest
 millisecond in MKV and WebM, which count in those.
@@ -60,7 +60,8 @@ class VideoWriter:
 
     path: .mp4, .m4v, .mov, .mkv or .webm; or a binary stream, which gets an MP4.
     width, height: of every frame, px.
-    like: the video that the frames came from: its sound, subtitles, chapters, languages and title are carried over.
+    like: the video that the frames came from.  Its sound, subtitles, chapters, cover art, timecode and tags, and the
+    titles, languages and flags of its tracks are carried over where the container holds them; else there is a note.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
     timing: from the times of the frames to those in the file, by default the same; subtitles and chapters follow, and

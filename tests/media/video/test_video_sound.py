@@ -245,3 +245,14 @@ def test_damaged_sound_is_named(film, copied, tmp_path):
         InputError, match=r"a.mkv: damaged sound or subtitles \(.*\); copy or export it again from the original"
     ):
         copied(tmp_path / "a.mkv", ".webm")
+
+
+def test_sound_whose_times_go_back_is_the_inputs_fault(film, copied, tmp_path):
+    path = film(".mkv", sound={"aac": Fraction(0)})
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packet = bytes(list(container.demux(audio=0))[6])
+    at = data.index(packet) - 3  # the packet's time in its cluster, and its flags (RFC 9559, 10)
+    data[at : at + 2] = bytes(2)
+    with pytest.raises(InputError, match="damaged sound or subtitles"):
+        copied(bytes(data), ".mp4")

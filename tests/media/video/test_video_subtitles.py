@@ -153,7 +153,7 @@ LONG = [(0, 400, "Long"), *((a, a + 20, f"short {a}") for a in range(20, 360, 40
 def test_overlapping_subtitles_keep_their_starts_and_the_film_its_length(titled, copied, suffix):
     path = titled(LONG)
     out, notes = copied(path, suffix)
-    assert notes == ("ass subtitles written as mov_text, without styling",)
+    assert notes == ("ASS subtitles written as mov_text, without styling",)
     found = shown(out)
     assert [(a, b) for a, b, text in found if "short" in text] == [(a / 100, b / 100) for a, b, _ in LONG[1:]]
     assert all(text.startswith("Long") for _, _, text in found) and found[-1][1] == 4

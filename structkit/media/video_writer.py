@@ -32,6 +32,7 @@ TICKS = 90_000, 1_000_000  # a second, at least and at most
 SLOWEST = Fraction(1, 1001)  # 1/s, the lowest nominal rate that is said
 MILLISECONDS = ("matroska", "webm")  # count in them, whatever the times are
 MOST_SIDE = 16384  # px, of both encoders
+LONGEST = 2**31 - 1  # ticks that FFmpeg's muxers give one frame
 
 # Frames are never reordered: MP4 counts durations in the order of decoding, and only without B-frames are they those of
 # the frames, the last one's too, where the rate varies.  It costs bytes: 12 and 92 % on two clips of 640 x 360.
@@ -180,6 +181,14 @@ class VideoWriter:
 
     def _encode(self, duration: int) -> None:
         """Encode the waiting frame, shown for so many ticks."""
+        if duration > LONGEST:
+            fact = (
+                f"a frame is shown for {float(duration * self._tick):.6g} s, from {float(self._waiting.time):.6g} s on"
+            )
+            most = f"{float(LONGEST * self._tick):.6g}"
+            raise InputError(
+                f"{self.name}: {fact}; a frame of this {self._muxer} lasts {most} s at most: mend its times"
+            )
         picture = self._subsampler(self._waiting.pixels)
         picture.time_base, picture.pts = self._tick, self._at
         self._durations[picture.pts] = duration

@@ -87,6 +87,11 @@ def test_frames_that_are_too_close_follow_by_a_tick(tmp_path, frames, suffix):
     ]
 
 
+def test_a_frame_that_lasts_longer_than_the_container_counts_is_the_inputs_fault(tmp_path, frames):
+    with pytest.raises(InputError, match=r"a.mp4: a frame is shown for 1e\+06 s, .* lasts 23860.9 s at most"):
+        write(tmp_path / "a.mp4", at(frames, [0, 10**6]))
+
+
 def test_a_rate_of_next_to_nothing(tmp_path, frames):
     write(tmp_path / "a.mp4", at(frames, [0, 4000, 8000]), rate=Fraction(1, 4000))
     assert [f.time for f in VideoReader(tmp_path / "a.mp4")] == [0, 4000, 8000]

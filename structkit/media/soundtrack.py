@@ -1,4 +1,4 @@
-"""Sound, subtitles and chapters of one video on their way into another.
+"""All that goes beside the pictures of one video on its way into another: sound, subtitles, chapters, cover, tags.
 
 Streams are copied packet by packet where the container can hold them.  Copied packets keep their bytes, and their time
 stamps go through the map of the pictures, so that picture and sound stay together to the tick.
@@ -6,15 +6,18 @@ Of what the container cannot hold, sound is encoded anew, text is brought to the
 left out; there is a note on each.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import av
 
 from structkit.errors import InputError
-from structkit.media import subtitles
+from structkit.media import subtitles, tags
+from structkit.media.files import one_line
+from structkit.media.routes import StreamCopy, StreamRoute, SubtitleConversion, Transcode
 from structkit.media.timing import IDENTITY, TimeMap
 from structkit.media.video import SOUND_CODECS, VideoReader, reason
 
@@ -33,31 +36,26 @@ HOLDS = {
     "webm": {"opus", "vorbis", "webvtt"},
 }
 ENCODERS = {"mp4": "aac", "mov": "aac", "matroska": "aac", "webm": "libopus"}
-BIT_RATES = {"aac": 192_000, "libopus": 160_000}  # bits a second; high enough for sound that is encoded a second time
-SAMPLE_RATES = {  # samples a second that each encoder takes, in ascending order
-    "aac": (7_350, 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000),
-    "libopus": (48_000,),
-}
+COVERS = {
+    "png": ("image/png", "png"),
+    "mjpeg": ("image/jpeg", "jpg"),
+    "bmp": ("image/bmp", "bmp"),
+}  # by FFmpeg's decoders
+COVERED = ("mp4", "matroska")  # muxers that write them
+TIMECODE = re.compile(r"\d\d:[0-5]\d:[0-5]\d[:;.](\d{1,3})")
+FASTEST = 120  # frames a second that a track of timecodes counts
 # Our words for the streams that are left out, by FFmpeg's names of their types.
 LEFT_OUT = {"attachment": "attachments", "data": "data tracks"}
+NAMES = {"ssa": "ASS", "ass": "ASS"}  # FFmpeg's decoders -> what their streams are called
 LATEST_END = 2**60  # of a chapter, ticks; one that is said to end later is damaged
 
 
-class StreamRoute(Protocol):
-    """A route from one stream of the input to its counterpart in the output."""
-
-    stream: av.stream.Stream  # the counterpart in the output
-
-    def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
-        """The packets for the output, from one packet of the input; from None, those that are still held back."""
-
-
 class Soundtrack:
-    """All that goes with the picture, sound, subtitles and chapters, kept in step with it.
+    """All that goes with the picture, sound, subtitles, chapters, cover art and tags, kept in step with it.
 
     Enter it before the first packet is muxed.
-    video: where sound, subtitles and chapters come from.
-    output: the container that they go to.
+    video: where all of it comes from.
+    output: the container that it goes to; its first stream is the picture.
     muxer: FFmpeg's name of that container.
     timing: the map from the times of the video's frames to those of the output.  A shift may still be added to it until
     `mux_until` is first called.
@@ -71,6 +69,7 @@ class Soundtrack:
     ) -> None:
         self._video, self._output, self._muxer, self.timing = video, output, muxer, timing
         self._routes: dict[int, StreamRoute] = {}  # by the stream's index in the input
+        self._covers: list[av.Packet] = []  # to be muxed before anything else
         self.notes: list[str] = []
 
     def __enter__(self) -> Self:
@@ -78,14 +77,14 @@ class Soundtrack:
             container = stack.enter_context(self._video.demuxer())
             try:
                 chosen = [s for s in container.streams if s.type in ("audio", "subtitle") and self._take(s)]
+                self._take_covers([s for s in container.streams.video if tags.is_cover(s)])
             except (av.FFmpegError, ValueError) as error:
                 raise self._damaged(error) from error
             self._chapters = container.chapters() if hasattr(container, "chapters") else []  # not in the first PyAV 14
+            self._tag(container, next(s for s in container.streams.video if not tags.is_cover(s)))
             self._note_left_out(container)
             self._packets = self._demuxed(container, chosen)
             self._next = next(self._packets, None)
-            if title := container.metadata.get("title"):
-                self._output.metadata["title"] = title
             self._stack = stack.pop_all()
         return self
 
@@ -98,15 +97,17 @@ class Soundtrack:
         if self._chapters:
             self._output.set_chapters(list(self._mapped_chapters()))
             self._chapters = []
+        self._output.mux(self._covers)
+        self._covers = []
         while (packet := self._next) is not None and (
             time is None or self.timing.at(packet.dts * packet.time_base - self._video.origin) < time
         ):
             if self._retime(packet):
-                self._mux(self._routes[packet.stream.index], packet)
+                route = self._routes[packet.stream.index]
+                self._mux(route, route.packets(packet))
             self._next = next(self._packets, None)
-        if time is None:
-            for route in self._routes.values():
-                self._mux(route, None)
+        for route in self._routes.values():
+            self._mux(route, route.packets(None) if time is None else route.until(time))
 
     def _retime(self, packet: av.Packet) -> bool:
         """Map the times of a packet, its end too; returns False if the map leaves it no time."""
@@ -137,31 +138,38 @@ class Soundtrack:
     def _note_left_out(self, container: av.container.InputContainer) -> None:
         """Note each type of stream other than pictures, sound and subtitles."""
         chapters = "bin_data" if self._chapters else None  # FFmpeg's name of the text track that holds them in MP4
-        found = {s.type for s in container.streams if not (s.type == "data" and s.name == chapters)}
+        others = [
+            s for s in container.streams if s.type != "data" or (s.name != chapters and not _timecode(s.metadata))
+        ]
+        found = {s.type for s in others}
         self.notes += [f"{words} left out" for kind, words in LEFT_OUT.items() if kind in found]
 
-    def _mux(self, route: StreamRoute, packet: av.Packet | None) -> None:
-        """Put into the output what a route makes of a packet; of None, what it still holds back."""
+    def _mux(self, route: StreamRoute, packets: Iterable[av.Packet]) -> None:
+        """Put into the output what a route makes."""
         try:
-            made = list(route.packets(packet))
+            made = list(packets)
         except (av.FFmpegError, ValueError) as error:
             raise self._damaged(error) from error
         for packet in made:
             packet.stream = route.stream
-            self._output.mux(packet)
+            try:
+                self._output.mux(packet)
+            except (av.error.ArgumentError, av.error.InvalidDataError) as error:  # times that go back, for example
+                raise self._damaged(error) from error
 
     def _take(self, stream: av.stream.Stream) -> bool:
         """Find a stream's route into the output, and note what is lost on it; returns False if there is none."""
         codec = stream.codec_context.name if stream.codec_context else "unknown"
+        called = NAMES.get(codec, codec.removesuffix("float"))
         if stream.type == "audio" and self.timing.shift is None:
-            self.notes.append(f"{codec} sound left out: the speed changes, and sound is not stretched")
+            self.notes.append(f"{called} sound left out: the speed changes, and sound is not stretched")
             return False
         route = self._route(stream, codec)
         if route is None:
             what = "sound" if stream.type == "audio" else "subtitles"
             mkv_holds_it = self._muxer != "matroska" and codec in HOLDS["matroska"]
             fact = f"{self._muxer} does not hold it; write .mkv to keep it" if mkv_holds_it else "its codec is not read"
-            self.notes.append(f"{codec} {what} left out: {fact}")
+            self.notes.append(f"{called} {what} left out: {fact}")
             return False
         if not isinstance(route, StreamCopy):
             made = route.stream.codec_context.name.removeprefix("lib")
@@ -170,11 +178,10 @@ class Soundtrack:
                 if stream.type == "audio"
                 else f"subtitles written as {made}, without styling"
             )
-            self.notes.append(f"{codec.removesuffix('float')} {what}")
+            self.notes.append(f"{called} {what}")
         if stream.type == "audio" and isinstance(route, Transcode) and stream.channels > 2:
             self.notes.append(f"{stream.channels} channels of sound mixed down to 2")
-        if language := stream.metadata.get("language"):
-            route.stream.metadata["language"] = language
+        self._note(tags.to_track(stream, route.stream, self._muxer))
         self._routes[stream.index] = route
         return True
 
@@ -198,14 +205,76 @@ class Soundtrack:
             return SubtitleConversion(self._output, subtitles.MADE[self._muxer], stream)
         return None
 
+    def _take_covers(self, covers: list[av.VideoStream]) -> None:
+        """Carry the pictures that stand for the film, as they are."""
+        is_held = self._muxer in COVERED and hasattr(self._output, "add_attachment")  # not in the first PyAV 14
+        held = [s for s in covers if is_held and s.codec_context and s.codec_context.name in COVERS and s.width]
+        if len(held) < len(covers):
+            way_out = "its codec is not carried" if is_held else f"{self._muxer} does not hold it; write .mp4 or .mkv"
+            self._note([f"cover art left out: {way_out}"])
+        if not held:
+            return
+        found: dict[int, bytes] = {}
+        with self._video.demuxer() as container:
+            for packet in container.demux([container.streams[stream.index] for stream in held]):
+                if packet.size:
+                    found[packet.stream.index] = bytes(packet)
+                if len(found) == len(held):  # covers come first
+                    break
+        for number, stream in enumerate(held):
+            kind, suffix = COVERS[stream.codec_context.name]
+            if (data := found.get(stream.index)) is None:
+                continue
+            if self._muxer == "matroska":
+                name = stream.metadata.get("filename") or f"cover{number or ''}.{suffix}"
+                self._output.add_attachment(name, kind, data)
+                continue
+            made = self._output.add_stream_from_template(stream, opaque=True)
+            made.disposition = av.stream.Disposition.attached_pic
+            packet = av.Packet(data)
+            packet.pts = packet.dts = 0
+            packet.stream, packet.time_base = made, made.time_base
+            self._covers.append(packet)
+
+    def _tag(self, container: av.container.InputContainer, pictures: av.VideoStream) -> None:
+        """Carry the tags of the film and of its pictures, and their timecode."""
+        made = self._output.streams.video[0]
+        demuxer = self._video.container.demuxer
+        found = {**(pictures.metadata if demuxer == "ogg" else {}), **container.metadata}  # Ogg tags streams alone
+        held, notes = tags.of_film(found, demuxer, self._muxer)
+        self._output.metadata.update(held)
+        self._note(notes + tags.to_track(pictures, made, self._muxer))
+        everywhere = [
+            pictures.metadata,
+            container.metadata,
+            *(s.metadata for s in container.streams if s.type == "data"),
+        ]
+        if timecode := next(filter(None, map(_timecode, everywhere)), None):
+            if self.timing.shift is None:
+                self._note(["timecode left out: the speed changes"])
+            elif _counts(timecode, made.codec_context.framerate):
+                made.metadata["timecode"] = timecode
+            else:
+                rate = f"{float(made.codec_context.framerate):.6g} frames a second"
+                self._note([f"timecode left out: {one_line(timecode)} is none at {rate}"])
+
+    def _note(self, notes: Iterable[str]) -> None:
+        self.notes += [note for note in dict.fromkeys(notes) if note not in self.notes]
+
     def _demuxed(self, container: av.container.InputContainer, streams: list[av.stream.Stream]) -> Iterator[av.Packet]:
-        """The packets of some streams that hold data and have a time."""
+        """The packets of some streams that hold data; one without a time follows the one before."""
+        ends: dict[int, int] = {}  # ticks, of each stream's last packet
         try:
             for packet in container.demux(streams) if streams else ():
+                if not packet.size:
+                    continue
+                if packet.pts is None and packet.dts is None:
+                    packet.pts = ends.get(packet.stream.index, 0)
                 if packet.dts is None:
                     packet.dts = packet.pts
-                if packet.dts is not None and packet.size:
-                    yield packet
+                start = packet.dts if packet.pts is None else packet.pts
+                ends[packet.stream.index] = start + (packet.duration or 0)
+                yield packet
         except (av.FFmpegError, ValueError) as error:
             raise self._damaged(error) from error
 
@@ -217,59 +286,14 @@ class Soundtrack:
         )
 
 
-class StreamCopy:
-    """A route that leaves packets as they are."""
-
-    def __init__(self, stream: av.stream.Stream) -> None:
-        self.stream = stream
-
-    def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
-        if packet:
-            yield packet
+def _timecode(metadata: Mapping[str, str]) -> str | None:
+    """The time on the clock of the recording at the first frame."""
+    return metadata.get("timecode") or metadata.get("TIMECODE")
 
 
-class Transcode:
-    """A route of sound through a decoder and an encoder; more than two channels are mixed down.
-
-    encoder: FFmpeg's name of it.
-    """
-
-    def __init__(self, output: av.container.OutputContainer, encoder: str, source: av.AudioStream) -> None:
-        rate = next((rate for rate in SAMPLE_RATES[encoder] if rate >= source.rate), SAMPLE_RATES[encoder][-1])
-        options = {"b": str(BIT_RATES[encoder]), "flags": "+bitexact"}
-        self.stream = output.add_stream(encoder, rate=rate, options=options)
-        self.stream.codec_context.layout = "mono" if source.channels == 1 else "stereo"
-        self.stream.codec_context.open()  # an encoder that cannot be opened fails here, before any work
-        self._source = source
-        self._end: int | None = None  # of the last packet, ticks
-
-    def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
-        # At the end the decoder gives what it holds back, and None makes the encoder do the same.
-        for frame in packet.decode() if packet else [*self._source.codec_context.decode(None), None]:
-            for made in self.stream.encode(frame):
-                # PyAV's resampler cuts frames to the encoder's size and misstates their times.  So each packet begins
-                # where the last one ends, unless there is a gap in the sound.
-                if self._end is not None and made.pts < self._end + 2 * made.duration:
-                    made.pts = made.dts = self._end
-                self._end = made.pts + made.duration
-                yield made
-
-
-class SubtitleConversion:
-    """A route of subtitles, which are text, into another form of text.
-
-    encoder: FFmpeg's name of it, and of the form.
-    """
-
-    def __init__(self, output: av.container.OutputContainer, encoder: str, source: av.stream.Stream) -> None:
-        self.stream = output.add_stream(encoder)
-        self.stream.codec_context.subtitle_header = subtitles.HEADER
-        self.stream.time_base = source.time_base
-
-    def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
-        text = subtitles.words(packet.stream.codec_context.name, bytes(packet)) if packet else ""
-        if text.strip():  # an empty text says only that nothing is shown
-            made = av.Packet(subtitles.payload(self.stream.codec_context.name, text))
-            made.pts = made.dts = packet.pts
-            made.duration, made.time_base = packet.duration, packet.time_base
-            yield made
+def _counts(timecode: str, rate: Fraction) -> bool:
+    """True if FFmpeg can write a track of timecodes from this one on."""
+    found = TIMECODE.fullmatch(timecode)
+    a_second = round(rate)
+    is_dropped = ";" in timecode or "." in timecode  # frame numbers, so that 29.97 a second keep up with the clock
+    return bool(found) and int(found[1]) < a_second <= FASTEST and (a_second % 30 == 0 or not is_dropped)

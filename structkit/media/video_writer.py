@@ -1,4 +1,4 @@
-"""A writer of videos: frames -> a file, with the sound and the subtitles of the video that they came from.
+"""A writer of videos: frames -> a file, with all that goes beside the pictures of the video that they came from.
 
 The times of the frames, or those that a time map gives them, are kept: to the tick in MP4 and MOV, to the nearest
 millisecond in MKV and WebM, which count in those.
@@ -32,6 +32,7 @@ TICKS = 90_000, 1_000_000  # a second, at least and at most
 SLOWEST = Fraction(1, 1001)  # 1/s, the lowest nominal rate that is said
 MILLISECONDS = ("matroska", "webm")  # count in them, whatever the times are
 MOST_SIDE = 16384  # px, of both encoders
+LONGEST = 2**31 - 1  # ticks that FFmpeg's muxers give one frame
 
 # Frames are never reordered: MP4 counts durations in the order of decoding, and only without B-frames are they those of
 # the frames, the last one's too, where the rate varies.  It costs bytes: 12 and 92 % on two clips of 640 x 360.
@@ -60,7 +61,8 @@ class VideoWriter:
 
     path: .mp4, .m4v, .mov, .mkv or .webm; or a binary stream, which gets an MP4.
     width, height: of every frame, px.
-    like: the video that the frames came from: its sound, subtitles, chapters, languages and title are carried over.
+    like: the video that the frames came from.  Its sound, subtitles, chapters, cover art, timecode and tags, and the
+    titles, languages and flags of its tracks are carried over where the container holds them; else there is a note.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
     timing: from the times of the frames to those in the file, by default the same; subtitles and chapters follow, and
@@ -103,11 +105,11 @@ class VideoWriter:
             if self._muxer in MILLISECONDS
             else _tick(like.time_base.denominator if like else self._rate.numerator)
         )
-        self._even = width + width % 2, height + height % 2
         self._notes: list[str] = []
+        self._subsampler = yuv.Subsampler(width, height)
+        self._even = self._subsampler.width, self._subsampler.height
         if self._even != (width, height):
             self._note(f"{width} x {height} pixels made {self._even[0]} x {self._even[1]}: 4:2:0 needs even sides")
-        self._scaler = yuv.Scaler()
         self._sound: Soundtrack | None = None
         self._filter: av.bitstream.BitStreamFilterContext | None = None  # made when the encoder is open
         self._waiting: Frame | None = None  # a frame is encoded when the next one tells its duration
@@ -179,8 +181,15 @@ class VideoWriter:
 
     def _encode(self, duration: int) -> None:
         """Encode the waiting frame, shown for so many ticks."""
-        odd = (0, self.height % 2), (0, self.width % 2), (0, 0)
-        picture = yuv.from_rgb(self._scaler, np.pad(self._waiting.pixels, odd, mode="edge"))
+        if duration > LONGEST:
+            fact = (
+                f"a frame is shown for {float(duration * self._tick):.6g} s, from {float(self._waiting.time):.6g} s on"
+            )
+            most = f"{float(LONGEST * self._tick):.6g}"
+            raise InputError(
+                f"{self.name}: {fact}; a frame of this {self._muxer} lasts {most} s at most: mend its times"
+            )
+        picture = self._subsampler(self._waiting.pixels)
         picture.time_base, picture.pts = self._tick, self._at
         self._durations[picture.pts] = duration
         with self._output_errors():

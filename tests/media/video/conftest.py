@@ -10,6 +10,9 @@ import av
 import numpy as np
 import pytest
 
+from structkit.media.video import VideoReader
+from structkit.media.video_writer import VideoWriter
+
 CODECS = {".webm": "libvpx-vp9", ".avi": "mpeg4"}
 SRT = b"1\n00:00:00,100 --> 00:00:00,300\nFirst <i>words</i>\n\n2\n00:00:00,320 --> 00:00:00,480\nZweite\nZeile\n\n"
 
@@ -51,9 +54,9 @@ def film(tmp_path_factory) -> Callable[..., Path]:
             tracks = []
 
             def add_sound() -> None:
-                tracks.extend(
-                    (output.add_stream(name, rate=hertz, layout="mono"), start) for name, start in (sound or {}).items()
-                )
+                for name, start in (sound or {}).items():
+                    needed = {"bit_rate": 64_000} if name.startswith("wma") else {}
+                    tracks.append((output.add_stream(name, rate=hertz, layout="mono", **needed), start))
 
             if sound_first:
                 add_sound()
@@ -117,6 +120,7 @@ def burst() -> Callable[[Path], float]:
             found = [
                 (float(f.pts * f.time_base), f.to_ndarray().astype(float), f.sample_rate)
                 for f in container.decode(audio=0)
+                if f.pts is not None
             ]
         start, wave, hertz = max(found, key=lambda frame: abs(frame[1]).max())
         return start + abs(wave).max(0).argmax() / hertz
@@ -133,3 +137,19 @@ def packets() -> Callable[..., list[tuple[Fraction, bytes]]]:
             return [(p.pts * p.time_base, bytes(p)) for p in container.demux(**{kind: track}) if p.size]
 
     return read
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """copied(path, suffix): the video read and written with all that is in it; the new path and the notes."""
+
+    def copy(path, suffix):
+        with (
+            VideoReader(path) as source,
+            VideoWriter(tmp_path / f"out{suffix}", width=source.width, height=source.height, like=source) as video,
+        ):
+            for frame in source:
+                video.write(frame)
+        return tmp_path / f"out{suffix}", video.notes
+
+    return copy

@@ -1,5 +1,6 @@
 """What lies beside the picture is carried over: sound, subtitles, languages and the title, all in step."""
 
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 
@@ -9,23 +10,6 @@ import pytest
 from structkit.errors import InputError
 from structkit.media import subtitles
 from structkit.media.video import VideoReader
-from structkit.media.video_writer import VideoWriter
-
-
-@pytest.fixture
-def copied(tmp_path):
-    """copied(path, suffix): the video read and written with all that is in it; the new path and the notes."""
-
-    def copy(path, suffix):
-        with (
-            VideoReader(path) as source,
-            VideoWriter(tmp_path / f"out{suffix}", width=source.width, height=source.height, like=source) as video,
-        ):
-            for frame in source:
-                video.write(frame)
-        return tmp_path / f"out{suffix}", video.notes
-
-    return copy
 
 
 def times(path) -> list[Fraction]:
@@ -76,6 +60,52 @@ def test_sound_that_a_container_cannot_hold_is_encoded_anew(film, packets, burst
     assert burst(out) == pytest.approx(burst(path), abs=0.002)
     assert heard[-1][0] == pytest.approx(packets(path, "audio")[-1][0], abs=0.15)
     assert all(a < b for (a, _), (b, _) in pairwise(heard))
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_sound_of_windows_media_is_carried(film, burst, copied, suffix):
+    """Its decoder gives a last frame without a time."""
+    path = film(".wmv", codec="wmv2", sound={"wmav2": Fraction(0)}, times=range(0, 960, 40))
+    out, notes = copied(path, suffix)
+    assert notes == (f"wmav2 sound encoded anew as {'opus' if suffix == '.webm' else 'aac'}",)
+    assert burst(out) == pytest.approx(burst(path), abs=0.003)
+
+
+@pytest.fixture
+def timeless(monkeypatch):
+    """A reader whose packets of sound have no times from the second of them on."""
+    opened = VideoReader.demuxer
+
+    class Container:
+        def __init__(self, container) -> None:
+            self._container = container
+
+        def __getattr__(self, name: str):
+            return getattr(self._container, name)
+
+        def demux(self, *which):
+            seen = 0
+            for packet in self._container.demux(*which):
+                if packet.stream.type == "audio" and packet.size and (seen := seen + 1) > 1:
+                    packet.pts = packet.dts = None
+                yield packet
+
+    @contextmanager
+    def demuxer(reader):
+        with opened(reader) as container:
+            yield Container(container)
+
+    monkeypatch.setattr(VideoReader, "demuxer", demuxer)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+def test_sound_without_times_follows_what_came_before(film, copied, packets, request, suffix):
+    path = film(".mov", sound={"aac": Fraction(0)}, times=range(0, 960, 40))
+    wanted = packets(copied(path, suffix)[0], "audio")
+    request.getfixturevalue("timeless")
+    found = packets(copied(path, suffix)[0], "audio")
+    assert [data for _, data in found] == [data for _, data in wanted]
+    assert max(abs(a - b) for (a, _), (b, _) in zip(found, wanted, strict=True)) <= Fraction(1, 500)
 
 
 @pytest.mark.parametrize(
@@ -215,3 +245,14 @@ def test_damaged_sound_is_named(film, copied, tmp_path):
         InputError, match=r"a.mkv: damaged sound or subtitles \(.*\); copy or export it again from the original"
     ):
         copied(tmp_path / "a.mkv", ".webm")
+
+
+def test_sound_whose_times_go_back_is_the_inputs_fault(film, copied, tmp_path):
+    path = film(".mkv", sound={"aac": Fraction(0)})
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packet = bytes(list(container.demux(audio=0))[6])
+    at = data.index(packet) - 3  # the packet's time in its cluster, and its flags (RFC 9559, 10)
+    data[at : at + 2] = bytes(2)
+    with pytest.raises(InputError, match="damaged sound or subtitles"):
+        copied(bytes(data), ".mp4")

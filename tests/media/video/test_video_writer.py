@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from structkit.errors import InputError, OptionError, OutputError
+from structkit.media import yuv
 from structkit.media.containers import WRITTEN
 from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
@@ -84,6 +85,11 @@ def test_frames_that_are_too_close_follow_by_a_tick(tmp_path, frames, suffix):
         Fraction(1, 25),
         Fraction(2, 25),
     ]
+
+
+def test_a_frame_that_lasts_longer_than_the_container_counts_is_the_inputs_fault(tmp_path, frames):
+    with pytest.raises(InputError, match=r"a.mp4: a frame is shown for 1e\+06 s, .* lasts 23860.9 s at most"):
+        write(tmp_path / "a.mp4", at(frames, [0, 10**6]))
 
 
 def test_a_rate_of_next_to_nothing(tmp_path, frames):
@@ -192,6 +198,19 @@ def test_the_colours_are_what_the_tags_say(tmp_path, suffix):
         ]
     expected = [bt709(c) for c in colours / 255]
     assert np.abs(np.array(levels) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(2, 2), (7, 5), (34, 18), (97, 131)])
+def test_the_quick_way_from_rgb_gives_the_bytes_of_the_exact_one(size):
+    """Down to noise, where every rounding shows; odd edges are repeated."""
+    rng = np.random.default_rng(0)
+    quick, exact = yuv.Subsampler(size[1], size[0]), yuv.Scaler(yuv.SCALE_FLAGS)
+    for pixels in (rng.integers(0, 256, (*size, 3)), 255 * rng.integers(0, 2, (*size, 3)), np.full((*size, 3), 255)):
+        pixels = pixels.astype(np.uint8)
+        even = np.pad(pixels, ((0, size[0] % 2), (0, size[1] % 2), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(even, format="rgb24")
+        made = exact(frame, "in_range=pc:out_range=tv:out_color_matrix=bt709", "yuv420p")
+        assert np.array_equal(quick(pixels).to_ndarray(), made.to_ndarray())
 
 
 def bt709(rgb: np.ndarray) -> list[int]:

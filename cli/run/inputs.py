@@ -102,9 +102,8 @@ class InputFile:
         """
         from structkit.media.video import MAX_PIXELS, VideoReader
 
-        return VideoReader(
-            self._once if self._once is not None else self.path, name=self.label, max_pixels=max_pixels or MAX_PIXELS
-        )
+        source = self._once if self._once is not None else self.path
+        return VideoReader(source, name=self.label, max_pixels=max_pixels or MAX_PIXELS, tolerant=tolerant)
 
     def picture(self, max_pixels: int | None = None, tolerant: bool = False) -> Picture:
         """The picture that the file holds.

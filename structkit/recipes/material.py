@@ -120,9 +120,8 @@ class PairInput:
             return given
         if isinstance(given, Picture):
             return cls(given, given.sha256)
-        limit = {} if max_pixels is None else {"max_pixels": max_pixels}
-        is_clip = video and is_video(given)
-        shown = VideoReader(given, **limit) if is_clip else opened(given, tolerant=tolerant, **limit)
+        reading = {"tolerant": tolerant} | ({} if max_pixels is None else {"max_pixels": max_pixels})
+        shown = VideoReader(given, **reading) if video and is_video(given) else opened(given, **reading)
         return cls(shown, sha256_file(given), Path(given))
 
 

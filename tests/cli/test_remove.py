@@ -160,8 +160,12 @@ def test_what_is_done_is_skipped_and_only_the_rest_is_painted(run, many, monkeyp
     ran = run(*REMOVE, "in", "-o", "out")
     assert (ran.code, ran.paths, batches) == (0, ["out/deep/1.png", "out/deep/7.png"], [2])
     assert contents(many / "out") == before
-    run("remove", "--model", "other.safetensors", "--device", "cpu", "in", "-o", "out")
-    assert contents(many / "out") != before  # another model's results are made anew
+    ran = run("remove", "--model", "other.safetensors", "--device", "cpu", "in", "-o", "out")
+    assert (ran.code, ran.paths) == (1, []) and contents(many / "out") == before
+    assert "out/0.png exists and was made from m.safetensors: name another place with --output" in ran.err
+    (many / "m.safetensors").write_bytes((many / "other.safetensors").read_bytes())
+    assert len(run(*REMOVE, "in", "-o", "out").paths) == 12  # a model that was trained again makes them anew
+    assert contents(many / "out") != before
 
 
 def test_one_bad_picture_never_stops_the_others(run, many):

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import accumulate, pairwise
 from math import floor
 
@@ -65,13 +66,16 @@ class TimeMap:
         shown = accumulate(lengths, initial=Fraction(0))
         return cls(tuple(zip(map(Fraction, times), shown, strict=True)), slopes[0], slopes[-1])
 
-    @property
+    @cached_property
     def shift(self) -> Fraction | None:
         """The shift that the map is, s; None for a map that changes the speed anywhere."""
-        return self.at(Fraction(0)) if self.before == self.after == 1 and len(self.knots) == 1 else None
+        (time, shown), *others = self.knots
+        return shown - time if self.before == self.after == 1 and not others else None
 
     def at(self, time: Fraction) -> Fraction:
         """The output's time, s, of an input's time, s."""
+        if self.shift is not None:
+            return time + self.shift
         piece = bisect_right(self.knots, time, key=lambda knot: knot[0])
         start, shown = self.knots[max(0, piece - 1)]
         return shown + self._slope(piece) * (time - start)

@@ -26,7 +26,9 @@ from structkit.media.tensors import alpha_to_tensor, laid_over, mean_seen, to_te
 if TYPE_CHECKING:
     from structkit.training.model import Model
 
-TOGETHER = 32  # squares at once: more are no faster on a CPU
+TOGETHER = 32  # squares at once
+# On a CPU more are no faster, and come out otherwise in single bits: bytes would depend on how many there are.
+TOGETHER_ON_CPU = 8
 LEAST_SEEN = 0.5 / 255  # below, a mask cannot change an 8-bit level, and is exactly 0
 MASK, COLOURS = slice(0, 1), slice(1, 4)  # channels of a layer
 FOUND_FROM = 0.5  # of the mask: content that counts as found
@@ -44,7 +46,8 @@ class SquareBatches:
         self.pictures, self.model = pictures, model
 
     def __iter__(self) -> Iterator[SquareBatch]:
-        done, together = 0, TOGETHER
+        is_on_cpu = next(self.model.parameters()).device.type == "cpu"
+        done, together = 0, TOGETHER_ON_CPU if is_on_cpu else TOGETHER
         while done < len(self.pictures):
             batch = SquareBatch(self.pictures, self.model, range(done, min(done + together, len(self.pictures))))
             if batch.prepared():

@@ -233,7 +233,7 @@ def test_a_difference_that_crops_makes_the_middle_anew():
 def test_lists_pass_in_batches_and_a_batch_changes_no_byte():
     network, pictures = model(), [with_glasses(20 + i % 5, 30) for i in range(70)]
     together = structkit.remove(pictures, network, device="cpu")
-    assert network.batches == [32, 32, 6]
+    assert network.batches == [8] * 8 + [6]
     alone = [structkit.remove(picture, network, device="cpu") for picture in pictures]
     assert [made.pixels.tobytes() for made in together] == [made.pixels.tobytes() for made in alone]
     assert [len(steps) for steps in structkit.transfer(pictures[:3], pictures[0], network, steps=2, device="cpu")] == [
@@ -255,7 +255,7 @@ def test_too_little_memory_halves_the_batch_and_then_is_an_error(monkeypatch):
 
     network.segment = hungry
     assert len(structkit.segment([flat(0)] * 9, network, device="cpu")) == 9
-    assert seen[:4] == [9, 4, 2, 2]
+    assert seen[:4] == [8, 4, 2, 2]
     network.segment = lambda squares: hungry(squares, 0)
     with pytest.raises(DeviceError, match="cpu ran out of memory: use smaller pictures, or another --device"):
         structkit.segment(flat(0), network, device="cpu")
@@ -266,7 +266,7 @@ def test_too_little_memory_for_the_squares_themselves_halves_the_batch_too(monke
 
     def hungry(picture, network):
         asked.append(picture)
-        if len(asked) <= 3:  # of nine at once, of four, and of two
+        if len(asked) <= 3:  # of eight at once, of four, and of two
             raise torch.OutOfMemoryError("no memory")
         return to_square(picture, network)
 

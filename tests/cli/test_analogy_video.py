@@ -253,7 +253,7 @@ def test_the_target_is_a_picture_and_a_picture_gives_no_video(run, pair):
     assert (ran.code, ran.err) == (
         2,
         "structkit: error: anim.gif is an animation, of which only the first picture is read: convert it to a video, "
-        "such as .mp4, or end --output o.mp4 in .png\n",
+        "such as .mp4, or end --output o.mp4 in .png (see: structkit analogy --help)\n",
     )
     ran = run("analogy", "moving.mp4", "missing.png", "-o", "o.mp4")
     assert ran.code == 1 and "missing.png: no such file" in ran.err

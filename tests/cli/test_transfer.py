@@ -167,7 +167,9 @@ def test_a_donor_without_the_content_is_a_warning_that_names_it(run, folder):
 def read(monkeypatch):
     """Names of the files that are read, in their order."""
     names, picture = [], InputFile.picture
-    monkeypatch.setattr(InputFile, "picture", lambda given, *most: names.append(given.name) or picture(given, *most))
+    monkeypatch.setattr(
+        InputFile, "picture", lambda given, **reading: names.append(given.name) or picture(given, **reading)
+    )
     return names
 
 

@@ -11,9 +11,10 @@ Source: ITU-T T.81, annexes B, F and G.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -26,20 +27,24 @@ FILLER = b"\xff\x00" * 8  # ones, which are no code in any table (annex C): as m
 TAIL = 24  # bytes at the end of a scan: more than the decoder looks ahead
 PROBES = 512  # the most parts of scans that are looked at in one file
 HOLE = bytes(32)  # so many zeros in a row
-WINDOW = 2**16  # bytes that are searched for markers at a time
+WINDOW = 2**20  # bytes that are searched for restart markers at a time
+MARKER = re.compile(rb"\xff[^\0\xff]")  # 0xFF before a byte that is neither 0 nor 0xFF (B.1.1.2)
+SCAN_END = re.compile(rb"\xff[^\0\xff\xd0-\xd7]")  # a marker that is no restart marker
 
 
 @dataclass
 class Scan:
     """One scan of a JPEG.
 
-    at: where its coded data begin.  ends: where each of their parts ends, which restart markers divide.
+    at, end: where its coded data begin and end.
+    restarts: where the restart markers are that divide them, (n,) uint32.
     flat: whether a long run of zero bits may be a picture: it is no data of a flat area where False.
     """
 
     at: int
+    end: int
+    restarts: np.ndarray
     flat: bool
-    ends: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,9 @@ def load(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[Flaw, ...]:
     Where data are missing the rest is what the JPEG library makes up: grey, or the rows without their detail.
     Raises ScanLimitError, and whatever Pillow raises.
     """
-    found = list(scans(data))
+    found = list(islice(scans(data), MAX_SCANS + 1))
     if len(found) > MAX_SCANS:
-        raise ScanLimitError(f"{len(found)} scans, over the limit of {MAX_SCANS}; save it again as a plain JPEG")
+        raise ScanLimitError(f"more scans than the limit of {MAX_SCANS}; save it again as a plain JPEG")
     # The decoder of arithmetic codes cannot wait.
     if _frame(data) not in HUFFMAN or not hasattr(Image.core, "jpeg_decoder"):
         image.load()
@@ -77,13 +82,13 @@ def load(image: JpegImagePlugin.JpegImageFile, data: bytes) -> tuple[Flaw, ...]:
     finally:
         feed.close()
     for scan in found:
-        restarts = [data[end + 1] & 7 for end in scan.ends[:-1]]
-        if any(number != place & 7 for place, number in enumerate(restarts)):
+        numbers = np.frombuffer(data, np.uint8)[scan.restarts + 1] & 7
+        if (numbers != np.resize(np.arange(8, dtype=np.uint8), len(numbers))).any():
             flaws.append(Flaw("a part between restart markers is missing"))
-        hole = -1 if scan.flat else data.find(HOLE, scan.at, scan.ends[-1])
-        if hole >= 0 and any(data[hole : scan.ends[-1]]):  # zeros up to the end may be there to fill up
+        hole = -1 if scan.flat else data.find(HOLE, scan.at, scan.end)
+        if hole >= 0 and any(data[hole : scan.end]):  # zeros up to the end may be there to fill up
             flaws.append(Flaw("there are zeros among its coded data"))
-    if len(found) > 1 and any(_strewn(data, scan.ends[-1]) for scan in found):
+    if len(found) > 1 and any(_strewn(data, scan.end) for scan in found):
         flaws.append(Flaw("a part between its scans is missing"))
     return tuple(dict.fromkeys(flaws))
 
@@ -97,15 +102,10 @@ def scans(data: bytes) -> Iterator[Scan]:
         if kind == DHT:
             tables |= _first_symbols(data[start + 4 : at])
         if kind == SOS:
-            scan = Scan(at, _may_be_flat(data[start + 4 : at], tables))
-            for marker in _markers(data, at):
-                scan.ends.append(marker)
-                if not 0xD0 <= data[marker + 1] <= 0xD7:
-                    break
-            else:
-                scan.ends.append(len(data))
-            yield scan
-            at = scan.ends[-1]
+            flat = _may_be_flat(data[start + 4 : at], tables)
+            end = found.start() if (found := SCAN_END.search(data, at)) else len(data)
+            yield Scan(at, end, _restarts(data, at, end), flat)
+            at = end
 
 
 class _Feed:
@@ -140,18 +140,16 @@ class _Feed:
 def _fed(feed: _Feed, data: bytes, found: list[Scan]) -> list[Flaw]:
     """Feed a file to its decoder, and look at each part until one is damaged."""
     flaws: list[Flaw] = []
-    ends = [(scan, begins, end) for scan in found for begins, end in pairwise((scan.at, *scan.ends))]
-    step, at = -(-len(ends) // PROBES), 0
-    for number, (scan, begins, end) in enumerate(ends, 1):
-        if number % step and end != scan.ends[-1]:
-            continue
+    at = 0
+    for scan, begins, end in _parts(found):
         at, left = _left_over(feed, data, at, begins, end)
         if left:
             # Some cameras, none of which write several scans, leave bytes after the last code of the picture.
-            ambiguous = end == found[0].ends[-1] and len(found) == 1
+            ambiguous = end == found[0].end and len(found) == 1
             certain = not ambiguous or (left == "zeros" and not scan.flat) or _is_bad(data)
             flaws.append(Flaw("codes are left over after the last pixel", certain))
-        if end == len(data):  # no marker follows, so the data may be cut anywhere
+        if end == len(data):  # no marker follows; what fills the rest may have been taken for data
+            flaws.append(Flaw("its end is missing"))
             break
         passed_over = feed(data[at:end] + FILLER)
         at = end
@@ -168,14 +166,26 @@ def _fed(feed: _Feed, data: bytes, found: list[Scan]) -> list[Flaw]:
     return flaws
 
 
-def _left_over(feed: _Feed, data: bytes, at: int, begins: int, end: int) -> tuple[int, str]:
-    """Feed what comes before the last bytes of a part; returns where that is, and what the decoder has no use for.
+def _parts(found: list[Scan]) -> Iterator[tuple[Scan, int, int]]:
+    """The parts of scans that are looked at, each with its scan, beginning and end: the last of each scan, and others.
 
-    That is "codes", "zeros" (of which a decoder used some and left others) or "".
+    There are about PROBES of them in all.
     """
-    padding = end  # where bytes that are all the same begin, with which some encoders fill up
-    while padding > begins and data[padding - 1] == data[end - 1]:
-        padding -= 1
+    step, before = -(-sum(len(scan.restarts) + 1 for scan in found) // PROBES), 0
+    for scan in found:
+        last = len(scan.restarts)
+        for part in (*range(-(before + 1) % step, last, step), last):
+            begins = int(scan.restarts[part - 1]) if part else scan.at
+            yield scan, begins, int(scan.restarts[part]) if part < last else scan.end
+        before += last + 1
+
+
+def _left_over(feed: _Feed, data: bytes, at: int, begins: int, end: int) -> tuple[int, str]:
+    """Feed what comes before the last bytes of a part; returns where that is, and what the decoder has no use for:
+    "codes", "zeros" (of which a decoder used some and left others) or "".
+    """
+    # Some encoders fill up with bytes that are all the same; here they begin.
+    padding = begins + len(data[begins:end].rstrip(data[end - 1 : end]))
     stops = [padding - TAIL] if end - padding < 6 * TAIL else [padding - TAIL, padding + 2 * TAIL, end - TAIL]
     for number, stop in enumerate(stops):
         while stop > begins and 0xFF in data[stop - 1 : stop + 1]:
@@ -202,40 +212,45 @@ def _is_bad(data: bytes) -> bool:
         return True
 
 
-def _markers(data: bytes, at: int) -> Iterator[int]:
-    """Where the markers are, from a place on: 0xFF before a byte that is neither 0 nor 0xFF (B.1.1.2)."""
-    while at + 1 < len(data):
-        if data[at] == 0xFF and data[at + 1] not in (0, 0xFF):  # as between segments: no need to look further
-            yield at
-            at += 2
-            continue
-        window = np.frombuffer(data, np.uint8, min(WINDOW, len(data) - at), at)
-        kinds = window[1:]
-        yield from (at + np.flatnonzero((window[:-1] == 0xFF) & (kinds != 0) & (kinds != 0xFF))).tolist()
-        at += len(window) - 1
+def _restarts(data: bytes, at: int, end: int) -> np.ndarray:
+    """Where the restart markers of a scan are, (n,) uint32."""
+    found = []
+    for first in range(at, end - 1, WINDOW):
+        window = np.frombuffer(data, np.uint8, min(WINDOW + 1, end - first), first)
+        places = np.flatnonzero((window[:-1] == 0xFF) & (window[1:] & 0xF8 == 0xD0))
+        found.append((places + first).astype(np.uint32))
+    return np.concatenate(found) if found else np.empty(0, np.uint32)
 
 
 def _strewn(data: bytes, at: int) -> bool:
     """True if bytes that belong to no segment stand between the end of a scan and the next scan, or the end."""
-    while (start := next(_markers(data, at), None)) is not None:
+    while found := MARKER.search(data, at):
+        start = found.start()
         if start - at >= TAIL and len(set(data[at:start])) > 1:
             return True
         if data[start + 1] in (SOS, EOI):
             return False
-        at = start + 2 + int.from_bytes(data[start + 2 : start + 4])
+        at = _segment_end(data, start)
     return False
 
 
 def _segment(data: bytes, at: int) -> tuple[int, int, int] | None:
     """The marker, the beginning and the end of the first segment from a place on; None at the end of the picture."""
-    while (start := next(_markers(data, at), None)) is not None:
-        kind = data[start + 1]
+    while found := MARKER.search(data, at):
+        start = found.start()
+        kind, at = data[start + 1], _segment_end(data, start)
         if kind == EOI:
             return None
-        if not (0xD0 <= kind <= 0xD8 or kind == 1):
-            return kind, start, start + 2 + int.from_bytes(data[start + 2 : start + 4])
-        at = start + 2
+        if at > start + 2:
+            return kind, start, at
     return None
+
+
+def _segment_end(data: bytes, start: int) -> int:
+    """The end of the segment that begins with a marker; some markers stand alone."""
+    kind = data[start + 1]
+    alone = 0xD0 <= kind <= 0xD9 or kind == 1
+    return start + 2 if alone else start + 2 + int.from_bytes(data[start + 2 : start + 4])
 
 
 def _frame(data: bytes) -> int | None:

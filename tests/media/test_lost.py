@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from fractions import Fraction
 from io import BytesIO
@@ -67,6 +68,18 @@ def test_a_jpeg_whose_coded_data_are_missing_is_refused_or_taken_with_a_note(jpe
     assert any(note.startswith("damaged JPEG: ") for note in taken.notes)
 
 
+@pytest.mark.parametrize("count", [0, 10, 100, 4000])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_jpeg_that_zeros_finish_is_refused(pixels, saved, mode, count):
+    """Zeros are codes of a plain area: a decoder goes on with them, and may come to the end of the picture."""
+    half_plain = pixels.copy()
+    half_plain[:, 80:] = 90
+    data = saved(Image.fromarray(half_plain).convert(mode), "JPEG", optimize=True, quality=50)
+    cut = data[: len(data) * 6 // 10] + bytes(count)
+    refused(cut)
+    assert any(note.startswith("damaged JPEG: ") for note in read_picture(cut, tolerant=True).notes)
+
+
 @pytest.mark.parametrize("name", ["baseline", "4:4:4", "restarts", "grey"])
 def test_rows_before_the_damage_of_a_jpeg_are_kept(jpegs, name):
     whole, taken = read_picture(jpegs[name]), read_picture(jpegs[name][: len(jpegs[name]) * 2 // 3], tolerant=True)
@@ -129,8 +142,18 @@ def test_scans_without_number_are_refused(jpegs):
     data = jpegs["progressive"]
     last = data.rindex(b"\xff\xda")
     many = data[:-2] + data[last:-2] * 1500 + data[-2:]
-    with pytest.raises(InputError, match=rf"^many: 15\d\d scans, over the limit of {MAX_SCANS}; save it again"):
+    with pytest.raises(InputError, match=rf"^many: more scans than the limit of {MAX_SCANS}; save it again"):
         read_picture(many, name="many")
+
+
+def test_restart_markers_without_number_take_a_few_bytes_each(jpegs):
+    data = jpegs["baseline"][:-2] + bytes(byte for n in range(2**17) for byte in (0xFF, 0xD0 + n % 8))
+    tracemalloc.start()
+    (scan,) = jpeg.scans(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(scan.restarts) == 2**17 and scan.end == len(data)
+    assert peak < 10 * len(data)  # a megabyte's places are found at a time
 
 
 # What is zeroed, in files whose pixels are packed: 64 bytes in the middle, or all from there on but the end.

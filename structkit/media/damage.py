@@ -2,6 +2,8 @@
 
 Checksums (PNG, deflated TIFF) and the ends of coded data (JPEG, WebP, AVIF) tell whether a decoder read what an encoder
 wrote.  Where a format has neither (BMP, TIFF without compression) a changed pixel looks like any other.
+A hole of zeros in a lossless WebP may pass, if the codes behind it end where they should: about a quarter of those of
+64 bytes do.  The zeros themselves tell nothing, since intact files that were packed fast have long runs of them.
 An intact file is never refused: what could also come from an unusual encoder is a note.
 """
 
@@ -14,7 +16,7 @@ from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
-from PIL import ImageFile
+from PIL import Image, ImageFile
 
 from structkit.media import jpeg
 from structkit.media.files import one_line
@@ -24,8 +26,10 @@ from structkit.media.jpeg import Flaw
 PIECE = 2**20  # bytes that are unpacked at a time
 ROOM = 16  # bytes a pixel that a decoder may need
 SLACK = 32  # bytes by which a WebP is cut short to see if it needed them; decoders look ahead by 8
+MOST_PADDING = 1024  # rows of a TIFF's strip, of which the picture may have fewer
 COMPRESSION, STRIPS, STRIP_SIZES, TILES, TILE_SIZES, JPEG_TABLES = 259, 273, 279, 324, 325, 347  # tags (TIFF 6.0)
-WIDTH, HEIGHT, BITS, SAMPLES, STRIP_ROWS, TILE_WIDTH, TILE_HEIGHT = 256, 257, 258, 277, 278, 322, 323
+WIDTH, HEIGHT, SAMPLES, STRIP_ROWS, TILE_WIDTH, TILE_HEIGHT = 256, 257, 277, 278, 322, 323
+BITS_PER_SAMPLE = 258
 DEFLATE, JPEG_IN_TIFF = (8, 32946), 7  # values of the tag of compression
 
 
@@ -37,25 +41,30 @@ def load(image: ImageFile.ImageFile, data: bytes, format: Format) -> tuple[Flaw,
     makes up.
     Raises whatever Pillow raises where there are no rows.
     """
+    look = {"BMP": _bmp, "TIFF": _tiff, "WEBP": _webp, "AVIF": _avif}.get(format.name)
     try:
         if format.name == "JPEG":
             return jpeg.load(image, data)
+        # A look that decodes gives back its memory before the picture takes any.
+        seen = tuple(look(image, data)) if look else ()
         image.load()
         missing = None if format.is_whole(data) else "its end is missing"
     except (MemoryError, jpeg.ScanLimitError):
         raise
     except Exception as error:  # a decoder's reaction to foreign bytes is not foreseeable
-        if not _has_rows(image):
+        if not _has_rows(image, data, format):
             raise
         return (Flaw(one_line(error) or type(error).__name__),)
-    if missing:
-        return (Flaw(missing),)
-    look = {"BMP": _bmp, "TIFF": _tiff, "WEBP": _webp, "AVIF": _avif}.get(format.name)
-    return tuple(look(image, data)) if look else ()
+    if format.name in ("WEBP", "AVIF"):  # of which Pillow keeps the decoder and its bytes, for frames to come
+        image.fp, image._decoder = BytesIO(), None
+    return (Flaw(missing),) if missing else seen
 
 
-def has_room(data: bytes, format: Format) -> bool:
-    """False where memory does not suffice for a WebP or an AVIF, whose decoders call it damaged then."""
+def has_room(data: bytes, format: Format, max_pixels: int) -> bool:
+    """False where memory does not suffice for a WebP or an AVIF, whose decoders call it damaged then.
+
+    Sides of more than `max_pixels` are none: a picture of such sides is refused before it is decoded.
+    """
     width = height = 0
     if format.name == "WEBP":
         kind, body = _webp_data(data) or (b"", b"")
@@ -67,18 +76,19 @@ def has_room(data: bytes, format: Format) -> bool:
     elif format.name == "AVIF" and (at := data.find(b"ispe")) > 0:  # ISO/IEC 23008-12, 6.5.3
         width, height = (int.from_bytes(data[at + more : at + more + 4]) for more in (8, 12))
     try:
-        np.empty(ROOM * width * height, np.uint8)
+        np.empty(ROOM * width * height if width * height <= max_pixels else 0, np.uint8)
         return True
     except (MemoryError, ValueError):
         return False
 
 
-def _has_rows(image: ImageFile.ImageFile) -> bool:
+def _has_rows(image: ImageFile.ImageFile, data: bytes, format: Format) -> bool:
     """True if something was decoded before an error; the image is then loaded with that."""
     try:
-        if image.im.getbbox() is None:
-            return False
+        found = image.im.getbbox(False) is not None or _paints(format.open(data))
     except (AssertionError, AttributeError):  # nothing was decoded
+        return False
+    if not found:
         return False
     image.tile = []
     with suppress(Exception):
@@ -86,55 +96,76 @@ def _has_rows(image: ImageFile.ImageFile) -> bool:
     return True
 
 
-def _is_damaged(packed: bytes, most: int) -> bool:
-    """True for a deflated text whose codes or checksum are wrong, or that is longer than `most` bytes."""
-    unpacker, rest, size = zlib.decompressobj(), memoryview(packed), 0
+def _paints(image: ImageFile.ImageFile) -> bool:
+    """True if a decoder changes an image that is white: of rows that are black nothing shows in a black one."""
+    white = Image.new(image.mode, image.size, (255,) * len(image.getbands()) if len(image.getbands()) > 1 else 255)
+    extrema, image.im = white.getextrema(), white.im
     try:
-        while not unpacker.eof and (unpacker.unconsumed_tail or rest) and size <= most:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception:
+        image.tile = []
+    return image.getextrema() != extrema
+
+
+def _strip_flaw(packed: memoryview, most: int) -> Flaw | None:
+    """The flaw of a deflated strip of at most so many bytes, unpacked; a longer one is followed for twice as many."""
+    unpacker, rest, size = zlib.decompressobj(), packed, 0
+    try:
+        while not unpacker.eof and (unpacker.unconsumed_tail or rest):
             if not unpacker.unconsumed_tail:
                 piece, rest = rest[:PIECE], rest[PIECE:]
             size += len(unpacker.decompress(unpacker.unconsumed_tail or piece, PIECE))
+            if size > 2 * most + PIECE:
+                return Flaw("its codes go on behind the last pixel")
     except zlib.error:
-        return True
-    return size > most
+        return Flaw("its checksum is wrong")
+    return Flaw("its strips hold more than their rows", lost=not unpacker.eof) if size > most else None
 
 
 def _bmp(image: ImageFile.ImageFile, data: bytes) -> Iterator[Flaw]:
-    """Compare the bytes that the header counts with the sides that it states; some writers count a few more."""
+    """A header that counts more bytes than its sides have, by a row or more; some writers count a few more."""
+    if int.from_bytes(data[14:18], "little") < 40 or len(data) < 38:  # OS/2's header counts no bytes
+        return
     width, height, _, bits, packing, size = struct.unpack_from("<iiHHII", data, 18)
     stride = (abs(width) * bits + 31) // 32 * 4
-    if int.from_bytes(data[14:18], "little") >= 40 and packing in (0, 3) and stride * (abs(height) + 1) <= size:
+    if packing in (0, 3) and stride * (abs(height) + 1) <= size:
         yield Flaw("its header counts more pixels than its sides have", lost=False)
 
 
 def _tiff(image: ImageFile.ImageFile, data: bytes) -> Iterator[Flaw]:
-    """Look at the checksums of deflated strips, and at the data of strips that are JPEGs."""
+    """Wrong checksums and odd lengths of deflated strips, and the flaws of strips that are JPEGs."""
     tags = image.tag_v2
     kind = tags.get(COMPRESSION)
     places, sizes = (STRIPS, STRIP_SIZES) if STRIPS in tags else (TILES, TILE_SIZES)
-    parts = [data[at : at + size] for at, size in zip(tags.get(places, ()), tags.get(sizes, ()), strict=False)]
+    extents = zip(tags.get(places, ()), tags.get(sizes, ()), strict=False)
     if kind in DEFLATE:
-        if any(_is_damaged(part, _size_of_part(image)) for part in parts):
-            yield Flaw("its checksum is wrong")
+        most = _size_of_part(image)
+        found = [_strip_flaw(memoryview(data)[at : at + size], most) for at, size in extents]
+        yield from dict.fromkeys(flaw for flaw in found if flaw)
     elif kind == JPEG_IN_TIFF:
         tables = tags.get(JPEG_TABLES, b"")
         tables = tables[2:-2] if tables[-2:] == b"\xff\xd9" else tables[2:]
-        found = [flaw for part in parts for flaw in _jpeg_part(part[:2] + tables + part[2:])]
-        yield from dict.fromkeys(found)
+        parts = (data[at : at + 2] + tables + data[at + 2 : at + size] for at, size in extents)
+        yield from dict.fromkeys(flaw for part in parts for flaw in _jpeg_part(part))
 
 
 def _size_of_part(image: ImageFile.ImageFile) -> int:
-    """The bytes of the largest strip or tile of a TIFF, unpacked; a last one that is smaller may be as large."""
+    """The bytes of the largest strip or tile of a TIFF, unpacked; a last one that is smaller may be as large.
+
+    A strip may be filled up to the rows that strips have, where those are not without number.
+    """
     tags = image.tag_v2
     if STRIPS in tags:
-        width, height = tags[WIDTH], min(tags.get(STRIP_ROWS, tags[HEIGHT]), tags[HEIGHT])
+        width, height = tags[WIDTH], min(tags.get(STRIP_ROWS, tags[HEIGHT]), max(tags[HEIGHT], MOST_PADDING))
     else:
         width, height = tags.get(TILE_WIDTH, tags[WIDTH]), tags.get(TILE_HEIGHT, tags[HEIGHT])
-    return height * -(-width * tags.get(SAMPLES, 1) * max(tags.get(BITS, (1,))) // 8)
+    return height * -(-width * tags.get(SAMPLES, 1) * max(tags.get(BITS_PER_SAMPLE, (1,))) // 8)
 
 
 def _jpeg_part(data: bytes) -> tuple[Flaw, ...]:
-    """What is wrong with a JPEG that is a part of a picture; decoded at an eighth, since nobody looks at it."""
+    """The flaws of a JPEG that is a part of a picture; decoded at an eighth, since nobody looks at it."""
     from PIL.JpegImagePlugin import JpegImageFile
 
     try:
@@ -148,7 +179,7 @@ def _jpeg_part(data: bytes) -> tuple[Flaw, ...]:
 
 
 def _webp(image: ImageFile.ImageFile, data: bytes) -> Iterator[Flaw]:
-    """Cut the coded data short: a decoder that does not miss what was cut has lost its way before."""
+    """Codes left over: a decoder that does not miss what is cut off the end has lost its way before."""
     coded = _webp_data(data)
     if coded is None or len(coded[1]) < 4 * SLACK:
         return
@@ -187,7 +218,7 @@ def _webp_data(data: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _avif(image: ImageFile.ImageFile, data: bytes) -> Iterator[Flaw]:
-    """Ask dav1d to be strict: each tile's codes end in a mark and zeros (AV1, 8.2.4), which damage does not hit."""
+    """Codes that end elsewhere than in the mark and zeros of each tile (AV1, 8.2.4): dav1d, if strict, refuses them."""
     packets = _av1_packets(data)
     pixels = 4 * image.width * image.height + 2**20
     if any(not _av1_reads(packet, True, pixels) and _av1_reads(packet, False, pixels) for packet in packets):

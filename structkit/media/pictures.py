@@ -149,7 +149,7 @@ def _read(source: Source, name: str | None, max_pixels: int, tolerant: bool) -> 
             raise InputError(f"{name}: {one_line(error)}; shrink it") from error
         except Exception as error:  # a decoder's reaction to foreign bytes is not foreseeable
             fact = one_line(error) or type(error).__name__
-            if "out of memory" in fact.lower() or not damage.has_room(data, format):
+            if "out of memory" in fact.lower() or not damage.has_room(data, format, max_pixels):
                 raise MemoryError from error
             raise InputError(
                 f"{name}: damaged or truncated {format.label} ({fact}); copy or export it again from the original"

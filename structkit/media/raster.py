@@ -12,7 +12,7 @@ from structkit.media.exif import Metadata, kept_metadata
 from structkit.media.files import one_line
 from structkit.media.formats import Format
 
-ORIENTATION, BITS_PER_SAMPLE, PHOTOMETRIC = 274, 258, 262  # EXIF and TIFF tags
+ORIENTATION, PHOTOMETRIC = 274, 262  # EXIF and TIFF tags
 UPRIGHT: dict[
     int, Callable[[np.ndarray], np.ndarray]
 ] = {  # orientation -> how to turn rows and columns (EXIF 2.32, 4.6.4 A)
@@ -96,7 +96,7 @@ def _file_bits(image: ImageFile.ImageFile, data: bytes) -> int:
     if image.format == "PNG":
         return data[24]  # IHDR
     if image.format == "TIFF":
-        return max(image.tag_v2.get(BITS_PER_SAMPLE, (8,)))
+        return max(image.tag_v2.get(damage.BITS_PER_SAMPLE, (8,)))
     pixi = data.find(b"pixi", 0, 4096) if image.format == "AVIF" else -1  # ISO/IEC 23008-12, 6.5.6
     return data[pixi + 9] if pixi > 0 else 8
 

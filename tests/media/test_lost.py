@@ -15,7 +15,8 @@ from PIL import Image
 
 from structkit.configs.media import MAX_SCANS
 from structkit.errors import InputError
-from structkit.media import jpeg
+from structkit.media import damage, jpeg
+from structkit.media.formats import recognise
 from structkit.media.pictures import Picture, read_picture, write_picture
 
 JPEGS = {
@@ -197,14 +198,69 @@ def test_a_tolerant_reader_gives_the_rows_that_came_before_a_cut(pixels, saved, 
     assert any(note.startswith(f"damaged {kind.split()[0]}: ") for note in taken.notes)
 
 
-def strips(grey: np.ndarray, rows: int) -> bytes:
-    """A TIFF of deflated strips of so many rows, whose directory comes first.  grey: (H, W) uint8."""
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("PNG", "L"), ("PNG", "RGB"), ("PNG", "1"), ("PNG", "RGBA"), ("BMP", "RGB")]
+)
+def test_black_and_transparent_rows_before_a_cut_are_kept_too(pixels, saved, kind, mode):
+    image = Image.fromarray(pixels).convert(mode)
+    image.paste((0,) * len(image.getbands()) if len(image.getbands()) > 1 else 0, (0, 0, *image.size))
+    if mode == "RGBA":
+        image = Image.fromarray(np.dstack([pixels, np.zeros_like(pixels[..., 0])]))
+    image.putpixel((150, 119 if kind == "PNG" else 0), 1 if mode in "L1" else (9, 9, 9, 9)[: len(mode)])
+    data = saved(image, kind)
+    cut = data[:-24] if kind == "PNG" else data[: len(data) // 2]
+    refused(cut)
+    taken = read_picture(cut, tolerant=True)
+    assert taken.pixels.shape == (120, 160, 3) and taken.notes[0].startswith(f"damaged {kind}: ")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_where_no_row_came_nobody_can_take_any(pixels, saved, kind):
+    data = bytearray(saved(pixels, kind, **({"compression": "tiff_lzw"} if kind == "TIFF" else {})))
+    if kind == "TIFF":
+        data[8:40] = bytes(range(200, 232))
+    else:
+        at = data.index(b"IDAT") + 4
+        data[at : at + 2] = b"ab"  # no header of a deflated text
+    with pytest.raises(InputError, match="damaged or truncated"):
+        read_picture(bytes(data), tolerant=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "notes"),
+    [
+        (50, 0, ()),
+        (64, 14 * 160, ()),  # filled up to the rows of a strip
+        (2**32 - 1, 0, ()),
+        (50, 1, ("damaged TIFF: its strips hold more than their rows",)),
+        (64, 14 * 160 + 1, ("damaged TIFF: its strips hold more than their rows",)),
+    ],
+)
+def test_a_deflated_strip_that_is_longer_than_its_rows_is_whole(pixels, rows, more, notes):
+    grey = pixels[:50, :, 0]
+    back = read_picture(strips(grey, rows, bytes(more)))
+    assert back.notes == notes and (back.pixels == grey[..., None]).all()
+    damaged = bytearray(strips(grey, rows, bytes(more)))
+    damaged[-2] ^= 1
+    refused(bytes(damaged))
+
+
+def test_a_deflated_strip_that_goes_on_and_on_is_refused(pixels):
+    refused(strips(pixels[..., 0], 120, bytes(2**22)), "its codes go on behind the last pixel")
+
+
+def strips(grey: np.ndarray, rows: int, more: bytes = b"") -> bytes:
+    """A TIFF of deflated strips of so many rows, whose directory comes first.  grey: (H, W) uint8.
+
+    more: what each strip holds behind its rows.
+    """
     height, width = grey.shape
-    packed = [zlib.compress(grey[top : top + rows].tobytes()) for top in range(0, height, rows)]
+    packed = [zlib.compress(grey[top : top + rows].tobytes() + more) for top in range(0, height, rows)]
     number, at = len(packed), 8 + 2 + 9 * 12 + 4
     places, sizes = at, at + 4 * number
-    tags = [(256, 1, width), (257, 1, height), (258, 1, 8), (259, 1, 8), (262, 1, 1), (273, number, places)]
-    tags += [(277, 1, 1), (278, 1, rows), (279, number, sizes)]
+    tags = [(256, 1, width), (257, 1, height), (258, 1, 8), (259, 1, 8), (262, 1, 1)]
+    tags += [(273, number, places if number > 1 else sizes + 4 * number), (277, 1, 1), (278, 1, rows)]
+    tags += [(279, number, sizes if number > 1 else len(packed[0]))]  # a single value stands in the directory itself
     starts = [sizes + 4 * number + sum(map(len, packed[:i])) for i in range(number)]
     directory = struct.pack("<H", 9) + b"".join(
         struct.pack("<HHII", tag, 4, count, value) for tag, count, value in tags
@@ -236,6 +292,32 @@ def test_a_bmp_whose_header_lost_columns_is_noted(pixels, saved):
     data = bytearray(saved(pixels, "BMP"))
     data[18:22] = struct.pack("<i", 140)
     assert read_picture(bytes(data)).notes == ("damaged BMP: its header counts more pixels than its sides have",)
+
+
+def test_a_bmp_of_one_pixel_is_read_with_the_header_of_os2():
+    pixels, header = b"\x10\x20\x30\0", struct.pack("<IHHHH", 12, 1, 1, 1, 24)
+    data = b"BM" + struct.pack("<IHHI", 30, 0, 0, 26) + header + pixels
+    back = read_picture(data)
+    assert back.pixels.tolist() == [[[0x30, 0x20, 0x10]]] and back.notes == ()
+
+
+@pytest.mark.parametrize("options", [{}, {"lossless": True}])
+def test_a_webp_is_looked_at_before_it_takes_memory(pixels, saved, options, monkeypatch):
+    """The look decodes it once more: never beside the picture itself."""
+    from PIL.WebPImagePlugin import WebPImageFile
+
+    data = saved(pixels, "WEBP", **options)
+    image, loaded = WebPImageFile(BytesIO(data)), []
+    load = WebPImageFile.load
+    monkeypatch.setattr(WebPImageFile, "load", lambda self: (loaded.append(self is image), load(self))[1])
+    assert damage.load(image, data, recognise(data)) == ()
+    assert loaded == [False, True]
+    assert np.asarray(image).shape == pixels.shape and len(image.fp.read()) == 0  # the decoder's copy has gone
+
+
+def test_sides_that_an_avif_cannot_have_are_no_lack_of_memory(pixels, saved):
+    data = saved(pixels, "AVIF", speed=10)
+    refused(data[:20] + b"ispe" + b"\x7f" * 20 + data[44:], "")
 
 
 def test_pages_are_counted_as_pillow_counts_them_and_a_circle_of_them_ends(saved):

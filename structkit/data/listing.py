@@ -28,7 +28,6 @@ if TYPE_CHECKING:  # a command line sorts its inputs by what stands here, and lo
 Pictures: TypeAlias = "str | Path | Sequence[Picture | str | Path]"
 Source: TypeAlias = "tuple[str, Picture | Path]"  # a name, and the picture or file of that name
 
-
 NAMED = 3  # files that a message names
 
 

@@ -49,8 +49,7 @@ def to_square_by_rows(rows: Callable[[slice], Tensor], shape: Shape, size: int, 
 
 
 def from_square(fields: Tensor, shape: Shape, fit: str) -> Tensor:
-    """Fields (B, C, *shape) of those of squares (B, C, S, S), such as masks and colours: the way back of `to_square`;
-    exactly 0 outside the crop.
+    """Fields of pictures, such as masks and colours, (B, C, *shape), from those of their squares, (B, C, S, S).
 
     The inverse of `to_square`; exactly 0 outside the crop.  Cubic, and so a few percent over the range of the fields
     beside sharp edges: a caller who needs a range clamps.

@@ -177,7 +177,7 @@ def sniff(head: bytes) -> Container | None:
     """
     return (
         None
-        if formats.recognise(head) or formats.is_heic(head) or head[4:12] == b"ftypcrx "  # a camera's raw picture
+        if formats.recognise(head) or formats.foreign(head)
         else next((c for c in CONTAINERS if c.recognises(head)), None)
     )
 
@@ -192,8 +192,8 @@ def recognise(name: str, stream: BinaryIO) -> Container:
     found, size = sniff(head), stream.seek(0, os.SEEK_END)
     if not head:
         raise InputError(f"{name}: an empty file (0 bytes); videos read: {NAMES}")
-    if formats.is_heic(head):
-        raise InputError(f"{name}: HEIC picture: convert it to .jpg")
+    if other := formats.foreign(head):
+        raise InputError(f"{name}: {other.label} picture: {other.way_out}")
     if found is None:
         if picture := formats.recognise(head):
             raise InputError(

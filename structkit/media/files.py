@@ -12,6 +12,7 @@ import secrets
 import stat
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -36,8 +37,6 @@ def open_source(source: Source, name: str | None = None) -> Iterator[tuple[str, 
     Raises InputError for a source that cannot be opened or read.
     """
     if isinstance(source, bytes | bytearray | memoryview):
-        from io import BytesIO
-
         yield name or "<bytes>", BytesIO(source)
         return
     is_path = isinstance(source, str | os.PathLike)
@@ -58,16 +57,17 @@ def open_source(source: Source, name: str | None = None) -> Iterator[tuple[str, 
         raise InputError(f"{label}: cannot be read ({one_line(error)}); check the path and the disk") from error
 
 
-def read_pieces(stream: BinaryIO, most: int) -> bytes:
+def read_pieces(stream: BinaryIO, most: int, head: bytes = b"") -> bytes:
     """The bytes of a stream up to its end, or the first `most` of them.
 
+    head: those that were read before, which count.
     They are read in pieces: asked for `most` at once, a stream would set aside as much memory.
     """
-    pieces, size = [], 0
+    found = BytesIO()  # which hands out its bytes without another copy
+    size = found.write(head)
     while size < most and (piece := stream.read(min(PIECE, most - size))):
-        pieces.append(piece)
-        size += len(piece)
-    return b"".join(pieces)
+        size += found.write(piece)
+    return found.getvalue()
 
 
 def read_once(stream: BinaryIO, name: str, head: bytes = b"") -> bytes:
@@ -77,10 +77,10 @@ def read_once(stream: BinaryIO, name: str, head: bytes = b"") -> bytes:
     Raises InputError for one that is longer than MOST_IN_MEMORY, which an endless one is, and for one that begins with
     nothing but zeros, as a device does that gives no others.
     """
-    data = head + read_pieces(stream, PIECE)
+    data = read_pieces(stream, PIECE, head)
     if len(data) >= PIECE and not any(data):
         raise InputError(f"{name}: a megabyte of zeros, which is neither a picture nor a video; check what is sent")
-    data += read_pieces(stream, MOST_IN_MEMORY + 1 - len(data))
+    data = read_pieces(stream, MOST_IN_MEMORY + 1, data)
     if len(data) > MOST_IN_MEMORY:
         fact = f"over {MOST_IN_MEMORY >> 20} MiB, the limit for what can be read only once"
         raise InputError(f"{name}: {fact}; save it as a file, and name that")

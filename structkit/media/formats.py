@@ -223,14 +223,6 @@ def foreign_by_name(name: str | Path) -> ForeignFormat | None:
     return next((f for f in FOREIGN if suffix in f.suffixes), None)
 
 
-def is_heic(head: bytes) -> bool:
-    """True for a file that begins like `head` and holds a HEIC picture, as telephones take them.
-
-    Such a file looks like an MP4; structkit does not read it.
-    """
-    return bool(FOREIGN[0].recognises(head))
-
-
 def format_of(path: str | Path) -> Format:
     """The format that a file's suffix asks for (also a bare suffix or name: "png", ".png").  Raises OutputError."""
     suffix = (Path(path).suffix or f".{str(path).lstrip('.')}").lower()

@@ -90,9 +90,12 @@ class Picture:
 def picture_in_grey(levels: np.ndarray, **facts: Any) -> Picture:
     """The picture of one channel, (H, W) uint8 or uint16: its three channels are the same memory.
 
+    So the pixels cannot be written to, which would change all three; a copy of them can.
     facts: the picture's other fields.
     """
-    return Picture(np.ndarray((*levels.shape, 3), levels.dtype, levels, 0, (*levels.strides, 0)), grey=True, **facts)
+    pixels = np.ndarray((*levels.shape, 3), levels.dtype, levels, 0, (*levels.strides, 0))
+    pixels.flags.writeable = False
+    return Picture(pixels, grey=True, **facts)
 
 
 def read_picture(
@@ -103,7 +106,8 @@ def read_picture(
     source: a path, the file's bytes, or a binary stream (read to its end).
     name: the picture's name in messages.
     tolerant: a damaged picture is taken as far as it goes, with a note that says so; what is missing is black, or what
-    the decoder makes up.
+    the decoder makes up.  Nothing is left of a WebP or an AVIF that was cut, of a TIFF without its directory, and of a
+    TIFF that is a single packed strip.
     16-bit PNG and TIFF give uint16.  EXIF orientation is applied and colour profiles are converted to sRGB.  Of an
     animation or a multi-page file the first picture is read.  Losses and changes on the way are in `notes`.
     Raises InputError: missing, unreadable, another format, damaged, truncated, empty, or over `max_pixels` (checked
@@ -127,7 +131,7 @@ def _read(source: Source, name: str | None, max_pixels: int, tolerant: bool) -> 
     with open_source(source, name) as (name, stream):
         head = read_pieces(stream, formats.HEAD)
         format = None if formats.foreign(head, name) else formats.recognise(head)
-        data = head + read_pieces(stream, MAX_BYTES + 1 - len(head)) if format else b""
+        data = read_pieces(stream, MAX_BYTES + 1, head) if format else b""
     if not head:
         raise InputError(f"{name}: an empty file (0 bytes); pictures read: {formats.NAMES}")
     if foreign := formats.foreign(head, name):

@@ -40,7 +40,7 @@ class Size(NamedTuple):
         return self.height, self.width
 
 
-def opened(picture: PictureLike, **reading: int) -> Picture:
+def opened(picture: PictureLike, **reading: int | bool) -> Picture:
     """The picture itself, or that of a path.  reading: limits and tolerance, as `read_picture` has them.
 
     Raises InputError, also for a video.

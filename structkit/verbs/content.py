@@ -141,7 +141,8 @@ def segment(
 ) -> Any:
     """The mask of the content that the model knows, as large as `picture`: 255 and 0 in three equal channels of 8 bits.
 
-    Files of it have one channel where their format can.  `found` is the share of the picture where the mask is one half
+    The channels are the same memory, which cannot be written to: paint on a copy.  Files of it have one channel where
+    their format can.  `found` is the share of the picture where the mask is one half
     or more; where that is next to nothing a note says so.
     options: fields of `configs.MaskConfig`: threshold, soft, overlay.
     Where a picture is fully transparent there is no content.

@@ -375,24 +375,3 @@ def test_no_torch_and_no_av():
     assert subprocess.run([sys.executable, "-c", code + check]).returncode == 0
     assert subprocess.run([sys.executable, "-c", code + "; import av" + check]).returncode == 1
     assert files.TEMP_PREFIX.startswith(".")
-
-
-def test_a_stream_is_read_in_pieces_up_to_its_limit():
-    asked = []
-
-    class Endless(BytesIO):
-        def read(self, most=-1):
-            asked.append(most)
-            return b"x" * most
-
-    assert files.read_pieces(Endless(), 3 * files.PIECE + 5) == b"x" * (3 * files.PIECE + 5)
-    assert max(asked) <= files.PIECE
-    assert files.read_pieces(BytesIO(b"abc"), 10) == b"abc"
-
-
-def test_what_never_ends_is_an_error(monkeypatch):
-    with pytest.raises(InputError, match=r"^/dev/zero: a megabyte of zeros, which is neither a picture nor a video"):
-        files.sha256_file("/dev/zero")
-    monkeypatch.setattr(files, "MOST_IN_MEMORY", 2**21)
-    with pytest.raises(InputError, match=r"^pipe: over 2 MiB, the limit for what can be read only once; save it"):
-        files.read_once(BytesIO(b"x" * 2**22), "pipe")

@@ -160,6 +160,8 @@ def test_only_a_mask_whose_channels_are_equal_is_written_with_one(levels=np.aran
 
     mask = picture_in_grey(levels)
     assert mask.pixels.shape == (5, 7, 3) and (mask.pixels == levels[..., None]).all()
+    with pytest.raises(ValueError, match="read-only"):  # a channel is all three
+        mask.pixels[..., 1:] = 0
     assert mode(mask) == mode(replace(mask, name="other")) == mode(replace(mask, pixels=mask.pixels.copy())) == "L"
     assert mode(Picture(mask.pixels.copy())) == mode(Picture(mask.pixels)) == "RGB"  # a photo in grey
     tinted = mask.pixels.copy()

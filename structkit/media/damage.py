@@ -86,7 +86,7 @@ def _has_rows(image: ImageFile.ImageFile, data: bytes, format: Format) -> bool:
     """True if something was decoded before an error; the image is then loaded with that."""
     try:
         found = image.im.getbbox(False) is not None or _paints(format.open(data))
-    except (AssertionError, AttributeError):  # nothing was decoded
+    except (AssertionError, AttributeError, ValueError):  # nothing was decoded, or a mode without these functions
         return False
     if not found:
         return False

@@ -231,7 +231,9 @@ def _av1_packets(data: bytes) -> list[bytes]:
 
     found: dict[int, bytes] = {}
     try:
-        with av.open(BytesIO(data), format="mov", options={"protocol_whitelist": ""}) as container:
+        # Opening would decode each picture once, were there a decoder for it.
+        options = {"protocol_whitelist": "", "codec_whitelist": "none"}
+        with av.open(BytesIO(data), format="mov", options=options) as container:
             streams = [stream for stream in container.streams.video if stream.codec_context.name == "libdav1d"]
             for packet in container.demux(streams) if streams else ():
                 if packet.size and packet.stream_index not in found:

@@ -20,6 +20,7 @@ from structkit.header import read_card
 from structkit_cli.options import ProbeOptions
 from structkit_cli.run.batch import NOTHING_TO_DO
 from structkit_cli.run.inputs import InputFile, gather
+from structkit_cli.signals import raise_swallowed
 from structkit_cli.streams import emit, printable, tell
 
 SHOWN = 3  # names of files without partner
@@ -35,6 +36,7 @@ def score_files(verb: str, roles: Mapping[str, str | None], tallying: Callable[[
     counts: Counter[str] = Counter()
     lonely, tally = [], None
     for name, inputs in matched({role: argument for role, argument in roles.items() if argument is not None}):
+        raise_swallowed()
         given = {role: found for role, found in inputs.items() if found is not None}
         scores, status, error = {}, "scored", None
         if absent := [role_name(role) for role in inputs if role not in given]:

@@ -27,7 +27,7 @@ from structkit_cli.options import TOLERANT, CommonOptions, named, seed
 from structkit_cli.refusals import hint
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.report import clock_words, exit_code
-from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination
+from structkit_cli.signals import Termination, code_of
 from structkit_cli.streams import emit, printable, tell
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any
             model = _trained(name, inputs, settings, running, running.training(output, voice, began))
             dtype = model.card["run"].get("dtype")
             code, status = 0, "skipped" if written(output) == before else "written"
-        except (KeyboardInterrupt, Termination) as signal:
-            code, status = TERMINATED if isinstance(signal, Termination) else INTERRUPTED, "interrupted"
+        except (KeyboardInterrupt, Termination) as ending:
+            code, status = code_of(ending), "interrupted"
         except StructkitError as failure:
             # The first process meets them too, and says it.
             if not first and isinstance(failure, OptionError | OutputError):

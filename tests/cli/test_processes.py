@@ -69,6 +69,29 @@ def test_what_is_refused_by_names_and_headers_imports_nothing_heavy():
     assert ran.returncode == 0, ran.stderr
 
 
+NEED_TORCH = (
+    "segment a.png --model glasses -o b.png",
+    "score iou a.png a.png",
+    "score independence . . --model glasses",
+    "train transfer --with a.png --without a.png -o c.safetensors",
+    "analogy a.png a.png -o b.png",
+)
+
+
+@pytest.mark.parametrize("error", ["ImportError('libtorch_cpu.so: no room')", "OSError('no room')", "MemoryError()"])
+def test_torch_that_cannot_be_loaded_is_an_error_of_the_environment(tmp_path, error):
+    """All commands in one process."""
+    paint(tmp_path / "a.png", 1, side=24)
+    (tmp_path / "torch.py").write_text(f"raise {error}")
+    script = f"from structkit_cli.__main__ import main\nfor words in {NEED_TORCH!r}: assert main(words.split()) == 3"
+    ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    fact = "memory ran out" if "Memory" in error else error.split("'")[1]
+    way_out = "give the process more memory (ulimit -v), or install PyTorch anew"
+    said = f"structkit: error: PyTorch cannot be loaded ({fact}): {way_out}\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", len(NEED_TORCH) * said)
+    assert sorted(os.listdir(tmp_path)) == ["a.png", "torch.py"]
+
+
 @pytest.mark.parametrize("name", HEAVY)
 def test_that_check_can_fail(tmp_path, name):
     (tmp_path / f"{name}.py").touch()  # to import the real one takes seconds

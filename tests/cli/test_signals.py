@@ -109,7 +109,7 @@ try:
     signal.raise_signal({number})
     for _ in range(9): len("work")
 except BaseException:
-    print("dropped", flush=True)
+    open("dropped", "w")
 {end}
 """
 
@@ -132,19 +132,22 @@ main()
     ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )
 def test_a_signal_waits_for_the_end_of_an_import(tmp_path, number, code, word):
-    (tmp_path / "dropping.py").write_text(DROPPING.format(number=int(number), end="print('loaded', flush=True)"))
+    (tmp_path / "dropping.py").write_text(DROPPING.format(number=int(number), end="open('loaded', 'w')"))
     run = started(tmp_path, "print('at work', flush=True)\nsys.path.insert(0, '')\nimport dropping\nprint('further')")
-    assert (*run.communicate(), run.returncode) == (b"loaded\n", f"structkit: {word}\n".encode(), code)
+    assert (*run.communicate(), run.returncode) == (b"", f"structkit: {word}\n".encode(), code)
+    assert (tmp_path / "loaded").exists() and not (tmp_path / "dropped").exists()
 
 
 @pytest.mark.parametrize("end", ["", "raise ImportError('broken')", "import dropping_within"])
 def test_what_the_import_comes_to_makes_no_difference(tmp_path, monkeypatch, end):
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "dropping_one.py").write_text(DROPPING.format(number=int(signal.SIGINT), end=end))
     (tmp_path / "dropping_within.py").write_text(DROPPING.format(number=int(signal.SIGINT), end="loaded = True"))
     with SignalAnswers(alone=False), pytest.raises(KeyboardInterrupt):
         importlib.import_module("dropping_one")
     assert ("dropping_one" in sys.modules) == ("raise" not in end) and sys.getprofile() is None
+    assert not (tmp_path / "dropped").exists()
     for name in ("dropping_one", "dropping_within"):
         sys.modules.pop(name, None)
 

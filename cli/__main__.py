@@ -1,8 +1,9 @@
-"""The program `structkit`, also `python -m structkit_cli`.  Nothing is imported before Ctrl-C can be answered."""
+"""The program `structkit`, also `python -m structkit_cli`.  Signals wait until they can be answered."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 
@@ -16,27 +17,25 @@ def main(arguments: list[str] | None = None) -> int:
         # torch's threads spin while they wait for each other.  As long as is usual, that starves them where the cores
         # are shared: two runs at once on 2 cores took over 60 s each, and 7 s so; one alone took 3 s either way.
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    try:
-        from structkit_cli.signals import Termination
-    except KeyboardInterrupt:
-        print("structkit: interrupted", file=sys.stderr)
-        return 130
-    try:
-        from structkit_cli.streams import replace_closed
+    if can_wait := hasattr(signal, "pthread_sigmask"):  # not on Windows
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    from structkit_cli import signals
+    from structkit_cli.streams import replace_closed
 
-        replace_closed()
-        from structkit.device import keep_memory
-        from structkit_cli.app import run
+    replace_closed()
+    try:
+        with signals.SignalAnswers(alone=alone):
+            if can_wait:
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            from structkit.device import keep_memory
+            from structkit_cli.app import run
 
-        keep_memory()
-        code = run(sys.argv[1:] if arguments is None else arguments, alone=alone)
-    except (KeyboardInterrupt, Termination) as signal:
-        code = 130 if isinstance(signal, KeyboardInterrupt) else 143
-        print("structkit: interrupted" if code == 130 else "structkit: terminated", file=sys.stderr)
+            keep_memory()
+            code = run(sys.argv[1:] if arguments is None else arguments)
+    except (KeyboardInterrupt, signals.Termination) as ending:
+        code = signals.told(ending)
     if alone:
-        from structkit_cli.signals import leave
-
-        leave(code)
+        signals.leave(code)
     return code
 
 

@@ -23,7 +23,7 @@ from structkit_cli.command import Group, Page, Verb
 from structkit_cli.options import verb
 from structkit_cli.refusals import UsageError, worded
 from structkit_cli.run.report import exit_code
-from structkit_cli.signals import INTERRUPTED, TERMINATED, WORDS, SignalAnswers, Termination
+from structkit_cli.signals import raise_swallowed
 from structkit_cli.streams import ClosedPipe, PlainOutput, tell
 
 CLOSED_PIPE = 141  # the exit code that a shell shows for a filter that SIGPIPE ended
@@ -124,24 +124,18 @@ def _need_a_verb(ctx: typer.Context) -> None:
         raise typer.Exit(2)
 
 
-def run(arguments: list[str], *, alone: bool = False) -> int:
+def run(arguments: list[str]) -> int:
     """Run one command; returns its exit code.  Any failure is one line on stderr.
 
-    alone: the process is the command's: after a signal it is left, even where a thread waits without end.
+    Raises KeyboardInterrupt or Termination for one that a signal has ended.
     """
-    with SignalAnswers(alone=alone) as signals, PlainOutput():
+    with PlainOutput():
         try:
             return _outcome(arguments)
-        except (KeyboardInterrupt, typer.Abort):
-            tell(WORDS[INTERRUPTED])
-            return INTERRUPTED
-        except Termination:
-            tell(WORDS[TERMINATED])
-            return TERMINATED
+        except typer.Abort:
+            raise KeyboardInterrupt from None
         except Exception as error:
-            if signals.code is not None:  # an import that is interrupted may fail in any way
-                tell(WORDS[signals.code])
-                return signals.code
+            raise_swallowed()  # whoever catches an interruption may raise anything in its place
             return _failed(error)
 
 

@@ -13,7 +13,6 @@ from typer.core import TyperCommand, TyperGroup
 from structkit.errors import OptionError, OutputError
 from structkit_cli import config, help
 from structkit_cli.refusals import UsageError
-from structkit_cli.streams import check_stdout
 
 
 class Page(TyperCommand):
@@ -35,11 +34,10 @@ class Page(TyperCommand):
         return rest
 
     def invoke(self, ctx: typer.Context) -> Any:
-        """Run the command, where there is a place to work and one for what it prints.
+        """Run the command, where there is a place to work.
 
         Options that do not go together are an error of usage, whoever finds them.
         """
-        check_stdout()
         try:
             os.getcwd()  # else MKL aborts the process when it is loaded
         except OSError as error:

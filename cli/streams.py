@@ -6,11 +6,14 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import UnsupportedOperation
+from pathlib import Path
 from typing import Any
 
 from structkit.errors import OutputError
+
+CLOSED = "standard output is closed: send it to a file, a pipe or /dev/null"
 
 
 class ClosedPipe(Exception):
@@ -65,11 +68,29 @@ def emit(data: bytes) -> None:
         sys.stdout.buffer.flush()
 
 
+def emit_path(path: str | Path) -> None:
+    """Write the path of what is done to stdout, as a line.  One that the shell has closed (>&-) is nobody's loss.
+
+    Raises as `emit`.
+    """
+    if not _is_closed():
+        emit(os.fsencode(path) + b"\n")
+
+
 def check_stdout() -> None:
-    """Refuse a stdout that the shell has closed (>&-), before any work is done for nothing.  Raises OutputError."""
-    # A stream of Python's own has no number; io.UnsupportedOperation is a ValueError.
-    with suppress(AttributeError, ValueError), _arriving():
+    """Refuse a stdout that the shell has closed, before what belongs there is made for nothing.  Raises OutputError."""
+    if _is_closed():
+        raise OutputError(CLOSED)
+
+
+def _is_closed() -> bool:
+    try:
         os.write(sys.stdout.fileno(), b"")
+    except (AttributeError, ValueError):  # a stream of Python's own has no number (io.UnsupportedOperation)
+        return False
+    except OSError as error:
+        return error.errno == errno.EBADF
+    return False
 
 
 def replace_closed() -> None:
@@ -93,6 +114,5 @@ def _arriving() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter fails once more when it flushes at its end
         if isinstance(error, BrokenPipeError):
             raise ClosedPipe from error
-        closed = "standard output is closed: send it to a file, a pipe or /dev/null"
         lost = f"standard output: {error.strerror or error}"
-        raise OutputError(closed if error.errno == errno.EBADF else lost) from error
+        raise OutputError(CLOSED if error.errno == errno.EBADF else lost) from error

@@ -8,11 +8,25 @@ from contextlib import contextmanager
 from structkit.errors import DeviceError
 
 
+def load_torch() -> None:
+    """Load PyTorch, where nothing has loaded it yet.
+
+    Raises DeviceError where that fails: a limit on memory, or a broken installation.
+    """
+    try:
+        import torch  # noqa: F401
+    except (ImportError, OSError, MemoryError) as error:
+        fact = str(error).partition("\n")[0] or "memory ran out"
+        way_out = "give the process more memory (ulimit -v), or install PyTorch anew"
+        raise DeviceError(f"PyTorch cannot be loaded ({fact}): {way_out}") from error
+
+
 def resolve(name: str = "auto") -> str:
     """The name of a device: `auto` -> the best one here; cpu, cuda or cuda:1 -> the same, checked.
 
-    Raises DeviceError for a device that is absent.
+    Raises DeviceError for a device that is absent, and as `load_torch`.
     """
+    load_torch()
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0

@@ -24,7 +24,7 @@ from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, Output, Plan, Task, name_of, shared
 from structkit_cli.run.report import Report, exit_code, message, output_record
 from structkit_cli.run.sinks import FileSink, StdoutSink
-from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination
+from structkit_cli.signals import Termination, code_of, raise_swallowed
 from structkit_cli.streams import ClosedPipe, tell
 
 NOTHING_TO_DO = 4  # exit code
@@ -46,10 +46,8 @@ def run(plan: Plan, running: OutputOptions) -> None:
         try:
             with plan.maker as maker, ledger.opened():
                 code = _Batch(maker, running, report, ledger).work(plan.tasks)
-        except KeyboardInterrupt:
-            code = INTERRUPTED
-        except Termination:
-            code = TERMINATED
+        except (KeyboardInterrupt, Termination) as ending:
+            code = code_of(ending)
     if code == NOTHING_TO_DO:
         others = f" ({plan.foreign} other files{unread_words(plan.unread)})" if plan.foreign else ""
         tell(f"nothing to do: there is no file that {plan.verb} reads among the inputs{others}")
@@ -88,6 +86,7 @@ class _Batch:
         self.common = shared(tasks)
         try:
             for task, found in self._looked_up(tasks):
+                raise_swallowed()
                 self._do(task, found)
                 if self.stop_code is not None:
                     break
@@ -136,6 +135,7 @@ class _Batch:
         except ClosedPipe:
             raise
         except Exception as error:
+            raise_swallowed()
             failed, *_ = [*left, *task.outputs]  # the output that was being made; the first, if all are done
             self._queue.append(_Announcement(task, self._failure(task, failed, error)))
         self._queue.append(_Announcement(task))

@@ -15,6 +15,7 @@ from structkit_cli.options import OutputOptions
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Output, Task, name_of, shared
 from structkit_cli.run.results import OutputKind
+from structkit_cli.streams import check_stdout
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -31,6 +32,8 @@ def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> No
             raise OptionError(f"--quality means nothing for {output.format}: leave it out{others}")
     if to_stdout := sum(output.path is None for output, _ in outputs):
         _check_stdout(to_stdout, running, alone=to_stdout == len(outputs))
+    if to_stdout or running.json:
+        check_stdout()
     files = [(output.path, task) for output, task in outputs if output.path]
     _check_names(files, shared(tasks), keep_suffix=running.keep_suffix)
     _check_in_place(files, tasks, exists)

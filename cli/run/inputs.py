@@ -14,7 +14,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
 from structkit.data.listing import PathList, lines_of
-from structkit.errors import InputError, OptionError
+from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
 from structkit.media.files import read_once, sha256_file
 from structkit.media.formats import SUFFIXES, recognise
@@ -60,7 +60,7 @@ class InputFile:
     def _once(self) -> bytes | None:
         """The bytes of an input that can be read only once: standard input, a named pipe.
 
-        Raises InputError for one that cannot be read, or has no end.
+        Raises InputError for one that cannot be read, or has no end; DeviceError where memory does not suffice.
         """
         try:
             if self.path is None:
@@ -69,6 +69,9 @@ class InputFile:
                 return None
             with open(self.path, "rb") as stream:
                 return sent(stream, self.label)
+        except MemoryError as error:
+            fact = "memory ran out while it was read"
+            raise DeviceError(f"{self.label}: {fact}; free some, or save it as a file, and name that") from error
         except OSError as error:
             if self.path is None and error.errno == errno.EBADF:
                 raise InputError("standard input is closed: send it a file or a pipe") from error

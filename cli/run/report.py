@@ -19,7 +19,7 @@ from structkit.data.listing import unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.training import DOUBTFUL
 from structkit_cli.run.plan import Output, Task
-from structkit_cli.streams import emit, printable, tell
+from structkit_cli.streams import emit, emit_path, printable, tell
 
 LINE_EVERY = 15.0  # seconds, between plain lines about a task that takes longer
 
@@ -118,7 +118,7 @@ class Report:
             if self.as_json:
                 emit(json.dumps({"record": "output", **record}).encode() + b"\n")
             elif status == "written" and self.paths:
-                emit(os.fsencode(name) + b"\n")
+                emit_path(name)
 
     def summary(self, code: int, *, foreign: int, unread: Sequence[Path], version: str) -> None:
         """Tell the last line; a single input that failed has said all with its error."""

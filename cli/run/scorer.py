@@ -15,12 +15,14 @@ import typer
 from structkit._version import __version__
 from structkit.configs import STEADY
 from structkit.data.listing import list_files, unread_words
+from structkit.device import load_torch
 from structkit.errors import InputError, OptionError, StructkitError
 from structkit.header import read_card
 from structkit_cli.options import ProbeOptions
 from structkit_cli.run.batch import NOTHING_TO_DO
 from structkit_cli.run.inputs import InputFile, gather
-from structkit_cli.streams import emit, printable, tell
+from structkit_cli.signals import raise_swallowed
+from structkit_cli.streams import check_stdout, emit, printable, tell
 
 SHOWN = 3  # names of files without partner
 
@@ -32,16 +34,20 @@ def score_files(verb: str, roles: Mapping[str, str | None], tallying: Callable[[
     roles: the places of the arguments of the tally's `add`, by name; the first two, of which each file needs a partner,
     then others.
     """
+    check_stdout()
     counts: Counter[str] = Counter()
     lonely, tally = [], None
     for name, inputs in matched({role: argument for role, argument in roles.items() if argument is not None}):
+        raise_swallowed()
         given = {role: found for role, found in inputs.items() if found is not None}
         scores, status, error = {}, "scored", None
         if absent := [role_name(role) for role in inputs if role not in given]:
             status, error = "missing", f"{name}: no {' and no '.join(absent)}"
             lonely.append(error.replace(":", " has", 1))
         else:
-            tally = tally or tallying()
+            if tally is None:
+                load_torch()
+                tally = tallying()
             try:
                 scores = tally.add(**{role: found.picture() for role, found in given.items()})
             except StructkitError as problem:
@@ -75,11 +81,13 @@ def score_codes(a: str, b: str, model: str, running: ProbeOptions) -> None:
     a, b: the places of the pictures.
     model: a checkpoint, or a name that ships.
     """
+    check_stdout()
     from structkit.models import kind_of, load, resolve_model
 
     # What is wrong with the names is said before anything heavy is loaded.
     kind_of(path := resolve_model(model), read_card(path), "score independence")
     listed = {name: list_files(folder) for name, folder in (("a", a), ("b", b))}
+    load_torch()
     from structkit.data.folders import read_folder
     from structkit.verbs import scores
 

@@ -21,14 +21,15 @@ import typer
 
 from structkit._version import __version__
 from structkit.configs import MAX_PIXELS, millions, option
+from structkit.device import load_torch
 from structkit.errors import OptionError, OutputError, StructkitError
 from structkit.training.ranks import rank_and_size
 from structkit_cli.options import TOLERANT, CommonOptions, named, seed
 from structkit_cli.refusals import hint
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.report import clock_words, exit_code
-from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination
-from structkit_cli.streams import emit, printable, tell
+from structkit_cli.signals import Termination, code_of
+from structkit_cli.streams import check_stdout, emit, emit_path, printable, tell
 
 if TYPE_CHECKING:
     from structkit.recipes.material import PairInput
@@ -92,6 +93,8 @@ def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any
     inputs: as the recipe takes them; files that are pictures or videos are opened.
     """
     output, began = checkpoint_path(running.output), time.monotonic()
+    if running.json:
+        check_stdout()
     before, first = written(output), rank_and_size()[0] == 0
 
     def record(kind: str, **facts: Any) -> None:
@@ -101,11 +104,12 @@ def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any
     status, error, dtype = "failed", None, None
     with Voice(quiet=running.quiet or not first, bar=True, ended=functools.partial(record, "stage")) as voice:
         try:
+            load_torch()
             model = _trained(name, inputs, settings, running, running.training(output, voice, began))
             dtype = model.card["run"].get("dtype")
             code, status = 0, "skipped" if written(output) == before else "written"
-        except (KeyboardInterrupt, Termination) as signal:
-            code, status = TERMINATED if isinstance(signal, Termination) else INTERRUPTED, "interrupted"
+        except (KeyboardInterrupt, Termination) as ending:
+            code, status = code_of(ending), "interrupted"
         except StructkitError as failure:
             # The first process meets them too, and says it.
             if not first and isinstance(failure, OptionError | OutputError):
@@ -128,7 +132,7 @@ def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any
     facts |= {"error": error, "dtype": dtype, "seed": running.seed, "notes": voice.notes, "ms": ms, "exit": code}
     record("summary", verb=f"train {name}", version=__version__, output=str(output), status=status, **facts)
     if status == "written" and first and not running.json:
-        emit(os.fsencode(output) + b"\n")
+        emit_path(output)
     raise typer.Exit(code)
 
 

@@ -32,7 +32,11 @@ class FakeEngine:
         """Take the place of the Python interface."""
         for name in ("analogy", "sample", "retarget", "refine"):
             setattr(structkit, name, getattr(self, name), raising=False)
-        setitem(sys.modules, "structkit.device", types.SimpleNamespace(resolve=resolve, keep_memory=lambda: None))
+        setitem(
+            sys.modules,
+            "structkit.device",
+            types.SimpleNamespace(resolve=resolve, keep_memory=nothing, load_torch=nothing),
+        )
 
     def _blend(self, pictures: list[Picture], call: dict) -> Picture:
         self.calls.append(call)
@@ -54,6 +58,10 @@ class FakeEngine:
 
     def refine(self, picture, patches_of, **call):
         return self._blend([picture, patches_of], call)
+
+
+def nothing() -> None:
+    pass
 
 
 def resolve(name: str) -> str:

@@ -69,6 +69,30 @@ def test_what_is_refused_by_names_and_headers_imports_nothing_heavy():
     assert ran.returncode == 0, ran.stderr
 
 
+NEED_TORCH = (
+    "segment a.png --model glasses -o b.png",
+    "score iou a.png a.png",
+    "score independence . . --model glasses",
+    "train transfer --with a.png --without a.png -o c.safetensors",
+    "analogy a.png a.png -o b.png",
+)
+
+
+def test_torch_that_cannot_be_loaded_is_an_error_of_the_environment(tmp_path):
+    """All commands in one process."""
+    paint(tmp_path / "a.png", 1, side=24)
+    (tmp_path / "torch.py").write_text("import builtins\nraise next(builtins.errors)")
+    errors = "ImportError('no room'), OSError('no room'), MemoryError('no room'), MemoryError(), ImportError('a\\nb')"
+    script = f"import builtins; from structkit_cli.__main__ import main; builtins.errors = iter([{errors}])\n"
+    script += f"for words in {NEED_TORCH!r}: assert main(words.split()) == 3"
+    ran = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    way_out = "give the process more memory (ulimit -v), or install PyTorch anew"
+    facts = ("no room", "no room", "no room", "memory ran out", "a")
+    said = [f"structkit: error: PyTorch cannot be loaded ({fact}): {way_out}\n" for fact in facts]
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "".join(said))
+    assert {path.name for path in tmp_path.iterdir()} - {"__pycache__"} == {"a.png", "torch.py"}
+
+
 @pytest.mark.parametrize("name", HEAVY)
 def test_that_check_can_fail(tmp_path, name):
     (tmp_path / f"{name}.py").touch()  # to import the real one takes seconds

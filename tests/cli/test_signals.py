@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from structkit_cli.signals import SignalAnswers, Termination
+
+from .conftest import paint
+from .test_resume import contents
 
 # A command whose work is BODY, in the process that is its own.
 PROGRAM = """
@@ -96,6 +100,88 @@ def test_an_import_that_an_interruption_breaks_is_an_interruption(tmp_path):
     run = started(tmp_path, body)
     run.send_signal(signal.SIGINT)
     assert (*run.communicate(), run.returncode) == (b"", b"structkit: interrupted\n", 130)
+
+
+# Libraries drop what is raised while they load.
+DROPPING = """
+import signal
+try:
+    signal.raise_signal({number})
+    for _ in range(9): len("work")
+except BaseException:
+    open("dropped", "w")
+{end}
+"""
+
+# A command that is sent a signal when it looks for a module of that name.
+SENT = """
+import os, sys
+from structkit_cli.__main__ import main
+
+class Sender:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}: os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Sender())
+sys.argv[1:] = ["--version"]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_waits_for_the_end_of_an_import(tmp_path, number, code, word):
+    (tmp_path / "dropping.py").write_text(DROPPING.format(number=int(number), end="open('loaded', 'w')"))
+    run = started(tmp_path, "print('at work', flush=True)\nsys.path.insert(0, '')\nimport dropping\nprint('further')")
+    assert (*run.communicate(), run.returncode) == (b"", f"structkit: {word}\n".encode(), code)
+    assert (tmp_path / "loaded").exists() and not (tmp_path / "dropped").exists()
+
+
+@pytest.mark.parametrize("end", ["", "raise ImportError('broken')", "import dropping_within"])
+def test_what_the_import_comes_to_makes_no_difference(tmp_path, monkeypatch, end):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dropping_one.py").write_text(DROPPING.format(number=int(signal.SIGINT), end=end))
+    (tmp_path / "dropping_within.py").write_text(DROPPING.format(number=int(signal.SIGINT), end="loaded = True"))
+    with SignalAnswers(alone=False), pytest.raises(KeyboardInterrupt):
+        importlib.import_module("dropping_one")
+    assert ("dropping_one" in sys.modules) == ("raise" not in end) and sys.getprofile() is None
+    assert not (tmp_path / "dropped").exists()
+    for name in ("dropping_one", "dropping_within"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+@pytest.mark.parametrize("module", ["structkit_cli.signals", "typer"])
+def test_a_signal_while_the_program_itself_is_loaded_is_answered(module, number, code, word):
+    program = SENT.format(module=module, number=int(number))
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True)
+    assert (ran.stdout, ran.stderr, ran.returncode) == (b"", f"structkit: {word}\n".encode(), code)
+
+
+@pytest.mark.parametrize("instead", [None, RuntimeError("a callback failed")])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_that_somebody_catches_ends_the_batch_in_order(run, engine, tmp_path, number, code, instead):
+    for i in range(3):
+        paint(tmp_path / f"in/{i}.png", i)
+
+    def catch(call: dict) -> None:
+        if len(engine.calls) == 2:
+            try:
+                signal.raise_signal(number)
+            except BaseException:
+                if instead:
+                    raise instead from None
+
+    engine.then = catch
+    ran = run("sample", "in", "-n", "1", "-o", "out", "--quiet")
+    done = ["0.png"] if instead else ["0.png", "1.png"]
+    assert (ran.code, ran.paths) == (code, [f"out/{name}" for name in done])
+    assert ran.err.startswith(f"structkit: interrupted: {len(done)} written") and ran.err.count("\n") == 1
+    assert list(contents(tmp_path / "out")) == [".structkit-manifest.jsonl", *done]
 
 
 def test_sigint_stays_ignored_in_the_background_of_a_shell(tmp_path):

@@ -35,6 +35,9 @@ def shell(command: str, folder, *, program: list[str] = CLI) -> subprocess.Compl
         ("--version >&-", CLOSED),
         ("analogy --print-config > /dev/full", FULL),
         ("info glasses > /dev/full", FULL),
+        ("info glasses >&-", CLOSED),
+        ("score iou a.png a.png >&-", CLOSED),
+        ("train transfer --with a --without b -o c.safetensors --json >&-", CLOSED),
     ],
 )
 def test_what_cannot_be_printed_is_an_error_of_the_environment(tmp_path, command, said):
@@ -50,12 +53,19 @@ def test_a_pipe_that_is_closed_while_help_is_printed_ends_it_quietly(tmp_path):
     assert (ran.returncode, ran.stderr) == (141, b"")
 
 
-@pytest.mark.parametrize("options", ["-o - -q", "-o out.png", "-o out.png --json"])
-def test_a_closed_stdout_is_refused_before_any_work(tmp_path, options):
+@pytest.mark.parametrize("options", ["-o - -q", "-o out.png --json"])
+def test_a_closed_stdout_is_refused_before_any_work_for_it(tmp_path, options):
     paint(tmp_path / "a.png", 1)
     ran = shell(f"structkit sample a.png -n 1 {options} >&-", tmp_path, program=FAKE)
     assert (ran.returncode, ran.stderr) == (3, CLOSED)
     assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_a_closed_stdout_is_no_error_to_what_is_written_to_a_file(tmp_path):
+    paint(tmp_path / "a.png", 1)
+    ran = shell("structkit sample a.png -n 1 -o out.png -q >&-", tmp_path, program=FAKE)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert sorted(os.listdir(tmp_path)) == ["a.png", "out.png"]
 
 
 def test_a_closed_stdin_and_stderr_are_no_error_to_whom_does_not_need_them(tmp_path):
@@ -82,6 +92,16 @@ def test_a_working_directory_that_is_gone_is_one_line_and_loads_nothing_heavy(tm
                          capture_output=True)  # fmt: skip
     said = b"structkit: error: the working directory is gone (deleted or moved): change to another one\n"
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", 3 * said)
+
+
+def test_a_stream_that_memory_does_not_hold_is_an_error_of_the_environment(run, pair, monkeypatch):
+    def sent(stream, label: str) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("structkit_cli.run.inputs.sent", sent)
+    ran = run("sample", "/dev/null", "-n", "1", "-o", "out.png")
+    said = "structkit: error: /dev/null: /dev/null: memory ran out while it was read; free some, or save it as a file"
+    assert ran.code == 3 and ran.err.startswith(said) and ran.err.count("\n") == 1
 
 
 def test_a_device_without_end_is_no_picture(run, pair, tmp_path):

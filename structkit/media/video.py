@@ -34,7 +34,6 @@ from structkit.media.transport import MendedRecording, TransportSurvey
 MAX_PIXELS = MAX_FRAME_PIXELS
 ENDS_EARLY = Fraction(1, 2)  # s; a file whose packets end by more before its stated length has lost some
 ENDS_SOON = Fraction(1, 5)  # s; the same, but it may be the container that is careless
-REORDERED = ("h264", "hevc", "mpeg4")  # codecs whose frames may be shown in another order than they are stored
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
 MOST_ASPECT = 8  # of a stored pixel, its longer side over the shorter; what states more is damaged
 MOST_SIDE = 16384  # px, to which square pixels may widen a frame: the limit of encoders
@@ -208,7 +207,7 @@ class VideoReader:
         stream.thread_type = "AUTO"
         stream.codec_context.options = {"max_pixels": self._fence}
         codec = stream.codec_context
-        account = Account(codec.name, is_numbered=self.container.is_counted and codec.name in REORDERED)
+        account = Account(codec.name, is_counted=self.container.is_counted)
         time, reach, start = Fraction(0), Fraction(0), None
         try:
             for packet in container.demux():  # packets of all streams tell how far the file goes
@@ -218,9 +217,9 @@ class VideoReader:
                     continue
                 if packet.is_corrupt:
                     raise self._damaged("a packet is cut short", account.frames, time)
+                account.enter(packet)
                 if not account.frames and packet.pts is not None and not packet.is_discard:
                     start = packet.pts if start is None else min(start, packet.pts)
-                account.enter(packet)
                 for frame in packet.decode():
                     if frame.is_corrupt:
                         raise self._damaged("a frame cannot be decoded in full", account.frames, time)
@@ -229,7 +228,7 @@ class VideoReader:
                         self._note(
                             f"the first {gap:.2f} s cannot be decoded: the file begins in the middle of a recording"
                         )
-                    account.book(frame)
+                    account.book(frame, codec.has_b_frames)
                     yield frame
                     time = (frame.pts or 0) * stream.time_base - self._origin
         except (av.FFmpegError, ValueError) as error:

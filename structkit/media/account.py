@@ -35,6 +35,8 @@ class Account:
         self._of_fields = False
         self._last: int | None = None  # the time of the last frame, ticks
         self._steps: Counter[int] = Counter()  # from one frame to the next, ticks
+        self._stored: Counter[int] = Counter()  # from one packet to the next, ticks
+        self._decoded: int | None = None  # when the last packet is decoded, ticks
         self._durations: Counter[int] = Counter()  # of the packets that are to be shown, ticks
         self._begin: int | None = None  # the lowest time of such a packet
         self._places: list[int] = []  # the numbers of the packets of which no frame came so far
@@ -52,6 +54,10 @@ class Account:
             self.end = max(self.end, packet.pts + (packet.duration or 0))
             self._begin = packet.pts if self._begin is None else min(self._begin, packet.pts)
             self._durations[packet.duration or 0] += len(self._durations) < MOST_STEPS
+        if packet.dts is not None:
+            if self._decoded is not None and len(self._stored) < MOST_STEPS:
+                self._stored[packet.dts - self._decoded] += 1
+            self._decoded = packet.dts
         if packet.is_discard or self._is_hidden(packet):
             return
         if not self.frames:
@@ -93,7 +99,12 @@ class Account:
     @property
     def undecoded(self) -> int:
         """The number of pictures that came and gave no frame."""
-        return max(0, (self._owed // HALVES if self._of_fields else self._owed) - self.frames)
+        return max(0, (self._owed // HALVES if self._is_halved() else self._owed) - self.frames)
+
+    def _is_halved(self) -> bool:
+        """True if packets come at twice the frames' rate, so that each holds one field."""
+        packet, frame = (counted.most_common(1)[0][0] if counted else 0 for counted in (self._durations, self._steps))
+        return self._of_fields and not (packet and 0 < frame < 1.5 * packet)
 
     @property
     def gaps(self) -> int:
@@ -101,13 +112,15 @@ class Account:
 
         0 for a stream that is not even.
         """
-        step, _ = self._steps.most_common(1)[0] if self._steps else (0, 0)
-        total = self._steps.total()
-        usual = sum(count for other, count in self._steps.items() if abs(other - step) <= max(2, step / 50))
-        wide = {other: count for other, count in self._steps.items() if other > 1.5 * step > 0}
-        if usual < EVEN * total or usual + sum(wide.values()) < total:
-            return 0
-        return sum((round(other / step) - 1) * count for other, count in wide.items())
+        return _room(self._steps)
+
+    @property
+    def late_gaps(self) -> int:
+        """The number of frames that would fit into gaps of the frames that are none of the packets.
+
+        Where packets are stored in another order than they are shown, the last of them are missing there.
+        """
+        return max(0, _room(self._steps) - _room(self._stored))
 
     @property
     def uncovered(self) -> int:
@@ -124,3 +137,14 @@ class Account:
         if self._codec.startswith(("vp8", "libvpx")) and "vp9" not in self._codec:
             return not memoryview(packet)[0] & 0x10  # show_frame: RFC 6386, 9.1
         return self._codec == "mpeg4" and packet.size <= PLACEHOLDER
+
+
+def _room(steps: Counter[int]) -> int:
+    """The number of frames that would fit into the gaps of an even stream; 0 for one that is not even."""
+    step, _ = steps.most_common(1)[0] if steps else (0, 0)
+    total = steps.total()
+    usual = sum(count for other, count in steps.items() if abs(other - step) <= max(2, step / 50))
+    wide = {other: count for other, count in steps.items() if other > 1.5 * step > 0}
+    if usual < EVEN * total or usual + sum(wide.values()) < total:
+        return 0
+    return sum((round(other / step) - 1) * count for other, count in wide.items())

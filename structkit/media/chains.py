@@ -4,6 +4,7 @@ FFmpeg steps over a broken link and tells nobody.  Here a file is followed from 
 about 4 microseconds a link.
 """
 
+import os
 import re
 import struct
 import zlib
@@ -11,31 +12,29 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from structkit.media import asf, matroska
-from structkit.media.containers import HEAD, mpegts_stride
 from structkit.media.pieces import ENDS, BrokenChain, Chain, Pieces, broken
 from structkit.media.transport import TransportSurvey
 
 CHUNK = re.compile(rb"[0-9A-Za-z_ ]{4}")
 
 
-def follow(demuxer: str, stream: BinaryIO, size: int) -> Chain:
-    """The chain of a whole file.
+def follow(demuxer: str, stream: BinaryIO, survey: TransportSurvey | None = None) -> Chain:
+    """The chain of a whole file, as far as its pieces are what they say and do not go beyond its end.
 
     demuxer: FFmpeg's name of its container.
-    size: of the file, bytes.
-    Raises BrokenChain where a piece cannot be what it says, or goes beyond the file's end.
+    survey: of a transport stream.
     """
-    chain = Chain()
+    chain, file = Chain(), Pieces(stream, stream.seek(0, os.SEEK_END))
     try:
-        if demuxer in WALKS:
-            WALKS[demuxer](Pieces(stream, size), chain)
-    except (
-        IndexError,
-        KeyError,
-        struct.error,
-        ValueError,
-    ) as error:  # a piece that is too small for what it should hold
-        raise BrokenChain("its structure is broken") from error
+        if survey:
+            chain.joined = bool(survey.places)
+            _transport(file, survey)
+        elif demuxer in WALKS:
+            WALKS[demuxer](file, chain)
+    except BrokenChain as flaw:
+        chain.flaw = str(flaw)
+    except (IndexError, KeyError, struct.error, ValueError):  # a piece that is too small for what it should hold
+        chain.flaw = "its structure is broken"
     return chain
 
 
@@ -73,6 +72,8 @@ def _flv(file: Pieces, chain: Chain) -> None:
     while at < file.size:
         kind, length = file.number(at, 1) & 0x1F, file.number(at + 1, 3, "big")
         if kind not in (8, 9, 18):
+            if file.is_padding(at):
+                break
             raise broken(at)
         start, at = at + 11, at + 11 + length
         if file.number(at, 4, "big") not in (11 + length, length, 0):
@@ -90,7 +91,7 @@ MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits
 def _ogg(file: Pieces, chain: Chain) -> None:
     """Pages (RFC 3533), numbered in each stream, with a checksum."""
     at, numbers = 0, {}
-    while at < file.size:
+    while at < file.size and not (file.bytes(at, 1) != b"O" and file.is_padding(at)):
         head = file.bytes(at, 27)
         stream, number = struct.unpack_from("<II", head, 14)
         if head[:4] != b"OggS" or number != numbers.get(stream, number - 1) + 1:
@@ -117,6 +118,8 @@ def _program(file: Pieces, chain: Chain) -> None:
             some = file.bytes(at, min(file.size - at, 1 << 16))
             at += max(1, len(some) - len(some.lstrip(b"\0")) - 2)
         elif head != b"\0\0\1" or kind < 0xB9:
+            if file.is_padding(at):
+                break
             raise broken(at)
         elif kind == 0xB9:
             at += 4
@@ -152,11 +155,12 @@ def _y4m(file: Pieces, chain: Chain) -> None:
 
 def _mov(file: Pieces, chain: Chain) -> None:
     """Boxes (ISO/IEC 14496-12): the samples that the fragments list, by the track's number."""
-    before, indices = b"", 0
+    before, index, reached = b"", None, {}  # where the last index is; the time of each track's last fragment
     for at, kind, end in _boxes(file, 0, file.size):
-        indices += kind == b"moov"
-        if kind == b"moov" and indices == 2 and not chain.pictures:  # streams may repeat it between fragments
-            chain.second = at
+        if kind == b"moov":
+            if index is not None and not chain.pictures:  # streams may repeat it between fragments
+                chain.second = chain.second or at
+            index = at
         if before == kind == b"mdat" and chain.pictures:
             raise broken(at)
         before = kind
@@ -169,6 +173,11 @@ def _mov(file: Pieces, chain: Chain) -> None:
                     track = file.number(inner + 4, 4, "big")
                 elif name == b"trun" and track is not None:
                     chain.pictures[track] += file.number(inner + 4, 4, "big")
+                elif name == b"tfdt" and track is not None:
+                    time = file.number(inner + 4, 4 + 4 * file.number(inner, 1), "big")
+                    if time < reached.get(track, 0) and chain.second is None:
+                        chain.second = index
+                    reached[track] = time
 
 
 def _boxes(file: Pieces, at: int, end: int) -> Iterator[tuple[int, bytes, int]]:
@@ -185,17 +194,16 @@ def _boxes(file: Pieces, at: int, end: int) -> Iterator[tuple[int, bytes, int]]:
         at += length
 
 
-def _transport(file: Pieces, chain: Chain) -> None:
+def _transport(file: Pieces, survey: TransportSurvey) -> None:
     """Packets of one length, each with a counter."""
-    step = mpegts_stride(file.bytes(0, min(file.size, HEAD)))
-    if step is None:
-        raise broken(0)
-    survey = TransportSurvey(file.stream, step)
     if survey.broken is not None:
         raise broken(survey.broken)
     if survey.missing:
-        raise BrokenChain(f"packets are missing in {len(survey.missing)} places, first at byte {survey.missing[0]}")
-    if file.size % step:
+        raise BrokenChain(survey.gaps)
+    if survey.doubt is not None:
+        raise BrokenChain(f"packets are missing at byte {survey.doubt}, or recordings were joined there")
+    rest = file.size % survey.step
+    if rest and not file.is_padding(file.size - rest):
         raise BrokenChain(ENDS)
 
 
@@ -207,6 +215,5 @@ WALKS: dict[str, Callable[[Pieces, Chain], None]] = {
     "ogg": _ogg,
     "mpeg": _program,
     "mov": _mov,
-    "mpegts": _transport,
     "yuv4mpegpipe": _y4m,
 }

@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+ID3 = 128  # bytes of an ID3v1 tag
 ENDS = "the file ends in the middle of a piece"
 
 
@@ -17,10 +18,14 @@ class Chain:
 
     pictures: their number in each stream, by the stream's own number, or its place among those of pictures in Matroska.
     second: where another recording begins behind the first, bytes.
+    joined: recordings follow one another in the file, and are read.
+    flaw: where and how the chain is broken, or None.
     """
 
     pictures: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
     second: int | None = None
+    joined: bool = False
+    flaw: str | None = None
 
 
 class Pieces:
@@ -39,6 +44,15 @@ class Pieces:
     def number(self, at: int, count: int, order: str = "little") -> int:
         """The whole number of `count` bytes."""
         return int.from_bytes(self.bytes(at, count), order)
+
+    def is_padding(self, at: int) -> bool:
+        """True if nothing but zeros follow, or an ID3v1 tag, as programs for sound put it behind any file."""
+        while at < self.size - ID3:
+            if any(self.bytes(at, count := min(1 << 16, self.size - ID3 - at))):
+                return False
+            at += count
+        rest = self.bytes(at, self.size - at)
+        return not any(rest) or (len(rest) == ID3 and rest.startswith(b"TAG"))
 
 
 def broken(at: int) -> BrokenChain:

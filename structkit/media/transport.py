@@ -199,18 +199,35 @@ class TransportSurvey:
                 if part in found and before is not None:
                     turn = found[before].counter + turns[before] + found[part].full - found[part].start
                 turns.append(turn)
+        timed = [spans[pid] for pid in sorted(spans, key=lambda pid: not self._tracks[pid].pictures)]
         for part, place in enumerate(self.places, 1):
             both = [found for found in spans.values() if part in found and part - 1 in found]
-            by = _need([(found[part - 1], found[part]) for found in self._timed(spans) if found in both])
-            self._shifts.append(self._shifts[-1] + by)
-            self.joins += by != 0
+            self._shifts.append(self._shift(part, timed))
+            is_moved = self._shifts[-1] != self._shifts[-2]
+            self.joins += is_moved
             is_new = len(both) > 1 and all(found[part].start == found[min(found)].start for found in both)
-            if by <= 0 and not is_new and self.doubt is None:
+            if not is_new and self._shifts[-1] <= self._shifts[-2] and self.doubt is None:
                 self.doubt = place
 
-    def _timed(self, spans: dict[int, dict[int, Span]]) -> list[dict[int, Span]]:
-        """The spans of the tracks that state times, those of pictures first."""
-        return [spans[pid] for pid in sorted(spans, key=lambda pid: not self._tracks[pid].pictures) if pid != TABLES]
+    def _shift(self, part: int, tracks: list[dict[int, Span]]) -> int:
+        """By how much a recording is to be shown later, ticks, so that each of its tracks follows what is before.
+
+        tracks: the spans of each, those of pictures first.
+        As for the recording before where the times go on by themselves.
+        """
+        shifts, before = [], self._shifts[-1]
+        for found in tracks:
+            last = max((other for other in found if other < part and found[other].last is not None), default=None)
+            if last is None or part not in found or found[part].first is None:
+                continue
+            step = found[last].step or found[part].step
+            shift = self._shifts[last] + found[last].last + step - found[part].first
+            near = shifts[0] if shifts else before
+            shift = near + (shift - near + WRAP // 2) % WRAP - WRAP // 2
+            if not shifts and last == part - 1 and -LONGEST_PAUSE < shift - before <= step // 2:
+                return before
+            shifts.append(shift)
+        return max(shifts, default=before)
 
     def mend(self, at: int, some: np.ndarray) -> None:
         """Let the times and the counters of joined recordings go on, in place.
@@ -225,27 +242,6 @@ class TransportSurvey:
             some[mine, 3] = some[mine, 3] & 0xF0 | (some[mine, 3] + np.array(turns)[parts[mine]]) & 15
             for place in np.flatnonzero(mine & begins).tolist():
                 _shift(some[place], self._shifts[parts[place]])
-
-
-def _need(pairs: list[tuple[Span, Span]]) -> int:
-    """How much later a recording is to be shown, ticks, so that each of its tracks follows that of the one before.
-
-    pairs: the track's spans in both, those of pictures first.
-    0 where the times go on by themselves.
-    """
-    needs: list[int] = []
-    for one, other in pairs:
-        if one.last is not None and other.first is not None:
-            step = one.step or other.step
-            need = one.last + step - other.first
-            if not needs:
-                need = (need + WRAP // 2) % WRAP - WRAP // 2
-                if -LONGEST_PAUSE < need <= step // 2:
-                    return 0
-            else:
-                need = (need - needs[0] + WRAP // 2) % WRAP - WRAP // 2 + needs[0]
-            needs.append(need)
-    return max(needs, default=0)
 
 
 class MendedRecording(io.RawIOBase):

@@ -236,11 +236,19 @@ def test_packets_that_are_missing_on_all_tracks_at_once_are_said():
 
 
 @pytest.mark.parametrize("sound_first", [True, False])
-def test_recordings_with_and_without_sound_are_joined(film, sound_first):
+def test_recordings_with_and_without_sound_are_joined(film, copied, sound_first):
     one = film(".ts", sound={"aac": Fraction(0)}).read_bytes()
     other = film(".ts").read_bytes()
     times, notes = read(one + other if sound_first else other + one)
     assert len(times) == 24 and notes == ["2 recordings joined in one file: the times go on from one to the next"]
+    _, notes = copied(one + other if sound_first else other + one, ".mkv")
+    assert notes == ()
+
+
+def test_sound_that_begins_too_late_to_be_known_is_left_out_with_a_note(film, copied):
+    data = film(".ts", times=range(0, 2400, 40), options={"bf": "3"}).read_bytes()
+    _, notes = copied(data + film(".ts", sound={"aac": Fraction(0)}).read_bytes(), ".mkv")
+    assert notes == ("aac sound left out: it begins too late in the file",)
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -35,6 +35,8 @@ def follow(demuxer: str, stream: BinaryIO, survey: TransportSurvey | None = None
         chain.flaw = str(flaw)
     except (IndexError, KeyError, struct.error, ValueError):  # a piece that is too small for what it should hold
         chain.flaw = "its structure is broken"
+    if chain.flaw and chain.at and file.is_padding(chain.at):
+        chain.flaw = None
     return chain
 
 
@@ -70,10 +72,9 @@ def _flv(file: Pieces, chain: Chain) -> None:
     """Tags, each followed by its length."""
     at = file.number(5, 4, "big") + 4
     while at < file.size:
+        chain.at = at
         kind, length = file.number(at, 1) & 0x1F, file.number(at + 1, 3, "big")
         if kind not in (8, 9, 18):
-            if file.is_padding(at):
-                break
             raise broken(at)
         start, at = at + 11, at + 11 + length
         if file.number(at, 4, "big") not in (11 + length, length, 0):
@@ -91,7 +92,8 @@ MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))  # the bits
 def _ogg(file: Pieces, chain: Chain) -> None:
     """Pages (RFC 3533), numbered in each stream, with a checksum."""
     at, numbers = 0, {}
-    while at < file.size and not (file.bytes(at, 1) != b"O" and file.is_padding(at)):
+    while at < file.size:
+        chain.at = at
         head = file.bytes(at, 27)
         stream, number = struct.unpack_from("<II", head, 14)
         if head[:4] != b"OggS" or number != numbers.get(stream, number - 1) + 1:
@@ -113,13 +115,12 @@ def _program(file: Pieces, chain: Chain) -> None:
     """Packs and packets (ISO/IEC 13818-1, 2.5), each behind a start code; zeros may follow the last."""
     at = 0
     while at + 4 <= file.size:
+        chain.at = at
         head, kind = file.bytes(at, 3), file.number(at + 3, 1)
         if head == b"\0\0\0":
             some = file.bytes(at, min(file.size - at, 1 << 16))
             at += max(1, len(some) - len(some.lstrip(b"\0")) - 2)
         elif head != b"\0\0\1" or kind < 0xB9:
-            if file.is_padding(at):
-                break
             raise broken(at)
         elif kind == 0xB9:
             at += 4
@@ -155,7 +156,7 @@ def _y4m(file: Pieces, chain: Chain) -> None:
 
 def _mov(file: Pieces, chain: Chain) -> None:
     """Boxes (ISO/IEC 14496-12): the samples that the fragments list, by the track's number."""
-    before, index, reached = b"", None, {}  # where the last index is; the time of each track's last fragment
+    before, index, reached = b"", None, {}  # the last index; each track's last fragment: its time, and its index
     for at, kind, end in _boxes(file, 0, file.size):
         if kind == b"moov":
             if index is not None and not chain.pictures:  # streams may repeat it between fragments
@@ -163,7 +164,7 @@ def _mov(file: Pieces, chain: Chain) -> None:
             index = at
         if before == kind == b"mdat" and chain.pictures:
             raise broken(at)
-        before = kind
+        before, chain.at = kind, end
         if kind != b"moof":
             continue
         for begin, child, stop in _boxes(file, at, end):
@@ -175,9 +176,10 @@ def _mov(file: Pieces, chain: Chain) -> None:
                     chain.pictures[track] += file.number(inner + 4, 4, "big")
                 elif name == b"tfdt" and track is not None:
                     time = file.number(inner + 4, 4 + 4 * file.number(inner, 1), "big")
-                    if time < reached.get(track, 0) and chain.second is None:
-                        chain.second = index
-                    reached[track] = time
+                    last, under = reached.get(track, (-1, index))
+                    if time <= last and under != index:  # under another index the times begin anew
+                        chain.second = chain.second or index
+                    reached[track] = time, index
 
 
 def _boxes(file: Pieces, at: int, end: int) -> Iterator[tuple[int, bytes, int]]:
@@ -202,8 +204,7 @@ def _transport(file: Pieces, survey: TransportSurvey) -> None:
         raise BrokenChain(survey.gaps)
     if survey.doubt is not None:
         raise BrokenChain(f"packets are missing at byte {survey.doubt}, or recordings were joined there")
-    rest = file.size % survey.step
-    if rest and not file.is_padding(file.size - rest):
+    if survey.end < file.size and not file.is_padding(survey.end):
         raise BrokenChain(ENDS)
 
 

@@ -27,6 +27,8 @@ def walk(file: Pieces, chain: Chain) -> None:
             continue
         if len(inside) == 1 and at and _is_alien(file, at):  # behind a Segment that states its length
             break
+        if all(end is None for _, end in inside[1:]):
+            chain.at = at
         start, (kind, length, at) = at, _element(file, at)
         while inside[-1][1] is None and kind not in HOLDS[inside[-1][0]] and kind in HOLDS[inside[-2][0]]:
             inside.pop()

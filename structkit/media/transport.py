@@ -86,6 +86,7 @@ class TransportSurvey:
 
     step: from one packet to the next, bytes.
     missing: in how many places packets are missing; first: the first of them, bytes.
+    end: where the packets end, bytes.
     broken: the byte where no packet begins though one should, or None.
     places: where other recordings begin, or other pieces of one, bytes.
     joins: how many of them begin their clocks anew.
@@ -97,19 +98,21 @@ class TransportSurvey:
         self._tracks: dict[int, Track] = {TABLES: Track()}
         self._breaks: list[Break] = []
         self._tables = [np.zeros(0, np.int64)]  # where a list of the programs begins
-        size = stream.seek(0, io.SEEK_END)
+        self.missing, self.first, size = 0, None, stream.seek(0, io.SEEK_END)
+        self.end = size - size % step
         for at, some in _packets(stream, step):
             strays = some[:, 0] != SYNC
             if strays.any():
-                stray = at + step * int(strays.argmax())
-                self.broken = None if Pieces(stream, size).is_padding(stray) else stray
+                self.end = at + step * int(strays.argmax())
+                self.broken = None if Pieces(stream, size).is_padding(self.end) else self.end
                 some = some[: strays.argmax()]
             self._look_at(at, some)
             if strays.any():
                 break
         self.places = self._found() if self.broken is None and len(self._breaks) < MOST_BREAKS else []
-        missing = [b.at for b in self._breaks if b.missing and not any(map(b.holds, self._near(b)))]
-        self.missing, self.first = len(missing), min(missing, default=None)
+        if self.places:
+            missing = [b.at for b in self._breaks if b.missing and not any(map(b.holds, self._near(b)))]
+            self.missing, self.first = len(missing), min(missing, default=None)
         self.joins, self.doubt, self._shifts, self._turns = 0, None, [0], {}
         if self.places:
             self._compare(self._spans(stream))
@@ -142,6 +145,9 @@ class TransportSurvey:
             for row, time in zip(offsets.tolist(), times.tolist(), strict=True):
                 back[row] = track.time is not None and BACK < (track.time - time) % WRAP < WRAP // 2
                 track.time = time
+            if pid != TABLES and jumps.any():
+                first = int(where[1 + jumps.argmax()])
+                self.missing, self.first = self.missing + int(jumps.sum()), min(first, self.first or first)
             for row in np.flatnonzero(odd | back)[: MOST_BREAKS - len(self._breaks)].tolist():
                 weight = int(odd[row]) + int(odd[row] and pid != TABLES and counters[row] == track.start)
                 weight = max(weight, (JOIN if track.pictures else 1) * int(back[row]))

@@ -45,24 +45,30 @@ def test_bytes_before_the_last_piece_are_not_behind_it(kind):
     assert notes or count == FRAMES
 
 
-def test_of_joined_fragments_there_is_a_word():
-    made = BytesIO()
-    with (
-        av.open(BytesIO(clip("mp4 h264"))) as source,
-        av.open(made, "w", format="mp4", options={"movflags": "empty_moov+frag_custom"}) as output,
-    ):
+def fragmented(flags: str) -> bytes:
+    """An MP4 in fragments."""
+    made, options = BytesIO(), {"movflags": f"empty_moov+default_base_moof+{flags}"}
+    with av.open(BytesIO(clip("mp4 h264"))) as source, av.open(made, "w", format="mp4", options=options) as output:
         stream = output.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.size:
                 packet.stream = stream
                 output.mux(packet)
-    assert made.getvalue().count(b"moof") == 1
-    assert read(made.getvalue() * 2) == (FRAMES, ["another recording follows the first in the file, and is not read"])
-    data = clip("mp4 in fragments")
+    return made.getvalue()
+
+
+def test_of_joined_fragments_there_is_a_word():
+    data = fragmented("frag_custom")
+    assert data.count(b"moof") == 1
+    assert read(data * 2) == (FRAMES, ["another recording follows the first in the file, and is not read"])
+
+
+def test_streams_may_repeat_their_index():
+    data = fragmented("frag_keyframe")
     index = data[data.index(b"moov") - 4 :]
     index = index[: struct.unpack(">I", index[:4])[0]]
     at = data.rindex(b"moof") - 4
-    assert read(data[:at] + index + data[at:]) == (FRAMES, [])  # the same one again, as streams repeat it
+    assert read(data[:at] + index + data[at:]) == (FRAMES, [])
 
 
 def test_a_header_of_any_stated_length_takes_little_memory():

@@ -26,7 +26,7 @@ from structkit.errors import InputError
 from structkit.media import chains, completeness, containers, yuv
 from structkit.media.account import Account
 from structkit.media.codecs import SOUND_CODECS, VIDEO_CODECS
-from structkit.media.files import Source, one_line, open_source
+from structkit.media.files import Source, one_line, open_source, read_pieces
 from structkit.media.subtitles import TEXT
 from structkit.media.tags import is_cover
 from structkit.media.transport import MendedRecording, TransportSurvey
@@ -35,6 +35,8 @@ MAX_PIXELS = MAX_FRAME_PIXELS
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
 MOST_ASPECT = 8  # of a stored pixel, its longer side over the shorter; what states more is damaged
 MOST_SIDE = 16384  # px, to which square pixels may widen a frame: the limit of encoders
+MOST_OF_THE_DISK = 0.5  # of the space that is free, for the copy of a stream
+COPIED = 1 << 20  # bytes at once
 BT2020, UNSPECIFIED = 9, 2  # the number of its primaries, and of a transfer function that is not named: as in HDR
 HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 
@@ -181,8 +183,17 @@ class VideoReader:
 
     def _spooled(self, stream: BinaryIO) -> str:
         """The path of a copy that lives as long as the reader, of a stream that cannot be read twice."""
+        head = read_pieces(stream, containers.HEAD)
+        containers.identify(self.name, head)
         self._copy = tempfile.NamedTemporaryFile(prefix="structkit-")  # noqa: SIM115
-        shutil.copyfileobj(stream, self._copy)
+        left = int(shutil.disk_usage(tempfile.gettempdir()).free * MOST_OF_THE_DISK)
+        while head:
+            if (left := left - len(head)) < 0:
+                self._copy.close()
+                fact = f"a stream without an end, or longer than half of the free space in {tempfile.gettempdir()}"
+                raise InputError(f"{self.name}: {fact}; save it as a file, or set TMPDIR to a larger disk")
+            self._copy.write(head)
+            head = stream.read(COPIED)
         self._copy.flush()
         return self._copy.name
 

@@ -336,3 +336,23 @@ def test_frames_of_avi_are_numbered(film, burst):
     assert {frame.duration for frame in frames} == {Fraction(1, 25)} and video.notes == ()
     assert [int(f.pixels[:, :, 2].mean()) for f in frames] == pytest.approx([40 + 10 * n for n in range(20)], abs=5)
     assert burst(path) == pytest.approx(0.2, abs=0.003)
+
+
+def test_of_interlaced_frames_that_have_a_packet_each_none_is_lost_in_silence():
+    made = BytesIO()
+    with av.open(made, "w", format="matroska") as output:
+        stream = output.add_stream("mpeg2video", rate=25, options={"flags": "+ilme+ildct", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 48, 64, "yuv420p"
+        packets = []
+        for number in range(12):
+            picture = np.full((64, 48, 3), 20 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            frame.pts = number
+            packets += stream.encode(frame)
+        for number, packet in enumerate([*packets, *stream.encode(None)]):
+            kept = av.Packet(b"\0\0\1\xb2" + bytes(28) if number == 11 else bytes(packet))  # user data, no picture
+            kept.pts, kept.dts, kept.duration = packet.pts, packet.dts, packet.duration
+            kept.stream, kept.time_base, kept.is_keyframe = stream, packet.time_base, packet.is_keyframe
+            output.mux(kept)
+    times, notes = read(made.getvalue())
+    assert len(times) == 11 and notes == ["damaged: 1 of its pictures cannot be decoded: frames are missing"]

@@ -22,13 +22,14 @@ class Account:
     packets: that came, those too that are not to be shown.
     frames: that were decoded.
     end: of the last packet that is to be shown, in ticks of the stream.
+    late: from the first such packet to the first frame, ticks.
     is_counted: the container states no times, and its packets, held pictures too, are numbered from 0.
     Of what stands before the first frame nothing is expected: a recording may begin anywhere.
     """
 
     def __init__(self, codec: str, *, is_counted: bool = False) -> None:
         self._codec, self._is_numbered = codec, is_counted and codec in REORDERED
-        self.packets, self.frames, self.end = 0, 0, 0
+        self.packets, self.frames, self.end, self.late = 0, 0, 0, 0
         self._owed = 0  # the frames that the packets should have given
         self._early: list[int | None] = []  # the times of packets before the first frame, ticks
         self._first: int | None = None  # the time of the first frame, ticks
@@ -72,6 +73,8 @@ class Account:
         """
         if not self.frames:
             self._first = frame.pts
+            if self._begin is not None and frame.pts is not None:
+                self.late = max(0, frame.pts - self._begin)
             self._owed = sum(self._first is None or time is None or time >= self._first for time in self._early)
         self.frames += 1
         self._of_fields |= frame.interlaced_frame

@@ -11,9 +11,19 @@ import av
 from structkit.media.account import Account
 from structkit.media.containers import Container
 from structkit.media.pieces import Chain
+from structkit.media.transport import TransportSurvey
 
 ENDS_EARLY = Fraction(1, 2)  # s; a file whose packets end by more before its stated length has lost some
 ENDS_SOON = Fraction(1, 5)  # s; the same, but it may be the container that is careless
+
+
+def hole(survey: TransportSurvey | None) -> str:
+    """The fact that a packet has come in parts.
+
+    survey: of a transport stream, which may tell why.
+    """
+    known = survey and survey.missing
+    return f"{survey.gaps}, or recordings were joined there" if known else "a packet is cut short"
 
 
 def early_end(container: Container, stated: Fraction, reach: Fraction) -> str | None:

@@ -102,7 +102,7 @@ class VideoReader:
         self._notes: dict[str, None] = {}
         if self._survey and self._survey.joins:
             self._note(f"{self._survey.joins + 1} recordings joined in one file: the times go on from one to the next")
-        with self.demuxer() as container, closing(self._decoded(container)) as decoded:
+        with self.demuxer() as container, closing(self._decoded(container, "SLICE")) as decoded:
             stream = self._stream(container)
             self._check_size(stream.codec_context.width, stream.codec_context.height)
             self.time_base: Fraction = stream.time_base
@@ -209,14 +209,17 @@ class VideoReader:
             )
         return found[0]
 
-    def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-        """The frames as stored: at least one, or an error."""
+    def _decoded(self, container: av.container.InputContainer, threads: str = "AUTO") -> Iterator[av.VideoFrame]:
+        """The frames as stored: at least one, or an error.
+
+        threads: how the decoder shares its work, in FFmpeg's words.
+        """
         stream = self._stream(container)
-        stream.thread_type = "AUTO"
+        stream.thread_type = threads
         stream.codec_context.options = {"max_pixels": self._fence}
         codec = stream.codec_context
         account = Account(codec.name, is_counted=self.container.is_counted)
-        time, reach, start = Fraction(0), Fraction(0), None
+        time, reach = Fraction(0), Fraction(0)
         try:
             for packet in container.demux():  # packets of all streams tell how far the file goes
                 if packet.pts is not None:
@@ -224,23 +227,15 @@ class VideoReader:
                 if packet.stream.index != stream.index:  # a packet's own index is 0 at the end of every stream
                     continue
                 if packet.is_corrupt:
-                    is_known = self._survey and self._survey.missing
-                    fact = (
-                        f"{self._survey.gaps}, or recordings were joined there" if is_known else "a packet is cut short"
-                    )
-                    raise self._damaged(fact, account.frames, time)
+                    raise self._damaged(completeness.hole(self._survey), account.frames, time)
                 account.enter(packet)
-                if not account.frames and packet.pts is not None and not packet.is_discard:
-                    start = packet.pts if start is None else min(start, packet.pts)
                 for frame in packet.decode():
                     if frame.is_corrupt:
                         raise self._damaged("a frame cannot be decoded in full", account.frames, time)
-                    if not account.frames and start is not None and frame.pts is not None and start < frame.pts:
-                        gap = float((frame.pts - start) * stream.time_base)
-                        self._note(
-                            f"the first {gap:.2f} s cannot be decoded: the file begins in the middle of a recording"
-                        )
                     account.book(frame, codec.has_b_frames)
+                    if account.frames == 1 and account.late:
+                        gap = f"{float(account.late * stream.time_base):.2f} s"
+                        self._note(f"the first {gap} cannot be decoded: the file begins in the middle of a recording")
                     yield frame
                     time = (frame.pts or 0) * stream.time_base - self._origin
         except (av.FFmpegError, ValueError) as error:

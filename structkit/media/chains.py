@@ -28,6 +28,7 @@ def follow(demuxer: str, stream: BinaryIO, survey: TransportSurvey | None = None
     try:
         if survey:
             chain.joined = bool(survey.places)
+            chain.pictures.update(survey.pictures)
             _transport(file, survey)
         elif demuxer in WALKS:
             WALKS[demuxer](file, chain)

@@ -57,6 +57,8 @@ def doubt(container: Container, chain: Chain, account: Account, stream: av.Video
     if chain.second is not None:
         return "another recording follows the first in the file, and is not read"
     lost = account.uncovered if is_mov else _listed(chain, stream) - account.packets
+    if container.demuxer == "mpegts":  # whose frames may begin in the middle of a picture
+        lost = min(lost, account.gaps)
     if lost > 0:
         return f"damaged: {lost} of its pictures do not come: frames are missing"
     # A program stream has neither counters nor a table, and the counters of a transport stream do not tell its end.
@@ -80,7 +82,7 @@ def _listed(chain: Chain, stream: av.VideoStream) -> int:
 def _number(stream: av.VideoStream) -> int:
     """The number under which a chain counts the pictures of a stream."""
     match stream.container.format.name.split(",")[0]:
-        case "mov" | "asf":
+        case "mov" | "asf" | "mpegts":
             return stream.id
         case "matroska":  # the place among the tracks of pictures
             return [other.index for other in stream.container.streams.video].index(stream.index)

@@ -34,12 +34,14 @@ class Track:
     """A track of a transport stream, by its PID, as far as it was read.
 
     pictures: the track is one of pictures.
+    begins: how many of its packets begin a frame, or so they say.
     start: the counter of its first packet; counter: of its last.
     at: where its last packet is, bytes.
     time: when its last frame is decoded, ticks.
     """
 
     pictures: bool = False
+    begins: int = 0
     start: int | None = None
     counter: int = 0
     at: int = -1
@@ -118,6 +120,11 @@ class TransportSurvey:
             self._compare(self._spans(stream))
 
     @property
+    def pictures(self) -> dict[int, int]:
+        """The number of frames of pictures that begin, by PID."""
+        return {pid: track.begins for pid, track in self._tracks.items() if track.pictures}
+
+    @property
     def gaps(self) -> str:
         """Where packets are missing, in words."""
         places = f"{self.missing} place" + "s" * (self.missing != 1)
@@ -134,6 +141,7 @@ class TransportSurvey:
             rows = some[places]
             offsets, times, ids = _times(rows)
             track = self._tracks.setdefault(pid, Track(bool(len(ids)) and int(ids[0]) in PICTURES))
+            track.begins += int(np.count_nonzero(rows[:, 1] & 0x40))
             counters = (rows[:, 3] & 15).astype(int)
             if track.start is None:
                 track.start, track.counter = int(counters[0]), int(counters[0]) - _counts(rows)[0]
@@ -149,8 +157,8 @@ class TransportSurvey:
                 first = int(where[1 + jumps.argmax()])
                 self.missing, self.first = self.missing + int(jumps.sum()), min(first, self.first or first)
             for row in np.flatnonzero(odd | back)[: MOST_BREAKS - len(self._breaks)].tolist():
-                weight = int(odd[row]) + int(odd[row] and pid != TABLES and counters[row] == track.start)
-                weight = max(weight, (JOIN if track.pictures else 1) * int(back[row]))
+                anew = odd[row] and pid != TABLES and counters[row] == track.start
+                weight = int(odd[row]) + int(anew) + int(back[row])
                 missing = bool(jumps[row]) and pid != TABLES
                 self._breaks.append(Break(int(where[row]), int(where[row + 1]), weight, missing))
             track.counter, track.at = int(counters[-1]), int(where[-1])

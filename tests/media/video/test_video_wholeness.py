@@ -1,6 +1,7 @@
 """What a container promises is compared with what comes: lost frames are said, and whole files raise no doubt."""
 
 import struct
+from contextlib import suppress
 from fractions import Fraction
 from io import BytesIO
 from itertools import pairwise
@@ -166,6 +167,18 @@ def test_gaps_in_the_times_of_a_program_stream_are_a_doubt(film):
     uneven = [n + 11 * (n // 40 % 3) for n in times]
     assert all(read(film(suffix, times=uneven).read_bytes())[1] == [] for suffix in (".ts", ".mkv", ".mp4"))
     assert all(read(film(suffix, times=times).read_bytes())[1] == [] for suffix in (".ts", ".mkv"))
+
+
+@pytest.mark.parametrize("kind", ["ts h264", "ts mpeg2"])
+def test_a_damaged_header_of_a_picture_in_a_transport_stream_is_said(kind):
+    """Its counters go on, and so does the even rate but for the gap."""
+    data = clip(kind)
+    starts = [at for at in range(len(data) - 9) if data[at : at + 4] == b"\0\0\1\xe0"]
+    for at in starts[1:-2:3]:  # at the end the gap is none
+        assert says_it(data[: at + 2] + bytes(1) + data[at + 3 :])
+        times = data[: at + 11] + bytes([data[at + 11] ^ 0x20]) + data[at + 12 :]  # goes back, or far ahead
+        with suppress(InputError):
+            assert not any("joined" in note for note in read(times)[1])
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])

@@ -139,7 +139,7 @@ class TransportSurvey:
             if not len(places):
                 continue
             rows = some[places]
-            offsets, times, ids = _times(rows)
+            offsets, times, ids = _times(rows, begins[places])
             track = self._tracks.setdefault(pid, Track(bool(len(ids)) and int(ids[0]) in PICTURES))
             track.begins += int(np.count_nonzero(rows[:, 1] & 0x40))
             counters = (rows[:, 3] & 15).astype(int)
@@ -197,7 +197,7 @@ class TransportSurvey:
                 rows = some[(pids == pid) & (parts == part)]
                 span = spans[pid].setdefault(part, Span(int(rows[0, 3] & 15), bool(_counts(rows)[0])))
                 span.counter = int(rows[-1, 3] & 15)
-                for time in _times(rows)[1].tolist():
+                for time in _times(rows, _begin_frames(rows))[1].tolist():
                     if span.last is not None and (step := (time - span.last) % WRAP) < LONGEST:
                         span.step = step if self._tracks[pid].pictures else max(step, span.step)
                     span.first, span.last = time if span.first is None else span.first, time
@@ -322,9 +322,12 @@ def _begin_frames(some: np.ndarray) -> np.ndarray:
     return starts & (some[rows, at + 3] >= 0xBD) & (some[:, 1] & 0x40 > 0) & (some[:, 3] & 0x10 > 0)
 
 
-def _times(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which packets of a track state a time, when it is to be decoded (ticks), and the ids of all frames that begin."""
-    found = np.flatnonzero(_begin_frames(rows))
+def _times(rows: np.ndarray, begins: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which packets of a track state a time, when it is to be decoded (ticks), and the ids of all frames that begin.
+
+    begins: the packets in which a frame begins.
+    """
+    found = np.flatnonzero(begins)
     at = _payloads(rows)[found]
     ids = rows[found, at + 3]
     flags = rows[found, at + 7] >> 6

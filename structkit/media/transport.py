@@ -156,7 +156,8 @@ class TransportSurvey:
             if pid != TABLES and jumps.any():
                 first = int(where[1 + jumps.argmax()])
                 self.missing, self.first = self.missing + int(jumps.sum()), min(first, self.first or first)
-            for row in np.flatnonzero(odd | back)[: MOST_BREAKS - len(self._breaks)].tolist():
+            left = MOST_BREAKS - len(self._breaks)
+            for row in np.flatnonzero(odd | back)[:left].tolist():
                 anew = odd[row] and pid != TABLES and counters[row] == track.start
                 weight = int(odd[row]) + int(anew) + int(back[row])
                 missing = bool(jumps[row]) and pid != TABLES

@@ -14,20 +14,23 @@ ASF_HEADER, ASF_DATA, ASF_FILE = (
     )
 )
 
+MOST_HEADER = 4 << 20  # bytes of it that are searched; pictures may make it longer
+LONGEST_PACKET = 1 << 20  # bytes
+
 
 def walk(file: Pieces, chain: Chain) -> None:
     """Packets of one length, which hold numbered media objects in fragments."""
-    head = file.bytes(0, min(file.size, file.number(16, 8)))
+    at = file.number(16, 8)
+    head = file.bytes(0, min(file.size, at, MOST_HEADER))
     found = head.find(ASF_FILE)
     if found < 0 or head[:16] != ASF_HEADER:
         raise broken(0)
     packet, longest = struct.unpack_from("<II", head, found + 92)
-    at = len(head)
     while file.bytes(at, 16) != ASF_DATA:
         at += max(24, file.number(at + 16, 8))
     length, count = file.number(at + 16, 8), file.number(at + 40, 8)
     at += 50
-    if packet != longest or packet < 16:  # which the specification forbids
+    if packet != longest or not 16 <= packet <= LONGEST_PACKET:  # which the specification forbids
         raise broken(found)
     end = at - 50 + length if length else file.size
     objects: dict[int, tuple[int, int, int]] = {}  # by stream: the last object's number, length, and bytes that came

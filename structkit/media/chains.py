@@ -4,6 +4,7 @@ FFmpeg steps over a broken link and tells nobody.  Here a file is followed from 
 about 4 microseconds a link.
 """
 
+import os
 import re
 import struct
 import zlib
@@ -11,31 +12,32 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from structkit.media import asf, matroska
-from structkit.media.containers import HEAD, mpegts_stride
 from structkit.media.pieces import ENDS, BrokenChain, Chain, Pieces, broken
 from structkit.media.transport import TransportSurvey
 
 CHUNK = re.compile(rb"[0-9A-Za-z_ ]{4}")
 
 
-def follow(demuxer: str, stream: BinaryIO, size: int) -> Chain:
-    """The chain of a whole file.
+def follow(demuxer: str, stream: BinaryIO, survey: TransportSurvey | None = None) -> Chain:
+    """The chain of a whole file, as far as its pieces are what they say and do not go beyond its end.
 
     demuxer: FFmpeg's name of its container.
-    size: of the file, bytes.
-    Raises BrokenChain where a piece cannot be what it says, or goes beyond the file's end.
+    survey: of a transport stream.
     """
-    chain = Chain()
+    chain, file = Chain(), Pieces(stream, stream.seek(0, os.SEEK_END))
     try:
-        if demuxer in WALKS:
-            WALKS[demuxer](Pieces(stream, size), chain)
-    except (
-        IndexError,
-        KeyError,
-        struct.error,
-        ValueError,
-    ) as error:  # a piece that is too small for what it should hold
-        raise BrokenChain("its structure is broken") from error
+        if survey:
+            chain.joined = bool(survey.places)
+            chain.pictures.update(survey.pictures)
+            _transport(file, survey)
+        elif demuxer in WALKS:
+            WALKS[demuxer](file, chain)
+    except BrokenChain as flaw:
+        chain.flaw = str(flaw)
+    except (IndexError, KeyError, struct.error, ValueError):  # a piece that is too small for what it should hold
+        chain.flaw = "its structure is broken"
+    if chain.flaw and chain.at and file.is_padding(chain.at):
+        chain.flaw = None
     return chain
 
 
@@ -71,6 +73,7 @@ def _flv(file: Pieces, chain: Chain) -> None:
     """Tags, each followed by its length."""
     at = file.number(5, 4, "big") + 4
     while at < file.size:
+        chain.at = at
         kind, length = file.number(at, 1) & 0x1F, file.number(at + 1, 3, "big")
         if kind not in (8, 9, 18):
             raise broken(at)
@@ -91,6 +94,7 @@ def _ogg(file: Pieces, chain: Chain) -> None:
     """Pages (RFC 3533), numbered in each stream, with a checksum."""
     at, numbers = 0, {}
     while at < file.size:
+        chain.at = at
         head = file.bytes(at, 27)
         stream, number = struct.unpack_from("<II", head, 14)
         if head[:4] != b"OggS" or number != numbers.get(stream, number - 1) + 1:
@@ -112,6 +116,7 @@ def _program(file: Pieces, chain: Chain) -> None:
     """Packs and packets (ISO/IEC 13818-1, 2.5), each behind a start code; zeros may follow the last."""
     at = 0
     while at + 4 <= file.size:
+        chain.at = at
         head, kind = file.bytes(at, 3), file.number(at + 3, 1)
         if head == b"\0\0\0":
             some = file.bytes(at, min(file.size - at, 1 << 16))
@@ -152,14 +157,15 @@ def _y4m(file: Pieces, chain: Chain) -> None:
 
 def _mov(file: Pieces, chain: Chain) -> None:
     """Boxes (ISO/IEC 14496-12): the samples that the fragments list, by the track's number."""
-    before, indices = b"", 0
+    before, index, reached = b"", None, {}  # the last index; each track's last fragment: its time, and its index
     for at, kind, end in _boxes(file, 0, file.size):
-        indices += kind == b"moov"
-        if kind == b"moov" and indices == 2 and not chain.pictures:  # streams may repeat it between fragments
-            chain.second = at
+        if kind == b"moov":
+            if index is not None and not chain.pictures:  # streams may repeat it between fragments
+                chain.second = chain.second or at
+            index = at
         if before == kind == b"mdat" and chain.pictures:
             raise broken(at)
-        before = kind
+        before, chain.at = kind, end
         if kind != b"moof":
             continue
         for begin, child, stop in _boxes(file, at, end):
@@ -169,6 +175,12 @@ def _mov(file: Pieces, chain: Chain) -> None:
                     track = file.number(inner + 4, 4, "big")
                 elif name == b"trun" and track is not None:
                     chain.pictures[track] += file.number(inner + 4, 4, "big")
+                elif name == b"tfdt" and track is not None:
+                    time = file.number(inner + 4, 4 + 4 * file.number(inner, 1), "big")
+                    last, under = reached.get(track, (-1, index))
+                    if time <= last and under != index:  # under another index the times begin anew
+                        chain.second = chain.second or index
+                    reached[track] = time, index
 
 
 def _boxes(file: Pieces, at: int, end: int) -> Iterator[tuple[int, bytes, int]]:
@@ -185,17 +197,15 @@ def _boxes(file: Pieces, at: int, end: int) -> Iterator[tuple[int, bytes, int]]:
         at += length
 
 
-def _transport(file: Pieces, chain: Chain) -> None:
+def _transport(file: Pieces, survey: TransportSurvey) -> None:
     """Packets of one length, each with a counter."""
-    step = mpegts_stride(file.bytes(0, min(file.size, HEAD)))
-    if step is None:
-        raise broken(0)
-    survey = TransportSurvey(file.stream, step)
     if survey.broken is not None:
         raise broken(survey.broken)
     if survey.missing:
-        raise BrokenChain(f"packets are missing in {len(survey.missing)} places, first at byte {survey.missing[0]}")
-    if file.size % step:
+        raise BrokenChain(survey.gaps)
+    if survey.doubt is not None:
+        raise BrokenChain(f"packets are missing at byte {survey.doubt}, or recordings were joined there")
+    if survey.end < file.size and not file.is_padding(survey.end):
         raise BrokenChain(ENDS)
 
 
@@ -207,6 +217,5 @@ WALKS: dict[str, Callable[[Pieces, Chain], None]] = {
     "ogg": _ogg,
     "mpeg": _program,
     "mov": _mov,
-    "mpegts": _transport,
     "yuv4mpegpipe": _y4m,
 }

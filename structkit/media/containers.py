@@ -175,11 +175,27 @@ def sniff(head: bytes) -> Container | None:
 
     Pictures that share a container with videos are none.
     """
-    return (
-        None
-        if formats.recognise(head) or formats.foreign(head)
-        else next((c for c in CONTAINERS if c.recognises(head)), None)
-    )
+    is_picture = formats.recognise(head) or formats.foreign(head)
+    return None if is_picture else next((c for c in CONTAINERS if c.recognises(head)), None)
+
+
+def identify(name: str, head: bytes) -> Container:
+    """The container of a file that begins like `head` (the first HEAD bytes, or all).
+
+    name: the file's, in messages.
+    Raises InputError where it is none that is read.
+    """
+    if not head:
+        raise InputError(f"{name}: an empty file (0 bytes); videos read: {NAMES}")
+    if foreign := formats.foreign(head):
+        raise InputError(f"{name}: {foreign.label} picture: {foreign.way_out}")
+    if picture := formats.recognise(head):
+        raise InputError(
+            f"{name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to .mp4"
+        )
+    if found := sniff(head):
+        return found
+    raise InputError(f"{name}: not a video of a known container; videos read: {NAMES}; convert it to one of them")
 
 
 def recognise(name: str, stream: BinaryIO) -> Container:
@@ -188,18 +204,7 @@ def recognise(name: str, stream: BinaryIO) -> Container:
     name: the file's, in messages.
     Raises InputError where it is none that is read, or not all there.
     """
-    head = stream.read(HEAD)
-    found, size = sniff(head), stream.seek(0, os.SEEK_END)
-    if not head:
-        raise InputError(f"{name}: an empty file (0 bytes); videos read: {NAMES}")
-    if other := formats.foreign(head):
-        raise InputError(f"{name}: {other.label} picture: {other.way_out}")
-    if found is None:
-        if picture := formats.recognise(head):
-            raise InputError(
-                f"{name}: a {picture.label} picture, not a video; hand it in as a picture, or convert it to .mp4"
-            )
-        raise InputError(f"{name}: not a video of a known container; videos read: {NAMES}; convert it to one of them")
+    found, size = identify(name, stream.read(HEAD)), stream.seek(0, os.SEEK_END)
     if (needed := found.needed(stream, size)) > size:
         fact = f"truncated {found.label}, {size} of at least {needed} bytes are there"
         raise InputError(f"{name}: {fact}; copy or export it again from the original")

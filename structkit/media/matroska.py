@@ -25,6 +25,10 @@ def walk(file: Pieces, chain: Chain) -> None:
         if inside[-1][1] is not None and at >= inside[-1][1]:
             inside.pop()
             continue
+        if len(inside) == 1 and at and _is_alien(file, at):  # behind a Segment that states its length
+            break
+        if all(end is None for _, end in inside[1:]):
+            chain.at = at
         start, (kind, length, at) = at, _element(file, at)
         while inside[-1][1] is None and kind not in HOLDS[inside[-1][0]] and kind in HOLDS[inside[-2][0]]:
             inside.pop()
@@ -50,6 +54,18 @@ def walk(file: Pieces, chain: Chain) -> None:
             if track in pictures:
                 chain.pictures[pictures.index(track)] += 1
         at += length
+
+
+def _is_alien(file: Pieces, at: int) -> bool:
+    """True if what follows is no element, as tags of other programs, nor holds a Cluster anywhere."""
+    if file.bytes(at, 1)[0] >> 4 and int.from_bytes(file.bytes(at, min(4, file.size - at))) in {*TOP, EBML, SEGMENT}:
+        return False
+    while at < file.size:
+        some = file.bytes(at, min(1 << 20, file.size - at))
+        if CLUSTER.to_bytes(4) in some:
+            return False
+        at += max(1, len(some) - 3)
+    return True
 
 
 def _element(file: Pieces, at: int) -> tuple[int, int | None, int]:

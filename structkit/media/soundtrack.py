@@ -164,6 +164,9 @@ class Soundtrack:
         if stream.type == "audio" and self.timing.shift is None:
             self.notes.append(f"{called} sound left out: the speed changes, and sound is not stretched")
             return False
+        if stream.type == "audio" and not stream.rate:  # of which nothing is known at the begin of the file
+            self.notes.append(f"{called} sound left out: it begins too late in the file")
+            return False
         route = self._route(stream, codec)
         if route is None:
             what = "sound" if stream.type == "audio" else "subtitles"

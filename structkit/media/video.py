@@ -23,21 +23,20 @@ import numpy as np
 
 from structkit.configs.media import MAX_FRAME_PIXELS
 from structkit.errors import InputError
-from structkit.media import chains, containers, yuv
+from structkit.media import chains, completeness, containers, yuv
 from structkit.media.account import Account
 from structkit.media.codecs import SOUND_CODECS, VIDEO_CODECS
-from structkit.media.files import Source, one_line, open_source
-from structkit.media.pieces import BrokenChain
+from structkit.media.files import Source, one_line, open_source, read_pieces
 from structkit.media.subtitles import TEXT
+from structkit.media.tags import is_cover
 from structkit.media.transport import MendedRecording, TransportSurvey
 
 MAX_PIXELS = MAX_FRAME_PIXELS
-ENDS_EARLY = Fraction(1, 2)  # s; a file whose packets end by more before its stated length has lost some
-ENDS_SOON = Fraction(1, 5)  # s; the same, but it may be the container that is careless
-REORDERED = ("h264", "hevc", "mpeg4")  # codecs whose frames may be shown in another order than they are stored
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
 MOST_ASPECT = 8  # of a stored pixel, its longer side over the shorter; what states more is damaged
 MOST_SIDE = 16384  # px, to which square pixels may widen a frame: the limit of encoders
+MOST_OF_THE_DISK = 0.5  # of the space that is free, for the copy of a stream
+COPIED = 1 << 20  # bytes at once
 BT2020, UNSPECIFIED = 9, 2  # the number of its primaries, and of a transfer function that is not named: as in HDR
 HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 
@@ -99,11 +98,11 @@ class VideoReader:
             self._source = source if is_whole else self._spooled(stream)
         with open_source(self._source, self.name) as (_, stream):
             self.container = containers.recognise(self.name, stream)
-            self._joined = self._joins(stream)
+            self._survey = self._surveyed(stream)
         self._notes: dict[str, None] = {}
-        if self._joined:
-            self._note(f"{self._joined.joins + 1} recordings joined in one file: the times go on from one to the next")
-        with self.demuxer() as container, closing(self._decoded(container)) as decoded:
+        if self._survey and self._survey.joins:
+            self._note(f"{self._survey.joins + 1} recordings joined in one file: the times go on from one to the next")
+        with self.demuxer() as container, closing(self._decoded(container, "SLICE")) as decoded:
             stream = self._stream(container)
             self._check_size(stream.codec_context.width, stream.codec_context.height)
             self.time_base: Fraction = stream.time_base
@@ -166,8 +165,8 @@ class VideoReader:
         codecs = ",".join((*VIDEO_CODECS, *SOUND_CODECS, *sorted(TEXT)))
         options = {"protocol_whitelist": "", "codec_whitelist": codecs, "max_pixels": self._fence} | extra
         with open_source(self._source, self.name) as (_, stream):
-            if self._joined:
-                stream = io.BufferedReader(MendedRecording(stream, self._joined), 1 << 20)
+            if self._survey and self._survey.places:
+                stream = io.BufferedReader(MendedRecording(stream, self._survey), 1 << 20)
             try:
                 opened = av.open(stream, "r", format=self.container.demuxer, options=options, metadata_errors="replace")
             except (av.FFmpegError, ValueError, OverflowError) as error:
@@ -175,24 +174,32 @@ class VideoReader:
             with opened:
                 yield opened
 
-    def _joins(self, stream: BinaryIO) -> TransportSurvey | None:
-        """What is known of a file that holds more than one recording; None for any other."""
+    def _surveyed(self, stream: BinaryIO) -> TransportSurvey | None:
+        """The survey of a transport stream; None for a file of another kind."""
         if self.container.demuxer != "mpegts":
             return None
         stream.seek(0)
-        survey = TransportSurvey(stream, containers.mpegts_stride(stream.read(containers.HEAD)))
-        return survey if survey.joins else None
+        return TransportSurvey(stream, containers.mpegts_stride(stream.read(containers.HEAD)))
 
     def _spooled(self, stream: BinaryIO) -> str:
         """The path of a copy that lives as long as the reader, of a stream that cannot be read twice."""
+        head = read_pieces(stream, containers.HEAD)
+        containers.identify(self.name, head)
         self._copy = tempfile.NamedTemporaryFile(prefix="structkit-")  # noqa: SIM115
-        shutil.copyfileobj(stream, self._copy)
+        left = int(shutil.disk_usage(tempfile.gettempdir()).free * MOST_OF_THE_DISK)
+        while head:
+            if (left := left - len(head)) < 0:
+                self._copy.close()
+                fact = f"a stream without an end, or longer than half of the free space in {tempfile.gettempdir()}"
+                raise InputError(f"{self.name}: {fact}; save it as a file, or set TMPDIR to a larger disk")
+            self._copy.write(head)
+            head = stream.read(COPIED)
         self._copy.flush()
         return self._copy.name
 
     def _stream(self, container: av.container.InputContainer) -> av.VideoStream:
         """The first stream of moving pictures that is not a cover."""
-        found = [s for s in container.streams.video if not _is_cover(s)]
+        found = [s for s in container.streams.video if not is_cover(s)]
         if not found:
             raise InputError(f"{self.name}: no moving pictures in it; is it a sound file?")
         codec = found[0].codec_context and found[0].codec_context.name
@@ -202,14 +209,17 @@ class VideoReader:
             )
         return found[0]
 
-    def _decoded(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
-        """The frames as stored: at least one, or an error."""
+    def _decoded(self, container: av.container.InputContainer, threads: str = "AUTO") -> Iterator[av.VideoFrame]:
+        """The frames as stored: at least one, or an error.
+
+        threads: how the decoder shares its work, in FFmpeg's words.
+        """
         stream = self._stream(container)
-        stream.thread_type = "AUTO"
+        stream.thread_type = threads
         stream.codec_context.options = {"max_pixels": self._fence}
         codec = stream.codec_context
-        account = Account(codec.name, is_numbered=self.container.is_counted and codec.name in REORDERED)
-        time, reach, start = Fraction(0), Fraction(0), None
+        account = Account(codec.name, is_counted=self.container.is_counted)
+        time, reach = Fraction(0), Fraction(0)
         try:
             for packet in container.demux():  # packets of all streams tell how far the file goes
                 if packet.pts is not None:
@@ -217,75 +227,46 @@ class VideoReader:
                 if packet.stream.index != stream.index:  # a packet's own index is 0 at the end of every stream
                     continue
                 if packet.is_corrupt:
-                    raise self._damaged("a packet is cut short", account.frames, time)
-                if not account.frames and packet.pts is not None and not packet.is_discard:
-                    start = packet.pts if start is None else min(start, packet.pts)
+                    raise self._damaged(completeness.hole(self._survey), account.frames, time)
                 account.enter(packet)
                 for frame in packet.decode():
                     if frame.is_corrupt:
                         raise self._damaged("a frame cannot be decoded in full", account.frames, time)
-                    if not account.frames and start is not None and frame.pts is not None and start < frame.pts:
-                        gap = float((frame.pts - start) * stream.time_base)
-                        self._note(
-                            f"the first {gap:.2f} s cannot be decoded: the file begins in the middle of a recording"
-                        )
-                    account.book(frame)
+                    account.book(frame, codec.has_b_frames)
+                    if account.frames == 1 and account.late:
+                        gap = f"{float(account.late * stream.time_base):.2f} s"
+                        self._note(f"the first {gap} cannot be decoded: the file begins in the middle of a recording")
                     yield frame
                     time = (frame.pts or 0) * stream.time_base - self._origin
         except (av.FFmpegError, ValueError) as error:
             raise self._damaged(error, account.frames, time) from error
         if not account.frames:
             raise InputError(f"{self.name}: a video without frames; export it again from the original")
-        stated = Fraction(container.duration or 0, av.time_base)
-        if self.container.is_timed and reach + ENDS_EARLY < stated:
-            fact = f"nothing of it is readable from there to {float(stated):.2f} s"
+        self._check_completeness(stream, account, reach, time)
+
+    def _check_completeness(self, stream: av.VideoStream, account: Account, reach: Fraction, time: Fraction) -> None:
+        """Note where frames are likely to be missing, and raise DamagedVideo where it is certain.
+
+        reach: where the last packet ends, s; time: of the last frame, s.
+        """
+        stated = Fraction(stream.container.duration or 0, av.time_base)
+        with open_source(self._source, self.name) as (_, file):
+            chain = chains.follow(self.container.demuxer, file, self._survey)
+        if fact := completeness.early_end(self.container, stated, reach) or completeness.shortfall(
+            chain, account, stream, lambda: self._packets(stream.index)
+        ):
             raise self._damaged(fact, account.frames, time)
         if self.container.demuxer == "mov":
             stated, reach = (self._end or 0) + self._origin, account.end * stream.time_base
-        is_short = self.container.states_its_end and reach + ENDS_SOON < stated
-        if doubt := self._doubt(stream, account, time):
+        if doubt := completeness.doubt(self.container, chain, account, stream) or completeness.early_stop(
+            self.container, stated, reach
+        ):
             self._note(doubt)
-        elif is_short:
-            self._note(f"damaged: the file states {float(stated):.2f} s and ends at {float(reach):.2f} s")
 
-    def _doubt(self, stream: av.VideoStream, account: Account, time: Fraction) -> str | None:
-        """The reason why frames are likely to be missing, in words.  Raises DamagedVideo where it is certain."""
-        doubt, kind, listed = None, self.container.demuxer, 0
-        try:
-            with open_source(self._source, self.name) as (_, file):
-                chain = chains.follow(kind, file, file.seek(0, os.SEEK_END))
-            listed = chain.pictures.get(self._number(stream), 0)
-            if chain.second:
-                doubt = "another recording follows the first in the file, and is not read"
-        except BrokenChain as flaw:
-            # A table lists the samples; bytes behind them do no harm.
-            if kind != "mov" or not stream.frames:
-                doubt = f"damaged: {flaw}: frames may be missing"
-        if kind == "mov":
-            stated = (stream.frames or 0) + listed
-            if account.packets < stated:
-                with self.demuxer(advanced_editlist="0") as whole:  # what an edit hides is not missing
-                    came = sum(packet.size > 0 for packet in whole.demux(whole.streams[stream.index]))
-                if came < stated:
-                    raise self._damaged(f"it states {stated} frames, {came} are there", account.frames, time)
-            lost = account.uncovered
-        else:
-            lost = max(listed - account.packets, 0 if self.container.has_origin else account.gaps)
-        if account.undecoded:
-            return f"damaged: {account.undecoded} of its pictures cannot be decoded: frames are missing"
-        return doubt or (f"damaged: {lost} of its pictures do not come: frames are missing" if lost > 0 else None)
-
-    def _number(self, stream: av.VideoStream) -> int:
-        """The number under which a chain counts the pictures of a stream."""
-        match self.container.demuxer:
-            case "mov" | "asf":
-                return stream.id
-            case "matroska":  # the place among the tracks of pictures
-                return [other.index for other in stream.container.streams.video].index(stream.index)
-            case "flv":
-                return 0
-            case _:
-                return stream.index
+    def _packets(self, index: int) -> int:
+        """The number of packets of a stream, those that an edit hides too."""
+        with self.demuxer(advanced_editlist="0") as whole:
+            return sum(packet.size > 0 for packet in whole.demux(whole.streams[index]))
 
     def _damaged(self, fact: object, count: int = 0, time: Fraction = Fraction(0)) -> "DamagedVideo":
         far = f"after {count} frames ({float(time):.2f} s)" if count else "before its first frame"
@@ -316,7 +297,7 @@ class VideoReader:
         is_turned = self._turn(np.empty((1, 2))).shape == (2, 1)
         self.width, self.height = self._stored[::-1] if is_turned else self._stored
         trc, bits = stream.codec_context.color_trc, first.format.components[0].bits
-        if len([s for s in container.streams.video if not _is_cover(s)]) > 1:
+        if len([s for s in container.streams.video if not is_cover(s)]) > 1:
             self._note("more than one stream of pictures: the first is read")
         if trc in HDR:
             self._note(f"high dynamic range ({HDR[trc]}) taken as it is: colours look flat")
@@ -367,8 +348,3 @@ class VideoReader:
 def reason(fact: object) -> str:
     """The reason of a failure, in one line: a text, or an error's own words without FFmpeg's numbers."""
     return one_line(getattr(fact, "strerror", None) or fact) or type(fact).__name__
-
-
-def _is_cover(stream: av.VideoStream) -> bool:
-    disposition = getattr(stream, "disposition", None)  # not in PyAV 14.0
-    return bool(disposition and disposition & av.stream.Disposition.attached_pic)

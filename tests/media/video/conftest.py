@@ -132,8 +132,8 @@ def burst() -> Callable[[Path], float]:
 def packets() -> Callable[..., list[tuple[Fraction, bytes]]]:
     """packets(path, "audio", track): time (s) and bytes of each packet."""
 
-    def read(path: Path, kind: str, track: int = 0) -> list[tuple[Fraction, bytes]]:
-        with av.open(str(path)) as container:
+    def read(path: Path | BytesIO, kind: str, track: int = 0) -> list[tuple[Fraction, bytes]]:
+        with av.open(path if isinstance(path, BytesIO) else str(path)) as container:
             return [(p.pts * p.time_base, bytes(p)) for p in container.demux(**{kind: track}) if p.size]
 
     return read

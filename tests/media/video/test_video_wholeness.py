@@ -1,11 +1,13 @@
 """What a container promises is compared with what comes: lost frames are said, and whole files raise no doubt."""
 
 import struct
+from contextlib import suppress
 from fractions import Fraction
 from io import BytesIO
 from itertools import pairwise
 
 import av
+import numpy as np
 import pytest
 
 from structkit.errors import InputError
@@ -151,15 +153,136 @@ def test_zeros_behind_a_program_stream_do_no_harm():
     assert read(clip("mpg") + bytes(1 << 20)) == read(clip("mpg"))
 
 
-def test_frames_that_an_even_stream_leaves_out_are_said(film):
-    """Broadcasts come at one rate; of a camera's own files that vary it is not expected."""
+def test_gaps_in_the_times_of_a_program_stream_are_a_doubt(film):
+    """Its packets have no counters; of a transport stream, whose have, and of a camera's files, no rate is asked."""
     times = [n for n in range(0, 2000, 40) if n not in (800, 840)]
-    assert read(film(".ts", times=times).read_bytes())[1] == [
-        "damaged: 2 of its pictures do not come: frames are missing"
-    ]
+    made = BytesIO()
+    with av.open(BytesIO(clip("mpg"))) as source, av.open(made, "w", format="mpeg") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.size and number not in (8, 9):  # pictures to which no other refers
+                packet.stream = stream
+                output.mux(packet)
+    assert read(made.getvalue())[1] == ["gaps in its times: 2 pictures would fit into them, and may be missing"]
     uneven = [n + 11 * (n // 40 % 3) for n in times]
     assert all(read(film(suffix, times=uneven).read_bytes())[1] == [] for suffix in (".ts", ".mkv", ".mp4"))
-    assert read(film(".mkv", times=times).read_bytes())[1] == []
+    assert all(read(film(suffix, times=times).read_bytes())[1] == [] for suffix in (".ts", ".mkv"))
+
+
+@pytest.mark.parametrize("kind", ["ts h264", "ts mpeg2"])
+def test_a_damaged_header_of_a_picture_in_a_transport_stream_is_said(kind):
+    """Its counters go on, and so does the even rate but for the gap."""
+    data = clip(kind)
+    starts = [at for at in range(len(data) - 9) if data[at : at + 4] == b"\0\0\1\xe0"]
+    for at in starts[1:-2:3]:  # at the end the gap is none
+        assert says_it(data[: at + 2] + bytes(1) + data[at + 3 :])
+        times = data[: at + 11] + bytes([data[at + 11] ^ 0x20]) + data[at + 12 :]  # goes back, or far ahead
+        with suppress(InputError):
+            assert not any("joined" in note for note in read(times)[1])
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_joined_transport_streams_can_be_written_with_their_sound(film, copied, packets, suffix):
+    """Also where the sound ends behind the pictures, and begins before those of the other recording."""
+    one = film(".ts", times=range(0, 1000, 40), sound={"aac": Fraction(1, 5)}).read_bytes()
+    other = film(".ts", times=range(0, 600, 40), sound={"aac": Fraction(0)}).read_bytes()
+    out, _ = copied(one + other, suffix)
+    sounds = [[time for time, _ in packets(BytesIO(part), "audio")] for part in (one, other)]
+    heard = [time for time, _ in packets(out, "audio")]
+    assert len(list(VideoReader(out))) == 25 + 15 and len(heard) == sum(map(len, sounds))
+    assert all(Fraction(1, 60) < b - a for a, b in pairwise(heard))  # of 1/47 s each
+
+
+def turned(data: bytes, turn: int, later: int = 0) -> bytes:
+    """A transport stream whose counters are moved on, and whose clock is `later` by so many ticks."""
+    some = np.frombuffer(bytearray(data), np.uint8).reshape(-1, 188)
+    some[:, 3] = some[:, 3] & 0xF0 | (some[:, 3] + turn) & 15
+    for packet in some:
+        if packet[4:7].tobytes() == b"\0\0\1" or (packet[1] & 0x40 and packet[3] & 0x20):
+            _later(packet, later)
+    return some.tobytes()
+
+
+def _later(packet: np.ndarray, ticks: int) -> None:
+    at = 4 + (1 + int(packet[4]) if packet[3] & 0x20 else 0)
+    if packet[at : at + 3].tobytes() != b"\0\0\1" or packet[at + 3] < 0xBD:
+        return
+    for place in {2: [9], 3: [9, 14]}.get(int(packet[at + 7]) >> 6, []):
+        b = packet[at + place : at + place + 5]
+        time = (
+            (int(b[0]) >> 1 & 7) << 30 | int(b[1]) << 22 | int(b[2]) >> 1 << 15 | int(b[3]) << 7 | int(b[4]) >> 1
+        ) + ticks
+        b[:] = [
+            b[0] & 0xF1 | time >> 29 & 14,
+            time >> 22 & 255,
+            time >> 14 & 254 | 1,
+            time >> 7 & 255,
+            time << 1 & 254 | 1,
+        ]
+
+
+@pytest.mark.parametrize("kind", ["ts h264", "ts mpeg2"])
+def test_pieces_of_one_stream_whose_counters_begin_anew_are_read(kind):
+    data, alone = clip(kind), read(clip(kind))[0]
+    pieces = data + turned(data, 0, 30 * 3600) + turned(data, 0, 60 * 3600)
+    times, notes = read(pieces)
+    assert notes == [] and times == [alone[0] + Fraction(n, 25) for n in range(3 * FRAMES)]
+
+
+@pytest.mark.parametrize("kind", ["ts h264", "ts mpeg2"])
+def test_a_recording_whose_clock_is_later_follows_at_once(kind):
+    data = clip(kind)
+    times, notes = read(data + turned(data, 0, 90_000 * 3600))
+    assert notes == ["2 recordings joined in one file: the times go on from one to the next"]
+    assert len(times) == 2 * FRAMES and max(b - a for a, b in pairwise(times)) < Fraction(3, 20)
+
+
+def test_packets_that_are_missing_on_all_tracks_at_once_are_said():
+    """The same as a join, but that the counters do not begin anew."""
+    data = clip("ts h264")
+    times, notes = read(data + turned(data, 5, 30 * 3600))
+    assert len(times) == 2 * FRAMES
+    assert notes == [
+        f"damaged: packets are missing at byte {len(data) + 188}, or recordings were joined there: "
+        "frames may be missing"
+    ]
+
+
+@pytest.mark.parametrize("sound_first", [True, False])
+def test_recordings_with_and_without_sound_are_joined(film, copied, sound_first):
+    one = film(".ts", sound={"aac": Fraction(0)}).read_bytes()
+    other = film(".ts").read_bytes()
+    times, notes = read(one + other if sound_first else other + one)
+    assert len(times) == 24 and notes == ["2 recordings joined in one file: the times go on from one to the next"]
+    _, notes = copied(one + other if sound_first else other + one, ".mkv")
+    assert notes == ()
+
+
+def test_sound_that_begins_too_late_to_be_known_is_left_out_with_a_note(film, copied):
+    data = film(".ts", times=range(0, 2400, 40), options={"bf": "3"}).read_bytes()
+    _, notes = copied(data + film(".ts", sound={"aac": Fraction(0)}).read_bytes(), ".mkv")
+    assert notes == ("aac sound left out: it begins too late in the file",)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_first_recording_of_few_frames_is_read(film, count):
+    one = film(".ts", times=range(0, 40 * count, 40), sound={"mp2": Fraction(0)}).read_bytes()
+    other = film(".ts", sound={"mp2": Fraction(0)}).read_bytes()
+    times, notes = read(one + other)
+    assert len(times) == count + 12 and len(notes) == 1 and all(0 < b - a < Fraction(1, 5) for a, b in pairwise(times))
+
+
+def test_packets_that_cannot_be_bridged_are_named():
+    data = clip("ts h264")
+    at = next(
+        at
+        for at in range(len(data) // 2 // 188 * 188, len(data), 188)
+        if data[at + 1] & 0x5F == 1 and data[at + 2] == 0
+    )
+    with pytest.raises(
+        InputError, match=r"packets are missing in 1 place, first at byte \d+, or recordings were joined"
+    ):
+        read(data[:at] + data[at + 188 :])
 
 
 def test_damage_may_be_borne(film):
@@ -190,7 +313,12 @@ def test_the_times_of_joined_transport_streams_go_on(kind, count):
     one, data = read(clip(kind))[0], clip(kind) * count
     times, notes = read(data)
     assert notes == [f"{count} recordings joined in one file: the times go on from one to the next"]
-    assert times == [one[0] + Fraction(n, 25) for n in range(count * FRAMES)]
+    assert len(times) == count * FRAMES
+    for part in range(count):
+        mine = times[part * FRAMES : (part + 1) * FRAMES]
+        assert [time - mine[0] for time in mine] == [time - one[0] for time in one]
+    steps = [b - a for a, b in zip(times[FRAMES - 1 :: FRAMES], times[FRAMES::FRAMES], strict=False)]
+    assert all(0 <= step - Fraction(1, 25) <= (kind != "ts mpeg2") * Fraction(1, 10) for step in steps)  # for the sound
 
 
 def test_the_sound_of_joined_transport_streams_stays_with_its_pictures(film):
@@ -221,3 +349,23 @@ def test_frames_of_avi_are_numbered(film, burst):
     assert {frame.duration for frame in frames} == {Fraction(1, 25)} and video.notes == ()
     assert [int(f.pixels[:, :, 2].mean()) for f in frames] == pytest.approx([40 + 10 * n for n in range(20)], abs=5)
     assert burst(path) == pytest.approx(0.2, abs=0.003)
+
+
+def test_of_interlaced_frames_that_have_a_packet_each_none_is_lost_in_silence():
+    made = BytesIO()
+    with av.open(made, "w", format="matroska") as output:
+        stream = output.add_stream("mpeg2video", rate=25, options={"flags": "+ilme+ildct", "bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 48, 64, "yuv420p"
+        packets = []
+        for number in range(12):
+            picture = np.full((64, 48, 3), 20 * number, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
+            frame.pts = number
+            packets += stream.encode(frame)
+        for number, packet in enumerate([*packets, *stream.encode(None)]):
+            kept = av.Packet(b"\0\0\1\xb2" + bytes(28) if number == 11 else bytes(packet))  # user data, no picture
+            kept.pts, kept.dts, kept.duration = packet.pts, packet.dts, packet.duration
+            kept.stream, kept.time_base, kept.is_keyframe = stream, packet.time_base, packet.is_keyframe
+            output.mux(kept)
+    times, notes = read(made.getvalue())
+    assert len(times) == 11 and notes == ["damaged: 1 of its pictures cannot be decoded: frames are missing"]

@@ -122,7 +122,7 @@ def test_a_folder_may_hold_videos_and_pictures_and_goes_on_where_it_stopped(go, 
     (tmp_path / "in/notes.txt").touch()
     ran = go("-o", "out", source="in")
     assert ran.paths == ["out/b.mp4", "out/c.png", "out/deep/a.mp4"], ran.err
-    assert "1 other files passed over" in ran.err
+    assert "1 other file passed over" in ran.err
     (tmp_path / "out/b.mp4").rename(tmp_path / "first.mp4")
     again = go("-o", "out", source="in")
     assert (again.code, again.paths) == (0, ["out/b.mp4"]) and "2 skipped" in again.err

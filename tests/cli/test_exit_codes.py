@@ -196,7 +196,7 @@ def test_4_nothing_to_do(run, tmp_path):
     (tmp_path / "empty/notes.txt").touch()
     ran = run("sample", "empty", "-o", "out")
     assert (ran.code, ran.out) == (4, b"")
-    assert ran.err == "structkit: nothing to do: there is no file that sample reads among the inputs (1 other files)\n"
+    assert ran.err == "structkit: nothing to do: there is no file that sample reads among the inputs (1 other file)\n"
     assert run("sample", "empty/*.png", "-o", "out").code == 4
 
 

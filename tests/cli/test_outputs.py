@@ -130,7 +130,7 @@ def test_the_tree_is_mirrored_in_natural_order_and_foreign_files_are_counted(run
     (tmp_path / "in/notes.txt").touch()
     ran = run("analogy", "in", "cake.png", "-o", "out")
     assert (ran.code, ran.paths) == (0, ["out/2.png", "out/10.png", "out/sub/x.y.png"])
-    assert "3 written, 1 other files passed over" in ran.err
+    assert "3 written, 1 other file passed over" in ran.err
     assert files(tmp_path / "out") == ["10.png", "2.png", "sub/x.y.png"]
 
 

@@ -162,7 +162,7 @@ def test_what_is_done_is_skipped_and_only_the_rest_is_painted(run, many, monkeyp
     assert contents(many / "out") == before
     ran = run("remove", "--model", "other.safetensors", "--device", "cpu", "in", "-o", "out")
     assert (ran.code, ran.paths) == (1, []) and contents(many / "out") == before
-    assert "out/0.png exists and was made from m.safetensors: name another place with --output" in ran.err
+    assert "out/0.png exists and was made with the model m.safetensors: name another place with --output" in ran.err
     (many / "m.safetensors").write_bytes((many / "other.safetensors").read_bytes())
     assert len(run(*REMOVE, "in", "-o", "out").paths) == 12  # a model that was trained again makes them anew
     assert contents(many / "out") != before

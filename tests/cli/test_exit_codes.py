@@ -91,6 +91,10 @@ def test_1_when_all_that_is_left_fails_but_another_was_done_before(run, pair, tm
             ". is a folder of inputs too: write elsewhere with --output, or say --exists overwrite",
         ),
         (["sample", "house.png", "-o", "out.xyz"], "--output out.xyz has a suffix that names no format"),
+        (["sample", "house.png", "-o", "out.mp4"], "--output out.mp4 names a video, and a picture goes there: end"),
+        (["sample", "no.mp4", "-o", "out.avi"], "no.mp4 is a video, and only pictures can be given here: save its"),
+        (["analogy", "house.png", "cake.png", "-o", "o.avi"], "house.png is a picture, and --output o.avi names a"),
+        (["analogy", "house.png", "cake.png", "--compare", "s.mp4"], "--compare s.mp4 names a video, and a picture"),
         (
             ["sample", "house.png", "-o", "o.png", "--format", "gif"],
             "--output o.png says png and --format says gif: change one of them",

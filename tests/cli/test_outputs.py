@@ -252,7 +252,7 @@ def test_a_suffix_is_kept_wherever_a_name_is_made_of_the_inputs(run, pair, tmp_p
 @pytest.mark.parametrize("output", ["o.png", "-"])
 def test_a_suffix_cannot_be_kept_in_a_name_that_is_given(run, engine, pair, output):
     ran = run("analogy", *pair, "-o", output, "--keep-suffix")
-    fact = f"--keep-suffix means nothing with --output {output}, which says all: leave one of them out"
+    fact = f"--keep-suffix means nothing with --output {output}, which is the whole name: leave one of them out"
     assert (ran.code, engine.calls) == (2, []) and ran.err.startswith(f"structkit: error: {fact}")
 
 

@@ -14,13 +14,13 @@ from structkit.errors import OutputError
 class Cause(Enum):
     """The causes for which an output that exists is kept, each in the words that many such outputs have in common."""
 
-    NOT_OURS = "exist and are not as structkit wrote them"
-    UNKNOWN = "exist, and their records do not say from what they were made"
-    VERB = "exist and were made with another verb"
-    OPTIONS = "exist and were made with other options"
-    MODEL = "exist and were made with another model"
-    INPUT = "exist and were made from other inputs"
-    STREAM = "exist and were made from what other runs were sent"
+    NOT_OURS = "changed since, or not of structkit"
+    UNKNOWN = "made from inputs that their records do not tell"
+    VERB = "made with another verb"
+    OPTIONS = "made with other options"
+    MODEL = "made with another model"
+    INPUT = "made from other inputs"
+    STREAM = "made from what another run was sent"
 
 
 class OutputRefusal(OutputError):

@@ -93,5 +93,16 @@ def test_refusals_that_are_alike_are_told_a_few_times_and_counted(run, tmp_path,
     told = [line for line in ran.err.splitlines() if "structkit: error: out/" in line]
     assert (ran.code, len(told), len(rows(ran))) == (1, min(count, 4), count)
     assert all(r["status"] == "failed" and "exists and" in r["error"] for r in rows(ran))
-    summary = "error: 4 outputs exist and were made with other options, 1 of them not named here"
-    assert (summary in ran.err) is (count == 5)
+    assert ("structkit: error: 1 more output kept: made with other options\n" in ran.err) is (count == 5)
+
+
+def test_warnings_about_skipped_outputs_that_are_alike_are_told_a_few_times_and_counted(run, tmp_path):
+    for i in range(5):
+        torn(tmp_path / f"in/{i}.jpg")
+    made = run("sample", "in", "-n", "1", "-o", "out", "--tolerant", "--json")
+    ran = run("sample", "in", "-n", "1", "-o", "out", "--json")
+    told = [row["warnings"] for row in rows(made)]
+    assert [row["warnings"] for row in rows(ran)] == told and len({warning for (warning,) in told}) == 5
+    fact = told[0][0].removeprefix("in/0.jpg: ")
+    named = [f"structkit: warning: out/{i}.png: in/{i}.jpg: {fact}" for i in range(3)]
+    assert ran.err.splitlines()[:-1] == [*named, f"structkit: warning: 2 more skipped outputs: {fact}"]

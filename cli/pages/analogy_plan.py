@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from structkit.configs import PairResultConfig
 from structkit.errors import OptionError
-from structkit.media.containers import WRITTEN
+from structkit.media.formats import HEAD, recognise
+from structkit.media.warned import warnings_of_this_thread
 from structkit_cli.options import RunOptions
 from structkit_cli.pages.analogy_engines import PairEngine, PairTask, PatchEngine
 from structkit_cli.pages.analogy_options import EngineOptions, checkpoint_of
 from structkit_cli.pages.analogy_pairs import paired
 from structkit_cli.run.checks import check_alpha
 from structkit_cli.run.inputs import InputFile, InputList, gather
-from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, Task, numbered, share
+from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, Task, names_video, numbered, share
 from structkit_cli.run.results import OutputKind, PictureResult, Result, VideoResult
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def plan_analogies(
         # a video flickers with the chain
         asked |= {"--refine chain": pair.refine == "chain", "--draw partner": pair.draw == "partner"}
         _check_videos(films, asked, running, alone=len(films) == len(sources.inputs))
-    elif sources and not many and PurePath(running.output or "").suffix.lower() in WRITTEN:
-        _check_animation(sources.inputs[0], running.output)
+    elif sources and not many and running.output and names_video(running.output):
+        _check_still(sources.inputs[0], running)
     single = OutputKind.VIDEO if films and not many else OutputKind.PICTURE
     kept = running.keep_suffix
     place = Destination(running.output, many=many, format=running.format, kind=single, keep_suffix=kept)
@@ -119,13 +120,28 @@ def _check_targets(targets: InputList | None) -> None:
             raise OptionError(f"{given.name} is a video, and TARGET must be a picture: name one of its frames")
 
 
-def _check_animation(given: InputFile, output: str) -> None:
-    """Refuse a video's name for what comes of an animation, which is read as a picture."""
-    if any(note.startswith("animated") for note in given.picture().notes):
+def _check_still(given: InputFile, running: RunOptions) -> None:
+    """Refuse a video's name for what comes of a picture.
+
+    Only the header is read: whether the picture is whole is another question, for which there are options.
+    """
+    if given.path is None or not given.path.is_file():  # an input that can be read only once
+        return
+    is_animation = False
+    with given.path.open("rb") as stream:
+        if not (format := recognise(stream.read(HEAD))):
+            return
+        with suppress(Exception), warnings_of_this_thread():  # a damaged header
+            stream.seek(0)
+            is_animation = format.name != "TIFF" and getattr(format.open(stream), "is_animated", False)
+    if is_animation:
         raise OptionError(
             f"{given.name} is an animation, of which only the first picture is read: convert it to a video, such as "
-            f".mp4, or end --output {output} in .png"
+            f".mp4, or end --output {running.output} in .png"
         )
+    if not running.format:
+        fact = f"{given.name} is a picture, and --output {running.output} names a video"
+        raise OptionError(f"{fact}: end the name in .png, or give a video")
 
 
 def _check_videos(films: Sequence[InputFile], asked: Mapping[str, bool], running: RunOptions, *, alone: bool) -> None:

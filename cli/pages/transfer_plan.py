@@ -106,9 +106,10 @@ def plan_transfers(
         sets = list(product(*([(given,) for given in _each_once(side)] if side else [()] for side in sides)))
     each = not single and (len(donors) > len([side for side in sides if side]) or any(one.many for one in donors))
     many = found.many or each
-    place = Destination(running.output, many=many, format=running.format, keep_suffix=running.keep_suffix)
+    kept = running.keep_suffix
+    place = Destination(running.output, many=many, format=running.format, keep_suffix=kept, inputs=found.inputs)
     place.set_apart((found, *donors), running.exists)
-    words = told_apart(_each_once(donors), keep_suffix=running.keep_suffix)
+    words = told_apart(_each_once(donors), keep_suffix=kept)
     tasks: list[Task] = []
     for picture, (ones, others) in product(found.inputs, sets):
         own = place.name_of(picture)

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from structkit._version import __version__
-from structkit.data.listing import unread_words
+from structkit.data.listing import counted, unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OutputError
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.checks import check_plan
@@ -24,6 +24,7 @@ from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, Output, Plan, Task, name_of, shared
 from structkit_cli.run.report import Report, exit_code, message, output_record
 from structkit_cli.run.sinks import FileSink, StdoutSink
+from structkit_cli.run.verdicts import Cause, OutputRefusal, Verdict
 from structkit_cli.signals import Termination, code_of, raise_swallowed
 from structkit_cli.streams import ClosedPipe, tell
 
@@ -49,7 +50,7 @@ def run(plan: Plan, running: OutputOptions) -> None:
         except (KeyboardInterrupt, Termination) as ending:
             code = code_of(ending)
     if code == NOTHING_TO_DO:
-        others = f" ({plan.foreign} other files{unread_words(plan.unread)})" if plan.foreign else ""
+        others = f" ({counted(plan.foreign, 'other file')}{unread_words(plan.unread)})" if plan.foreign else ""
         tell(f"nothing to do: there is no file that {plan.verb} reads among the inputs{others}")
     report.summary(code, foreign=plan.foreign, unread=plan.unread, version=__version__)
     raise typer.Exit(code)
@@ -61,11 +62,13 @@ class _Announcement:
 
     record: of the output; None for the end of the task.
     waiting: the output, while it has not taken its name.
+    cause: of a refusal to replace an output.
     """
 
     task: Task
     record: Mapping[str, Any] | None = None
     waiting: PendingOutput | None = None
+    cause: Cause | None = None
 
 
 class _Batch:
@@ -137,18 +140,18 @@ class _Batch:
         except Exception as error:
             raise_swallowed()
             failed, *_ = [*left, *task.outputs]  # the output that was being made; the first, if all are done
-            self._queue.append(_Announcement(task, self._failure(task, failed, error)))
+            self._queue.append(_Announcement(task, self._failure(task, failed, error), cause=_cause_of(error)))
         self._queue.append(_Announcement(task))
         if self._is_time():
             self._settle()
 
     def _announcements(self, task: Task, found: Finding, left: list[Output]) -> Iterator[_Announcement]:
         """Make the outputs of one task; yields the announcement of each, which is then no longer in `left`."""
-        for i, sha256 in found.current.items():
+        for i, verdict in found.current.items():
             left.remove(task.outputs[i])
-            yield _Announcement(task, _skipped(task, task.outputs[i], sha256))
+            yield _Announcement(task, _skipped(task, task.outputs[i], verdict))
         if found.refusal:
-            raise OutputError(found.refusal)
+            raise found.refusal
         if not left:
             return
         device = self._device()
@@ -157,7 +160,7 @@ class _Batch:
             encoding = output.format, output.kind.quality(self.running.quality)
             sink = StdoutSink(*encoding) if output.path is None else FileSink(output.path, *encoding)
             facts = result.write(sink)
-            waiting = self.ledger.pending(task, output, sink, found.sources) if sink.pending else None
+            waiting = self.ledger.pending(task, output, sink, found.sources, facts) if sink.pending else None
             status = "planned" if sink.sha256 is None else "written"
             left.remove(output)
             ms = round((time.monotonic() - began) * 1000)
@@ -195,20 +198,21 @@ class _Batch:
             self._queue = unnamed  # so that `work` discards their files
             raise
         error_of = {id(unnamed[i]): error for i, error in settled.errors.items()}
-        current_of = {id(unnamed[i]): sha256 for i, sha256 in settled.current.items()}
+        current_of = {id(unnamed[i]): verdict for i, verdict in settled.current.items()}
         broken: list[Task] = []
         for announcement in queue:
             error = error_of.get(id(announcement))
             if announcement.record is None:
                 self.report.finished()
             elif id(announcement) in current_of:
-                sha256 = current_of[id(announcement)]
-                self.report.record(_skipped(announcement.task, announcement.waiting.output, sha256))
+                verdict = current_of[id(announcement)]
+                self.report.record(_skipped(announcement.task, announcement.waiting.output, verdict))
             elif error is None:
-                self.report.record(announcement.record)
+                self.report.record(announcement.record, announcement.cause)
             elif all(announcement.task is not task for task in broken):  # one failure is told of each task
                 broken.append(announcement.task)
-                self.report.record(self._failure(announcement.task, announcement.waiting.output, error))
+                failure = self._failure(announcement.task, announcement.waiting.output, error)
+                self.report.record(failure, _cause_of(error))
         self._settled_at = time.monotonic()
         return broken
 
@@ -235,6 +239,11 @@ class _Batch:
         return getattr(error.__cause__, "errno", None) in NO_ROOM
 
 
-def _skipped(task: Task, output: Output, sha256: str | None) -> dict[str, Any]:
-    """The record of an output that was there: what it would become."""
-    return output_record(task, output, "skipped", sha256=sha256)
+def _skipped(task: Task, output: Output, verdict: Verdict) -> dict[str, Any]:
+    """The record of an output that was there: what it would become, with all that was to say when it was made."""
+    return output_record(task, output, "skipped", sha256=verdict.sha256, **verdict.facts)
+
+
+def _cause_of(error: Exception) -> Cause | None:
+    """The cause of a refusal to replace an output; None for another error."""
+    return error.cause if isinstance(error, OutputRefusal) else None

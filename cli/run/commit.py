@@ -3,22 +3,27 @@
 Order: the files are written under hidden names and reach the disk; their records reach the manifests; they take their
 names; the folders reach the disk.  So a run may be killed at any moment: each name stands for a whole file, and a
 record without its file is void.
+
+The last check of what exists, the records and the names are under the lock of each folder: of two runs that make the
+same output the second finds what the first has made.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from structkit.errors import OutputError
 from structkit.media.files import PendingFile, sync_folder
-from structkit_cli.run.manifest import Manifest, Origin
+from structkit.media.locks import GATE, held
+from structkit_cli.run.manifest import Manifest
 from structkit_cli.run.plan import Output
+from structkit_cli.run.verdicts import Entry, Origin, OutputState, Verdict
 
 TOGETHER = 32  # outputs at most, where they come fast
 AT_LEAST_EVERY = 0.5  # seconds
@@ -35,13 +40,14 @@ class DiskError(OutputError):
 class PendingOutput:
     """An output whose file is written.
 
-    origin, sha256: for the manifest.
+    origin, sha256, facts: for the manifest.
     """
 
     output: Output
     file: PendingFile
     origin: Origin
     sha256: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,11 +55,11 @@ class Settlement:
     """The outcome of a commit, by the indices of outputs that did not take their names.
 
     errors: those that went wrong.
-    current: SHA-256 of the files that another run has made of the same meanwhile, and that stay.
+    current: the verdicts on the files that another run has made of the same meanwhile, and that stay.
     """
 
     errors: dict[int, Exception] = field(default_factory=dict)
-    current: dict[int, str | None] = field(default_factory=dict)
+    current: dict[int, Verdict] = field(default_factory=dict)
 
 
 def commit(waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest], exists: str) -> Settlement:
@@ -64,7 +70,7 @@ def commit(waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest],
     from concurrent.futures import ThreadPoolExecutor
 
     errors: dict[int, Exception] = {}
-    current: dict[int, str | None] = {}
+    current: dict[int, Verdict] = {}
 
     def attempt(which: Sequence[int], act: Callable[[], object]) -> None:
         try:
@@ -77,21 +83,22 @@ def commit(waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest],
         return [i for i in those if where in (None, waiting[i].output.root)]
 
     def check(i: int) -> None:
-        is_current, sha256 = _found(waiting[i], manifests, exists)
-        if is_current:
-            current[i] = sha256
+        verdict = _found(waiting[i], manifests, exists)
+        if verdict.state is OutputState.CURRENT:
+            current[i] = verdict
 
     with ThreadPoolExecutor(THREADS) as threads:
         list(threads.map(lambda i: attempt([i], partial(_on_disk, waiting[i], waiting[i].file.settle)), good()))
-    for i in good():
-        attempt([i], partial(check, i))
-    for root in {one.output.root for one in waiting}:
-        if manifests[root].kept and (part := good(root)):
-            records = [(waiting[i].output.path, waiting[i].origin, waiting[i].sha256) for i in part]
-            attempt(part, partial(_on_disk, waiting[part[0]], partial(manifests[root].note, *records)))
     folders: dict[Path, list[int]] = {}
-    for i in good():
-        attempt([i], lambda i=i: folders.setdefault(_on_disk(waiting[i], waiting[i].file.take_name), []).append(i))
+    with _gates(one.output.root for one in waiting):
+        for i in good():
+            attempt([i], partial(check, i))
+        for root in {one.output.root for one in waiting}:
+            if manifests[root].kept and (part := good(root)):
+                entries = [Entry(o.output.path, o.origin, o.sha256, o.facts) for o in (waiting[i] for i in part)]
+                attempt(part, partial(_on_disk, waiting[part[0]], partial(manifests[root].note, *entries)))
+        for i in good():
+            attempt([i], lambda i=i: folders.setdefault(_on_disk(waiting[i], waiting[i].file.take_name), []).append(i))
     for folder, part in folders.items():
         attempt(part, partial(_on_disk, waiting[part[0]], partial(sync_folder, folder)))
     for i in (*errors, *current):
@@ -99,8 +106,18 @@ def commit(waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest],
     return Settlement(errors, current)
 
 
-def _found(one: PendingOutput, manifests: Mapping[Path, Manifest], exists: str) -> tuple[bool, str | None]:
-    """Whether another run has made the output meanwhile, the same, and then its hash.
+@contextmanager
+def _gates(roots: Iterable[Path]) -> Iterator[None]:
+    """A context in which no other run gives names in these folders, nor comes to them or leaves."""
+    with ExitStack() as stack:
+        # A folder may have two names; and two runs that waited for each other's folder would wait for ever.
+        for folder in sorted({os.path.realpath(root) for root in roots}):
+            stack.enter_context(held(Path(folder, GATE), blocking=True))
+        yield
+
+
+def _found(one: PendingOutput, manifests: Mapping[Path, Manifest], exists: str) -> Verdict:
+    """The state of the output by now: another run may have made it meanwhile.
 
     Raises OutputError where something else has appeared under its name that must stay.
     """
@@ -108,11 +125,11 @@ def _found(one: PendingOutput, manifests: Mapping[Path, Manifest], exists: str) 
     if exists == "error" and os.path.lexists(path):
         raise OutputError(f"{path} exists by now: move it away, or say --exists overwrite")
     if exists != "skip":
-        return False, None
+        return Verdict(OutputState.MISSING)  # whatever is there is to be replaced
     verdict = manifests[one.output.root].verdict(path, one.origin)
-    if verdict.word == "kept":
-        raise OutputError(f"{path} {verdict.reason}")
-    return verdict.word == "current", verdict.sha256
+    if verdict.refusal:
+        raise verdict.refusal
+    return verdict
 
 
 def _on_disk(one: PendingOutput, act: Callable[[], T]) -> T:

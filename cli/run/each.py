@@ -56,7 +56,8 @@ def plan_each(
     The i-th output of an input has the seed + i.
     """
     found = gather(inputs, leave_out=(running.output,))
-    place = Destination(running.output, many=found.many, format=running.format, keep_suffix=running.keep_suffix)
+    kept = running.keep_suffix
+    place = Destination(running.output, many=found.many, format=running.format, keep_suffix=kept, inputs=found.inputs)
     place.set_apart((found,), running.exists)
     tasks = []
     for given in found.inputs:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from structkit_cli.run.commit import PendingOutput, Settlement, as_disk_error, commit
-from structkit_cli.run.manifest import Manifest, Origin, hash_of, made_from
+from structkit_cli.run.manifest import Manifest, hash_of, made_from
 from structkit_cli.run.plan import Output, Task
 from structkit_cli.run.results import OutputKind
 from structkit_cli.run.sinks import FileSink
+from structkit_cli.run.verdicts import Origin, OutputRefusal, OutputState, Verdict
 
 
 @dataclass(frozen=True)
@@ -19,14 +20,14 @@ class Finding:
     """The outputs that a run finds of a task before it does the task.
 
     sources: SHA-256 of the inputs, by role; empty where no manifest is kept.
-    current: SHA-256 of each output that would become the same again, by its index in `task.outputs`.
+    current: the verdict on each output that would become the same again, by its index in `task.outputs`.
     refusal: why the first output that must stay does, if there is one; those after it were not looked at.
     Under --exists error and overwrite nothing is looked for: `current` is empty, and `refusal` None.
     """
 
     sources: Mapping[str, str]
-    current: Mapping[int, str | None] = field(default_factory=dict)
-    refusal: str | None = None
+    current: Mapping[int, Verdict] = field(default_factory=dict)
+    refusal: OutputRefusal | None = None
 
 
 class Ledger:
@@ -34,7 +35,7 @@ class Ledger:
 
     outputs: of all tasks; those to standard output have no place in it.
     exists: the rule: error, skip or overwrite.
-    options: all that change the outputs' bytes.
+    options: all that change the outputs' bytes, among them `verb` and `quality`.
     many: true for a batch.  A batch begins a manifest in a folder that has none; so does a run that skips.
     """
 
@@ -61,23 +62,26 @@ class Ledger:
         # Only manifests need the hashes of inputs, which take time.
         is_kept = any(manifest.kept for manifest in self.manifests.values())
         sources = {role: source.sha256 for role, source in task.inputs.items()} if is_kept else {}
-        current: dict[int, str | None] = {}
+        current: dict[int, Verdict] = {}
         for i, output in enumerate(task.outputs):
             if self.exists != "skip" or output.path is None:
                 continue
             verdict = self.manifests[output.root].verdict(output.path, self._origin(task, output, sources))
-            if verdict.word == "kept":
-                return Finding(sources, current, f"{output.path} {verdict.reason}")
-            if verdict.word == "current":
-                current[i] = verdict.sha256
+            if verdict.refusal:
+                return Finding(sources, current, verdict.refusal)
+            if verdict.state is OutputState.CURRENT:
+                current[i] = verdict
         return Finding(sources, current)
 
-    def pending(self, task: Task, output: Output, sink: FileSink, sources: Mapping[str, str]) -> PendingOutput:
+    def pending(
+        self, task: Task, output: Output, sink: FileSink, sources: Mapping[str, str], facts: Mapping[str, Any]
+    ) -> PendingOutput:
         """The output as it waits for its name, once its sink is written.
 
         sources: those of the `Finding` of its task.
+        facts: those of its record, beside the hash.
         """
-        return PendingOutput(output, sink.pending, self._origin(task, output, sources), sink.sha256)
+        return PendingOutput(output, sink.pending, self._origin(task, output, sources), sink.sha256, facts)
 
     def commit(self, waiting: Sequence[PendingOutput]) -> Settlement:
         """Give outputs their names."""
@@ -93,7 +97,8 @@ class Ledger:
         manifest = self.manifests[output.root]
         places = {role: manifest.place_of(source.path) for role, source in task.inputs.items()}
         chosen = {name: value for name, value in options.items() if self._is_chosen(name, output)}
-        return Origin(made_from(sources, options), places, hash_of(chosen))
+        chosen["quality"] = output.kind.encoded_quality(output.format, options["quality"])
+        return Origin(made_from(sources, options), places, hash_of(chosen), options["verb"])
 
     def _is_chosen(self, name: str, output: Output) -> bool:
         """True for an option that makes another result, not the same one anew.

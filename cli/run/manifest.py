@@ -16,53 +16,24 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 import structkit_weights
 from structkit.media.files import remove_leftovers, sha256_file, sync_folder, write_atomically
 from structkit.media.locks import FolderLock
+from structkit_cli.run.verdicts import Cause, Entry, Origin, OutputRefusal, OutputState, Verdict
 
 Record = dict[str, Any]
 NAME = ".structkit-manifest.jsonl"
+SHIPPED = "structkit:"  # begins the place of a model that ships
 STREAM = "-"  # the place of an input that can be read only once, such as standard input
 WAY_OUT = "name another place with --output, or say --exists overwrite"
 NOT_OURS = "exists and is not as structkit wrote it: move it away, or say --exists overwrite"
-OTHER_OPTIONS = f"exists and was made with other options, or by another verb: {WAY_OUT}"
+OTHER_OPTIONS = f"exists and was made with other options: {WAY_OUT}"
 OTHER_STREAM = f"exists and was made from what another run was sent: {WAY_OUT}"
 UNKNOWN = f"exists, and its record does not say from what it was made: {WAY_OUT}"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """All that an output is made from.
-
-    made_from: the hash of the inputs' bytes, the options and the version: while it stays, the output would become the
-    same again.
-    inputs: the place of each input, by role, see `Manifest.place_of`.
-    options: the hash of all that the user chose.
-    """
-
-    made_from: str
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    options: str = ""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The state of an output before it is made.
-
-    word: `missing`; `current` (ours, and would become the same again); `stale` (ours, from the same inputs with the
-    same options, but their bytes or structkit's version changed: to be made again); or `kept` (not as we wrote it, or
-    of other inputs or options).
-    reason: why a kept one stays, with the way out.
-    sha256: of the file, where it was needed.
-    """
-
-    word: str
-    reason: str | None = None
-    sha256: str | None = None
 
 
 class Manifest:
@@ -81,7 +52,7 @@ class Manifest:
         self._new = False
         self._real = os.path.realpath(folder)
         self._read = 0  # bytes of the journal
-        self._adopted: list[tuple[Path, Origin, str]] = []
+        self._renewals: list[Entry] = []  # records that are brought up to date at the end
         self._places: dict[Path | None, str] = {}  # of inputs
         self._folders: dict[Path, str] = {}  # the real ones of inputs
 
@@ -97,8 +68,8 @@ class Manifest:
     def close(self) -> None:
         """Reduce the journal and leave the folder; one that is new and still empty is taken away."""
         with self._lock.leaving() as alone:
-            if self._adopted:
-                self.note(*self._adopted)
+            if self._renewals:
+                self.note(*self._renewals)
             if alone:
                 self._settle()
         if self._new:
@@ -108,9 +79,10 @@ class Manifest:
     def verdict(self, output: Path, origin: Origin) -> Verdict:
         """The state of an output, as the manifest has it by now: other runs may be at work in the folder."""
         if not os.path.lexists(output):
-            return Verdict("missing")
+            return Verdict(OutputState.MISSING)
+        not_ours = OutputRefusal(output, Cause.NOT_OURS, NOT_OURS)
         if not output.is_file():
-            return Verdict("kept", NOT_OURS)
+            return Verdict(OutputState.KEPT, not_ours)
         found, key = None, self._key(output)
         for read_on in (False, True):
             if read_on:
@@ -119,36 +91,59 @@ class Manifest:
                 found = found or sha256_file(output)
                 if held := [r for r in records if r["sha256"] == found]:
                     return self._of_ours(output, origin, held, found)
-        return Verdict("kept", NOT_OURS, found)
+        return Verdict(OutputState.KEPT, not_ours, found)
 
     def _of_ours(self, output: Path, origin: Origin, held: list[Record], found: str) -> Verdict:
         """The state of an output that is as we wrote it.  held: its records."""
         if same := [r for r in held if r["made_from"] == origin.made_from]:
-            if not any(r.get("inputs") == origin.inputs and r.get("options") == origin.options for r in same):
-                self._adopted.append((output, origin, found))
-            return Verdict("current", sha256=found)
-        reasons = [self._reason(record, origin) for record in held]
-        if None in reasons:
-            return Verdict("stale", sha256=found)
-        return Verdict("kept", reasons[-1], found)
+            record, facts = same[-1], _facts_of(same[-1])
+            told = Origin(record["made_from"], record.get("inputs"), record.get("options"), record.get("verb"))
+            if (renewed := self._renewed(record, origin)) != told:
+                self._renewals.append(Entry(output, renewed, found, facts))
+            return Verdict(OutputState.CURRENT, sha256=found, facts=facts)
+        refusals = [self._refusal(output, record, origin) for record in held]
+        if None in refusals:
+            return Verdict(OutputState.STALE, sha256=found)
+        return Verdict(OutputState.KEPT, refusals[-1], found)
 
-    def _reason(self, record: Record, origin: Origin) -> str | None:
+    def _renewed(self, record: Record, origin: Origin) -> Origin:
+        """The origin that the record of a current output should have.
+
+        An input that the record names stays, as long as there is such a file: others may have the same bytes today.
+        """
+        inputs = dict(origin.inputs)
+        for role, place in (_inputs_of(record) or {}).items():
+            if role in inputs and place != inputs[role] and self._is_there(place):
+                inputs[role] = place
+        return replace(origin, inputs=inputs)
+
+    def _refusal(self, output: Path, record: Record, origin: Origin) -> OutputRefusal | None:
         """Why an output of this record is not made again; None if it is."""
-        inputs = record.get("inputs")
-        if not isinstance(inputs, dict) or not all(isinstance(place, str) for place in inputs.values()):
-            return UNKNOWN
-        for role in sorted(inputs.keys() | origin.inputs.keys()):
-            theirs, ours = inputs.get(role), origin.inputs.get(role)
-            if theirs is None or ours is None:
-                return OTHER_OPTIONS
+        inputs = _inputs_of(record)
+        if inputs is None:
+            return OutputRefusal(output, Cause.UNKNOWN, UNKNOWN)
+        if (verb := record.get("verb", origin.verb)) != origin.verb:
+            return OutputRefusal(output, Cause.VERB, f"exists and was made with structkit {verb}: {WAY_OUT}")
+        if inputs.keys() != origin.inputs.keys():
+            return OutputRefusal(output, Cause.OPTIONS, OTHER_OPTIONS)
+        for role, theirs in sorted(inputs.items()):
+            ours = origin.inputs[role]
             if theirs != ours and not self._is_same_file(theirs, ours):
-                both = PurePath(theirs).suffix != PurePath(ours).suffix
-                both = both and PurePath(theirs).with_suffix("") == PurePath(ours).with_suffix("")
-                way_out = "say --keep-suffix, which keeps both, " * both + WAY_OUT
-                return f"exists and was made from {self._said(theirs)}: {way_out}"
+                return self._refusal_of_input(output, role, theirs, ours)
         if record.get("options") != origin.options:
-            return OTHER_OPTIONS
-        return OTHER_STREAM if STREAM in inputs.values() else None
+            return OutputRefusal(output, Cause.OPTIONS, OTHER_OPTIONS)
+        return OutputRefusal(output, Cause.STREAM, OTHER_STREAM) if STREAM in inputs.values() else None
+
+    def _refusal_of_input(self, output: Path, role: str, theirs: str, ours: str) -> OutputRefusal:
+        """The refusal of an output whose input of a role lies in another place."""
+        gone = "" if theirs == STREAM or self._is_there(theirs) else ", which is no longer there"
+        if role.partition("_")[0] == "model":
+            fact = f"exists and was made with the model {self._said(theirs)}{gone}: {WAY_OUT}"
+            return OutputRefusal(output, Cause.MODEL, fact)
+        way_out = WAY_OUT
+        if not gone and _are_told_apart_by_suffix(theirs, ours):
+            way_out = f"say --keep-suffix, which keeps both, {WAY_OUT}"
+        return OutputRefusal(output, Cause.INPUT, f"exists and was made from {self._said(theirs)}{gone}: {way_out}")
 
     def place_of(self, source: Path | None) -> str:
         """The place of an input, as records have it: from the folder, so that a tree that is moved keeps its records.
@@ -164,7 +159,7 @@ class Manifest:
         if source is None or not source.is_file():
             return STREAM
         if source.parent == structkit_weights.FOLDER:
-            return f"structkit:{source.stem}"
+            return SHIPPED + source.stem
         if source.parent not in self._folders:
             self._folders[source.parent] = os.path.realpath(source.parent)
         real = os.path.join(self._folders[source.parent], source.name)
@@ -182,28 +177,33 @@ class Manifest:
         except (OSError, ValueError):
             return False
 
+    def _is_there(self, place: str) -> bool:
+        """True for a place where a file still is."""
+        if place.startswith(SHIPPED):
+            return any(structkit_weights.FOLDER.glob(f"{place.removeprefix(SHIPPED)}.*"))
+        return place != STREAM and os.path.exists(os.path.join(self._real, place))
+
     def _said(self, place: str) -> str:
         """A place in words: as the user would name the file."""
         if place == STREAM:
             return "standard input"
-        return place if place.startswith("structkit:") else os.path.normpath(self.folder / place)
+        return place if place.startswith(SHIPPED) else os.path.normpath(self.folder / place)
 
-    def note(self, *records: tuple[Path, Origin, str]) -> None:
-        """Put records on disk, right before the outputs take their names.
-
-        records: of each output the path, what it is made from, and its hash.
-        """
+    def note(self, *entries: Entry) -> None:
+        """Put the records of outputs on disk, right before these take their names."""
         lines = b""
-        for output, origin, sha256 in records:
-            lines += _line(
-                {
-                    "output": self._key(output),
-                    "made_from": origin.made_from,
-                    "inputs": dict(origin.inputs),
-                    "options": origin.options,
-                    "sha256": sha256,
-                }
-            )
+        for entry in entries:
+            record = {
+                "output": self._key(entry.output),
+                "made_from": entry.origin.made_from,
+                "inputs": dict(entry.origin.inputs),
+                "options": entry.origin.options,
+                "verb": entry.origin.verb,
+                "sha256": entry.sha256,
+            }
+            if facts := {name: value for name, value in entry.facts.items() if value != []}:
+                record["facts"] = facts
+            lines += _line(record)
         new = not self.path.exists()
         with open(self.path, "a+b") as journal:
             if journal.seek(0, os.SEEK_END):
@@ -275,6 +275,28 @@ def made_from(inputs: Mapping[str, str], options: Mapping[str, Any]) -> str:
 def hash_of(value: Any) -> str:
     """The hash of a value that JSON can hold."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _inputs_of(record: Record) -> dict[str, str] | None:
+    """The places of inputs, by role, that a record tells; None if there are none in it."""
+    inputs = record.get("inputs")
+    is_whole = isinstance(inputs, dict) and all(isinstance(place, str) for place in inputs.values())
+    return inputs if is_whole else None
+
+
+def _facts_of(record: Record) -> dict[str, Any]:
+    """The facts of the output that a record tells."""
+    facts = record.get("facts")
+    if not isinstance(facts, dict):
+        return {}
+    warnings = facts.get("warnings", [])
+    is_whole = isinstance(warnings, list) and all(isinstance(warning, str) for warning in warnings)
+    return facts if is_whole else {}
+
+
+def _are_told_apart_by_suffix(one: str, other: str) -> bool:
+    """True for places of one name but for the suffix."""
+    return one != other and PurePath(one).with_suffix("") == PurePath(other).with_suffix("")
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

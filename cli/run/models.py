@@ -145,7 +145,8 @@ def plan_by_model(
     opaque: true if results have no alpha.
     """
     found = gather(inputs, leave_out=(running.output,))
-    place = Destination(running.output, many=found.many, format=running.format, keep_suffix=running.keep_suffix)
+    kept = running.keep_suffix
+    place = Destination(running.output, many=found.many, format=running.format, keep_suffix=kept, inputs=found.inputs)
     place.set_apart((found,), running.exists)
     shared, tasks = roles("model", [one.input for one in refs]), []
     for given in found.inputs:

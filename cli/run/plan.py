@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from structkit.errors import OptionError
-from structkit.media.containers import WRITTEN
+from structkit.media.containers import VIDEO_SUFFIXES, WRITTEN
 from structkit.media.formats import SUFFIXES, format_of
 from structkit.media.formats import WRITTEN as PICTURES_WRITTEN
 from structkit_cli.run.inputs import InputFile, InputList
@@ -111,6 +111,7 @@ class Destination:
     kind: of the outputs; in a folder some may be of another.
     format: None is the one of the name that is given, or the usual one of the kind; data have no usual one.
     keep_suffix: true for names in which the suffixes of the inputs stay.
+    inputs: those of which pictures are made; a message names the first where it asks for a video.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Destination:
         flag: str = "--output",
         kind: OutputKind = OutputKind.PICTURE,
         keep_suffix: bool = False,
+        inputs: Sequence[InputFile] = (),
     ):
         self.stdout, self.many, self.flag, self.kind = where == "-", many, flag, kind
         self.keep_suffix = keep_suffix
@@ -132,7 +134,9 @@ class Destination:
         self.folder = Path(named or ".") if self.is_folder else Path(named).parent  # type: ignore[arg-type]
         self.stem: str | None = None
         if keep_suffix and (self.stdout or not self.is_folder):
-            raise OptionError(f"--keep-suffix means nothing with {flag} {where}, which says all: leave one of them out")
+            raise OptionError(
+                f"--keep-suffix means nothing with {flag} {where}, which is the whole name: leave one of them out"
+            )
         if self.is_folder:
             if many and not named and not self.stdout:
                 raise OptionError(f"there may be several outputs: name a folder for them with {flag} FOLDER/")
@@ -146,6 +150,8 @@ class Destination:
         else:
             path = Path(named)  # type: ignore[arg-type]
             self.stem, self.suffix = path.stem, path.suffix
+            if names_video(path) and kind in (OutputKind.PICTURE, OutputKind.COMPARISON) and format is None:
+                _refuse_video(path, flag, inputs)
             self.format = FORMAT_READERS.get(kind, _picture_format)(path, format, flag)
 
     def _is_a_file(self, named: str) -> bool:
@@ -186,6 +192,19 @@ class Destination:
             return Output(None, Path(), format, seed, kind)
         path = self.folder / (relative.parent if self.is_folder else "") / f"{self.stem or relative.name}{word}{suffix}"
         return Output(path, self.folder, format, seed, kind)
+
+
+def names_video(output: str | PurePath) -> bool:
+    """True for a name that ends as those of videos do, also of such as are only read."""
+    return PurePath(output).suffix.lower() in {*WRITTEN, *VIDEO_SUFFIXES}
+
+
+def _refuse_video(path: Path, flag: str, inputs: Sequence[InputFile]) -> NoReturn:
+    """Refuse the name of a video for a picture."""
+    if inputs and inputs[0].is_video:
+        fact = f"{inputs[0].name} is a video, and only pictures can be given here"
+        raise OptionError(f"{fact}: save its frames as pictures, and name a folder with {flag} FOLDER/")
+    raise OptionError(f"{flag} {path} names a video, and a picture goes there: end the name in .png")
 
 
 def _picture_format(path: Path, format: str | None, flag: str) -> str:

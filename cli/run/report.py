@@ -10,17 +10,20 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from structkit.data.listing import unread_words
+from structkit.data.listing import counted, unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.training import DOUBTFUL
 from structkit_cli.run.plan import Output, Task
+from structkit_cli.run.verdicts import Cause
 from structkit_cli.streams import emit, emit_path, printable, tell
 
+FEW = 3  # messages about outputs that were there before that are told in full, of those that are alike
 LINE_EVERY = 15.0  # seconds, between plain lines about a task that takes longer
 
 
@@ -41,6 +44,8 @@ class Report:
         self.verb, self.total, self.as_json, self.quiet, self.paths = verb, total, as_json, quiet, paths
         self.device: str | None = None
         self.counts = {"written": 0, "skipped": 0, "failed": 0}
+        self.refusals: Counter[Cause] = Counter()
+        self.repeated: Counter[str] = Counter()  # warnings about outputs that were skipped
         self.doubts: set[str] = set()  # doubts about models that were told
         self.clock, self.done, self.bar = clock, 0, None
         self.started = self.spoken = clock()
@@ -98,8 +103,12 @@ class Report:
         if self.bar:
             self.progress(0)
 
-    def record(self, record: Mapping[str, Any]) -> None:
-        """Tell the record of one output that was written or skipped, or whose input failed."""
+    def record(self, record: Mapping[str, Any], cause: Cause | None = None) -> None:
+        """Tell the record of one output that was written or skipped, or whose input failed.
+
+        cause: of a refusal to replace the output.
+        Refusals that are alike, and warnings about skipped outputs, are told a few times and then counted.
+        """
         status, name = record["status"], record["output"]
         self.counts[status] = self.counts.get(status, 0) + 1
         with self._aside():
@@ -108,9 +117,14 @@ class Report:
                     if warning not in self.doubts:
                         tell(f"warning: {warning}")
                     self.doubts.add(warning)
-                else:
+                    continue
+                if status == "skipped":
+                    self.repeated[fact := _without_name(warning, record)] += 1
+                if status != "skipped" or self.repeated[fact] <= FEW:
                     tell(f"warning: {name}: {warning}")
-            if status == "failed":
+            if cause:
+                self.refusals[cause] += 1
+            if status == "failed" and (cause is None or self.refusals[cause] <= FEW):
                 tell(f"error: {record['error']}")
             elif status == "written" and self.total > 1 and not (self.quiet or self.bar):
                 tell(f"[{self.done + 1}/{self.total}] {name} {record['ms'] / 1000:.1f} s")
@@ -123,6 +137,7 @@ class Report:
     def summary(self, code: int, *, foreign: int, unread: Sequence[Path], version: str) -> None:
         """Tell the last line; a single input that failed has said all with its error."""
         ms = round((self.clock() - self.started) * 1000)
+        self._tell_counts()
         if self.as_json:
             facts = {"verb": self.verb, "version": version, "inputs": self.total, **self.counts, "foreign": foreign}
             facts["unread"] = [str(path) for path in unread]
@@ -133,9 +148,24 @@ class Report:
         interrupted = code in (130, 143)
         if interrupted or (not self.quiet and (self.total > 1 or self.counts["written"] or (self.total and unread))):
             parts = [f"{count} {status}" for status, count in self.counts.items() if count or status == "written"]
-            parts += [f"{foreign} other files passed over{unread_words(unread)}"] if foreign else []
+            parts += [f"{counted(foreign, 'other file')} passed over{unread_words(unread)}"] if foreign else []
             parts += [f"on {self.device}"] if self.device else []
             tell(("interrupted: " if interrupted else "") + ", ".join([*parts, f"{ms / 1000:.1f} s"]))
+
+    def _tell_counts(self) -> None:
+        """Tell how many outputs there are, of those that are alike, where only the first few were named."""
+        for warning, count in self.repeated.items():
+            if count > FEW:
+                tell(f"warning: {counted(count - FEW, 'more skipped output')}: {warning}")
+        for cause, count in self.refusals.items():
+            if count > FEW:
+                tell(f"error: {counted(count - FEW, 'more output')} kept: {cause.value}")
+
+
+def _without_name(warning: str, record: Mapping[str, Any]) -> str:
+    """A warning about an output, without the name of an input that it may begin with."""
+    names = (record["input"], *record["with"].values())
+    return next((warning.removeprefix(f"{name}: ") for name in names if warning.startswith(f"{name}: ")), warning)
 
 
 def clock_words(seconds: float) -> str:

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from structkit.configs import PICTURE_QUALITY, VIDEO_QUALITY
 from structkit.media.containers import WRITTEN
 from structkit.media.formats import WRITTEN as PICTURES_WRITTEN
 from structkit.media.formats import format_of
@@ -59,6 +60,17 @@ class OutputKind(Enum):
     def quality(self, asked: int | None) -> int | None:
         """The quality that an output is encoded with, where this one is asked of the results."""
         return None if self is OutputKind.COMPARISON else asked
+
+    def encoded_quality(self, format: str, asked: int | None) -> int | None:
+        """The quality of an output of this format, also where none is asked of the results.
+
+        None for a format that has none, and for one that is lossless then.
+        """
+        if self is OutputKind.DATA:
+            return None
+        if (own := self.quality(asked)) is not None:
+            return own
+        return VIDEO_QUALITY if self is OutputKind.VIDEO else PICTURE_QUALITY.get(format_of(format).name)
 
     def suits_quality(self, format: str) -> bool:
         """True if a quality may be asked of the results; a comparison leaves that to the result beside it."""

@@ -14,7 +14,7 @@ import typer
 
 from structkit._version import __version__
 from structkit.configs import STEADY
-from structkit.data.listing import list_files, unread_words
+from structkit.data.listing import counted, list_files, unread_words
 from structkit.device import load_torch
 from structkit.errors import InputError, OptionError, StructkitError
 from structkit.header import read_card
@@ -130,7 +130,7 @@ def matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Input
     found = {role: gather([argument]) for role, argument in arguments.items()}
     for every in found.values():
         if every.unread:
-            tell(f"warning: {every.foreign} other files passed over{unread_words(every.unread)}")
+            tell(f"warning: {counted(every.foreign, 'other file')} passed over{unread_words(every.unread)}")
     if sum(given.path is None for every in found.values() for given in every.inputs) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
     if not any(every.many for every in found.values()):

@@ -233,21 +233,19 @@ def remove_leftovers(folder: str | Path) -> int:
     Those of living processes stay, whatever writes them: a command line, a training, a program in Python.
     """
     folder, removed = Path(folder), 0
-    unfinished = [path for path in folder.glob(f"{TEMP_PREFIX}*") if UNFINISHED.fullmatch(path.name)]
+    unfinished = {
+        path: match[1] for path in folder.glob(f"{TEMP_PREFIX}*") if (match := UNFINISHED.fullmatch(path.name))
+    }
     # Marks are looked at after the files that they are for.
-    living = {writer for path in unfinished if is_writing(folder, writer := _writer_of(path))}
-    for path in unfinished:
+    living = {writer for writer in set(unfinished.values()) if is_writing(folder, writer)}
+    for path, writer in unfinished.items():
         with suppress(OSError):
-            if _writer_of(path) not in living and path.is_file():
+            if writer not in living and path.is_file():
                 path.unlink()
                 removed += 1
     for writer in writers(folder):
         is_writing(folder, writer)  # a dead one's mark goes
     return removed
-
-
-def _writer_of(unfinished: Path) -> str:
-    return UNFINISHED.fullmatch(unfinished.name)[1]  # type: ignore[index]
 
 
 def sha256_file(path: str | Path) -> str:

@@ -95,6 +95,9 @@ class WriterMarks:
     """
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self.name = secrets.token_hex(4)
         self._lock = threading.Lock()
         self._descriptors: dict[Path, int | None] = {}  # of the marks, by their folders
@@ -126,7 +129,7 @@ class WriterMarks:
         for descriptor in self._descriptors.values():
             if descriptor is not None:
                 os.close(descriptor)
-        self.__init__()  # type: ignore[misc]
+        self._begin()
 
     def _mark(self, folder: Path) -> Path:
         return folder / WRITER.format(self.name)

@@ -122,7 +122,7 @@ def test_a_folder_may_hold_videos_and_pictures_and_goes_on_where_it_stopped(go, 
     (tmp_path / "in/notes.txt").touch()
     ran = go("-o", "out", source="in")
     assert ran.paths == ["out/b.mp4", "out/c.png", "out/deep/a.mp4"], ran.err
-    assert "1 other files passed over" in ran.err
+    assert "1 other file passed over" in ran.err
     (tmp_path / "out/b.mp4").rename(tmp_path / "first.mp4")
     again = go("-o", "out", source="in")
     assert (again.code, again.paths) == (0, ["out/b.mp4"]) and "2 skipped" in again.err
@@ -246,7 +246,8 @@ def test_the_target_is_a_picture_and_a_picture_gives_no_video(run, pair):
         "(see: structkit analogy --help)\n",
     )
     ran = run("analogy", "cake.png", "cake.png", "-o", "o.mp4")
-    assert ran.code == 2 and "--output o.mp4 has a suffix that names no format" in ran.err
+    fact = "cake.png is a picture, and --output o.mp4 names a video: end the name in .png, or give a video"
+    assert ran.code == 2 and ran.err.startswith(f"structkit: error: {fact}")
     frames = [Image.new("RGB", (32, 32), (40 * i, 0, 0)) for i in range(3)]
     frames[0].save("anim.gif", save_all=True, append_images=frames[1:])
     ran = run("analogy", "anim.gif", "cake.png", "-o", "o.mp4")
@@ -255,8 +256,23 @@ def test_the_target_is_a_picture_and_a_picture_gives_no_video(run, pair):
         "structkit: error: anim.gif is an animation, of which only the first picture is read: convert it to a video, "
         "such as .mp4, or end --output o.mp4 in .png (see: structkit analogy --help)\n",
     )
+    assert "anim.gif is an animation" in run("analogy", "anim.gif", "cake.png", "-o", "o.y4m").err
+    assert "cake.png is a picture, and" in run("analogy", "cake.png", "anim.gif", "-o", "o.mp4").err
     ran = run("analogy", "moving.mp4", "missing.png", "-o", "o.mp4")
     assert ran.code == 1 and "missing.png: no such file" in ran.err
+
+
+@pytest.mark.parametrize("more", [(), ("--tolerant",), ("--max-pixels", "9")])
+def test_a_picture_is_not_decoded_to_refuse_the_name_of_a_video(run, pair, tmp_path, more):
+    """A damaged one is refused for the same reason, whatever is tolerated."""
+    whole = (tmp_path / "cake.png").read_bytes()
+    (tmp_path / "torn.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.png").write_text("no picture")
+    ran = run("analogy", "torn.png", "cake.png", "-o", "o.mp4", *more)
+    assert ran.code == 2 and "torn.png is a picture, and --output o.mp4 names a video" in ran.err
+    for name in ("text.png", "missing.png"):
+        ran = run("analogy", name, "cake.png", "-o", "o.mp4", *more)
+        assert ran.code == 2 and "error: --output o.mp4 names a video, and a picture goes there" in ran.err
 
 
 def test_quality_is_that_of_the_encoding(go, tmp_path):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from structkit.errors import OutputError
-from structkit.media.files import PendingFile
+from structkit.media.files import PendingFile, sha256_file
 from structkit_cli.run.commit import DiskError, PendingOutput, Settlement, commit
-from structkit_cli.run.manifest import NAME, Manifest, Origin
+from structkit_cli.run.manifest import NAME, Manifest
 from structkit_cli.run.plan import Output
+from structkit_cli.run.verdicts import Origin, OutputRefusal
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_one_whose_name_was_taken_meanwhile_is_left_out_and_the_others_are_not(w
     (tmp_path / "2.png").write_bytes(b"of the user")
     errors = commit(waiting, {tmp_path: manifest}, exists).errors
     replaced = exists == "overwrite"
-    assert {i: type(error) for i, error in errors.items()} == ({} if replaced else {2: OutputError})
+    assert list(errors) == ([] if replaced else [2]) and all(isinstance(e, OutputError) for e in errors.values())
     assert visible(tmp_path) == [f"{i}.png" for i in range(5)]
     assert (tmp_path / "2.png").read_bytes() == (b"2.png" if replaced else b"of the user")
     assert (b"2.png" in (tmp_path / NAME).read_bytes()) is replaced
@@ -91,3 +94,43 @@ def test_without_records_nothing_takes_its_name(waiting, manifest, tmp_path, mon
     errors = commit(waiting, {tmp_path: manifest}, "error").errors
     assert len(errors) == 5 and all("cannot be written (Permission denied)" in str(error) for error in errors.values())
     assert visible(tmp_path) == []
+
+
+@pytest.mark.parametrize("spelled", [".", "link"])
+def test_no_other_run_makes_an_output_between_the_last_look_and_its_name(
+    waiting, manifest, tmp_path, monkeypatch, spelled
+):
+    """Of two runs with other options, neither of which found anything, one keeps what the other made."""
+    (tmp_path / "link").symlink_to(".")
+    root = tmp_path / spelled
+    other = Manifest(root, wanted=True)
+    other.open([root])
+    theirs = [
+        PendingOutput(Output(path, root, "png", 0), PendingFile(path, b"theirs"), Origin("other", options="other"), "")
+        for path in (root / f"{i}.png" for i in range(5))
+    ]
+    ours = [replace(one, sha256=sha256_file(one.file.hidden)) for one in waiting]
+    settled, note = [], manifest.note
+    run = Thread(target=lambda: settled.append(commit(theirs, {root: other}, "skip")))
+
+    def noted(*entries):
+        run.start()
+        run.join(0.2)
+        note(*entries)
+
+    monkeypatch.setattr(manifest, "note", noted)
+    assert commit(ours, {tmp_path: manifest}, "skip") == Settlement()
+    run.join()
+    assert {type(error) for error in settled[0].errors.values()} == {OutputRefusal} and len(settled[0].errors) == 5
+    assert [(tmp_path / f"{i}.png").read_bytes() for i in range(5)] == [f"{i}.png".encode() for i in range(5)]
+
+
+def test_two_names_of_one_folder_do_not_wait_for_each_other(waiting, manifest, tmp_path):
+    """As of results and strips that go to one folder, one of them through a link."""
+    (tmp_path / "link").symlink_to(".")
+    link = tmp_path / "link"
+    strip = PendingOutput(Output(link / "s.png", link, "png", 0), PendingFile(link / "s.png", b"s"), Origin("made"), "")
+    other = Manifest(link, wanted=True)
+    other.open([link])
+    assert commit([*waiting, strip], {tmp_path: manifest, link: other}, "skip") == Settlement()
+    assert visible(tmp_path) == [*(f"{i}.png" for i in range(5)), "link", "s.png"]

@@ -91,6 +91,10 @@ def test_1_when_all_that_is_left_fails_but_another_was_done_before(run, pair, tm
             ". is a folder of inputs too: write elsewhere with --output, or say --exists overwrite",
         ),
         (["sample", "house.png", "-o", "out.xyz"], "--output out.xyz has a suffix that names no format"),
+        (["sample", "house.png", "-o", "out.mp4"], "--output out.mp4 names a video, and a picture goes there: end"),
+        (["sample", "no.mp4", "-o", "out.avi"], "no.mp4 is a video, and only pictures can be given here: save its"),
+        (["analogy", "house.png", "cake.png", "-o", "o.avi"], "house.png is a picture, and --output o.avi names a"),
+        (["analogy", "house.png", "cake.png", "--compare", "s.mp4"], "--compare s.mp4 names a video, and a picture"),
         (
             ["sample", "house.png", "-o", "o.png", "--format", "gif"],
             "--output o.png says png and --format says gif: change one of them",
@@ -196,7 +200,7 @@ def test_4_nothing_to_do(run, tmp_path):
     (tmp_path / "empty/notes.txt").touch()
     ran = run("sample", "empty", "-o", "out")
     assert (ran.code, ran.out) == (4, b"")
-    assert ran.err == "structkit: nothing to do: there is no file that sample reads among the inputs (1 other files)\n"
+    assert ran.err == "structkit: nothing to do: there is no file that sample reads among the inputs (1 other file)\n"
     assert run("sample", "empty/*.png", "-o", "out").code == 4
 
 

@@ -130,7 +130,7 @@ def test_the_tree_is_mirrored_in_natural_order_and_foreign_files_are_counted(run
     (tmp_path / "in/notes.txt").touch()
     ran = run("analogy", "in", "cake.png", "-o", "out")
     assert (ran.code, ran.paths) == (0, ["out/2.png", "out/10.png", "out/sub/x.y.png"])
-    assert "3 written, 1 other files passed over" in ran.err
+    assert "3 written, 1 other file passed over" in ran.err
     assert files(tmp_path / "out") == ["10.png", "2.png", "sub/x.y.png"]
 
 
@@ -252,7 +252,7 @@ def test_a_suffix_is_kept_wherever_a_name_is_made_of_the_inputs(run, pair, tmp_p
 @pytest.mark.parametrize("output", ["o.png", "-"])
 def test_a_suffix_cannot_be_kept_in_a_name_that_is_given(run, engine, pair, output):
     ran = run("analogy", *pair, "-o", output, "--keep-suffix")
-    fact = f"--keep-suffix means nothing with --output {output}, which says all: leave one of them out"
+    fact = f"--keep-suffix means nothing with --output {output}, which is the whole name: leave one of them out"
     assert (ran.code, engine.calls) == (2, []) and ran.err.startswith(f"structkit: error: {fact}")
 
 

@@ -86,7 +86,7 @@ def test_records_say_what_share_was_found_and_warn_where_it_is_next_to_nothing(r
     assert red["found"] == pytest.approx(1 / 3, abs=0.1) and red["warnings"] == []
     assert ran.err.count(f"structkit: warning: out/bare.png: {NOTHING}\n") == 1
     again = run(verb, "--model", "m.safetensors", "--device", "cpu", "in", "-o", "out", "--json")
-    assert ["found" in record for record in records(again)] == [False] * 2
+    assert [(r["found"], r["warnings"]) for r in records(again)] == [(r["found"], r["warnings"]) for r in (bare, red)]
 
 
 def test_of_several_models_the_one_that_finds_nothing_is_named_and_what_they_find_is_added(run, folder):
@@ -162,7 +162,7 @@ def test_what_is_done_is_skipped_and_only_the_rest_is_painted(run, many, monkeyp
     assert contents(many / "out") == before
     ran = run("remove", "--model", "other.safetensors", "--device", "cpu", "in", "-o", "out")
     assert (ran.code, ran.paths) == (1, []) and contents(many / "out") == before
-    assert "out/0.png exists and was made from m.safetensors: name another place with --output" in ran.err
+    assert "out/0.png exists and was made with the model m.safetensors: name another place with --output" in ran.err
     (many / "m.safetensors").write_bytes((many / "other.safetensors").read_bytes())
     assert len(run(*REMOVE, "in", "-o", "out").paths) == 12  # a model that was trained again makes them anew
     assert contents(many / "out") != before

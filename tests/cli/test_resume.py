@@ -70,7 +70,7 @@ def test_the_results_of_other_options_are_kept_unless_that_is_said_aloud(batch, 
     before = contents(tmp_path / "out")
     ran = batch(*option)
     assert (ran.code, ran.paths, contents(tmp_path / "out")) == (1, [], before)
-    fact = "exists and was made with other options, or by another verb: name another place with --output, or say"
+    fact = "exists and was made with other options: name another place with --output, or say"
     assert f"structkit: error: out/2.png {fact} --exists overwrite\n" in ran.err
     assert len(batch(*option, "--exists", "overwrite").paths) == 3
     assert batch(*option).paths == []
@@ -81,7 +81,8 @@ def test_another_verb_does_not_replace_a_result(run, tmp_path):
     paint(tmp_path / "in/a.png", 1)
     assert run("sample", "in", "-n", "1", "-o", "out").code == 0
     ran = run("retarget", "in", "--size", "16x16", "-o", "out")
-    assert (ran.code, ran.paths) == (1, []) and "or by another verb" in ran.err
+    fact = "out/a.png exists and was made with structkit sample: name another place"
+    assert (ran.code, ran.paths) == (1, []) and fact in ran.err
 
 
 @pytest.mark.parametrize("exists", [(), ("--exists", "skip")])
@@ -109,13 +110,15 @@ def test_the_result_of_another_target_is_kept(batch, run, tmp_path):
 
 
 def test_equal_inputs_make_one_result_wherever_they_lie(run, tmp_path):
-    """A result that would become the same again is current; from then on it is that input's."""
+    """A result that would become the same again is current; yet its input stays the one that it was made from."""
     paint(tmp_path / "d/1.png", 1), paint(tmp_path / "e/1.png", 1)
     assert run("sample", "d", "-n", "1", "-o", "out").paths == ["out/1.png"]
     assert (ran := run("sample", "e", "-n", "1", "-o", "out")).paths == [] and ran.code == 0
     paint(tmp_path / "e/1.png", 2)
-    assert run("sample", "e", "-n", "1", "-o", "out").paths == ["out/1.png"]
-    assert run("sample", "d", "-n", "1", "-o", "out").code == 1
+    assert (ran := run("sample", "e", "-n", "1", "-o", "out")).paths == [] and ran.code == 1
+    assert "out/1.png exists and was made from d/1.png: name another place" in ran.err
+    paint(tmp_path / "d/1.png", 3)
+    assert run("sample", "d", "-n", "1", "-o", "out").paths == ["out/1.png"]
 
 
 def test_a_tree_that_was_moved_goes_on(batch, tmp_path, monkeypatch):
@@ -232,7 +235,7 @@ def test_the_manifest_has_no_times_and_is_sorted(batch, tmp_path):
     batch()
     records = [json.loads(line) for line in (tmp_path / "out" / NAME).read_bytes().splitlines()]
     assert [r["output"] for r in records] == ["1.png", "2.png", "3.png"]
-    assert all(r.keys() == {"output", "made_from", "sha256", "inputs", "options"} for r in records)
+    assert all(r.keys() == {"output", "made_from", "sha256", "inputs", "options", "verb"} for r in records)
     assert records[1]["inputs"] == {"source": "../in/2.png", "target": "../target.png"}
 
 

@@ -252,5 +252,5 @@ def test_pictures_that_are_passed_over_are_named(run, tmp_path):
         paint(tmp_path / folder / "a.png", 1)
     (tmp_path / "results/b.heic").touch()
     ran = run("score", "psnr", "results", "truth")
-    said = "1 other files passed over, 1 of them a picture of a format that is not read (results/b.heic)"
+    said = "1 other file passed over, 1 of them a picture of a format that is not read (results/b.heic)"
     assert (ran.code, ran.err) == (0, f"structkit: warning: {said}\n")

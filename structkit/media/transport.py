@@ -47,6 +47,11 @@ class Track:
     at: int = -1
     time: int | None = None
 
+    def goes_back(self, time: int) -> bool:
+        """Take the time of the next frame, ticks; True if it is before the last."""
+        last, self.time = self.time, time
+        return last is not None and BACK < (last - time) % WRAP < WRAP // 2
+
 
 @dataclass(frozen=True)
 class Break:
@@ -131,6 +136,7 @@ class TransportSurvey:
         return f"packets are missing in {places}, first at byte {self.first}"
 
     def _look_at(self, at: int, some: np.ndarray) -> None:
+        """Take in some packets, (N, 188) uint8, which begin at a byte of the file."""
         pids = _pids(some)
         begins = _begin_frames(some)
         self._tables.append(at + self.step * np.flatnonzero((pids == TABLES) & (some[:, 1] & 0x40 > 0)))
@@ -151,8 +157,7 @@ class TransportSurvey:
             odd = jumps | (_counts(rows) & (counters == before))  # a packet that comes twice is odd, too
             back = np.zeros(len(rows), bool)
             for row, time in zip(offsets.tolist(), times.tolist(), strict=True):
-                back[row] = track.time is not None and BACK < (track.time - time) % WRAP < WRAP // 2
-                track.time = time
+                back[row] = track.goes_back(time)
             if pid != TABLES and jumps.any():
                 first = int(where[1 + jumps.argmax()])
                 self.missing, self.first = self.missing + int(jumps.sum()), min(first, self.first or first)
@@ -178,12 +183,14 @@ class TransportSurvey:
             places.append(int(tables[weights.argmax()]))
             left = [b for b in left if not b.holds(places[-1])]
         for found in sorted((b for b in left if b.weight >= JOIN), key=lambda b: b.at):  # without such a list
-            beside = [b.after for b in left if b.after < found.at and found.after < b.at]
-            if not any(map(found.holds, places)):
-                places.append(min(found.at, max(beside) + self.step))
+            beside = [b for b in left if b.after < found.at and found.after < b.at]
+            is_alone = len(self._tracks) > 2 and len(beside) < 2  # with other tracks that go on
+            if not is_alone and not any(map(found.holds, places)):
+                places.append(min(found.at, max(b.after for b in beside) + self.step))
         return sorted(places)
 
     def _near(self, found: Break) -> list[int]:
+        """The places that may explain a break."""
         return self.places[bisect_right(self.places, found.after) : bisect_right(self.places, found.at)]
 
     def _spans(self, stream: BinaryIO) -> dict[int, dict[int, Span]]:

@@ -42,9 +42,13 @@ def to_square_by_rows(rows: Callable[[slice], Tensor], shape: Shape, size: int, 
     parts = row_strips(height, shape[1])
     if len(parts) == 1:
         return to_square(rows(slice(0, shape[0])), size, fit)
-    # Columns are resampled after rows, and each by itself.
-    seen = (rows(slice(top + part.start, top + part.stop))[..., left : left + width] for part in parts)
-    narrow = torch.cat([resize(part, (part.shape[-2], size)) for part in seen], 2)
+    # Columns are resampled after rows, and each by itself.  What stays is taken beforehand: behind something small that
+    # stays the memory of a strip is not used again.
+    narrow = torch.empty(1, 3, height, size)
+    for part in parts:
+        seen = rows(slice(top + part.start, top + part.stop))[..., left : left + width]
+        narrow[:, :, part] = resize(seen, (seen.shape[-2], size))
+        del seen
     return resize(narrow, (size, size)).clamp(-1, 1)
 
 

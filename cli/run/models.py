@@ -90,10 +90,10 @@ class ModelPainter:
 
 
 def _after(before: Picture, made: Picture, ref: ModelRef) -> Picture:
-    """What one of several models has made of a picture: with all that was found so far, and which has found nothing."""
+    """The picture as one of several models has made it, with all that was found so far, and which has found nothing."""
     from structkit.verbs.squares import FOUND_NOTHING
 
-    notes = (f"{ref.input.name}: {note}" if note.startswith(FOUND_NOTHING) else note for note in made.notes)
+    notes = (f"{ref.input.relative.stem}: {note}" if note.startswith(FOUND_NOTHING) else note for note in made.notes)
     shares = [share for share in (before.found, made.found) if share is not None]
     return replace(made, notes=tuple(notes), found=min(1.0, sum(shares)) if shares else None)
 

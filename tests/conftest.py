@@ -30,6 +30,12 @@ signal.signal(
 )  # what a shell puts into the background ignores Ctrl-C, and its children too
 
 
+@pytest.fixture(autouse=True)
+def same_draws():
+    """The same random numbers in each test, whichever came before it in its process: those of networks without a seed."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """Whatever OMP_NUM_THREADS says: where trainings are compared with those of other processes, or many small ones are

@@ -30,9 +30,9 @@ signal.signal(
 )  # what a shell puts into the background ignores Ctrl-C, and its children too
 
 
-@pytest.fixture(autouse=True)
-def same_draws():
-    """The same random numbers in each test, whichever came before it in its process: those of networks without a seed."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """The same random numbers for networks without a seed, whichever tests came before in the process."""
     torch.manual_seed(0)
 
 

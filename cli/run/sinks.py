@@ -67,8 +67,11 @@ class FileSink:
             yield file.hidden
             self.pending, self.sha256 = file, sha256_file(file.hidden)
         except StructkitError as error:  # its message names the hidden file
-            kind = DiskError if isinstance(error, OutputError) else type(error)
-            raise kind(str(error).replace(str(file.hidden), self.name)) from error.__cause__
+            text = str(error).replace(str(file.hidden), self.name)
+            if isinstance(error, OutputError):
+                raise DiskError(text) from error.__cause__
+            error.args = (text,)  # the same error: who knows of what its class is made
+            raise
         finally:
             if self.pending is None:
                 file.discard()

@@ -198,17 +198,16 @@ def identify(name: str, head: bytes) -> Container:
     raise InputError(f"{name}: not a video of a known container; videos read: {NAMES}; convert it to one of them")
 
 
-def recognise(name: str, stream: BinaryIO) -> Container:
-    """The container of a whole file.
+def recognise(name: str, stream: BinaryIO) -> tuple[Container, str | None]:
+    """The container of a file, and the fact that not all of the file is there, or None.
 
     name: the file's, in messages.
-    Raises InputError where it is none that is read, or not all there.
+    Raises InputError where it is none that is read, or has no index.
     """
     found, size = identify(name, stream.read(HEAD)), stream.seek(0, os.SEEK_END)
-    if (needed := found.needed(stream, size)) > size:
-        fact = f"truncated {found.label}, {size} of at least {needed} bytes are there"
-        raise InputError(f"{name}: {fact}; copy or export it again from the original")
-    if found.demuxer == "mov" and _has_no_index(stream, size):
+    needed = found.needed(stream, size)
+    short = f"truncated {found.label}, {size} of at least {needed} bytes are there" if needed > size else None
+    if not short and found.demuxer == "mov" and _has_no_index(stream, size):
         fact = "its recording was not finished: the index (moov) is missing"
         raise InputError(f"{name}: {fact}; finish it in the camera or program that made it, or copy it again")
-    return found
+    return found, short

@@ -24,6 +24,8 @@ UNFINISHED = re.compile(rf"{re.escape(TEMP_PREFIX)}([0-9a-f]{{8}})[0-9a-f]{{8}}(
 
 MOST_IN_MEMORY = 2**31  # bytes of the largest file that is held in memory: what is endless must end somewhere
 PIECE = 2**20  # bytes that are read at a time
+# The way out for a damaged picture or video.
+COPY_OR_TOLERATE = "copy or export it again from the original, or take what is left of it with --tolerant"
 
 Source = str | Path | bytes | BinaryIO
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 from structkit.errors import InputError
 from structkit.media import colour, damage, formats, sixteen
 from structkit.media.exif import Metadata, kept_metadata
-from structkit.media.files import one_line
+from structkit.media.files import COPY_OR_TOLERATE, one_line
 from structkit.media.formats import Format
 
 ORIENTATION, PHOTOMETRIC = 274, 262  # EXIF and TIFF tags
@@ -53,10 +53,7 @@ def decode(data: bytes, format: Format, name: str, max_pixels: int, tolerant: bo
     flaws = damage.load(image, data, format)
     lost = [flaw.fact for flaw in flaws if flaw.lost]
     if lost and not tolerant:
-        raise InputError(
-            f"{name}: damaged or truncated {format.label} ({lost[0]}); copy or export it again from the original, or "
-            "take what is left of it with --tolerant"
-        )
+        raise InputError(f"{name}: damaged or truncated {format.label} ({lost[0]}); {COPY_OR_TOLERATE}")
     notes = [f"damaged {format.label}: {flaw.fact}" for flaw in flaws]
     try:
         metadata, turn = kept_metadata(image), _orientation(image.getexif())

@@ -279,7 +279,9 @@ class Soundtrack:
                 ends[packet.stream.index] = start + (packet.duration or 0)
                 yield packet
         except (av.FFmpegError, ValueError) as error:
-            raise self._damaged(error) from error
+            if not self._video.tolerant:
+                raise self._damaged(error) from error
+            self.notes.append(f"damaged sound or subtitles ({reason(error)}): they end there")
 
     def _damaged(self, error: Exception) -> InputError:
         """The error for an input that cannot be read, or not be put into the output."""

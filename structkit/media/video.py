@@ -26,7 +26,7 @@ from structkit.errors import InputError
 from structkit.media import chains, completeness, containers, yuv
 from structkit.media.account import Account
 from structkit.media.codecs import SOUND_CODECS, VIDEO_CODECS
-from structkit.media.files import Source, one_line, open_source, read_pieces
+from structkit.media.files import COPY_OR_TOLERATE, Source, one_line, open_source, read_pieces
 from structkit.media.subtitles import TEXT
 from structkit.media.tags import is_cover
 from structkit.media.transport import MendedRecording, TransportSurvey
@@ -78,7 +78,8 @@ class VideoReader:
     frames, duration (s), rate (1/s): those that the container states, for progress bars; None where it does not.
     time_base: the tick of the times, s.
     notes: changes on the way in; more may come while frames are read.
-    tolerant: whether damage behind the first frame is a note, and the end of the video, instead of an error.
+    tolerant: whether damage behind the first frame is a note, and the end of the video, instead of an error; so is a
+    file that is cut short.
     Frames whose size changes on the way are scaled to the first's.  A frame without a time, or not after the one
     before, follows that one by a tick, with a note; where times go back by more than half a second it is an error.
     Raises InputError: missing, not a video, a codec or container off the white-list, without frames, truncated,
@@ -89,7 +90,7 @@ class VideoReader:
     def __init__(
         self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS, tolerant: bool = False
     ) -> None:
-        self._max_pixels, self._tolerant = max_pixels, tolerant
+        self._max_pixels, self.tolerant = max_pixels, tolerant
         # A limit for FFmpeg, which counts its own padding, where a stream grows on the way.
         self._fence = str(2 * max_pixels + 2**20)
         self._copy = None
@@ -97,9 +98,13 @@ class VideoReader:
             is_whole = isinstance(source, bytes | bytearray | memoryview | str | os.PathLike) and stream.seekable()
             self._source = source if is_whole else self._spooled(stream)
         with open_source(self._source, self.name) as (_, stream):
-            self.container = containers.recognise(self.name, stream)
+            self.container, self._short = containers.recognise(self.name, stream)
+            if self._short and not tolerant:
+                raise DamagedVideo(self.name, self._short, COPY_OR_TOLERATE)
             self._survey = self._surveyed(stream)
         self._notes: dict[str, None] = {}
+        if self._short:
+            self._note(self._short)
         if self._survey and self._survey.joins:
             self._note(f"{self._survey.joins + 1} recordings joined in one file: the times go on from one to the next")
         with self.demuxer() as container, closing(self._decoded(container, "SLICE")) as decoded:
@@ -148,7 +153,7 @@ class VideoReader:
                         yield replace(waiting, duration=gap)
                     waiting = Frame(self._turn(yuv.to_rgb(scaler, frame, *self._stored)), time)
             except DamagedVideo as damage:
-                if not (self._tolerant and waiting):
+                if not (self.tolerant and waiting):
                     raise
                 self._note(f"{damage.fact}: the video ends there")
                 end = gap and waiting.time + gap
@@ -241,7 +246,8 @@ class VideoReader:
         except (av.FFmpegError, ValueError) as error:
             raise self._damaged(error, account.frames, time) from error
         if not account.frames:
-            raise InputError(f"{self.name}: a video without frames; export it again from the original")
+            fact = self._short or "a video without frames"
+            raise InputError(f"{self.name}: {fact}; export it again from the original")
         self._check_completeness(stream, account, reach, time)
 
     def _check_completeness(self, stream: av.VideoStream, account: Account, reach: Fraction, time: Fraction) -> None:
@@ -273,7 +279,7 @@ class VideoReader:
         return DamagedVideo(
             self.name,
             f"damaged {self.container.label} {far} ({reason(fact)})",
-            "copy or export it again from the original",
+            COPY_OR_TOLERATE if count else "copy or export it again from the original",
         )
 
     def _check_size(self, width: int, height: int) -> None:

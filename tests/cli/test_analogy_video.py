@@ -14,6 +14,7 @@ import types
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -278,3 +279,27 @@ def test_a_picture_is_not_decoded_to_refuse_the_name_of_a_video(run, pair, tmp_p
 def test_quality_is_that_of_the_encoding(go, tmp_path):
     assert go("-o", "low.mp4", "--quality", "5").code == go("-o", "high.mp4", "--quality", "95").code == 0
     assert (tmp_path / "low.mp4").stat().st_size < (tmp_path / "high.mp4").stat().st_size
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_video_that_was_cut_is_refused_in_words_or_taken_as_far_as_it_goes(go, tmp_path, suffix):
+    whole = film(tmp_path / f"whole.{suffix}", steps=6)
+    (tmp_path / f"cut.{suffix}").write_bytes(whole.read_bytes()[:-40])
+    ran = go("-o", "o.mp4", source=f"cut.{suffix}")
+    assert (ran.code, ran.out) == (1, b"") and "--tolerant" in ran.err and "unexpected" not in ran.err
+    assert f"structkit: error: cut.{suffix}: truncated " in ran.err and not (tmp_path / "o.mp4").exists()
+    ran = go("-o", "o.mp4", "--tolerant", "--json", source=f"cut.{suffix}")
+    record = json.loads(ran.out.splitlines()[0])
+    assert ran.code == 0 and any("truncated" in warning for warning in record["warnings"])
+    came = times(tmp_path / "o.mp4")
+    assert 0 < len(came) < 6 and came == times(whole)[: len(came)]
+
+
+def test_damage_on_the_way_is_an_error_in_words_and_names_no_hidden_file(go, tmp_path):
+    data = film(tmp_path / "whole.mkv", steps=6).read_bytes()
+    with av.open(io.BytesIO(data)) as container:
+        packet = bytes(list(container.demux(video=0))[3])
+    (tmp_path / "hurt.mkv").write_bytes(data.replace(packet, packet[:4] + b"\x65" * (len(packet) - 4)))
+    ran = go("-o", "o.mp4", source="hurt.mkv")
+    assert ran.code == 1 and "structkit: error: hurt.mkv: damaged MKV/WebM after " in ran.err
+    assert "unexpected" not in ran.err and ".structkit-" not in ran.err

@@ -127,13 +127,14 @@ def _check_still(given: InputFile, running: RunOptions) -> None:
     """
     if given.path is None or not given.path.is_file():  # an input that can be read only once
         return
-    is_animation = False
-    with given.path.open("rb") as stream:
-        if not (format := recognise(stream.read(HEAD))):
-            return
-        with suppress(Exception), warnings_of_this_thread():  # a damaged header
-            stream.seek(0)
-            is_animation = format.name != "TIFF" and getattr(format.open(stream), "is_animated", False)
+    format, is_animation = None, False
+    # Whoever reads the picture says what is wrong: no right to read it, a damaged header.
+    with suppress(Exception), given.path.open("rb") as stream, warnings_of_this_thread():
+        format = recognise(stream.read(HEAD))
+        stream.seek(0)
+        is_animation = format and format.name != "TIFF" and getattr(format.open(stream), "is_animated", False)
+    if format is None:
+        return
     if is_animation:
         raise OptionError(
             f"{given.name} is an animation, of which only the first picture is read: convert it to a video, such as "

@@ -303,3 +303,17 @@ def test_damage_on_the_way_is_an_error_in_words_and_names_no_hidden_file(go, tmp
     ran = go("-o", "o.mp4", source="hurt.mkv")
     assert ran.code == 1 and "structkit: error: hurt.mkv: damaged MKV/WebM after " in ran.err
     assert "unexpected" not in ran.err and ".structkit-" not in ran.err
+
+
+def test_a_source_that_cannot_be_opened_is_told_by_whoever_reads_it(go, tmp_path, monkeypatch):
+    opened = Path.open
+
+    def refuse(path: Path, *how, **options):
+        if path.name == "closed.png":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *how, **options)
+
+    (tmp_path / "closed.png").write_bytes((tmp_path / "cake.png").read_bytes())
+    monkeypatch.setattr(Path, "open", refuse)
+    ran = go("-o", "o.mp4", source="closed.png")
+    assert ran.code == 2 and "unexpected" not in ran.err

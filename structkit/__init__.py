@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from structkit.recipes.pair import train_analogy
     from structkit.verbs.analogy_video import analogy_video
     from structkit.verbs.content import remove, segment, transfer
+    from structkit.verbs.genvideo import genvideo
     from structkit.verbs.patchwork import analogy, refine, retarget, sample
 
 __all__ = [
     "__version__",
     "analogy",
     "analogy_video",
+    "genvideo",
     "load",
     "read_picture",
     "refine",
@@ -53,6 +55,7 @@ __all__ = [
 _MODULES = {
     "analogy": "verbs.patchwork",
     "analogy_video": "verbs.analogy_video",
+    "genvideo": "verbs.genvideo",
     "load": "models",
     "read_picture": "media.pictures",
     "refine": "verbs.patchwork",

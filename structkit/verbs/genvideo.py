@@ -1,0 +1,115 @@
+"""New clips from one: other takes of the same scene, longer ones, loops, slow motion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from structkit.configs import LEAST_FRAMES, MAX_CLIP_SIDE, ClipConfig, ClipCourse
+from structkit.engines.patch.clips import extend_clip, sample_clip, slow_clip
+from structkit.errors import InputError, OptionError
+from structkit.media.moving_pictures import Clip, clip_of, clip_tensor, fitted_clip, read_clip
+from structkit.verbs.canvas import ENLARGED, Size, check_count, notes_of, result_size
+from structkit.verbs.running import Drawing, Progress, RunSettings
+
+if TYPE_CHECKING:
+    from structkit.engines.genvideo.model import PatchVaeGan
+    from structkit.media.moving_pictures import SizedMedia
+
+    ClipLike = Clip | str | Path
+
+
+def genvideo(
+    clip: ClipLike | None = None,
+    *,
+    count: int = 1,
+    size: tuple[int, int] | None = None,
+    frames: int | None = None,
+    extend: int = 0,
+    extend_back: int = 0,
+    loop: bool = False,
+    slow: int = 1,
+    model: PatchVaeGan | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[Clip]:
+    """New clips of the scene that `clip` shows, made of its patches in space and time.
+
+    clip: a `structkit.media.moving_pictures.Clip`, or the path of a video or an animated GIF, WebP or PNG.
+    count: of the results; the i-th is that of seed + i.
+    size: (width, height) in px, with nothing stretched; else the clip's, reduced to `max_side` (MAX_CLIP_SIDE) and made
+    even by leaving out a pixel, as the usual encoding of videos needs it.
+    frames: the number of frames; else the clip's.  The rate is always the clip's.
+    extend, extend_back: go on for so many frames after the last one, and begin so many before the first.  The frames
+    between are those of the clip, bit for bit, at the size of the result.
+    loop: the last frame leads into the first one without a joint.
+    slow: a factor by which the result is slower; the clip's frames stay, with others between them.
+    progress: called with the share done, 0 .. 1, and the name of what is being made.
+    options: fields of `configs.ClipConfig`.
+    Method: VGPNN (Haim et al., ECCV 2022), see `structkit.engines.patch.clips`.
+
+    Raises InputError, also for a still picture and for fewer than LEAST_FRAMES frames; OptionError, DeviceError.
+    """
+    running, course = RunSettings(seed, device, progress), ClipCourse(frames, extend, extend_back, loop, slow)
+    course.check(size=size is not None, model=model is not None)
+    if clip is None:
+        raise OptionError("without a model a new clip needs a clip")
+    config = ClipConfig.of(options)
+    one = material(clip, size, config.max_side)
+    canvas = Size(one.width, one.height) if size is None else Size(*size)
+    results = []
+    for number in range(check_count(count)):
+        with running.drawing(number, count) as draw:
+            made = _drawn(one, canvas, course, config, draw).cpu()
+        results.append(clip_of(made, rate=one.rate, name=f"genvideo of {one.name}", notes=notes_of(one)))
+    return results
+
+
+def material(clip: ClipLike | bytes, size: tuple[int, int] | None, max_side: int | None, **reading: Any) -> Clip:
+    """The clip that new ones are made of, at the scale of the result.
+
+    The scale is the clip's own, reduced to `max_side`, unless a result of this size would be larger, or smaller, along
+    both sides; then patches are of a larger, or smaller, clip.
+    reading: name, limits and tolerance, as `read_clip` has them.
+    Raises InputError, OptionError.
+    """
+    notes: list[str] = []
+
+    def fit(shown: SizedMedia) -> Size:
+        if size is None:
+            width, height = result_size(shown, None, max_side or MAX_CLIP_SIDE)
+            return Size(width - width % 2, height - height % 2)
+        own = scaled(shown, min(1.0, (max_side or MAX_CLIP_SIDE) / max(shown.width, shown.height)))
+        wider, higher = (new / old for new, old in zip(result_size(shown, size, None), own, strict=True))
+        made = scaled(own, max(min(wider, higher), min(1.0, max(wider, higher))))
+        if abs(made.width - shown.width) <= 1 and abs(made.height - shown.height) <= 1:
+            return Size(shown.width, shown.height)
+        if (by := made.width / shown.width) >= ENLARGED:
+            notes.append(f"enlarged {by:.1f} times, the result cannot be sharper")
+        return made
+
+    one = fitted_clip(clip, fit) if isinstance(clip, Clip) else read_clip(clip, fit=fit, **reading)
+    if one.count < LEAST_FRAMES:
+        fact = f"{one.count} frame{'s' * (one.count > 1)}, and a clip needs {LEAST_FRAMES} at least"
+        raise InputError(f"{one.name}: {fact}; give a longer one, or draw from a picture with structkit sample")
+    return replace(one, notes=(*one.notes, *notes))
+
+
+def scaled(shown: SizedMedia | Size, by: float) -> Size:
+    """The size, scaled, each side at least 1 px."""
+    return Size(max(1, round(shown.width * by)), max(1, round(shown.height * by)))
+
+
+def _drawn(one: Clip, canvas: Size, course: ClipCourse, config: ClipConfig, draw: Drawing) -> Tensor:
+    """One result, (1, 3, T, H, W)."""
+    known, how = clip_tensor(one).to(draw.device), {"generator": draw.generator, "progress": draw.progress}
+    if course.is_extended:
+        return extend_clip(known, config, before=course.extend_back, after=course.extend, **how)
+    if course.slow > 1:
+        return slow_clip(known, config, factor=course.slow, **how)
+    return sample_clip(known, config, shape=(course.frames or one.count, *canvas.shape), loop=course.loop, **how)

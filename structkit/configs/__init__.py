@@ -10,7 +10,7 @@ from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
 from structkit.configs.difference import DIFFERENCE_PRESETS, DifferenceConfig
 from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALITY, VIDEO_QUALITY, millions
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
-from structkit.configs.patch import AnalogyConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
+from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
@@ -32,6 +32,7 @@ __all__ = [
     "TRANSFER_PRESETS",
     "VIDEO_QUALITY",
     "AnalogyConfig",
+    "ClipConfig",
     "Config",
     "ContentConfig",
     "DifferenceConfig",

@@ -87,3 +87,13 @@ class RefineConfig(PatchConfig):
         low=LEAST_SIDE,
         high=MOST_SIDE,
     )
+
+
+@dataclass(frozen=True)
+class ClipConfig(PatchConfig):
+    """Options of clips that are made of a clip's patches (`structkit.engines.patch.clips`)."""
+
+    variety: float = option(0.5, "how far from the arrangement of the clip: 0 near, 1 far", low=0, high=1)
+    upright: float = option(
+        1.0, "how much things keep to their height in the frame: 0 not at all, 1 most", low=0, high=1
+    )

@@ -8,6 +8,7 @@ fields.
 from structkit.configs.base import LEAST_SIDE, MAX_SIDE, MOST_SIDE, Config, of_preset, option
 from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
 from structkit.configs.difference import DIFFERENCE_PRESETS, DifferenceConfig
+from structkit.configs.genvideo import GENVIDEO_PRESETS, GENVIDEO_VARIANTS, GenvideoConfig, GenvideoResultConfig
 from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALITY, VIDEO_QUALITY, millions
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
@@ -16,6 +17,8 @@ from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
     "DIFFERENCE_PRESETS",
+    "GENVIDEO_PRESETS",
+    "GENVIDEO_VARIANTS",
     "INJECTED_BELOW",
     "LEAST_SIDE",
     "MAX_FRAME_PIXELS",
@@ -35,6 +38,8 @@ __all__ = [
     "Config",
     "ContentConfig",
     "DifferenceConfig",
+    "GenvideoConfig",
+    "GenvideoResultConfig",
     "MaskConfig",
     "PairConfig",
     "PairResultConfig",

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from structkit.kernels.convolution import fast_order, turned, turned_back
 from structkit.nets.norm import instance_norm
 
 SLOPE = 0.2
@@ -114,21 +115,35 @@ class PatchNet(nn.Module):
         stack = self.stack
         convolution, padding = CONVOLUTIONS[stack.axes], int(stack.padded)
         groups = stack.domains if domain is None else 1
+        order = fast_order(images, stack.width)
 
         def own(parameter: Tensor) -> Tensor:
             mine = parameter if domain is None else parameter.chunk(stack.domains)[domain]
             return mine.to(images.dtype)
 
-        x = images.contiguous(memory_format=self.order)
+        def kernel(weight: Tensor) -> Tensor:
+            return turned(own(weight), order)
+
+        x = turned(images, order).contiguous(memory_format=self.order)
         for layer, (weight, shift) in enumerate(zip(self.weights, self.shifts, strict=False)):
             if stack.norm == "instance":
-                x = convolution(x, own(weight), padding=padding, groups=groups)
+                x = convolution(x, kernel(weight), padding=padding, groups=groups)
                 x = instance_norm(x, own(self.gains[layer]), own(shift))
             else:
                 weight = self._normed(layer) if stack.norm == "spectral" else weight
-                x = convolution(x, own(weight), own(shift), padding=padding, groups=groups)
-            x = F.leaky_relu(x, SLOPE)
-        return convolution(x, own(self.weights[-1]), own(self.bias), padding=padding, groups=groups)
+                x = convolution(x, kernel(weight), own(shift), padding=padding, groups=groups)
+            x = F.leaky_relu_(x, SLOPE)  # in place: a third less memory for a training
+        x = convolution(x, kernel(self.weights[-1]), own(self.bias), padding=padding, groups=groups)
+        return turned_back(x, order)
+
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        """The weights and the biases of each convolution, as a stack without instance norm applies them.
+
+        As `forward`, a call in training turns the directions of a spectral norm.
+        """
+        normed = self.stack.norm == "spectral"
+        inner = [self._normed(i) if normed else self.weights[i] for i in range(len(self.shifts))]
+        return list(zip([*inner, self.weights[-1]], [*self.shifts, self.bias], strict=True))
 
     def _normed(self, layer: int) -> Tensor:
         """Weights of a layer, over their largest singular value, each domain's own.

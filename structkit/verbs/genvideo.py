@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from structkit.configs import LEAST_FRAMES, MAX_CLIP_SIDE, ClipConfig, ClipCourse
-from structkit.engines.patch.clips import extend_clip, sample_clip, slow_clip
+from structkit.engines.patch.clips import sample_clip
 from structkit.errors import InputError, OptionError
 from structkit.media.moving_pictures import Clip, clip_of, clip_tensor, fitted_clip, read_clip
 from structkit.verbs.canvas import ENLARGED, Size, check_count, notes_of, result_size
@@ -109,7 +109,11 @@ def _drawn(one: Clip, canvas: Size, course: ClipCourse, config: ClipConfig, draw
     """One result, (1, 3, T, H, W)."""
     known, how = clip_tensor(one).to(draw.device), {"generator": draw.generator, "progress": draw.progress}
     if course.is_extended:
+        from structkit.engines.patch.extend import extend_clip
+
         return extend_clip(known, config, before=course.extend_back, after=course.extend, **how)
     if course.slow > 1:
+        from structkit.engines.patch.slow import slow_clip
+
         return slow_clip(known, config, factor=course.slow, **how)
     return sample_clip(known, config, shape=(course.frames or one.count, *canvas.shape), loop=course.loop, **how)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from structkit.configs.base import Config, Presets, of_preset, option
@@ -134,7 +134,7 @@ class GenvideoConfig(Config):
         """The configuration without None: each value is the user's, else the preset's."""
         values = GENVIDEO_PRESETS[self.preset] | {"batch": 2 if self.is_baseline or self.window == 1 else 1}
         strides = ",".join(map(str, self.steps_between))
-        filled = self._with(values | {"strides": strides, "window": self.window_frames})
+        filled = replace(self._with(values | {"window": self.window_frames}), strides=strides)
         if filled.coarsest > filled.size:
             raise OptionError(f"--coarsest is {filled.coarsest}: it must be at most --size, which is {filled.size}")
         step = math.lcm(*self.steps_between)

@@ -135,7 +135,7 @@ class GenvideoTraining(Training):
         c, net, generator = self.config, self.net, draw.generator("networks")
         if stage == 0:
             self._draw_first(generator)
-        network = networks.level_network(c, stage, net.axes, generator)
+        network = networks.level_network(c, stage, net.axes, generator).to(net.amplitudes)
         if stage and (below := networks.inherited(c, stage, net.levels[-1])) is not None:
             network.load_state_dict(below.state_dict())
         net.add_level(network, 1.0)

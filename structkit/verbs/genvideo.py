@@ -13,6 +13,7 @@ from structkit.engines.patch.clips import sample_clip
 from structkit.errors import InputError, OptionError
 from structkit.media.moving_pictures import Clip, clip_of, clip_tensor, fitted_clip, read_clip
 from structkit.verbs.canvas import ENLARGED, Size, check_count, notes_of, result_size
+from structkit.verbs.clip_model import drawn_clips
 from structkit.verbs.running import Drawing, Progress, RunSettings
 
 if TYPE_CHECKING:
@@ -53,10 +54,19 @@ def genvideo(
     options: fields of `configs.ClipConfig`.
     Method: VGPNN (Haim et al., ECCV 2022), see `structkit.engines.patch.clips`.
 
+    model: of `train_genvideo` or `load`; it moves to `device`.  Then options are the fields of
+    `configs.GenvideoResultConfig`, and no clip is needed: results have the model's own length, rate and size, or those
+    that are asked for.  A clip that is given is what level `inject` starts from, and gives the patches of
+    refine="patches", in its own size.  There is no extending, no loop and no slow motion.
+    Method: HP-VAE-GAN (Gur et al., NeurIPS 2020), see `structkit.engines.genvideo.model`.
     Raises InputError, also for a still picture and for fewer than LEAST_FRAMES frames; OptionError, DeviceError.
     """
     running, course = RunSettings(seed, device, progress), ClipCourse(frames, extend, extend_back, loop, slow)
     course.check(size=size is not None, model=model is not None)
+    if model is not None:
+        given = None if clip is None else material(clip, None, None)
+        how = {"size": size, "frames": frames, "count": count, "running": running, "options": options}
+        return drawn_clips(model, given, **how)
     if clip is None:
         raise OptionError("without a model a new clip needs a clip")
     config = ClipConfig.of(options)

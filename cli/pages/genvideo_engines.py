@@ -44,7 +44,7 @@ class PatchClips:
 
     def clip(self, task: ClipTask, device: str, progress: Progress) -> Clip:
         """The clip that the new ones are made of."""
-        from structkit.verbs.genvideo import material
+        from structkit.verbs.clip_canvas import material
 
         given = task.inputs["clip"]
         return material(given.source, self.size, self.config.max_side, name=given.label, **self.running.reading)
@@ -84,8 +84,8 @@ class ModelClips:
 
     def clip(self, task: ClipTask, device: str, progress: Progress) -> Clip:
         """The clip that is given, else the model's own."""
+        from structkit.verbs.clip_canvas import material
         from structkit.verbs.clip_model import own_clip
-        from structkit.verbs.genvideo import material
 
         if given := task.inputs.get("clip"):
             return material(given.source, None, None, name=given.label, **self.running.reading)

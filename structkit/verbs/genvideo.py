@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from structkit.configs import LEAST_FRAMES, MAX_CLIP_SIDE, ClipConfig, ClipCourse
+from structkit.configs import ClipConfig, ClipCourse
 from structkit.engines.patch.clips import sample_clip
-from structkit.errors import InputError, OptionError
-from structkit.media.moving_pictures import Clip, clip_of, clip_tensor, fitted_clip, read_clip
-from structkit.verbs.canvas import ENLARGED, Size, check_count, notes_of, result_size
+from structkit.errors import OptionError
+from structkit.media.moving_pictures import Clip, clip_of, clip_tensor
+from structkit.verbs.canvas import Size, check_count, notes_of
+from structkit.verbs.clip_canvas import material
 from structkit.verbs.clip_model import drawn_clips
 from structkit.verbs.running import Drawing, Progress, RunSettings
 
 if TYPE_CHECKING:
     from structkit.engines.genvideo.model import PatchVaeGan
-    from structkit.media.moving_pictures import SizedMedia
-
-    ClipLike = Clip | str | Path
+    from structkit.verbs.clip_canvas import ClipLike
 
 
 def genvideo(
@@ -78,41 +75,6 @@ def genvideo(
             made = _drawn(one, canvas, course, config, draw).cpu()
         results.append(clip_of(made, rate=one.rate, name=f"genvideo of {one.name}", notes=notes_of(one)))
     return results
-
-
-def material(clip: ClipLike | bytes, size: tuple[int, int] | None, max_side: int | None, **reading: Any) -> Clip:
-    """The clip that new ones are made of, at the scale of the result.
-
-    The scale is the clip's own, reduced to `max_side`, unless a result of this size would be larger, or smaller, along
-    both sides; then patches are of a larger, or smaller, clip.
-    reading: name, limits and tolerance, as `read_clip` has them.
-    Raises InputError, OptionError.
-    """
-    notes: list[str] = []
-
-    def fit(shown: SizedMedia) -> Size:
-        if size is None:
-            width, height = result_size(shown, None, max_side or MAX_CLIP_SIDE)
-            return Size(width - width % 2, height - height % 2)
-        own = scaled(shown, min(1.0, (max_side or MAX_CLIP_SIDE) / max(shown.width, shown.height)))
-        wider, higher = (new / old for new, old in zip(result_size(shown, size, None), own, strict=True))
-        made = scaled(own, max(min(wider, higher), min(1.0, max(wider, higher))))
-        if abs(made.width - shown.width) <= 1 and abs(made.height - shown.height) <= 1:
-            return Size(shown.width, shown.height)
-        if (by := made.width / shown.width) >= ENLARGED:
-            notes.append(f"enlarged {by:.1f} times, the result cannot be sharper")
-        return made
-
-    one = fitted_clip(clip, fit) if isinstance(clip, Clip) else read_clip(clip, fit=fit, **reading)
-    if one.count < LEAST_FRAMES:
-        fact = f"{one.count} frame{'s' * (one.count > 1)}, and a clip needs {LEAST_FRAMES} at least"
-        raise InputError(f"{one.name}: {fact}; give a longer one, or draw from a picture with structkit sample")
-    return replace(one, notes=(*one.notes, *notes))
-
-
-def scaled(shown: SizedMedia | Size, by: float) -> Size:
-    """The size, scaled, each side at least 1 px."""
-    return Size(max(1, round(shown.width * by)), max(1, round(shown.height * by)))
 
 
 def _drawn(one: Clip, canvas: Size, course: ClipCourse, config: ClipConfig, draw: Drawing) -> Tensor:

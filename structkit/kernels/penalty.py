@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from structkit.kernels.convolution import fast_order, turned
+from structkit.kernels.convolution import convolution
 
-CONVOLUTIONS = {2: (F.conv2d, F.conv_transpose2d), 3: (F.conv3d, F.conv_transpose3d)}
 ORDERS = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
@@ -41,11 +40,9 @@ def stack_penalty(
     autograd takes 6.  Differentiable with respect to the weights, as which autograd's gradients are the same; biases
     move signs only, and get none.
     """
-    convolution, transposed = CONVOLUTIONS[images.dim() - 2]
-    order = fast_order(images, max(len(weight) for weight, _ in layers))
-    weights = [turned(weight.to(images.dtype), order) for weight, _ in layers]
+    weights = [weight.to(images.dtype) for weight, _ in layers]
     with torch.no_grad():
-        x = turned(images, order).contiguous(memory_format=ORDERS[images.dim() - 2])
+        x = images.contiguous(memory_format=ORDERS[images.dim() - 2])
         masks = []
         for weight, (_, bias) in zip(weights[:-1], layers, strict=False):
             x = F.leaky_relu_(convolution(x, weight, bias.to(x.dtype), padding=padding), slope)
@@ -53,8 +50,14 @@ def stack_penalty(
         scores = convolution(x, weights[-1], padding=padding)
     chain = torch.ones_like(scores)
     for weight, mask in zip(reversed(weights[1:]), reversed(masks), strict=True):
-        chain = transposed(chain, weight, padding=padding)
+        chain = _back(chain, weight, padding)
         chain = torch.where(mask, chain, slope * chain)
-    chain = transposed(chain, weights[0], padding=padding)
+    chain = _back(chain, weights[0], padding)
     norms = torch.linalg.vector_norm(chain.float() if chain.dtype == torch.bfloat16 else chain, dim=1)
     return (norms - 1).square().flatten(1).mean(1)
+
+
+def _back(slopes: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """The slopes before a convolution from those behind it: its transpose, as a convolution of mirrored weights."""
+    space = tuple(range(2, weight.dim()))
+    return convolution(slopes, weight.flip(space).transpose(0, 1), padding=weight.shape[-1] - 1 - padding)

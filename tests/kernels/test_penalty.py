@@ -52,7 +52,7 @@ def test_the_closed_form_is_autograds_in_values_and_in_the_gradients_of_all_weig
         torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
 
 
-def test_the_closed_form_of_one_small_clip_whose_axes_are_turned_is_that_of_two():
+def test_the_closed_form_of_one_small_clip_is_that_of_two():
     critic = PatchNet(PatchStack(64, outputs=1, layers=2, axes=3, norm="none", init="uniform"))
     images = torch.randn(1, 3, 4, 18, 20)
     torch.testing.assert_close(

@@ -67,10 +67,7 @@ class PatchVaeGan(Model):
         """
         super().__init__(config)
         self.shapes = _checked(shapes, frames, trained_levels)
-        try:
-            self.rate = Fraction(rate)
-        except (ValueError, TypeError, ZeroDivisionError) as error:
-            raise InputError("rate must be a text with frames per second, such as 30000/1001") from error
+        self.rate = _rate(rate)
         self.axes, self.frames = len(self.shapes[0]), frames
         finest = self.shapes[-1] if self.axes == 2 else (frames, *self.shapes[-1][1:])
         self.register_buffer("clip", torch.zeros(1, 3, *finest, dtype=torch.uint8))  # the real one, as trained on
@@ -252,6 +249,17 @@ class PatchVaeGan(Model):
 
     def _run(self, network: nn.Module, images: Tensor) -> Tensor:
         return network(images.to(self.dtype)).to(images)
+
+
+def _rate(text: str) -> Fraction:
+    """Frames per second.  Raises InputError for a text that does not say them."""
+    try:
+        rate = Fraction(text) if isinstance(text, str) else Fraction(0)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if rate <= 0:
+        raise InputError("rate must be a text with frames per second, such as 30000/1001")
+    return rate
 
 
 def _checked(shapes: Sequence[Sequence[int]], frames: int, trained_levels: int) -> list[Shape]:

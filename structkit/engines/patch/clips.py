@@ -95,7 +95,8 @@ class ClipSynthesis:
             level = max(1, sum(shape[1] <= UPRIGHT_TO for shape in self.shapes))
             state = self.coarse.run(SynthesisState(self._with_heights(start, self.config)), range(level), plan)
             state = replace(state, picture=self.coarse.painted(state))
-        return finish(self.free, state, level, plan, None, progress)
+        made = finish(self.free, state, level, plan, None, progress)
+        return made if self.free.held is None else self.free.held.over(made)
 
     def _with_heights(self, clip: Tensor, config: ClipConfig) -> Tensor:
         """The clip with a channel more, which tells the height of each pixel in the frame."""

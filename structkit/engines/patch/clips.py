@@ -7,8 +7,9 @@ Differs from the paper, where it takes noise of deviation 5 and the median of pa
   gives as many arrangements, and fewer of them fall to pieces.
 * Upright.  At the levels where layout is settled, patches are compared by their height in the frame, too: the sky stays
   above.
-* Patches vote by their mean, of which exact sums are cheap; three rounds at fine levels, with PatchMatch that goes on
-  from level to level.
+* Patches vote by their mean at coarse levels, which blends what does not fit; at fine levels the mean is weighted by
+  how well they fit, which keeps it sharp.
+* Three rounds at fine levels, with PatchMatch that goes on from level to level.
 Expect: tests/benchmarks/genvideo.csv for scores beside the published ones and for time.
 
 Clips are (1, 3, T, H, W) in [-1, 1]; shapes are (T, H, W).  The same generator state gives the same result.
@@ -33,6 +34,7 @@ COARSEST = 15  # px: short side of level 0, about two patches
 FRAMES = 3  # of a patch
 FRAME_RATIO = 0.8  # frames of one level to those of the next finer
 NOISE = 4.0  # deviation of the noise at variety 1
+SOFTNESS = 0.3  # see `SynthesisPlan`
 UPRIGHT_TO = 32  # px: height of the last level at which patches are compared by their height, too
 
 
@@ -50,7 +52,7 @@ def sample_clip(
     A shape of another size or length shows more or less of the scene, nothing of it stretched.
     loop: true for one whose last frame leads to its first.
     """
-    plan = plan_for(config, rounds=3, small_rounds=4, completeness=0.0, first_rounds=1)
+    plan = clip_plan(config, first_rounds=1)
     made = ClipSynthesis(clip, config, shape, generator=generator, loop=loop)
     return made.run(noisy_start(resize(clip, made.shapes[0]), config.variety, generator), plan, progress)
 
@@ -90,15 +92,22 @@ class ClipSynthesis:
         """The result (1, 3, *shape), from a start (1, 3, *any shape) of the first level."""
         state, level = SynthesisState(start), 0
         if self.coarse:
-            level = sum(shape[1] <= UPRIGHT_TO for shape in self.shapes)
+            level = max(1, sum(shape[1] <= UPRIGHT_TO for shape in self.shapes))
             state = self.coarse.run(SynthesisState(self._with_heights(start, self.config)), range(level), plan)
-            state = replace(state, picture=self.coarse.painted(state)) if level else SynthesisState(start)
-        return finish(self.free, state, level, plan, None, progress)
+            state = replace(state, picture=self.coarse.painted(state))
+        made = finish(self.free, state, level, plan, None, progress)
+        return made if self.free.held is None else self.free.held.over(made)
 
     def _with_heights(self, clip: Tensor, config: ClipConfig) -> Tensor:
         """The clip with a channel more, which tells the height of each pixel in the frame."""
         heights = torch.linspace(-config.upright, config.upright, clip.shape[3]).to(clip)
         return torch.cat([clip, heights[:, None].expand_as(clip[:, :1])], 1)
+
+
+def clip_plan(config: ClipConfig, *, first_rounds: int | None = None) -> SynthesisPlan:
+    """Plan of what the user said about a clip, else of what has been found good."""
+    plan = plan_for(config, rounds=3, small_rounds=4, completeness=0.0, first_rounds=first_rounds)
+    return replace(plan, softness=SOFTNESS)
 
 
 def noisy_start(start: Tensor, variety: float, generator: torch.Generator) -> Tensor:

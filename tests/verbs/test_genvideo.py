@@ -81,6 +81,13 @@ def test_a_slowed_clip_holds_the_clip_bit_for_bit_at_the_same_rate(walk):
     assert (made.count, made.rate) == (19, 12) and np.array_equal(made.frames[::3], walk.frames)
 
 
+def test_a_coarsest_level_below_a_patch_is_raised_and_said(walk):
+    how = FAST | {"patch": 11, "coarsest": 8}
+    [made], [other] = structkit.genvideo(walk, **how), structkit.genvideo(walk, **how | {"coarsest": 12})
+    assert np.array_equal(made.frames, other.frames) and other.notes == ("walk: noted",)
+    assert made.notes[1:] == ("--coarsest 8 raised to 12 px: a level is larger than a patch",)
+
+
 def test_progress_goes_from_result_to_result(walk):
     told: list[float] = []
     structkit.genvideo(walk, count=2, progress=lambda share, note: told.append(share), **FAST)

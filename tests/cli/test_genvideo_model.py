@@ -61,7 +61,7 @@ def test_it_trains_draws_and_keeps_the_model_beside_the_output(run, birds, train
         "birds-genvideo.safetensors",
     ]
     assert re.search(r"structkit: will take about [\d.]+ minutes, and [\d.e-]+ GiB of memory", ran.err)
-    assert read_clip(ran.paths[0]).frames.shape == (13, 12, 20, 3)
+    assert read_clip(ran.paths[0]).frames.shape == (13, 10, 20, 3)
 
 
 def test_the_same_model_is_used_again_and_another_is_refused_by_name(run, model, monkeypatch):

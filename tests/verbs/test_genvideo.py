@@ -176,7 +176,7 @@ def test_an_unfinished_model_says_so_and_an_untrained_one_is_refused():
     unfinished.card = {"complete": False}
     del unfinished.levels[2]
     [made] = structkit.genvideo(model=unfinished, device="cpu")
-    assert made.frames.shape == (5, 15, 20, 3)
+    assert made.frames.shape == (5, 14, 20, 3)
     assert made.notes == ("the training of the model is not finished: 2 of 3 levels",)
     with pytest.raises(CheckpointError, match="the model has no trained level; train it again"):
         structkit.genvideo(model=PatchVaeGan(model().config, [(5, 18, 24)], frames=5), device="cpu")

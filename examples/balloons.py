@@ -2,7 +2,8 @@
 
     python examples/balloons.py out/balloons.mp4
 
-13 frames of 256 x 144 px, ten a second, painted from noise and light alone (`textures.py`, `plants.py`).
+13 frames of 256 x 144 px, ten a second, painted from noise and light alone (`textures.py`, `plants.py`).  The clip
+beside this file is what it makes, and is free for all use (CC0).
 """
 
 from __future__ import annotations

@@ -109,7 +109,8 @@ def _comparison(rows: Sequence[tuple[str, Clip]], output: Output) -> Result:
     if output.kind is OutputKind.PLAYER:
         from structkit.media.player import player_page
 
-        return TextResult(player_page(rows))
+        name = rows[0][1].name
+        return TextResult(player_page(rows, title=f"{name}, and new clips of it"))
     from structkit.media.contact import contact_sheet
 
     return PictureResult(contact_sheet(rows))

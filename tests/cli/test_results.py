@@ -15,6 +15,7 @@ import typer
 
 from structkit._version import __version__
 from structkit.errors import InputError, OptionError, OutputError
+from structkit.media.moving_pictures import read_clip as moving
 from structkit.media.pictures import Picture, read_picture
 from structkit.media.video import VideoReader
 from structkit_cli.options import RunOptions
@@ -60,6 +61,9 @@ RESULTS = {
     "picture": (lambda: PictureResult(Picture(PIXELS[0])), OutputKind.PICTURE, "png"),
     "comparison": (lambda: PictureResult(Picture(PIXELS[0])), OutputKind.COMPARISON, "png"),
     "clip": (clip, OutputKind.VIDEO, "mp4"),
+    "moving picture": (clip, OutputKind.CLIP, "webp"),
+    "new clip": (clip, OutputKind.CLIP, "mp4"),
+    "page": (lambda: TextResult("<p>ä</p>\n"), OutputKind.PLAYER, "html"),
     "json": (lambda: JsonResult({"speed": [1, 2.5, None], "name": "ä"}), OutputKind.DATA, "json"),
     "csv": (lambda: TableResult(TABLE[0], iter(TABLE[1:])), OutputKind.DATA, "csv"),
     "svg": (lambda: TextResult("<svg/>"), OutputKind.DATA, "svg"),
@@ -70,12 +74,18 @@ READERS = {
     "picture": (lambda data: (read_picture(data).pixels == PIXELS[0]).all(), True),
     "comparison": (lambda data: (read_picture(data).pixels == PIXELS[0]).all(), True),
     "clip": (read_clip, [0, 0.08, 0.16, 0.24, 0.32]),
+    "moving picture": (lambda data: (moving(data).frames == PIXELS).all(), True),
+    "new clip": (read_clip, [0, 0.08, 0.16, 0.24, 0.32]),
+    "page": (bytes.decode, "<p>ä</p>\n"),
     "json": (json.loads, {"speed": [1, 2.5, None], "name": "ä"}),
     "csv": (read_table, [[str(cell) for cell in row] for row in TABLE]),
     "svg": (bytes, b"<svg/>"),
     "html": (bytes.decode, "<p>ä</p>\n"),
     "text": (bytes, b"a\n"),
 }
+SUFFIXES = {"comparison": ".png", "clip": ".mp4", "new clip": ".mp4", "moving picture": ".webp", "page": ".html"}
+SUFFIXES |= {"text": ".txt"}
+CLIPS = ("clip", "moving picture", "new clip")
 
 
 class OneMaker(Maker):
@@ -120,11 +130,11 @@ def test_a_result_in_a_file_has_a_record_with_its_hash_and_is_not_made_again(go,
     record, summary = map(json.loads, out.splitlines())
     assert (code, record["status"], summary["written"]) == (0, "written", 1)
     assert faults(record, SCHEMA) == faults(summary, SCHEMA) == []
-    assert record["role"] == ("comparison" if name == "comparison" else "result")
+    assert record["role"] == ("comparison" if name in ("comparison", "page") else "result")
     data = Path(record["output"]).read_bytes()
     assert record["sha256"] == hashlib.sha256(data).hexdigest() and reader(data) == expected
-    assert record["warnings"] == (["made up"] if name == "clip" else [])
-    assert record.get("frames") == (5 if name == "clip" else None)
+    assert record["warnings"] == (["made up"] if name in CLIPS else [])
+    assert record.get("frames") == (5 if name in CLIPS else None)
     assert sorted(path.name for path in Path("out").iterdir()) == [
         ".structkit-manifest.jsonl",
         Path(record["output"]).name,
@@ -157,7 +167,7 @@ def test_a_result_on_stdout_has_the_bytes_of_the_file(go, name):
 def test_the_suffix_is_that_of_the_kind_and_of_the_format(name, suffix):
     _, kind, format = RESULTS[name]
     place = Destination(None, many=False, format=format, kind=kind)
-    suffix = {"comparison": ".png", "clip": ".mp4", "text": ".txt"}.get(name, suffix)
+    suffix = SUFFIXES.get(name, suffix)
     assert place.output(PurePath("a/b"), word="-1", seed=0).path == Path(f"a/b-1{suffix}")
 
 

@@ -97,3 +97,9 @@ class ClipConfig(PatchConfig):
     upright: float = option(
         1.0, "how much things keep to their height in the frame: 0 not at all, 1 most", low=0, high=1
     )
+    window: int | None = option(
+        None,
+        "frames that are made at once of a long clip; else as many as about 1 GB of memory holds",
+        low=16,
+        high=10**5,
+    )

@@ -7,8 +7,9 @@ Differs from the paper, where it takes noise of deviation 5 and the median of pa
   gives as many arrangements, and fewer of them fall to pieces.
 * Upright.  At the levels where layout is settled, patches are compared by their height in the frame, too: the sky stays
   above.
-* Patches vote by their mean, of which exact sums are cheap; three rounds at fine levels, with PatchMatch that goes on
-  from level to level.
+* Patches vote by their mean at coarse levels, which blends what does not fit; at fine levels the mean is weighted by
+  how well they fit, which keeps it sharp.
+* Three rounds at fine levels, with PatchMatch that goes on from level to level.
 Expect: tests/benchmarks/genvideo.csv for scores beside the published ones and for time.
 
 Clips are (1, 3, T, H, W) in [-1, 1]; shapes are (T, H, W).  The same generator state gives the same result.
@@ -43,6 +44,7 @@ COARSEST = 15  # px: short side of level 0, about two patches
 FRAMES = 3  # of a patch
 FRAME_RATIO = 0.8  # frames of one level to those of the next finer
 NOISE = 4.0  # deviation of the noise at variety 1
+SOFTNESS = 0.3  # see `SynthesisPlan`
 UPRIGHT_TO = 32  # px: height of the last level at which patches are compared by their height, too
 
 
@@ -62,7 +64,7 @@ def sample_clip(
     More frames than a window's are arranged at once where they are small, then made by windows; of a longer clip than
     that, and than the result, some part serves.
     """
-    plan = plan_for(config, rounds=3, small_rounds=4, completeness=0.0, first_rounds=1)
+    plan = clip_plan(config, first_rounds=1)
     window = window_frames(config, shape[1:])
     if max(clip.shape[2], shape[0]) > window:
         return _long_sample(clip, config, plan, shape, loop, window, generator, progress)
@@ -167,12 +169,13 @@ class ClipSynthesis:
         """The result (1, 3, *shape), from a start (1, 3, *any shape) of the first level, or of level `first`."""
         state, level = SynthesisState(start), first
         if self.coarse:
-            level = max(first, sum(shape[1] <= UPRIGHT_TO for shape in self.shapes))
+            level = max(first, 1, sum(shape[1] <= UPRIGHT_TO for shape in self.shapes))
             if level > first:
                 state = SynthesisState(self._with_places(start))
                 state = self.coarse.run(state, range(first, level), plan)
                 state = replace(state, picture=self.coarse.painted(state))
-        return finish(self.free, state, level, plan, None, progress)
+        made = finish(self.free, state, level, plan, None, progress)
+        return made if self.free.held is None else self.free.held.over(made)
 
     def _with_places(self, clip: Tensor) -> Tensor:
         """The clip with channels more, which tell the height of each pixel in the frame, and its time."""
@@ -184,6 +187,12 @@ class ClipSynthesis:
             times = torch.linspace(-1, 1, clip.shape[2]).to(clip)
             places.append(times[:, None, None].expand_as(clip[:, :1]))
         return torch.cat(places, 1)
+
+
+def clip_plan(config: ClipConfig, *, first_rounds: int | None = None) -> SynthesisPlan:
+    """Plan of what the user said about a clip, else of what has been found good."""
+    plan = plan_for(config, rounds=3, small_rounds=4, completeness=0.0, first_rounds=first_rounds)
+    return replace(plan, softness=SOFTNESS)
 
 
 def noisy_start(start: Tensor, variety: float, generator: torch.Generator) -> Tensor:

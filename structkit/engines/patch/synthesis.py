@@ -52,6 +52,9 @@ class SynthesisPlan:
     guidance: float = 0.0  # a query is (picture + share * guide) / (1 + share); share starts a level at `guidance` ...
     guided: float = 0.3  # ... and falls to 0 over this part of its rounds: the patches have the last word
     guided_to: float = SMALL * 1.1  # px: short side up to which levels are guided
+    # At the finer levels a patch has the weight 1 / (softness * median distance + its distance), so that where patches
+    # disagree the best one is seen, and not their mean; None: all have the same.
+    softness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -253,8 +256,11 @@ class Synthesis:
                 reverse = self._nearest(key, query, back, first, sweeps=1)
                 back, weights = reverse.index, 1 / (plan.alpha + reverse.distance)
             ready = functools.partial(self._key_patches, level) if key is keys else None
-            field = self._nearest(query, key, field, first, weights=weights, kept=kept, ready=ready).index
-            picture = self._unrolled(vote(keys[0], field, grids[0], patch=patch)[None])
+            found = self._nearest(query, key, field, first, weights=weights, kept=kept, ready=ready)
+            field, sure = found.index, None
+            if plan.softness is not None and level > self.layout:
+                sure = 1 / (plan.softness * found.distance.median() + found.distance).clamp_min(1e-6)
+            picture = self._unrolled(vote(keys[0], field, grids[0], patch=patch, weights=sure)[None])
             picture = picture if held is None else held.over(picture)
             tick((i + 1) / rounds)
         return SynthesisState(picture, grids, field, back, level)

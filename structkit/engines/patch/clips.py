@@ -45,6 +45,7 @@ FRAMES = 3  # of a patch
 FRAME_RATIO = 0.8  # frames of one level to those of the next finer
 NOISE = 4.0  # deviation of the noise at variety 1
 SOFTNESS = 0.3  # see `SynthesisPlan`
+LOOP_FIRST, LOOP_NOISE = 56, 0.4  # px: short side of the level that a loop begins at; noise there at variety 1
 UPRIGHT_TO = 32  # px: height of the last level at which patches are compared by their height, too
 
 
@@ -69,7 +70,7 @@ def sample_clip(
     if max(clip.shape[2], shape[0]) > window:
         return _long_sample(clip, config, plan, shape, loop, window, generator, progress)
     made = ClipSynthesis(clip, config, shape, generator=generator, loop=loop)
-    return made.run(made.start(clip, loop), plan, progress)
+    return made.run(*made.start(clip), plan, progress)
 
 
 def _long_sample(
@@ -96,7 +97,7 @@ def _long_sample(
     )
     few = resize(clip, reduced).clamp(-1, 1)
     rough = ClipSynthesis(few, config, shapes[first], generator=generator, loop=loop, timely=True)
-    arranged = rough.run(rough.start(few, loop), plan)
+    arranged = rough.run(*rough.start(few), plan)
     spread = around_resized if loop else resize
     arranged = spread(arranged, (shape[0], *arranged.shape[3:]))
     windows = spans(shape[0], window, loop=loop)
@@ -110,7 +111,7 @@ def _long_sample(
         def tick(share: float, note: str) -> None:
             progress((number + share) / len(windows), note)
 
-        return made.run(arranged[:, :, torch.tensor(frames) % shape[0]], plan, tick, first=first)
+        return made.run(arranged[:, :, torch.tensor(frames) % shape[0]], first, plan, tick)
 
     return by_windows(shape, windows, make)
 
@@ -147,26 +148,32 @@ class ClipSynthesis:
         self.free = Synthesis(clip, shape, held=held, **how)
         self.shapes = self.free.shapes
         self.coarse: Synthesis | None = None
-        self.config, self.timely, self.generator = config, timely, generator
+        self.config, self.timely, self.loop, self.generator = config, timely, loop, generator
         if config.upright or timely:
             keys = self._with_places(clip)
             standing = None if held is None else HeldPart(self._with_places(held.picture), held.known)
             self.coarse = Synthesis(keys, shape, values=clip, held=standing, **how)
 
-    def start(self, clip: Tensor, loop: bool) -> Tensor:
-        """The start (1, 3, *shape of the first level) of a new arrangement of the clip."""
-        near = near_loop(clip, self.shapes[0]) if loop else resize(clip, self.shapes[0])
-        return noisy_start(near, self.config.variety, self.generator)
+    def start(self, clip: Tensor) -> tuple[Tensor, int]:
+        """The start (1, 3, T, h, w) of a new arrangement of the clip, and the level that it is for.
+
+        A loop keeps the arrangement of the clip, or there would be none: what noise leaves is often still.
+        """
+        if self.loop:
+            level = self.free.starting_near(LOOP_FIRST)
+            near = near_loop(clip, self.shapes[level], self.generator if self.config.variety else None)
+            noise = torch.randn(near.shape, generator=self.generator, device=self.generator.device).to(near)
+            return near + LOOP_NOISE * self.config.variety * noise, level
+        return noisy_start(resize(clip, self.shapes[0]), self.config.variety, self.generator), 0
 
     def run(
         self,
         start: Tensor,
+        first: int,
         plan: SynthesisPlan,
         progress: Progress = lambda share, note: None,
-        *,
-        first: int = 0,
     ) -> Tensor:
-        """The result (1, 3, *shape), from a start (1, 3, *any shape) of the first level, or of level `first`."""
+        """The result (1, 3, *shape), from a start (1, 3, *any shape) of level `first`."""
         state, level = SynthesisState(start), first
         if self.coarse:
             level = max(first, 1, sum(shape[1] <= UPRIGHT_TO for shape in self.shapes))

@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.kernels.flow import motion, warp
 from structkit.kernels.pyramid import Shape, resize
 
-SHORT = 48  # px: short side of the pictures that are compared and moved; of whole pans it sees 1/10 of a px
+SHORT = 72  # px: short side of the pictures that are compared and moved
 AGO = 3  # frames between the two in which the past is compared: what looks alike and moves alike
 CHOICES = 5  # frames to go on from among which a draw decides
 APART = 3  # frames between two of them, at least

@@ -103,3 +103,9 @@ class ClipConfig(PatchConfig):
         low=LEAST_SIDE,
         high=MOST_SIDE,
     )
+    window: int | None = option(
+        None,
+        "frames that are made at once of a long clip; else as many as about 1 GB of memory holds",
+        low=16,
+        high=10**5,
+    )

@@ -295,3 +295,13 @@ def test_on_cuda_the_recorded_step_is_the_step(level):
         losses = recorded.step(draw)
         for name, value in plain.update(plain.inputs(draw)).items():
             torch.testing.assert_close(losses[name], value, rtol=5e-3, atol=1e-3)
+
+
+def test_a_level_that_is_run_again_to_save_memory_learns_the_same(monkeypatch):
+    held, again = (trained_to(3) for _ in range(2))
+    losses = held.step(Draw(7, 3, 1))
+    monkeypatch.setattr("structkit.engines.genvideo.model.MANY", 1)
+    for name, value in again.step(Draw(7, 3, 1)).items():
+        assert torch.equal(value, losses[name])
+    for name, value in held.state().items():
+        assert torch.equal(again.state()[name], value), name

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from structkit.configs import ClipConfig, ClipCourse, GenvideoConfig, GenvideoResultConfig
 from structkit_cli.options import RunOptions
 from structkit_cli.run.plan import Progress, Task
+from structkit_cli.run.report import tell
 from structkit_cli.run.trainer import trained_first
 
 if TYPE_CHECKING:
@@ -134,11 +135,14 @@ class TrainedClips(ModelClips):
         """The model of the clip: a training that was stopped goes on; the output of one that was finished is read."""
         from structkit.media.moving_pictures import read_clip
         from structkit.recipes.genvideo import GENVIDEO
+        from structkit.verbs.clip_model import fitted_to
 
         given, reading = task.inputs["clip"], self.running.reading
+        config, notes = fitted_to(self.training, self.clip(task, device, progress))
+        for note in () if self.running.quiet else notes:
+            tell(note)
         source = given.source
         if isinstance(source, bytes):
             source = read_clip(source, name=given.label, **reading)
         how = {"minutes": self.minutes, "device": device, "progress": progress}
-        settings = asdict(self.training)
-        return trained_first(GENVIDEO, [source], task.checkpoint, settings, self.running, **how, **reading)  # type: ignore[arg-type,return-value]
+        return trained_first(GENVIDEO, [source], task.checkpoint, asdict(config), self.running, **how, **reading)  # type: ignore[arg-type,return-value]

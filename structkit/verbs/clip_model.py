@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from structkit.configs import LEAST_SIDE, MOST_SIDE, ClipConfig, GenvideoResultConfig
+from structkit.configs import LEAST_FRAMES, LEAST_SIDE, MOST_SIDE, ClipConfig, GenvideoConfig, GenvideoResultConfig
 from structkit.device import resolve
 from structkit.engines.patch.repaint import repaint_clip
 from structkit.errors import CheckpointError, OptionError
@@ -48,6 +49,19 @@ def drawn_clips(
         name = f"genvideo of {clip.name if clip else NAME}"
         results.append(clip_of(made, rate=model.rate, name=name, notes=notes + (notes_of(clip) if clip else ())))
     return results
+
+
+def fitted_to(config: GenvideoConfig, clip: Clip) -> tuple[GenvideoConfig, tuple[str, ...]]:
+    """The configuration of a training on a clip, and a note where its window must be shorter than the usual one.
+
+    Of the windows that the clip has frames for, it is the one with the most of the published strides.
+    """
+    if config.window is not None or config.strides is not None or clip.count >= config.window_frames:
+        return config, ()
+    windows = [replace(config, window=frames) for frames in range(LEAST_FRAMES, clip.count + 1)]
+    best = max(windows, key=lambda one: (len(one.steps_between), one.window_frames))
+    fact = f"{clip.count} frames, fewer than the {config.window_frames} of a window"
+    return best, (f"{clip.name}: {fact}: it learns windows of {best.window_frames}",)
 
 
 def own_clip(model: PatchVaeGan) -> Clip:

@@ -98,6 +98,13 @@ def test_patches_of_the_clip_paint_what_was_trained_first(run, model):
     assert ran.code == 0 and read_clip("o.png").frames.shape == (13, 18, 32, 3), ran.err
 
 
+def test_a_clip_that_is_shorter_than_a_window_is_learned_in_shorter_ones(run, birds):
+    write_clip(small_clip(8, 18, 32), birds / "birds.png")
+    ran = run(*VAEGAN, "-o", "o.png")
+    assert ran.code == 0 and "birds.png: 8 frames, fewer than the 13 of a window: it learns windows of 7" in ran.err
+    assert read_clip("o.png").count == 7
+
+
 def test_a_still_picture_is_refused_before_a_training(run, birds, monkeypatch):
     monkeypatch.setattr(GenvideoTraining, "step", None)
     paint(birds / "birds.png", 1)

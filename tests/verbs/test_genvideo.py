@@ -14,6 +14,7 @@ from structkit.engines.genvideo.model import PatchVaeGan
 from structkit.engines.genvideo.networks import level_network
 from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.media.moving_pictures import Clip, write_clip
+from structkit.verbs.clip_model import fitted_to
 
 FAST = {"rounds": 1, "patch": 5, "device": "cpu"}
 TINY = {"size": 24, "coarsest": 16, "width": 4, "latent": 4, "steps": 1, "window": 5, "strides": "2,1"}
@@ -158,6 +159,14 @@ def test_a_model_of_a_picture_draws_pictures():
     assert made.frames.shape == (1, 18, 24, 3)
     with pytest.raises(OptionError, match="--frames is 9, and the model is of a picture"):
         structkit.genvideo(model=model(window=1), frames=9, device="cpu")
+
+
+@pytest.mark.parametrize(("frames", "window"), [(3, 3), (5, 5), (8, 7), (12, 9), (13, None), (40, None)])
+def test_a_short_clip_is_learned_in_the_window_with_the_most_strides(frames, window):
+    short = Clip(np.zeros((frames, 8, 8, 3), np.uint8), Fraction(1), "short")
+    config, notes = fitted_to(GenvideoConfig(), short)
+    assert config.window == window and bool(notes) == (window is not None)
+    assert fitted_to(GenvideoConfig(window=3, strides="2,1"), short) == (GenvideoConfig(window=3, strides="2,1"), ())
 
 
 def test_what_a_model_has_no_use_for_is_refused(walk):

@@ -97,6 +97,11 @@ class InputFile:
         except (OSError, InputError):
             return False  # the reader will say what is wrong
 
+    @property
+    def source(self) -> Path | bytes:
+        """What a reader takes: the path, or the bytes of an input that can be read only once."""
+        return self._once if self._once is not None else self.path  # type: ignore[return-value]
+
     def video(self, max_pixels: int | None = None, tolerant: bool = False) -> VideoReader:
         """The reader of the video.
 

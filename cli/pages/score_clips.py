@@ -66,7 +66,7 @@ def diversity(real: RealClip, samples: SampleClips, *, running: ClipScoreOptions
 
     A sample that cannot be read, or has another size, is counted and said, and the exit code is 1.
 
-    Example: structkit score diversity balloons.mp4 out/balloons/
+    Example: structkit score diversity balloons.mp4 balloons-1.mp4 balloons-2.mp4
     """
     _score("diversity", "DiversityTally", real, samples, running)
 
@@ -77,7 +77,7 @@ def motion(real: RealClip, samples: SampleClips, *, running: ClipScoreOptions) -
     In: the real clip, and samples of any size and frame count.  Out: one line with the mean over the samples of their
     motion: the mean absolute difference of consecutive frames over that of the real clip.
 
-    Example: structkit score motion balloons.mp4 out/balloons/
+    Example: structkit score motion balloons.mp4 balloons-1.mp4 balloons-2.mp4
     """
     _score("motion", "MotionTally", real, samples, running)
 
@@ -95,7 +95,7 @@ def coherence(real: RealClip, samples: SampleClips, *, patches: PatchOptions, ru
     figures of one seed and one set of samples can be compared, and those of other programs that draw as many.  With
     --exact all patches are compared: figures are lower then, down to a third for clips made of copied patches.
 
-    Example: structkit score coherence balloons.mp4 out/balloons/
+    Example: structkit score coherence balloons.mp4 balloons-1.mp4 balloons-2.mp4
     """
     settings = {"seed": running.seed, "exact": patches.exact}
     _score("coherence", "CoherenceTally", real, samples, running, settings)
@@ -115,7 +115,7 @@ def novelty(real: RealClip, samples: SampleClips, *, field: FieldOptions, runnin
     --save-nnf writes FOLDER/SAMPLE.png with the frames of the field side by side: the hue says in which direction the
     nearest patch lies, white is the same place and time, and areas of one colour are copied.
 
-    Example: structkit score novelty balloons.mp4 out/balloons/ --save-nnf fields/
+    Example: structkit score novelty balloons.mp4 balloons-1.mp4 --save-nnf fields
     """
     settings = {"seed": running.seed, "mapping": field.save_nnf is not None}
     _score("novelty", "NoveltyTally", real, samples, running, settings, field.save_nnf)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from structkit.configs import DifferenceConfig, PairConfig
 from structkit.engines.difference.model import DomainDifference
 from structkit.engines.pair.model import PairAnalogy
+from structkit.media.moving_pictures import Clip, write_clip
 from structkit_cli.app import GROUPS
 
 from .conftest import paint
@@ -30,7 +33,9 @@ QUICK = {
     "train difference": CODES,
     "score independence": "--device cpu",
 }
-MEASURES = {"score iou": "iou ", "score psnr": "psnr ", "score ssim": "ssim ", "score independence": "common "}
+FIRST = {"independence": "common", "novelty": "nnfdiv"}  # words of what is told, where that is not the measure
+SCORES = [name.removeprefix("score ") for name in PAGES if name.startswith("score ")]
+MEASURES = {f"score {name}": f"{FIRST.get(name, name)} " for name in SCORES}
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def example(page: Callable) -> list[str]:
 
 
 def prepare(words: list[str], folder: Path) -> None:
-    """Make what an example reads: pictures of 32 px, folders of 24, checkpoints."""
+    """Make what an example reads: pictures and clips of 32 px, folders of 24, features, checkpoints."""
     output = words[words.index("-o") + 1] if "-o" in words else None
     for i, name in enumerate(words):
         if name.endswith("/"):
@@ -54,6 +59,11 @@ def prepare(words: list[str], folder: Path) -> None:
                 paint(folder / name / f"{seed}.png", 100 * i + seed, side=32)
         elif name.endswith(".png") and name != output:
             paint(folder / name, i, side=32)
+        elif name.endswith(".mp4") and name != output:
+            frames = np.random.default_rng(i).integers(0, 256, (5, 32, 32, 3), np.uint8)
+            write_clip(Clip(frames, Fraction(10)), folder / name)
+        elif name.endswith(".npy"):
+            np.save(folder / name, np.random.default_rng(i).normal(size=(24, 4)))
         elif name == "faces.safetensors" != output:
             config = DifferenceConfig(size=16, width=4, widest=16, separate=2).filled()
             DomainDifference(config).save(folder / name, complete=True)

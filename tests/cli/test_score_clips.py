@@ -141,6 +141,13 @@ def test_videos_and_animated_pictures(run, clips, tmp_path):
         assert float(run("score", "coherence", "real.webp", name).paths[0].split()[5]) > 0.8
 
 
+def test_a_part_of_the_real_clip_is_coherent_and_not_complete(records, clips, tmp_path):
+    film(tmp_path / "longer.webp", 0, frames=8)  # whose first frames are the real clip
+    for real, sample, zero in (("longer", "real", "coherence"), ("real", "longer", "completeness")):
+        code, (record, _) = records("coherence", f"{real}.webp", f"{sample}.webp")
+        assert code == 0 and [name for name, figure in record["scores"].items() if figure == 0] == [zero]
+
+
 def test_a_seed_draws_the_patches_and_exact_draws_none(run, tmp_path):
     film(tmp_path / "real.webp", 0, height=24, width=24), film(tmp_path / "other.webp", 1, height=24, width=24)
     lines = [

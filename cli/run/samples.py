@@ -86,7 +86,7 @@ def clips_named(real: str, samples: Sequence[str], *, tolerant: bool = False) ->
     Raises OptionError and InputError.
     """
     check_there([real, *samples])
-    found, one = gather(samples, videos=True), gather([real], videos=True)
+    found, one = gather(samples, clips=True), gather([real], clips=True)
     return _apart(real, one, found, lambda given: read_clip_of(given, tolerant))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from structkit.configs.base import LEAST_SIDE, MAX_SIDE, MOST_SIDE, Config, option
+from structkit.configs.base import LEAST_SIDE, MAX_CLIP_SIDE, MAX_SIDE, MOST_SIDE, Config, option
 from structkit.errors import OptionError
 
 
@@ -84,6 +84,22 @@ class RefineConfig(PatchConfig):
     max_side: int | None = option(
         None,
         f"longest side of the result, px; else {MAX_SIDE}, never more than the picture's",
+        low=LEAST_SIDE,
+        high=MOST_SIDE,
+    )
+
+
+@dataclass(frozen=True)
+class ClipConfig(PatchConfig):
+    """Options of clips that are made of a clip's patches (`structkit.engines.patch.clips`)."""
+
+    variety: float = option(0.5, "how far from the arrangement of the clip: 0 near, 1 far", low=0, high=1)
+    upright: float = option(
+        1.0, "how much things keep to their height in the frame: 0 not at all, 1 most", low=0, high=1
+    )
+    max_side: int | None = option(
+        None,
+        f"longest side that the clip is reduced to, px; else {MAX_CLIP_SIDE}, never more than its own",
         low=LEAST_SIDE,
         high=MOST_SIDE,
     )

@@ -143,15 +143,15 @@ def grey(clip: Tensor) -> Tensor:
     return torch.einsum("c,cthw->thw", torch.tensor(GREY, device=clip.device), clip[0])
 
 
-def narrowed(clip: Tensor) -> Tensor:
-    """The clip at 128 px of width, its height in proportion; a narrower one as it is.
+def narrowed(clip: Tensor, most: int = CLIP_WIDTH) -> Tensor:
+    """The clip at `most` px of width, its height in proportion; a narrower one as it is.
 
     A pixel is the mean of those that it covers, whole ones.
     """
     height, width = clip.shape[3:]
-    if width <= CLIP_WIDTH:
+    if width <= most:
         return clip
-    size = (max(1, round(height * CLIP_WIDTH / width)), CLIP_WIDTH)
+    size = (max(1, round(height * most / width)), most)
     return torch.stack([F.interpolate(frame, size=size, mode="area") for frame in clip.unbind(2)], 2)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,10 @@ import pytest
 from structkit.configs import DifferenceConfig, PairConfig
 from structkit.engines.difference.model import DomainDifference
 from structkit.engines.pair.model import PairAnalogy
-from structkit.media.moving_pictures import Clip, write_clip
+from structkit.media.moving_pictures import write_clip
 from structkit_cli.app import GROUPS
 
-from .conftest import paint
+from .conftest import paint, small_clip
 
 PAGES = {
     f"{words[10:]} {page.__name__.removeprefix('train_')}".lower().strip(): page
@@ -28,9 +27,11 @@ CODES = "--size 16 --width 4 --widest 8 --separate 2 --batch 4 --steps 2 --dtype
 QUICK = {
     **dict.fromkeys(("analogy", "sample", "refine"), f"{MATCHING} --max-side 32"),
     "retarget": MATCHING,
+    "genvideo": f"{MATCHING} --max-side 32 --device cpu",
     "train analogy": "--size 30 --coarsest 18 --width 4 --widest 4 --steps 2 --dtype float32 --device cpu",
     "train transfer": f"{CODES} --painter 4 --rounds 1 --painter-steps 2 --placer-steps 2 --painter-size 32",
     "train difference": CODES,
+    "train genvideo": "--size 20 --coarsest 16 --width 4 --latent 4 --steps 2 --dtype float32 --device cpu",
     "score independence": "--device cpu",
 }
 FIRST = {"independence": "common", "novelty": "nnfdiv"}  # words of what is told, where that is not the measure
@@ -60,8 +61,7 @@ def prepare(words: list[str], folder: Path) -> None:
         elif name.endswith(".png") and name != output:
             paint(folder / name, i, side=32)
         elif name.endswith(".mp4") and name != output:
-            frames = np.random.default_rng(i).integers(0, 256, (5, 32, 32, 3), np.uint8)
-            write_clip(Clip(frames, Fraction(10)), folder / name)
+            write_clip(small_clip(13, 18, 32), folder / name)
         elif name.endswith(".npy"):
             np.save(folder / name, np.random.default_rng(i).normal(size=(24, 4)))
         elif name == "faces.safetensors" != output:

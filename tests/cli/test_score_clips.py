@@ -135,6 +135,12 @@ def test_the_real_clip_is_no_sample_of_its_folder(run, clips, tmp_path):
     assert run("score", "motion", "real.webp", "real.webp").paths == ["motion 1  files 1"]  # asked for
 
 
+def test_still_pictures_in_a_folder_are_passed_over(run, clips, tmp_path):
+    paint(tmp_path / "out/sheet.png", 1), paint(tmp_path / "stills/a.png", 1)
+    assert run("score", "motion", "real.webp", "out").paths[0].endswith("files 2")
+    assert run("score", "motion", "real.webp", "stills").code == 4
+
+
 def test_videos_and_animated_pictures(run, clips, tmp_path):
     film(tmp_path / "real.mp4", 0), film(tmp_path / "real.gif", 0)
     for name in ("real.mp4", "real.gif"):

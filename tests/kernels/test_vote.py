@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from structkit.errors import OptionError
-from structkit.kernels.patches import patch_grid
+from structkit.kernels.patches import extract, patch_grid
 from structkit.kernels.vote import vote, vote_reference
 
 CASES = [
@@ -35,6 +35,34 @@ def test_it_equals_folding_a_table_of_patches(source, target, patch):
     values, index, grid = field(source, target, patch)
     expected = vote_reference(values, index, grid, patch=patch)
     assert torch.equal(vote(values, index, grid, patch=patch), expected)
+
+
+@pytest.mark.parametrize(("source", "target", "patch"), [case for case in CASES if len(case[0]) == 2])
+def test_weighted_it_equals_folding_a_weighted_table(source, target, patch):
+    values, index, grid = field(source, target, patch)
+    weights = torch.rand(index.numel(), generator=torch.Generator().manual_seed(1)) + 0.01
+    expected = vote_reference(values, index, grid, patch=patch, weights=weights)
+    torch.testing.assert_close(vote(values, index, grid, patch=patch, weights=weights), expected, rtol=0, atol=1e-7)
+
+
+@cases
+def test_equal_weights_give_the_mean_and_own_patches_the_image(source, target, patch):
+    values, index, grid = field(source, target, patch)
+    alike = torch.full((index.numel(),), 0.7)
+    plain = vote(values, index, grid, patch=patch)
+    torch.testing.assert_close(vote(values, index, grid, patch=patch, weights=alike), plain, rtol=0, atol=1e-7)
+    own = patch_grid(source, patch)
+    weights = torch.rand(math.prod(own)) + 0.01
+    assert torch.equal(vote(values, torch.arange(math.prod(own)), own, patch=patch, weights=weights), values)
+
+
+def test_a_patch_of_far_greater_weight_is_seen_as_it_is():
+    values, index, grid = field((9, 12), (11, 8), 7)
+    weights = torch.full((index.numel(),), 1e-9)
+    weights[0] = 1
+    made = vote(values, index, grid, patch=7, weights=weights)
+    chosen = extract(values, 7)[index[0]].view(3, 7, 7)
+    torch.testing.assert_close(made[:, :7, :7], chosen, rtol=0, atol=1e-6)
 
 
 @cases

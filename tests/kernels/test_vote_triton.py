@@ -23,18 +23,21 @@ CASES = [
 
 @pytest.mark.parametrize(("source", "target", "patch"), CASES)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_it_equals_the_cpu_path(source, target, patch, channels):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_it_equals_the_cpu_path(source, target, patch, channels, weighted):
     g = torch.Generator().manual_seed(0)
     grid = patch_grid(target, patch)
     values = torch.rand(channels, *source, generator=g) * 2 - 1
     index = torch.randint(math.prod(patch_grid(source, patch)), (math.prod(grid),), generator=g)
-    expected = vote(values, index, grid, patch=patch)
+    weights = torch.rand(math.prod(grid), generator=g) + 0.01 if weighted else None
+    expected = vote(values, index, grid, patch=patch, weights=weights)
     table = PatchTable(values.to(DEVICE), patch)
     torch.use_deterministic_algorithms(
         True, warn_only=True
     )  # fills torch.empty with NaN: a pixel that is never written shows
     try:
-        result = gather_votes(table.pixels, table.space, table.corner[index.to(DEVICE)], grid, table.sides)
+        own = None if weights is None else weights.to(DEVICE)
+        result = gather_votes(table.pixels, table.space, table.corner[index.to(DEVICE)], grid, table.sides, own)
     finally:
         torch.use_deterministic_algorithms(False)
     torch.testing.assert_close(result.cpu(), expected, rtol=0, atol=1e-7)

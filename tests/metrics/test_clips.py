@@ -142,15 +142,15 @@ def test_of_few_patches_all_are_drawn():
     assert resemblance(one, other, generator=drawn()) == pytest.approx(resemblance(one, other))
 
 
-@pytest.mark.parametrize("most_keys", [50, 96])
-def test_patches_are_drawn_as_other_programs_draw_them(monkeypatch, most_keys):
-    monkeypatch.setattr(clips, "CLIP_QUERIES", 20), monkeypatch.setattr(clips, "CLIP_KEYS", most_keys)
+@pytest.mark.parametrize(("most", "most_keys"), [(20, 50), (20, 96), (400, 50)])
+def test_patches_are_drawn_as_other_programs_draw_them(monkeypatch, most, most_keys):
+    monkeypatch.setattr(clips, "CLIP_QUERIES", most), monkeypatch.setattr(clips, "CLIP_KEYS", most_keys)
     one, other = noise(0, 4), noise(1, 4)
     rows = [extract(clip[0], (3, 7, 7)) for clip in (one, other)]
     assert len(rows[1]) == 96
     generator, expected = drawn(), drawn()
     for _ in range(2):  # one generator for one search after another
-        mine = rows[0][torch.randperm(96, generator=expected)[:20]]
+        mine = rows[0][torch.randperm(96, generator=expected)[:most]]
         theirs = rows[1] if most_keys == 96 else rows[1][torch.randperm(96, generator=expected)[:50]]
         distance = torch.cdist(mine, theirs).square().amin(1).mean() / mine.shape[1]
         assert resemblance(one, other, generator=generator).distance == pytest.approx(float(distance), rel=1e-4)

@@ -20,14 +20,15 @@ Sources and targets are (1, 3, H, W) in [-1, 1] (sample and retarget take (1, C,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from structkit.configs import AnalogyConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
+from structkit.configs import AnalogyConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.engines.patch.alignment import transport_colours, transport_luminance
+from structkit.engines.patch.course import finish, plan_for, start_of, work_of
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.pyramid import Shape, resize
 from structkit.metrics.structure import edge_agreement, explained_structure, patch_distance
@@ -58,16 +59,16 @@ def analogy(
     """
     source = resize(source, shape).clamp(-1, 1)
     coarsest = coarsest_of(config, shape, DRAFTS[0][0])
-    made = Synthesis(target, shape, **_how(config, coarsest), generator=generator, usable=usable)
+    made = Synthesis(target, shape, **start_of(config, coarsest), generator=generator, usable=usable)
     guide = guide_of(source, made, config, generator)
     if config.match == "colour":
-        return _finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=10), None, progress)
+        return finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=10), None, progress)
     if config.mode == "style":
-        return _finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=5), guide, progress)
+        return finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=5), guide, progress)
     plan = plan_of(config, shape, rounds=3)
     part = _part_of_drafts(made, plan)
     best, plan = _best_draft(made, source, guide, plan, config, lambda share, note: progress(part * share, note))
-    return _finish(
+    return finish(
         made, best, made.layout + 1, plan, None, lambda share, note: progress(part + (1 - part) * share, note)
     )
 
@@ -85,11 +86,11 @@ def sample(
     One round there (more lead back to the picture itself), and half the paper's completeness: all of it keeps every
     object in place.
     """
-    made = Synthesis(picture, shape, **_how(config, 24), generator=generator)
-    plan = _plan(config, rounds=3, small_rounds=4, completeness=0.5, first_rounds=1)
+    made = Synthesis(picture, shape, **start_of(config, 24), generator=generator)
+    plan = plan_for(config, rounds=3, small_rounds=4, completeness=0.5, first_rounds=1)
     start = resize(picture, made.shapes[0])
     noise = torch.randn(start.shape, generator=generator, device=generator.device).to(start)
-    return _finish(made, SynthesisState(start + 3 * config.variety * noise), 0, plan, None, progress)
+    return finish(made, SynthesisState(start + 3 * config.variety * noise), 0, plan, None, progress)
 
 
 def retarget(
@@ -106,9 +107,9 @@ def retarget(
     wider, higher = (new / old for new, old in zip(shape, picture.shape[-2:], strict=True))
     # The picture's own scale, unless the result is larger, or smaller, along both axes.
     scale = max(min(wider, higher), min(1.0, max(wider, higher)))
-    made = Synthesis(picture, shape, **_how(config, 14), generator=generator, scale=scale)
-    plan = _plan(config, rounds=3, completeness=1.0, first_rounds=10)
-    return _finish(made, SynthesisState(resize(picture, shape)), 0, plan, None, progress)
+    made = Synthesis(picture, shape, **start_of(config, 14), generator=generator, scale=scale)
+    plan = plan_for(config, rounds=3, completeness=1.0, first_rounds=10)
+    return finish(made, SynthesisState(resize(picture, shape)), 0, plan, None, progress)
 
 
 def refine(
@@ -125,9 +126,9 @@ def refine(
     (at least 16 px).
     """
     coarsest = max(16, round(config.strength * min(shape)))
-    made = Synthesis(patches_of, shape, **_how(config, coarsest), generator=generator, usable=usable)
-    plan = _plan(config, rounds=3, completeness=0.0)
-    return _finish(made, SynthesisState(resize(picture, shape).clamp(-1, 1)), 0, plan, None, progress)
+    made = Synthesis(patches_of, shape, **start_of(config, coarsest), generator=generator, usable=usable)
+    plan = plan_for(config, rounds=3, completeness=0.0)
+    return finish(made, SynthesisState(resize(picture, shape).clamp(-1, 1)), 0, plan, None, progress)
 
 
 def _best_draft(
@@ -195,53 +196,13 @@ def guide_of(source: Tensor, made: Synthesis, config: AnalogyConfig, generator: 
 
 def plan_of(config: AnalogyConfig, shape: Shape, *, rounds: int, small_rounds: int = 10) -> SynthesisPlan:
     """Plan of an analogy; its guidance is decided elsewhere, but for a style's, which leads at more levels."""
-    plan = _plan(
+    plan = plan_for(
         config, rounds=rounds, small_rounds=small_rounds, completeness=1.0 if config.match == "colour" else 0.0
     )
     return replace(plan, guidance=4 * config.strength, guided_to=0.6 * min(shape)) if config.mode == "style" else plan
 
 
-def _plan(
-    config: PatchConfig, *, rounds: int, completeness: float, small_rounds: int = 10, first_rounds: int | None = None
-) -> SynthesisPlan:
-    """Plan of what the user said, else of what the verb takes."""
-    asked = completeness if config.completeness is None else config.completeness
-    alpha = 0.5 * 0.01**asked if asked else None  # 0.005, GPNN's, at 1; from 0.5 on it can hardly be seen
-    few, many = (config.rounds, config.rounds) if config.rounds else (rounds, small_rounds)
-    return SynthesisPlan(many, few, first_rounds=None if config.rounds else first_rounds, alpha=alpha)
-
-
-def _how(config: PatchConfig, coarsest: int) -> dict[str, int]:
-    return {"patch": config.patch, "coarsest": config.coarsest or coarsest}
-
-
-def _finish(
-    made: Synthesis, state: SynthesisState, first: int, plan: SynthesisPlan, guide: Tensor | None, progress: Progress
-) -> Tensor:
-    """The result of the levels from `first` on.
-
-    progress: told of each round; the work of a level grows with its pixels.
-    """
-    work, done = _work(made, plan, range(first, len(made.shapes))), 0
-    for level, own in enumerate(work, first):
-        height, width = made.shapes[level]
-
-        def tick(share: float, done: int = done, own: int = own, note: str = f"{width} x {height} px") -> None:
-            progress((done + share * own) / sum(work), note)
-
-        state, done = made.run(state, [level], plan, guide, tick), done + own
-    progress(1.0, "done")
-    return made.painted(state)
-
-
-def _work(made: Synthesis, plan: SynthesisPlan, levels: Sequence[int]) -> list[int]:
-    """The work of each of these levels: its pixels, as often as there are rounds."""
-    return [
-        math.prod(made.shapes[level]) * (plan.small_rounds if level <= made.layout else plan.rounds) for level in levels
-    ]
-
-
 def _part_of_drafts(made: Synthesis, plan: SynthesisPlan) -> float:
     """The part of an analogy's work that its drafts take, about."""
-    drafts = len(DRAFTS) * sum(_work(made, plan, range(made.layout + 1)))
-    return drafts / (drafts + sum(_work(made, plan, range(made.layout + 1, len(made.shapes)))))
+    drafts = len(DRAFTS) * sum(work_of(made, plan, range(made.layout + 1)))
+    return drafts / (drafts + sum(work_of(made, plan, range(made.layout + 1, len(made.shapes)))))

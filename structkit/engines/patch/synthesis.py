@@ -7,6 +7,8 @@ from level to level (as VGPNN, Haim et al., ECCV 2022).
 * Keys and values.  Patches are compared by the target, the keys, and may vote with other values at the same places.
 * Space and time.  Pictures are (1, C, H, W) in [-1, 1], clips (1, C, T, H, W); shapes are (H, W) or (T, H, W), px and
   frames; level 0 is the coarsest.  A clip of one frame gives the picture's bits.
+* Held parts.  What a result must show is put back after each round, so that the rest comes to fit it.
+* Loops.  Where time has no border, patches reach from the last frame into the first.
 """
 
 from __future__ import annotations
@@ -50,6 +52,9 @@ class SynthesisPlan:
     guidance: float = 0.0  # a query is (picture + share * guide) / (1 + share); share starts a level at `guidance` ...
     guided: float = 0.3  # ... and falls to 0 over this part of its rounds: the patches have the last word
     guided_to: float = SMALL * 1.1  # px: short side up to which levels are guided
+    # At the finer levels a patch has the weight 1 / (softness * median distance + its distance), so that where patches
+    # disagree the best one is seen, and not their mean; None: all have the same.
+    softness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,25 @@ class SynthesisState:
     level: int | None = None
 
 
+@dataclass(frozen=True)
+class HeldPart:
+    """The part of a result that is known.
+
+    picture (1, C, *shape), of which the rest may be anything finite; known (1, 1, *shape) in [0, 1]: 1 where it holds.
+    """
+
+    picture: Tensor
+    known: Tensor
+
+    def at(self, shape: Shape) -> HeldPart:
+        """The same in another shape."""
+        return HeldPart(resize(self.picture, shape).clamp(-1, 1), resize(self.known, shape).clamp(0, 1))
+
+    def over(self, picture: Tensor) -> Tensor:
+        """A picture (1, C, *shape) with the known part put in its place."""
+        return torch.lerp(picture, self.picture, self.known)
+
+
 class Synthesis:
     """The pyramid of a target, and a result's shapes beside it."""
 
@@ -82,6 +106,8 @@ class Synthesis:
         values: Tensor | None = None,
         scale: float | None = None,
         frame_ratio: float = 1.0,
+        held: HeldPart | None = None,
+        loop: bool = False,
     ) -> None:
         """target (1, C, *space): the keys.  shape: of the result, with as many axes.
 
@@ -91,7 +117,9 @@ class Synthesis:
         scale: of the target's frames at the last level; else that which brings them to the result's short side, so that
         textures have one scale, but not to more than MOST_KEYS times the result's area.
         frame_ratio: frames of one level to those of the next finer, in (0, 1]; the target has the result's frame rate
-        at each.  VGPNN takes about 0.85; 1 leaves time as it is.  Raises OptionError for what does not fit.
+        at each.  VGPNN takes about 0.85; 1 leaves time as it is.
+        held: the part of the result that is known.
+        loop: true for a clip whose last frame is followed by its first.  Raises OptionError for what does not fit.
         """
         own = tuple(target.shape[2:])
         if len(own) != len(shape) or (values is not None and tuple(values.shape[2:]) != own):
@@ -114,6 +142,7 @@ class Synthesis:
             self.usable = None
         self.target, self.generator = resize(target, full).clamp(-1, 1), generator
         self._values = None if values is None else resize(values, full).clamp(-1, 1)
+        self.held, self._around = held, self.patch[0] - 1 if loop else 0
         self.shapes = synthesis_shapes(
             shape, coarsest=max(coarsest, max(self.patch[-2:]) + 1), frame_ratio=frame_ratio, least=self.patch[:-2]
         )
@@ -148,7 +177,18 @@ class Synthesis:
             return state.picture
         assert state.grids is not None and state.field is not None and state.level is not None
         values = resize(self._values, self.key_shapes[state.level]).clamp(-1, 1)
-        return vote(values[0], state.field, state.grids[0], patch=self.patch)[None]
+        return self._unrolled(vote(values[0], state.field, state.grids[0], patch=self.patch)[None])
+
+    def _rolled(self, picture: Tensor) -> Tensor:
+        """The picture; of a loop with the frames before the first and after the last, which patches reach into."""
+        if not self._around:
+            return picture
+        frames = torch.arange(-self._around, picture.shape[2] + self._around) % picture.shape[2]
+        return picture[:, :, frames.to(picture.device)]
+
+    def _unrolled(self, picture: Tensor) -> Tensor:
+        """The picture without the frames that `_rolled` has added."""
+        return picture[:, :, self._around : picture.shape[2] - self._around] if self._around else picture
 
     def _key_patches(self, level: int) -> KeyPatches:
         """The key patches of a level, made ready for search.  Small levels, which drafts and frames come
@@ -189,8 +229,10 @@ class Synthesis:
         tick: Callable[[float], None],
     ) -> SynthesisState:
         shape, patch, keys = self.shapes[level], self.patch, self.keys(level)
-        grids = patch_grid(shape, patch), patch_grid(keys.shape[2:], patch)
         picture, field, back = resize(before.picture, shape), None, None  # not clamped: the start of a sample is noisy
+        held = None if self.held is None else self.held.at(shape)
+        picture = picture if held is None else held.over(picture)
+        grids = patch_grid(self._rolled(picture).shape[2:], patch), patch_grid(keys.shape[2:], patch)
         opening = keys
         if before.grids and before.field is not None:
             field = upscale_field(before.field, queries=(before.grids[0], grids[0]), keys=(before.grids[1], grids[1]))
@@ -208,14 +250,18 @@ class Synthesis:
         kept = self._kept(level)
         for i in range(rounds):
             share = plan.guidance * max(0.0, 1 - i / max(1.0, rounds * plan.guided)) if guiding else 0.0
-            query, key = (picture + share * hint) / (1 + share), opening if i == 0 else keys
+            query, key = self._rolled((picture + share * hint) / (1 + share)), opening if i == 0 else keys
             weights, first = None, i == 0
             if plan.alpha is not None:
                 reverse = self._nearest(key, query, back, first, sweeps=1)
                 back, weights = reverse.index, 1 / (plan.alpha + reverse.distance)
             ready = functools.partial(self._key_patches, level) if key is keys else None
-            field = self._nearest(query, key, field, first, weights=weights, kept=kept, ready=ready).index
-            picture = vote(keys[0], field, grids[0], patch=patch)[None]
+            found = self._nearest(query, key, field, first, weights=weights, kept=kept, ready=ready)
+            field, sure = found.index, None
+            if plan.softness is not None and level > self.layout:
+                sure = 1 / (plan.softness * found.distance.median() + found.distance).clamp_min(1e-6)
+            picture = self._unrolled(vote(keys[0], field, grids[0], patch=patch, weights=sure)[None])
+            picture = picture if held is None else held.over(picture)
             tick((i + 1) / rounds)
         return SynthesisState(picture, grids, field, back, level)
 

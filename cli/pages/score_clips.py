@@ -110,7 +110,8 @@ def novelty(real: RealClip, samples: SampleClips, *, field: FieldOptions, runnin
     difference of these patches (of values from -1 to 1).  copied: the share of patches that come from there together
     with all their neighbours, 1 for a copy.
 
-    Nearest patches are found nearly: compare figures with others of this program.
+    Frames are reduced to 256 px of width, and nearest patches are found nearly: figures can be compared with others of
+    this program alone.
 
     --save-nnf writes FOLDER/SAMPLE.png with the frames of the field side by side: the hue says in which direction the
     nearest patch lies, white is the same place and time, and areas of one colour are copied.

@@ -9,6 +9,7 @@ well the nearest patches are found, and is to be compared with others of the sam
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 
@@ -19,10 +20,12 @@ from PIL import Image
 from torch import Tensor
 
 from structkit.kernels.patches import patch_grid
-from structkit.kernels.patchmatch import patchmatch
-from structkit.metrics.clips import check_patch
+from structkit.kernels.patchmatch import KeyPatches, patchmatch
+from structkit.metrics.clips import check_patch, narrowed
 
 PATCH = (3, 3, 3)  # frames, px, px
+WIDTH = 256  # px, to which frames are reduced
+WINDOW = 2**21  # pixels of a sample, of all its frames, that are searched for at a time: 1 GB
 ITERATIONS = 4  # of PatchMatch; 16 lower the mean distance by 4 to 8 % on published samples of 13 x 144 x 256
 FULL = 255  # of the levels of a picture
 PALEST = 40  # the saturation of the shortest way that is not none
@@ -86,18 +89,30 @@ class SourceField:
 def source_field(real: Tensor, sample: Tensor, *, generator: torch.Generator) -> SourceField:
     """The field of the sample's nearest patches in the real clip, by PatchMatch: see `kernels.patchmatch`.
 
-    real, sample: (1, 3, T, H, W) in [-1, 1], of any two sizes and lengths.
+    real, sample: (1, 3, T, H, W) in [-1, 1], of any two sizes and lengths.  Frames are reduced to 256 px of width.
+    A long sample is searched for some frames at a time, and memory grows with the real clip alone.
     Where the patch at the same place and time is as near as the one that was found, the offset is none: a copy has no
     offsets at all, not even on areas of one colour.
     Raises InputError for a clip that is smaller than a patch.
     """
     for clip, name in ((real, "the real clip"), (sample, "the sample")):
         check_patch(clip, PATCH, name)
-    found = patchmatch(sample[0], real[0], patch=PATCH, iterations=ITERATIONS, generator=generator)
+    real, sample = narrowed(real, WIDTH), narrowed(sample, WIDTH)
     grid, theirs = (patch_grid(clip.shape[2:], PATCH) for clip in (sample, real))
+    keys, span = KeyPatches(real[0], PATCH), max(1, WINDOW // math.prod(sample.shape[3:]))
+    found = [
+        patchmatch(
+            sample[0, :, start : start + span + PATCH[0] - 1],
+            keys,
+            patch=PATCH,
+            iterations=ITERATIONS,
+            generator=generator,
+        )
+        for start in range(0, grid[0], span)
+    ]
+    index, distance = (torch.cat(parts).reshape(grid) for parts in zip(*found, strict=True))
     own = torch.stack(torch.meshgrid(*(torch.arange(side) for side in grid), indexing="ij"))
-    places = torch.stack(torch.unravel_index(found.index.reshape(grid), theirs))
-    offsets, distance = places - own, found.distance.reshape(grid)
+    offsets = torch.stack(torch.unravel_index(index, theirs)) - own
     shared = tuple(slice(min(sides)) for sides in zip(grid, theirs, strict=True))
     here = _distance_in_place(real, sample)
     stays = here <= distance[shared]

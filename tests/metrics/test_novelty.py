@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from structkit.errors import InputError
+from structkit.metrics import novelty
 from structkit.metrics.novelty import SourceField, source_field
 
 
@@ -65,6 +66,21 @@ def test_the_distance_is_that_of_the_patches_at_the_offsets():
         (t, y, x), (s, v, u) = place, source
         here, there = sample[..., t : t + 3, y : y + 3, x : x + 3], real[..., s : s + 3, v : v + 3, u : u + 3]
         assert found.distance[place] == pytest.approx(float((here - there).square().mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_sample_that_is_searched_for_in_parts_has_the_same_laws(monkeypatch, frames):
+    monkeypatch.setattr(novelty, "WINDOW", frames * 20 * 24)
+    clip = noise(0)
+    assert not field(clip, clip.clone()).offsets.any()
+    found = field(clip, clip[:, :, 1:, 2:, 5:])
+    at_place = (found.offsets == torch.tensor([1, 2, 5])[:, None, None, None]).all(0).double().mean()
+    assert found.offsets.shape == (3, 3, 16, 17) and at_place > 0.95
+
+
+def test_frames_are_reduced_before_their_patches_are_searched_for(monkeypatch):
+    monkeypatch.setattr(novelty, "WIDTH", 12)
+    assert field(noise(0), noise(1)).offsets.shape == (3, 4, 8, 10)
 
 
 def test_one_seed_has_one_field(real):

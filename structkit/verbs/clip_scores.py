@@ -74,14 +74,20 @@ class CoherenceTally(SampleTally):
     """
 
     def __init__(self, real: Tensor, *, seed: int = 0, exact: bool = False) -> None:
-        """exact: whether all patches are compared, and none drawn."""
+        """exact: whether all patches are compared, and none drawn.
+
+        Raises InputError for a real clip that is smaller than a patch.
+        """
         super().__init__(clips.narrowed(real))
+        clips.check_patch(self.real, clips.PATCH, "the real clip")
         self.generator = None if exact else torch.Generator().manual_seed(seed)
         self.samples: list[Tensor] = []
 
     def figures(self, sample: Tensor) -> Figures:
+        sample = clips.narrowed(sample)
+        clips.check_patch(sample, clips.PATCH, "the sample")
         found = clips.resemblance(sample, self.real, generator=self.generator)
-        self.samples.append(clips.narrowed(sample))
+        self.samples.append(sample)
         return {"coherence": found.distance, "completeness": math.nan, "in_place": found.in_place}
 
     def summary(self) -> Figures:

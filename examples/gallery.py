@@ -1,4 +1,4 @@
-"""The strips in README.md that no `--compare` writes: what its commands read and wrote, side by side.
+"""The pictures in README.md that no `--compare` writes: what its commands read and wrote, side by side.
 
     python examples/gallery.py
 
@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 import structkit
+from structkit.media.moving_pictures import Clip, read_clip, write_clip
 from structkit.media.strip import comparison_strip
 
 STRIPS = {
@@ -23,6 +26,16 @@ STRIPS = {
         "segment --overlay": "out/where.png",
     },
 }
+GAP = 2  # px, between clips
+CLIPS = ("examples/balloons.mp4", *(f"out/balloons-genvideo-{number}.mp4" for number in (2, 3, 4)))
+
+
+def four(clips: list[Clip]) -> Clip:
+    """Four clips as one, the first at the top left."""
+    edge = ((0, 0), (0, GAP), (0, GAP), (0, 0))
+    one, two, three, last = (np.pad(clip.frames, edge, constant_values=255) for clip in clips)
+    rows = np.concatenate([one, two], 2), np.concatenate([three, last], 2)
+    return Clip(np.concatenate(rows, 1)[:, :-GAP, :-GAP], clips[0].rate)
 
 
 def main() -> None:
@@ -30,6 +43,8 @@ def main() -> None:
         [*found] = ((label, next(Path().glob(pattern))) for label, pattern in shown.items())
         strip = comparison_strip([(label, structkit.read_picture(path)) for label, path in found])
         structkit.write_picture(strip, Path("examples/gallery", f"{name}.jpg"), quality=88)
+    clips = four([read_clip(path, side=160) for path in CLIPS])
+    write_clip(clips, "examples/gallery/genvideo.webp", quality=45)
 
 
 if __name__ == "__main__":

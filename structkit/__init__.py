@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from structkit._version import __version__
 
 if TYPE_CHECKING:
+    from structkit.media.moving_pictures import read_clip, write_clip
     from structkit.media.pictures import read_picture, write_picture
     from structkit.models import load
     from structkit.recipes.domains import train_difference, train_transfer
@@ -40,6 +41,7 @@ __all__ = [
     "analogy_video",
     "genvideo",
     "load",
+    "read_clip",
     "read_picture",
     "refine",
     "remove",
@@ -51,6 +53,7 @@ __all__ = [
     "train_genvideo",
     "train_transfer",
     "transfer",
+    "write_clip",
     "write_picture",
 ]
 
@@ -59,6 +62,7 @@ _MODULES = {
     "analogy_video": "verbs.analogy_video",
     "genvideo": "verbs.genvideo",
     "load": "models",
+    "read_clip": "media.moving_pictures",
     "read_picture": "media.pictures",
     "refine": "verbs.patchwork",
     "remove": "verbs.content",
@@ -70,6 +74,7 @@ _MODULES = {
     "train_genvideo": "recipes.genvideo",
     "train_transfer": "recipes.domains",
     "transfer": "verbs.content",
+    "write_clip": "media.moving_pictures",
     "write_picture": "media.pictures",
 }
 

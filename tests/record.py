@@ -28,6 +28,7 @@ from PIL import Image, ImageDraw
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIR = "--steps 6 --size 40 --coarsest 20 --quiet"
+CLIP = "--size 24 --coarsest 16 --window 5 --strides 2,1 --width 4 --latent 2 --steps 4 --quiet"
 FOLDERS = "--size 32 --steps 8 --batch 4 --quiet"
 PAINTER = "--painter-size 32 --rounds 2 --painter-steps 4 --placer-steps 4"
 
@@ -51,6 +52,11 @@ sample pebbles.jpg -n 2 --max-side 72 -o sample/
 sample clear.png -n 1 --size 48x40 --variety 0.8 -o sampled.png --json
 retarget lake.jpg --size 96x48 -o wide.png
 refine rough.png --patches-of pebbles.jpg --max-side 80 -o refined.png --json
+genvideo clip.mkv COUNT=2 --max-side 48 -o new/ --json --compare new.png
+genvideo clip.mkv --loop --max-side 48 --frames 8 -o loop.gif --compare loop.html
+genvideo clip.mkv --extend 3 --extend-back 2 --max-side 48 -o longer.webp --quality 80
+genvideo clip.mkv --slow 2 --max-side 48 -o slow.png
+genvideo clip.mkv --size 96x32 --max-side 48 COUNT=1 --format webm --json
 remove avatar.png --model glasses -o plain.png
 remove avatar.png deep.png --model glasses --model beard -o removed/ --json
 segment avatar.png --model glasses -o mask.png
@@ -75,6 +81,12 @@ analogy lake.jpg balls.jpg --model pair.safetensors --refine patches --size 64x4
 analogy lake.jpg --model pair.safetensors --refine chain -o chain.png
 analogy clip.mkv --model moving.safetensors -o moved.mp4
 analogy clip.mkv --model moving.safetensors --refine patches --size 48x32 -o moved-patches.mkv
+train genvideo clip.mkv {CLIP} -o moves.safetensors
+~train genvideo clip.mkv {CLIP} --steps 300 -o moves-stopped.safetensors
+train genvideo clip.mkv {CLIP} --steps 300 -o moves-stopped.safetensors
+genvideo --model moves.safetensors COUNT=2 -o drawn-clips/ --json
+genvideo clip.mkv --model moves.safetensors --refine patches --size 48x32 -o painted.gif
+genvideo clip.mkv --model moves.safetensors --inject 1 -o injected.png
 train transfer --with glasses --without plain {FOLDERS} {PAINTER} -o content.safetensors
 ~train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
 train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
@@ -102,6 +114,8 @@ analogy --print-config
 sample x --print-config
 retarget x --print-config
 refine x --print-config
+genvideo x --print-config
+train genvideo x --print-config
 transfer x --print-config
 remove x --print-config
 segment x --print-config
@@ -119,6 +133,11 @@ analogy pebbles.jpg balls.jpg --inject 1 -o never.png
 analogy pebbles.jpg balls.jpg --device cuda:7 -o never.png
 analogy empty balls.jpg -o never/
 analogy --model glasses -o never.png
+genvideo
+genvideo clear.png -o never.mp4
+genvideo clip.mkv --slow 2 --loop -o never.mp4
+genvideo clip.mkv --refine patches -o never.mp4
+genvideo --model glasses -o never.mp4
 remove avatar.png -o never.png
 remove avatar.png --model nothing -o never.png
 segment avatar.png --model difference.safetensors -o never.png

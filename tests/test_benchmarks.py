@@ -22,7 +22,7 @@ def test_what_a_benchmark_imports_is_there(path):
             assert all(importlib.util.find_spec(f"{node.module}.{name}") for name in missing)
 
 
-@pytest.mark.parametrize("name", ["pair", "transfer", "difference"])
+@pytest.mark.parametrize("name", ["pair", "transfer", "difference", "genvideo"])
 def test_the_published_step_is_found(name, monkeypatch):
     spec = importlib.util.spec_from_file_location("measure", HERE / "measure.py")
     measure = importlib.util.module_from_spec(spec)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from structkit import checkpoint, models
-from structkit.configs import PairConfig, TransferConfig
+from structkit.configs import GenvideoConfig, PairConfig, TransferConfig
+from structkit.engines.genvideo.model import PatchVaeGan
 from structkit.engines.pair.model import PairAnalogy
 from structkit.engines.transfer.model import ContentTransfer
 from structkit.errors import CheckpointError
@@ -61,11 +62,14 @@ def small() -> dict[str, Any]:
     size = {"size": 16, "width": 4, "widest": 8}
     return {
         "pair": PairAnalogy(PairConfig(size=30, width=4, widest=4).filled(), [(20, 20), (30, 30)], 1),
+        "clip": PatchVaeGan(
+            GenvideoConfig(width=4, latent=2, layers=3, encoder_layers=2).filled(), [(2, 4, 6), (3, 5, 8)], 3, "25", 1
+        ),
         "transfer": ContentTransfer(TransferConfig(**size, separate=2, painter=0, rounds=0).filled()),
     }
 
 
-@pytest.mark.parametrize("kind", ["pair", "transfer"])
+@pytest.mark.parametrize("kind", ["pair", "clip", "transfer"])
 def test_any_wrong_value_in_a_card_is_a_fact_in_words(tmp_path, kind):
     path = tmp_path / "m.safetensors"
     run = {"config": {"size": 40}, "inputs": {"source": "00ff"}, "minutes": 1}

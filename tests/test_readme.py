@@ -29,6 +29,8 @@ MOST_LINES, MOST_WORDS = 170, 20
 
 CODES = "--size 16 --width 4 --widest 8 --separate 2 --batch 4 --steps 3"
 SHORT = {  # how a slow command begins: what makes it short
+    "structkit genvideo examples/balloons.mp4 --engine vaegan": "--minutes 0.02",
+    "structkit genvideo": "--max-side 48 --rounds 1",
     "structkit analogy": "--minutes 0.02",
     "structkit train analogy": "--minutes 0.02",
     "structkit train transfer": f"{CODES} --painter 4 --rounds 2 --painter-steps 2 --placer-steps 2 --painter-size 32",

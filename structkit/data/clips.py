@@ -28,8 +28,9 @@ class ClipWindows:
         """
         frames = clip.shape[2] if clip.dim() == 5 else 1
         if frames < window:
+            has = f"{frames} frame{'s' * (frames > 1)}"
             raise InputError(
-                f"the clip has {frames} frames, and a window {window}: use --window {frames} or less, or a longer clip"
+                f"the clip has {has}, and a window {window}: use --window {frames} or less, or a longer clip"
             )
         if not clip.isfinite().all():
             raise InputError("the clip has values that are not finite numbers: give another")

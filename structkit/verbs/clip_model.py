@@ -80,11 +80,16 @@ def model_shape(model: PatchVaeGan, size: tuple[int, int] | None, frames: int | 
 
 
 def canvas_of(model: PatchVaeGan, clip: Clip | None, size: tuple[int, int] | None, refine: str) -> Size:
-    """The size of the results: that which was asked for, else the clip's where its patches paint, else the model's."""
+    """The size of the results: that which was asked for, else the clip's where its patches paint, else the model's.
+
+    The model's own is made even by leaving out a pixel, but for pictures.
+    """
     height, width = model.shapes[model.finest][-2:]
     if size is not None:
         return Size(*size)
-    return Size(clip.width, clip.height) if clip and refine == "patches" else Size(width, height)
+    if clip and refine == "patches":
+        return Size(clip.width, clip.height)
+    return Size(width, height) if model.is_picture else Size(width - width % 2, height - height % 2)
 
 
 def _drawn(
@@ -106,7 +111,7 @@ def _drawn(
     made = model.samples(1, draw.generator, **how)
     made = made if made.ndim == 5 else made[:, :, None]
     if config.refine != "patches":
-        return made
+        return made[..., : canvas.height, : canvas.width]
     patches = own_frames(model) if material is None else material.to(draw.device)
     finest = (made.shape[2], *canvas.shape)
     return repaint_clip(made, patches, ClipConfig(), shape=finest, generator=draw.generator, progress=draw.progress)

@@ -69,12 +69,21 @@ def genvideo(
     config = ClipConfig.of(options)
     one = material(clip, size, config.max_side)
     canvas = Size(one.width, one.height) if size is None else Size(*size)
+    notes = notes_of(one) + coarsest_note(config)
     results = []
     for number in range(check_count(count)):
         with running.drawing(number, count) as draw:
             made = _drawn(one, canvas, course, config, draw).cpu()
-        results.append(clip_of(made, rate=one.rate, name=f"genvideo of {one.name}", notes=notes_of(one)))
+        results.append(clip_of(made, rate=one.rate, name=f"genvideo of {one.name}", notes=notes))
     return results
+
+
+def coarsest_note(config: ClipConfig) -> tuple[str, ...]:
+    """A note on a coarsest level that must be larger than was asked for, if it must."""
+    least = config.patch + 1
+    if config.coarsest is None or config.coarsest >= least:
+        return ()
+    return (f"--coarsest {config.coarsest} raised to {least} px: a level is larger than a patch",)
 
 
 def _drawn(one: Clip, canvas: Size, course: ClipCourse, config: ClipConfig, draw: Drawing) -> Tensor:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from structkit.configs import DifferenceConfig, PairConfig
@@ -33,7 +34,9 @@ QUICK = {
     "train genvideo": "--size 20 --coarsest 16 --width 4 --latent 4 --steps 2 --dtype float32 --device cpu",
     "score independence": "--device cpu",
 }
-MEASURES = {"score iou": "iou ", "score psnr": "psnr ", "score ssim": "ssim ", "score independence": "common "}
+FIRST = {"independence": "common", "novelty": "nnfdiv"}  # words of what is told, where that is not the measure
+SCORES = [name.removeprefix("score ") for name in PAGES if name.startswith("score ")]
+MEASURES = {f"score {name}": f"{FIRST.get(name, name)} " for name in SCORES}
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def example(page: Callable) -> list[str]:
 
 
 def prepare(words: list[str], folder: Path) -> None:
-    """Make what an example reads: pictures of 32 px, folders of 24, checkpoints."""
+    """Make what an example reads: pictures and clips of 32 px, folders of 24, features, checkpoints."""
     output = words[words.index("-o") + 1] if "-o" in words else None
     for i, name in enumerate(words):
         if name.endswith("/"):
@@ -59,6 +62,8 @@ def prepare(words: list[str], folder: Path) -> None:
             paint(folder / name, i, side=32)
         elif name.endswith(".mp4") and name != output:
             write_clip(small_clip(13, 18, 32), folder / name)
+        elif name.endswith(".npy"):
+            np.save(folder / name, np.random.default_rng(i).normal(size=(24, 4)))
         elif name == "faces.safetensors" != output:
             config = DifferenceConfig(size=16, width=4, widest=16, separate=2).filled()
             DomainDifference(config).save(folder / name, complete=True)

@@ -194,7 +194,8 @@ class PatchVaeGan(Model):
         if first is not None:
             self._check_first(first)
             clip = self._window() if clip is None else clip.to(self.amplitudes)
-        return torch.cat([self._sample(generator, shapes, first, clip) for _ in range(count)]).clamp(-1, 1)
+        made = [self._sample(generator, shapes, first, clip) for _ in range(count)]
+        return torch.cat(made).clamp(-1, 1)
 
     @torch.no_grad()
     def reconstruction(self, generator: torch.Generator) -> Tensor:

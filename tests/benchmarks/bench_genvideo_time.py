@@ -1,6 +1,6 @@
 """Clips made of patches: what they cost, and what happens to motion where they are joined.
 
-    python tests/benchmarks/bench_genvideo_time.py [--side 128] [--only cost extend loop slow windows] CLIP.mp4 ...
+    python tests/benchmarks/bench_genvideo_time.py CLIP.mp4 ... [--side 128] [--only cost extend loop slow windows]
 
 "cost": CPU seconds of a sample, from few to many voxels, and of eight (of the first clip).
 "extend": 13 frames after a clip's last; "loop": 20 frames; "slow": every second frame left out and made again;

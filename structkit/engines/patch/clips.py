@@ -26,7 +26,7 @@ from torch import Tensor
 
 from structkit.configs import ClipConfig
 from structkit.engines.patch.course import finish, plan_for, start_of
-from structkit.engines.patch.repeats import around_resized, near_loop
+from structkit.engines.patch.repeats import around_resized, loop_stretch, near_loop
 from structkit.engines.patch.synthesis import (
     SMALL,
     HeldPart,
@@ -84,7 +84,7 @@ def _long_sample(
     generator: torch.Generator,
     progress: Progress,
 ) -> Tensor:
-    """The same by windows: of the arrangement of all frames each is made with the clip's frames around its own time."""
+    """The same by windows: from the arrangement of all frames each is made, with the clip's frames around its time."""
     clip = _some_part(clip, max(shape[0], window), generator)
     coarsest = max(config.coarsest or COARSEST, config.patch + 1)
     shapes = synthesis_shapes(shape, coarsest=coarsest, frame_ratio=FRAME_RATIO, least=(FRAMES,))
@@ -97,6 +97,10 @@ def _long_sample(
         *(max(config.patch + 1, round(s * scale)) for s in clip.shape[3:]),
     )
     few = resize(clip, reduced).clamp(-1, 1)
+    if loop:
+        at, length, faded = loop_stretch(few, shapes[first][0], generator if config.variety else None)
+        few = few[:, :, at : at + length + faded]
+        clip = clip[:, :, round(at / ratio) : round((at + length + faded) / ratio)]
     rough = ClipSynthesis(few, config, shapes[first], generator=generator, loop=loop, timely=True)
     start, level = rough.start(few)
     arranged = rough.run(start, plan, first=level)
@@ -163,7 +167,7 @@ class ClipSynthesis:
         """
         if self.loop:
             level = self.free.starting_near(LOOP_FIRST)
-            near = near_loop(clip, self.shapes[level], self.generator if self.config.variety else None)
+            near = near_loop(self.free.keys(level), self.shapes[level], self.generator if self.config.variety else None)
             noise = torch.randn(near.shape, generator=self.generator, device=self.generator.device).to(near)
             return near + LOOP_NOISE * self.config.variety * noise, level
         return noisy_start(resize(clip, self.shapes[0]), self.config.variety, self.generator), 0

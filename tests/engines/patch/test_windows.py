@@ -107,7 +107,7 @@ def test_windows_of_a_loop_meet():
 
 @pytest.mark.parametrize("clip", [swing(30, 11), pan(30)], ids=["swing", "pan"])
 def test_no_joint_is_seen_in_a_loop_and_the_motion_stays(clip):
-    made = sampled(clip, 20, loop=True)
+    made = sampled(clip, 15, loop=True)
     change = steps(torch.cat([made, made[:, :, :1]], 2))
     assert float(change[-1]) < 1.3 * float(change[:-1].amax())
     assert float(change.mean()) > 0.4 * float(steps(clip).mean())
@@ -136,5 +136,5 @@ def test_the_arrangement_of_all_windows_is_no_larger_than_one(monkeypatch):
         return made(clip, config, shape, **how)
 
     monkeypatch.setattr(clips, "ClipSynthesis", noted)
-    sampled(swing(40, 9, *SMALL), 40, window=16)
+    sampled(swing(30, 9, *SMALL), 30, window=16)
     assert max(max(pair) for pair in sides) <= 16 * SMALL[0] * SMALL[1]

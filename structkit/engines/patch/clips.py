@@ -26,7 +26,7 @@ from torch import Tensor
 
 from structkit.configs import ClipConfig
 from structkit.engines.patch.course import finish, plan_for, start_of
-from structkit.engines.patch.repeats import around_resized, near_loop
+from structkit.engines.patch.repeats import around_resized, loop_stretch, near_loop
 from structkit.engines.patch.synthesis import (
     SMALL,
     HeldPart,
@@ -70,7 +70,8 @@ def sample_clip(
     if max(clip.shape[2], shape[0]) > window:
         return _long_sample(clip, config, plan, shape, loop, window, generator, progress)
     made = ClipSynthesis(clip, config, shape, generator=generator, loop=loop)
-    return made.run(*made.start(clip), plan, progress)
+    start, first = made.start(clip)
+    return made.run(start, plan, progress, first=first)
 
 
 def _long_sample(
@@ -83,7 +84,7 @@ def _long_sample(
     generator: torch.Generator,
     progress: Progress,
 ) -> Tensor:
-    """The same by windows: of the arrangement of all frames each is made with the clip's frames around its own time."""
+    """The same by windows: from the arrangement of all frames each is made, with the clip's frames around its time."""
     clip = _some_part(clip, max(shape[0], window), generator)
     coarsest = max(config.coarsest or COARSEST, config.patch + 1)
     shapes = synthesis_shapes(shape, coarsest=coarsest, frame_ratio=FRAME_RATIO, least=(FRAMES,))
@@ -96,8 +97,13 @@ def _long_sample(
         *(max(config.patch + 1, round(s * scale)) for s in clip.shape[3:]),
     )
     few = resize(clip, reduced).clamp(-1, 1)
+    if loop:
+        at, length, faded = loop_stretch(few, shapes[first][0], generator if config.variety else None)
+        few = few[:, :, at : at + length + faded]
+        clip = clip[:, :, round(at / ratio) : round((at + length + faded) / ratio)]
     rough = ClipSynthesis(few, config, shapes[first], generator=generator, loop=loop, timely=True)
-    arranged = rough.run(*rough.start(few), plan)
+    start, level = rough.start(few)
+    arranged = rough.run(start, plan, first=level)
     spread = around_resized if loop else resize
     arranged = spread(arranged, (shape[0], *arranged.shape[3:]))
     windows = spans(shape[0], window, loop=loop)
@@ -111,7 +117,7 @@ def _long_sample(
         def tick(share: float, note: str) -> None:
             progress((number + share) / len(windows), note)
 
-        return made.run(arranged[:, :, torch.tensor(frames) % shape[0]], first, plan, tick)
+        return made.run(arranged[:, :, torch.tensor(frames) % shape[0]], plan, tick, first=first)
 
     return by_windows(shape, windows, make)
 
@@ -161,7 +167,7 @@ class ClipSynthesis:
         """
         if self.loop:
             level = self.free.starting_near(LOOP_FIRST)
-            near = near_loop(clip, self.shapes[level], self.generator if self.config.variety else None)
+            near = near_loop(self.free.keys(level), self.shapes[level], self.generator if self.config.variety else None)
             noise = torch.randn(near.shape, generator=self.generator, device=self.generator.device).to(near)
             return near + LOOP_NOISE * self.config.variety * noise, level
         return noisy_start(resize(clip, self.shapes[0]), self.config.variety, self.generator), 0
@@ -169,9 +175,10 @@ class ClipSynthesis:
     def run(
         self,
         start: Tensor,
-        first: int,
         plan: SynthesisPlan,
         progress: Progress = lambda share, note: None,
+        *,
+        first: int = 0,
     ) -> Tensor:
         """The result (1, 3, *shape), from a start (1, 3, *any shape) of level `first`."""
         state, level = SynthesisState(start), first

@@ -91,4 +91,4 @@ def _fitted(
     made = ClipSynthesis(keys, config, tuple(whole.shape[2:]), generator=generator, held=held, frame_ratio=FRAME_RATIO)
     noise = torch.randn(whole.shape, generator=generator, device=generator.device).to(whole)
     first = made.free.starting_near(FIRST)
-    return made.run(whole + NOISE * config.variety * noise, first, clip_plan(config), progress)[:, :, count:]
+    return made.run(whole + NOISE * config.variety * noise, clip_plan(config), progress, first=first)[:, :, count:]

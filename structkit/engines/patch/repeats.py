@@ -21,9 +21,12 @@ SHORTEST = 0.6  # of the result's frames, those of the stretch: it is slowed dow
 
 
 def near_loop(clip: Tensor, shape: Shape, generator: torch.Generator | None) -> Tensor:
-    """The start (1, 3, *shape) of a loop.  generator: draws from several good stretches; None takes the best."""
+    """The start (1, 3, *shape) of a loop, of a clip with its frame rate.
+
+    generator: draws from several good stretches; None takes the best.
+    """
     small = resize(clip, (clip.shape[2], *shape[1:])).clamp(-1, 1)
-    first, length, faded = _stretch(small, shape[0], generator)
+    first, length, faded = loop_stretch(small, shape[0], generator)
     stretch = list(small[:, :, first : first + length].unbind(2))
     after = small[:, :, first + length : first + length + faded].unbind(2)
     for i, frame in enumerate(after):
@@ -34,12 +37,15 @@ def near_loop(clip: Tensor, shape: Shape, generator: torch.Generator | None) -> 
 def around_resized(loop: Tensor, shape: Shape) -> Tensor:
     """The loop (1, C, T, H, W) in another shape, its last frame still followed by its first."""
     frames, more = loop.shape[2], shape[0]
-    three = resize(torch.cat([loop] * 3, 2), (3 * more, *shape[1:])) if more != frames else resize(loop, shape)
-    return three[:, :, more : 2 * more] if more != frames else three
+    if more == frames:
+        return resize(loop, shape)
+    return resize(torch.cat([loop] * 3, 2), (3 * more, *shape[1:]))[:, :, more : 2 * more]
 
 
-def _stretch(small: Tensor, frames: int, generator: torch.Generator | None) -> tuple[int, int, int]:
-    """First frame, length and faded frames of a stretch of a small clip that is near to a loop."""
+def loop_stretch(small: Tensor, frames: int, generator: torch.Generator | None) -> tuple[int, int, int]:
+    """The stretch of a small clip (1, 3, T, h, w) that is nearest to a loop of so many frames: its first frame, its
+    length, and how many frames after it are faded into its first ones.
+    """
     count = small.shape[2]
     longest = min(count, frames)
     change = small.diff(dim=2, append=small[:, :, -1:]).abs().mean((0, 1, 3, 4))

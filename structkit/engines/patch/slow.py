@@ -10,7 +10,6 @@ Clips are (1, 3, T, H, W) in [-1, 1].  The same generator state gives the same r
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -26,8 +25,7 @@ from structkit.kernels.patches import patch_grid
 
 Progress = Callable[[float, str], None]
 
-LEVELS = 1
-SOFTNESS = 0.02
+LEVELS = 3  # the finest ones, at which frames are redrawn: with fewer they are nearer to the mean, and blurred
 AROUND = 1  # known frames whose patches serve, before and after those of a window
 
 
@@ -80,7 +78,7 @@ def between(clip: Tensor, factor: int) -> HeldPart:
 def _redrawn(
     start: HeldPart, near: Tensor, before: int, factor: int, config: ClipConfig, generator: torch.Generator
 ) -> Tensor:
-    """The start (1, 3, n, H, W) made of the patches of frames nearby, at the finest level alone, where it is not known.
+    """The start (1, 3, n, H, W) made of the patches of frames nearby, at the finest levels, where it is not known.
 
     before: frames nearby that come before the first of the start.
     """
@@ -93,4 +91,4 @@ def _redrawn(
     places = torch.arange(grids[1][1] * grids[1][2])
     field = (nearest[:, None] * len(places) + places).flatten().to(near.device)
     state = SynthesisState(start.picture, grids, field)
-    return made.run(state, range(len(made.shapes))[-LEVELS:], replace(clip_plan(config), softness=SOFTNESS)).picture
+    return made.run(state, range(len(made.shapes))[-LEVELS:], clip_plan(config)).picture

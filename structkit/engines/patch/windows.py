@@ -16,7 +16,7 @@ from structkit.configs import ClipConfig
 from structkit.engines.patch.synthesis import HeldPart
 from structkit.kernels.pyramid import Shape
 
-VOXELS = 1_500_000  # of a window and of its keys: about 1 GB (tests/benchmarks/genvideo_time.csv)
+VOXELS = 1_000_000  # of a window, and of its keys: about 1 GB in all (tests/benchmarks/genvideo_time.csv)
 LEAST = 24  # frames
 SHARED = 8  # frames of a window that are held because the window before has made them
 

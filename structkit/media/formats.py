@@ -110,6 +110,7 @@ FORMATS = (
 )
 NAMES = ", ".join(f.label for f in FORMATS)
 WRITTEN = tuple(suffix for f in FORMATS for suffix in f.suffixes)
+ANIMATED = (".gif", ".webp", ".png")  # of the animated pictures that are written
 SUFFIXES = tuple(suffix for f in FORMATS for suffix in (*f.suffixes, *f.read_suffixes))
 
 

@@ -47,7 +47,7 @@ def decode(data: bytes, format: Format, name: str, max_pixels: int, tolerant: bo
     Raises InputError for what is checked here, and whatever Pillow raises on foreign bytes.
     """
     image = format.open(data)
-    _check_size(image.size, name, max_pixels)
+    check_size(image.size, name, max_pixels)
     # Pillow turns a TIFF while it loads, and forgets the tag.
     stored = _orientation(image.tag_v2) if format.name == "TIFF" else 1
     flaws = damage.load(image, data, format)
@@ -72,7 +72,8 @@ def decode(data: bytes, format: Format, name: str, max_pixels: int, tolerant: bo
     return Raster(np.ascontiguousarray(upright(found.pixels)), alpha, (*notes, *found.notes), metadata)
 
 
-def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    """Refuse a picture of this size, (width, height) px, that is empty or over the limit.  Raises InputError."""
     width, height = size
     if width < 1 or height < 1:
         raise InputError(

@@ -5,7 +5,7 @@ makes one option of each field (name, default, help, limits), and `--config` and
 fields.
 """
 
-from structkit.configs.base import LEAST_SIDE, MAX_SIDE, MOST_SIDE, Config, of_preset, option
+from structkit.configs.base import LEAST_SIDE, MAX_CLIP_SIDE, MAX_SIDE, MOST_SIDE, Config, of_preset, option
 from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
 from structkit.configs.difference import DIFFERENCE_PRESETS, DifferenceConfig
 from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALITY, VIDEO_QUALITY, millions
@@ -18,6 +18,7 @@ __all__ = [
     "DIFFERENCE_PRESETS",
     "INJECTED_BELOW",
     "LEAST_SIDE",
+    "MAX_CLIP_SIDE",
     "MAX_FRAME_PIXELS",
     "MAX_PIXELS",
     "MAX_SIDE",

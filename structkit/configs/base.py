@@ -12,6 +12,7 @@ from typing import Any, Self
 from structkit.errors import OptionError
 
 MAX_SIDE = 512  # px, where nothing else says how large a result is to be
+MAX_CLIP_SIDE = 256  # px, of a generated clip, likewise
 LEAST_SIDE, MOST_SIDE = 16, 8192  # px, of a result
 TYPES = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}
 

@@ -44,8 +44,8 @@ class AnalogyConfig(PatchConfig):
     )
     max_side: int | None = option(
         None,
-        f"longest side of the result, px, if no --size is given; else {MAX_SIDE}, of two videos {MAX_CLIP_SIDE}, as their "
-        "cost grows with every pixel of every frame; never more than the source's",
+        f"longest side of the result, px, if no --size is given; else {MAX_SIDE}, of two videos "
+        f"{MAX_CLIP_SIDE}, as their cost grows with every pixel of every frame; never more than the source's",
         low=LEAST_SIDE,
         high=MOST_SIDE,
     )

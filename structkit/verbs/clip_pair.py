@@ -67,7 +67,7 @@ def analogy_of_videos(
 
 
 def _clip_size(source: VideoReader, size: tuple[int, int] | None, config: AnalogyConfig) -> Size:
-    """The size of the result; one that is not said is even, with a longest side of MAX_CLIP_SIDE.  Raises OptionError."""
+    """The size of the result; one that is not said is even, and reduced to MAX_CLIP_SIDE.  Raises OptionError."""
     if size is not None:
         return result_size(source, size, config.max_side)
     canvas = result_size(source, None, config.max_side or MAX_CLIP_SIDE)

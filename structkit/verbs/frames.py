@@ -16,7 +16,7 @@ from torch import Tensor
 from structkit.media.files import Source
 from structkit.media.pictures import Picture
 from structkit.media.tensors import from_tensor, to_tensor
-from structkit.media.video import VideoReader
+from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.metrics.flicker import FlickerTally
 from structkit.verbs.running import Progress, RunSettings

@@ -42,7 +42,19 @@ Verbs, options, their choices and the models that ship are completed by the Tab 
 """
 
 # Of the files in the help; others follow.
-ORDER = ("analogy", "sample", "retarget", "refine", "transfer", "remove", "segment", "info", "train", "score")
+ORDER = (
+    "analogy",
+    "sample",
+    "retarget",
+    "refine",
+    "genvideo",
+    "transfer",
+    "remove",
+    "segment",
+    "info",
+    "train",
+    "score",
+)
 
 
 def _files() -> dict[str, ModuleType]:

@@ -27,15 +27,18 @@ if TYPE_CHECKING:
     from structkit.media.pictures import read_picture, write_picture
     from structkit.models import load
     from structkit.recipes.domains import train_difference, train_transfer
+    from structkit.recipes.genvideo import train_genvideo
     from structkit.recipes.pair import train_analogy
     from structkit.verbs.analogy_video import analogy_video
     from structkit.verbs.content import remove, segment, transfer
+    from structkit.verbs.genvideo import genvideo
     from structkit.verbs.patchwork import analogy, refine, retarget, sample
 
 __all__ = [
     "__version__",
     "analogy",
     "analogy_video",
+    "genvideo",
     "load",
     "read_picture",
     "refine",
@@ -45,6 +48,7 @@ __all__ = [
     "segment",
     "train_analogy",
     "train_difference",
+    "train_genvideo",
     "train_transfer",
     "transfer",
     "write_picture",
@@ -53,6 +57,7 @@ __all__ = [
 _MODULES = {
     "analogy": "verbs.patchwork",
     "analogy_video": "verbs.analogy_video",
+    "genvideo": "verbs.genvideo",
     "load": "models",
     "read_picture": "media.pictures",
     "refine": "verbs.patchwork",
@@ -62,6 +67,7 @@ _MODULES = {
     "segment": "verbs.content",
     "train_analogy": "recipes.pair",
     "train_difference": "recipes.domains",
+    "train_genvideo": "recipes.genvideo",
     "train_transfer": "recipes.domains",
     "transfer": "verbs.content",
     "write_picture": "media.pictures",

@@ -74,6 +74,13 @@ KINDS = {
         "structkit.recipes.pair.PAIR",
         "structkit.engines.pair.model.PairAnalogy",
     ),
+    "clip-vaegan": Kind(
+        "new clips from one clip",
+        ("genvideo",),
+        "genvideo",
+        "structkit.recipes.genvideo.GENVIDEO",
+        "structkit.engines.genvideo.model.PatchVaeGan",
+    ),
     "content-transfer": Kind(
         "transfer of a content, such as glasses, by masks",
         ("transfer", "remove", "segment", "score independence"),

@@ -5,9 +5,6 @@ An engine reads the pictures of a task, and paints them with a seed.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,21 +13,16 @@ from structkit.configs import AnalogyConfig, PairConfig, PairResultConfig
 from structkit.errors import OptionError
 from structkit_cli.options import RunOptions
 from structkit_cli.run.plan import Output, Progress, Task
-from structkit_cli.run.report import tell
-from structkit_cli.run.trainer import Voice, kept, pair_input, written
-from structkit_cli.signals import Termination
+from structkit_cli.run.trainer import pair_input, trained_first
 
 if TYPE_CHECKING:
     from structkit.engines.pair.model import PairAnalogy
     from structkit.media.pictures import Picture
-    from structkit.training.stages import Event
     from structkit_cli.run.results import Film
 
     Pictures = dict[str, Picture]  # source and target
 
 Size = tuple[int, int]  # width, height, px
-
-TRAINING = 0.95  # part of the progress of an analogy that a pair is trained for
 
 
 class PatchEngine:
@@ -160,30 +152,11 @@ class PairTrainingEngine(PairEngine):
         """The model of the pair: a training that was stopped goes on; the output of one that was finished is read."""
         from structkit.recipes.material import fitted_to
         from structkit.recipes.pair import PAIR
-        from structkit.recipes.run import TrainingOptions, train
 
         given = [pair_input(task.inputs[role], **self.running.reading) for role in _roles(task)]
         self._check_level(fitted_to(self.pair, given[0].picture).filled())
-        voice = Voice(quiet=self.running.quiet or sys.stderr.isatty())  # speaks where the bar does not
-
-        def report(event: Event) -> None:
-            voice.event(event)
-            progress(
-                TRAINING * (event.number - 1 + event.step / event.steps) / event.stages, f"training: {event.stage}"
-            )
-
-        options = TrainingOptions(
-            output=task.checkpoint,
-            minutes=self.minutes,
-            seed=self.running.seed,
-            device=device,
-            dtype=self.running.dtype,
-            overwrite=self.running.exists == "overwrite",
-            report=report,
-            tell=self._tell,
-        )
-        with _telling_what_is_kept(task.checkpoint):
-            return train(PAIR, given, options, asdict(self.pair))  # type: ignore[return-value]
+        how = {"minutes": self.minutes, "device": device, "progress": progress}
+        return trained_first(PAIR, given, task.checkpoint, asdict(self.pair), self.running, **how)  # type: ignore[return-value]
 
     def _check_level(self, config: PairConfig) -> None:
         """Refuse a level of injection that the pair will not have, before the training and not after it."""
@@ -193,21 +166,7 @@ class PairTrainingEngine(PairEngine):
         if self.config.inject is not None and self.config.inject > finest:
             raise OptionError(f"--inject is {self.config.inject}: the pair will have the levels 0 to {finest}")
 
-    def _tell(self, note: str) -> None:
-        if not self.running.quiet:
-            tell(note)
-
 
 def _roles(task: PairTask) -> tuple[str, str]:
     """The roles of the task, in the order in which the pair has them."""
     return ("target", "source") if task.swapped else ("source", "target")
-
-
-@contextmanager
-def _telling_what_is_kept(checkpoint: Path) -> Iterator[None]:
-    before = written(checkpoint)
-    try:
-        yield
-    except (KeyboardInterrupt, Termination):
-        tell(kept(checkpoint, before))
-        raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from structkit_cli.completion import complete_checkpoint
 from structkit_cli.help import Panel
 from structkit_cli.options import RunOptions, named
 from structkit_cli.pages.analogy_engines import PairEngine, PairTrainingEngine, PatchEngine
-from structkit_cli.run.checks import result_size
+from structkit_cli.run.checks import refuse_set, result_size
 from structkit_cli.run.plan import Output
 from structkit_cli.run.trainer import checkpoint_path
 
@@ -106,12 +106,12 @@ def painter_of(
                 )
     if not gan:
         training = "is of a training: leave it out, or say --engine gan"
-        _refuse(engine, {"preset", "minutes"}, training)
-        _refuse(running, {"dtype"}, training)
+        refuse_set(engine, {"preset", "minutes"}, training)
+        refuse_set(running, {"dtype"}, training)
     if not gan and engine.model is None:
-        _refuse(pair, _names(pair), "is for a trained pair: leave it out, say --engine gan, or name a --model")
+        refuse_set(pair, _names(pair), "is for a trained pair: leave it out, say --engine gan, or name a --model")
         return PatchEngine(patches, wide, running)
-    _refuse(
+    refuse_set(
         patches,
         _names(patches) - (OF_BOTH if gan else set()),
         "is of the patch engine, not of a trained pair: leave it out",
@@ -154,10 +154,3 @@ def checkpoint_of(engine: EngineOptions, output: Output, *, many: bool) -> Path:
 
 def _names(config: Config) -> set[str]:
     return {field.name for field in fields(config)}  # type: ignore[arg-type]
-
-
-def _refuse(config: Config, names: Iterable[str], fact: str) -> None:
-    """Refuse options that are set to another value than they have without being set."""
-    for field in fields(config):  # type: ignore[arg-type]
-        if field.name in names and getattr(config, field.name) != field.default:
-            raise OptionError(f"--{field.name.replace('_', '-')} {fact}")

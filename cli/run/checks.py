@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from structkit.configs import LEAST_SIDE, MOST_SIDE
+from structkit.configs import LEAST_SIDE, MOST_SIDE, Config
 from structkit.errors import OptionError, OutputError
 from structkit.media.formats import format_of
 from structkit_cli.options import OutputOptions
@@ -42,6 +43,16 @@ def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> No
         _check_writable(path, writable)
         if exists == "error" and os.path.lexists(path):
             raise OptionError(f"{path} exists: choose another name, or say --exists overwrite")
+
+
+def refuse_set(config: Config, names: Iterable[str] | None, fact: str) -> None:
+    """Refuse options that have another value than they have without being set.
+
+    names: those of the options; None is all of the configuration's.
+    """
+    for field in fields(config):  # type: ignore[arg-type]
+        if (names is None or field.name in names) and getattr(config, field.name) != field.default:
+            raise OptionError(f"--{field.name.replace('_', '-')} {fact}")
 
 
 def check_alpha(picture: Picture, outputs: Iterable[Output]) -> None:

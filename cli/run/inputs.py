@@ -8,6 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePath
@@ -17,7 +18,7 @@ from structkit.data.listing import PathList, lines_of
 from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
 from structkit.media.files import read_once, sha256_file
-from structkit.media.formats import SUFFIXES, recognise
+from structkit.media.formats import ANIMATED, SUFFIXES, recognise
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -97,6 +98,11 @@ class InputFile:
         except (OSError, InputError):
             return False  # the reader will say what is wrong
 
+    @property
+    def source(self) -> Path | bytes:
+        """What a reader takes: the path, or the bytes of an input that can be read only once."""
+        return self._once if self._once is not None else self.path  # type: ignore[return-value]
+
     def video(self, max_pixels: int | None = None, tolerant: bool = False) -> VideoReader:
         """The reader of the video.
 
@@ -105,8 +111,7 @@ class InputFile:
         """
         from structkit.media.video import MAX_PIXELS, VideoReader
 
-        source = self._once if self._once is not None else self.path
-        return VideoReader(source, name=self.label, max_pixels=max_pixels or MAX_PIXELS, tolerant=tolerant)
+        return VideoReader(self.source, name=self.label, max_pixels=max_pixels or MAX_PIXELS, tolerant=tolerant)
 
     def picture(self, max_pixels: int | None = None, tolerant: bool = False) -> Picture:
         """The picture that the file holds.
@@ -117,8 +122,7 @@ class InputFile:
         """
         from structkit.media.pictures import MAX_PIXELS, read_picture
 
-        source = self._once if self._once is not None else self.path
-        return read_picture(source, name=self.label, max_pixels=max_pixels or MAX_PIXELS, tolerant=tolerant)
+        return read_picture(self.source, name=self.label, max_pixels=max_pixels or MAX_PIXELS, tolerant=tolerant)
 
     @property
     def label(self) -> str:
@@ -143,14 +147,18 @@ class InputList:
     unread: list[Path] = field(default_factory=list)
 
 
-def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), videos: bool = False) -> InputList:
+def gather(
+    arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), videos: bool = False, clips: bool = False
+) -> InputList:
     """The pictures (and videos) that the arguments stand for, as a `PathList` finds them, or standard input; each once.
 
+    clips: true for videos and animated pictures alone.
     leave_out: the folders that are passed over, where the outputs go.
     Raises OptionError.
     """
     skipped = [Path(folder).resolve() for folder in leave_out if folder is not None and folder != "-"]
-    paths = PathList((*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES, skipped, _lines)
+    suffixes = (*ANIMATED, *VIDEO_SUFFIXES) if clips else (*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES
+    paths = PathList(suffixes, skipped, _lines, _moves if clips else None)
     inputs: list[InputFile] = []
     for argument in arguments:
         if not argument:
@@ -171,6 +179,19 @@ def gather(arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), vi
     folders = [*paths.folders, *(fixed for _, fixed in paths.patterns)]
     many = paths.many or len(arguments) > 1
     return InputList(list(dict.fromkeys(inputs)), paths.foreign, many, folders, paths.unread)
+
+
+def _moves(path: Path) -> bool:
+    """True for a video, and for a picture that is animated; one that cannot be read counts as one."""
+    if is_video(path):
+        return True
+    from structkit.media.animations import is_animated
+
+    with suppress(OSError), path.open("rb") as stream:
+        format = recognise(stream.read(HEAD))
+        stream.seek(0)
+        return format is not None and is_animated(stream, format)
+    return True
 
 
 def sent(stream: BinaryIO, label: str) -> bytes:

@@ -10,7 +10,6 @@ from typing import Any
 from structkit_cli.run.commit import PendingOutput, Settlement, as_disk_error, commit
 from structkit_cli.run.manifest import Manifest, hash_of, made_from
 from structkit_cli.run.plan import Output, Task
-from structkit_cli.run.results import OutputKind
 from structkit_cli.run.sinks import FileSink
 from structkit_cli.run.verdicts import Origin, OutputRefusal, OutputState, Verdict
 
@@ -92,7 +91,7 @@ class Ledger:
         if not sources:
             return Origin("")
         # The keys must stay, since the hashes in older manifests have them.
-        of_output = {"format": output.format, "seed": output.seed, "strip": output.kind is OutputKind.COMPARISON}
+        of_output = {"format": output.format, "seed": output.seed, "strip": output.kind.compares}
         options = {**self.options, **of_output}
         manifest = self.manifests[output.root]
         places = {role: manifest.place_of(source.path) for role, source in task.inputs.items()}
@@ -105,4 +104,4 @@ class Ledger:
 
         The number of samples is one of the strips that show them.
         """
-        return name != "version" and (name != "samples" or output.kind is OutputKind.COMPARISON)
+        return name != "version" and (name != "samples" or output.kind.compares)

@@ -13,7 +13,7 @@ from structkit.media.containers import VIDEO_SUFFIXES, WRITTEN
 from structkit.media.formats import SUFFIXES, format_of
 from structkit.media.formats import WRITTEN as PICTURES_WRITTEN
 from structkit_cli.run.inputs import InputFile, InputList
-from structkit_cli.run.results import DATA_SUFFIXES, DEFAULT_FORMATS, OutputKind, Result
+from structkit_cli.run.results import CLIPS_WRITTEN, DATA_SUFFIXES, DEFAULT_FORMATS, OutputKind, Result
 
 Progress = Callable[[float, str], None]  # called with the share of a task that is done, 0 to 1, and a note
 
@@ -224,6 +224,15 @@ def _video_format(path: Path, format: str | None, flag: str) -> str:
     return path.suffix.lower().removeprefix(".")
 
 
+def _clip_format(path: Path, format: str | None, flag: str) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in CLIPS_WRITTEN:
+        raise OptionError(f"{flag} {path} is to be a clip: end the name in one of {' '.join(CLIPS_WRITTEN)}")
+    if format and suffix != f".{format}":
+        raise OptionError(f"{flag} {path} says {suffix[1:]} and --format says {format}: change one of them")
+    return suffix.removeprefix(".")
+
+
 def _data_format(path: Path, format: str | None, flag: str) -> str:
     """The format that a verb has chosen, whatever the name; else the one of the suffix."""
     by_suffix = {suffix: name for name, suffix in DATA_SUFFIXES.items()}
@@ -232,7 +241,12 @@ def _data_format(path: Path, format: str | None, flag: str) -> str:
     return format or by_suffix[path.suffix.lower()]
 
 
-FORMAT_READERS = {OutputKind.VIDEO: _video_format, OutputKind.DATA: _data_format}
+FORMAT_READERS = {
+    OutputKind.VIDEO: _video_format,
+    OutputKind.CLIP: _clip_format,
+    OutputKind.PLAYER: _data_format,
+    OutputKind.DATA: _data_format,
+}
 
 
 def share(progress: Progress, index: int, count: int) -> Progress:

@@ -7,14 +7,13 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from structkit.configs import PICTURE_QUALITY, VIDEO_QUALITY
 from structkit.media.containers import WRITTEN
+from structkit.media.formats import ANIMATED, format_of
 from structkit.media.formats import WRITTEN as PICTURES_WRITTEN
-from structkit.media.formats import format_of
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -28,55 +27,75 @@ if TYPE_CHECKING:
     Film = Callable[[Path | BinaryIO], VideoSummary]  # makes a video there, whole or not at all
 
 DATA_SUFFIXES = {"json": ".json", "csv": ".csv", "svg": ".svg", "html": ".html", "text": ".txt"}
-DEFAULT_FORMATS = {"picture": "png", "comparison": "png", "video": "mp4"}  # data have none: their verb names it
+# Data have none: their verb names it.
+DEFAULT_FORMATS = {"picture": "png", "comparison": "png", "player": "html", "video": "mp4", "clip": "mp4"}
+CLIPS_WRITTEN = (*WRITTEN, *ANIMATED)
 
 
 class OutputKind(Enum):
-    """The kinds of outputs.  A comparison is a strip of pictures, beside the results that it shows."""
+    """The kinds of outputs.
+
+    A comparison is a strip of pictures, and a player is a page that plays clips, beside the results that they show.
+    A clip is a video or an animated picture.
+    """
 
     PICTURE = "picture"
     COMPARISON = "comparison"
+    PLAYER = "player"
     VIDEO = "video"
+    CLIP = "clip"
     DATA = "data"
 
     @property
     def role(self) -> str:
         """The word for the kind in records."""
-        return "comparison" if self is OutputKind.COMPARISON else "result"
+        return "comparison" if self.compares else "result"
+
+    @property
+    def compares(self) -> bool:
+        """True for an output that shows results which are outputs themselves."""
+        return self in (OutputKind.COMPARISON, OutputKind.PLAYER)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
         """The suffixes of file names that say such a kind, with their dots."""
-        return {OutputKind.VIDEO: tuple(WRITTEN), OutputKind.DATA: tuple(DATA_SUFFIXES.values())}.get(
-            self, PICTURES_WRITTEN
-        )
+        return {
+            OutputKind.VIDEO: tuple(WRITTEN),
+            OutputKind.CLIP: CLIPS_WRITTEN,
+            OutputKind.PLAYER: (DATA_SUFFIXES["html"],),
+            OutputKind.DATA: tuple(DATA_SUFFIXES.values()),
+        }.get(self, PICTURES_WRITTEN)
 
     def suffix_of(self, format: str) -> str:
         """The suffix, with its dot, of an output of this format whose name the program chooses."""
-        if self is OutputKind.DATA:
+        if self in (OutputKind.DATA, OutputKind.PLAYER):
             return DATA_SUFFIXES[format]
-        return f".{format}" if self is OutputKind.VIDEO else format_of(format).suffixes[0]
+        is_moving = self in (OutputKind.VIDEO, OutputKind.CLIP)
+        return f".{format}" if is_moving else format_of(format).suffixes[0]
 
     def quality(self, asked: int | None) -> int | None:
         """The quality that an output is encoded with, where this one is asked of the results."""
-        return None if self is OutputKind.COMPARISON else asked
+        return None if self.compares else asked
 
     def encoded_quality(self, format: str, asked: int | None) -> int | None:
         """The quality of an output of this format, also where none is asked of the results.
 
         None for a format that has none, and for one that is lossless then.
         """
-        if self is OutputKind.DATA:
+        if self in (OutputKind.DATA, OutputKind.PLAYER):
             return None
         if (own := self.quality(asked)) is not None:
             return own
-        return VIDEO_QUALITY if self is OutputKind.VIDEO else PICTURE_QUALITY.get(format_of(format).name)
+        if self is OutputKind.VIDEO or (self is OutputKind.CLIP and f".{format}" in WRITTEN):
+            return VIDEO_QUALITY
+        return PICTURE_QUALITY.get(format_of(format).name)
 
     def suits_quality(self, format: str) -> bool:
         """True if a quality may be asked of the results; a comparison leaves that to the result beside it."""
-        return self in (OutputKind.COMPARISON, OutputKind.VIDEO) or (
-            self is OutputKind.PICTURE and format_of(format).has_quality
-        )
+        if self is OutputKind.CLIP and f".{format}" in WRITTEN:
+            return True
+        still = self in (OutputKind.PICTURE, OutputKind.CLIP)
+        return self.compares or self is OutputKind.VIDEO or (still and format_of(format).has_quality)
 
     def loses_alpha(self, format: str) -> bool:
         """True if a transparent picture cannot be kept as it is.  The strip of a comparison is opaque by itself."""
@@ -123,7 +142,7 @@ class VideoResult:
 
 @dataclass(frozen=True)
 class ClipResult:
-    """A clip made of nothing but its frames: silent, and of one rate.
+    """A clip made of nothing but its frames: silent, of one rate; a video, or an animated picture.
 
     frames: (H, W, 3) uint8 RGB each, all of one shape; at least one.
     rate: 1/s.
@@ -135,23 +154,25 @@ class ClipResult:
     notes: tuple[str, ...] = ()
 
     def write(self, sink: Sink) -> dict[str, Any]:
-        """Write the clip, as `Result.write`.  Raises InputError where there is no frame, or one of another shape."""
-        from structkit.errors import InputError
-        from structkit.media.video import Frame
-        from structkit.media.video_writer import VideoWriter
+        """Write the clip, as `Result.write`, in the sink's format; one that names no animated picture is a video's.
 
-        frames, count = iter(self.frames), 0
-        first = next(frames, None)
-        if first is None:
-            raise InputError(f"{sink.name}: no frames to write; a video has at least one")
-        height, width = first.shape[:2]
+        Raises InputError where there is no frame, or one of another shape.
+        """
+        from structkit.media.moving_pictures import is_animation, write_video
+
+        if is_animation(sink.format):
+            return self._write_animation(sink)
         with sink.streamed() as where:
-            writer = VideoWriter(where, width=width, height=height, rate=self.rate, quality=sink.quality)
-            with writer:
-                for pixels in chain([first], frames):
-                    writer.write(Frame(pixels, count / self.rate, 1 / self.rate))
-                    count += 1
-        return {"warnings": [*self.notes, *writer.notes], "frames": count, "flicker": None}
+            count, notes = write_video(self.frames, self.rate, where, quality=sink.quality, format=sink.format)
+        return {"warnings": [*self.notes, *notes], "frames": count, "flicker": None}
+
+    def _write_animation(self, sink: Sink) -> dict[str, Any]:
+        from structkit.media.animations import encode_animation
+
+        frames = list(self.frames)
+        data, notes = encode_animation(frames, self.rate, sink.format, quality=sink.quality, name=sink.name)
+        sink.put(data)
+        return {"warnings": [*self.notes, *notes], "frames": len(frames), "flicker": None}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from structkit.errors import InputError, OptionError, StructkitError
 from structkit.header import read_card
 from structkit_cli.options import ProbeOptions
 from structkit_cli.run.batch import NOTHING_TO_DO
-from structkit_cli.run.inputs import InputFile, gather
+from structkit_cli.run.inputs import InputFile, InputList, gather
 from structkit_cli.signals import raise_swallowed
 from structkit_cli.streams import check_stdout, emit, printable, tell
 
@@ -120,17 +120,10 @@ def matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Input
     arguments: by role.  Single files are partners whatever they are called.
     Raises InputError for an argument that is nothing, OptionError where names are not clear.
     """
-    for argument in arguments.values():
-        if (
-            not argument.startswith(("@", "-"))
-            and not os.path.lexists(argument)
-            and not any(c in argument for c in "*?[")
-        ):
-            raise InputError(f"{argument}: no such file or folder; check the path")
+    check_there(arguments.values())
     found = {role: gather([argument]) for role, argument in arguments.items()}
     for every in found.values():
-        if every.unread:
-            tell(f"warning: {counted(every.foreign, 'other file')} passed over{unread_words(every.unread)}")
+        tell_unread(every)
     if sum(given.path is None for every in found.values() for given in every.inputs) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
     if not any(every.many for every in found.values()):
@@ -141,6 +134,23 @@ def matched(arguments: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Input
     first, second = list(by_name)[:2]
     for stem in dict.fromkeys([*by_name[second], *by_name[first]]):
         yield str(stem), {role: inputs.get(stem) for role, inputs in by_name.items()}
+
+
+def check_there(arguments: Iterable[str]) -> None:
+    """Refuse an argument that is nothing: no file, folder, pattern or list.  Raises InputError."""
+    for argument in arguments:
+        if (
+            not argument.startswith(("@", "-"))
+            and not os.path.lexists(argument)
+            and not any(c in argument for c in "*?[")
+        ):
+            raise InputError(f"{argument}: no such file or folder; check the path")
+
+
+def tell_unread(found: InputList) -> None:
+    """Warn of files that were passed over though they look like pictures."""
+    if found.unread:
+        tell(f"warning: {counted(found.foreign, 'other file')} passed over{unread_words(found.unread)}")
 
 
 def by_stem(inputs: list[InputFile]) -> dict[PurePath, InputFile]:

@@ -24,7 +24,7 @@ from structkit.configs import MAX_PIXELS, millions, option
 from structkit.device import load_torch
 from structkit.errors import OptionError, OutputError, StructkitError
 from structkit.training.ranks import rank_and_size
-from structkit_cli.options import TOLERANT, CommonOptions, named, seed
+from structkit_cli.options import TOLERANT, CommonOptions, OutputOptions, named, seed
 from structkit_cli.refusals import hint
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.report import clock_words, exit_code
@@ -33,11 +33,13 @@ from structkit_cli.streams import check_stdout, emit, emit_path, printable, tell
 
 if TYPE_CHECKING:
     from structkit.recipes.material import PairInput
-    from structkit.recipes.run import TrainingOptions
+    from structkit.recipes.run import Recipe, TrainingOptions
     from structkit.training.model import Model
     from structkit.training.stages import Event
 
 LINE_EVERY = 10.0  # seconds, between plain lines
+
+TRAINING = 0.95  # part of the progress of a result that its model is trained for
 
 Written = tuple[int, int]
 
@@ -178,6 +180,51 @@ def kept(output: Path, before: Written | None) -> str:
     if state.exists():
         return f"what is trained so far is kept in {state}; the same command goes on"
     return "nothing was trained yet" if written(output) == before else f"{output} is finished"
+
+
+def trained_first(
+    recipe: Recipe,
+    given: Sequence[Any],
+    checkpoint: Path,
+    settings: Mapping[str, Any],
+    running: OutputOptions,
+    *,
+    minutes: float | None,
+    device: str,
+    progress: Callable[[float, str], None],
+    **reading: Any,
+) -> Model:
+    """The model for a verb that trains it first: a training that was stopped goes on, a finished one's output is read.
+
+    progress: told of the training, as the first TRAINING of the verb's work.
+    reading: options of the training with which its inputs are read.
+    Where it is interrupted, a line says what is kept.
+    """
+    from structkit.recipes.run import TrainingOptions, train
+
+    voice = Voice(quiet=running.quiet or sys.stderr.isatty())  # speaks where the bar does not
+
+    def report(event: Event) -> None:
+        voice.event(event)
+        progress(TRAINING * (event.number - 1 + event.step / event.steps) / event.stages, f"training: {event.stage}")
+
+    options = TrainingOptions(
+        output=checkpoint,
+        minutes=minutes,
+        seed=running.seed,
+        device=device,
+        dtype=running.dtype,
+        overwrite=running.exists == "overwrite",
+        report=report,
+        tell=lambda note: None if running.quiet else tell(note),
+        **reading,
+    )
+    before = written(checkpoint)
+    try:
+        return train(recipe, given, options, settings)
+    except (KeyboardInterrupt, Termination):
+        tell(kept(checkpoint, before))
+        raise
 
 
 def written(path: Path) -> Written | None:

@@ -6,8 +6,10 @@ fields.
 """
 
 from structkit.configs.base import LEAST_SIDE, MAX_CLIP_SIDE, MAX_SIDE, MOST_SIDE, Config, of_preset, option
+from structkit.configs.clips import LEAST_FRAMES, ClipCourse
 from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
 from structkit.configs.difference import DIFFERENCE_PRESETS, DifferenceConfig
+from structkit.configs.genvideo import GENVIDEO_PRESETS, GENVIDEO_VARIANTS, GenvideoConfig, GenvideoResultConfig
 from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALITY, VIDEO_QUALITY, millions
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
@@ -16,7 +18,10 @@ from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
     "DIFFERENCE_PRESETS",
+    "GENVIDEO_PRESETS",
+    "GENVIDEO_VARIANTS",
     "INJECTED_BELOW",
+    "LEAST_FRAMES",
     "LEAST_SIDE",
     "MAX_CLIP_SIDE",
     "MAX_FRAME_PIXELS",
@@ -34,9 +39,12 @@ __all__ = [
     "VIDEO_QUALITY",
     "AnalogyConfig",
     "ClipConfig",
+    "ClipCourse",
     "Config",
     "ContentConfig",
     "DifferenceConfig",
+    "GenvideoConfig",
+    "GenvideoResultConfig",
     "MaskConfig",
     "PairConfig",
     "PairResultConfig",

@@ -99,3 +99,9 @@ class ClipConfig(PatchConfig):
     upright: float = option(
         1.0, "how much things keep to their height in the frame: 0 not at all, 1 most", low=0, high=1
     )
+    max_side: int | None = option(
+        None,
+        f"longest side that the clip is reduced to, px; else {MAX_CLIP_SIDE}, never more than its own",
+        low=LEAST_SIDE,
+        high=MOST_SIDE,
+    )

@@ -51,12 +51,15 @@ class PathList:
         suffixes: Sequence[str] = SUFFIXES,
         leave_out: Iterable[Path] = (),
         lines: Callable[[str], list[str]] | None = None,
+        suits: Callable[[Path], bool] | None = None,
     ) -> None:
         """suffixes: those of the files that are taken.
         leave_out: folders that are passed over, resolved.
         lines: reads a list of the name; None is `list_lines`.
+        suits: says of a file in a folder or a pattern that would be taken if it is; None takes all.
         """
         self.suffixes, self.leave_out, self.lines = suffixes, frozenset(leave_out), lines or list_lines
+        self.suits = suits or (lambda path: True)
         self.files: list[tuple[Path, PurePath]] = []
         self.folders: list[Path] = []
         self.patterns: list[tuple[str, Path]] = []
@@ -104,7 +107,8 @@ class PathList:
 
     def _take(self, paths: Iterable[Path], base: Path) -> None:
         for path in paths:
-            if _begins_like_a_picture(path) if not path.suffix else self._has_our_suffix(path):
+            ours = _begins_like_a_picture(path) if not path.suffix else self._has_our_suffix(path)
+            if ours and self.suits(path):
                 self.files.append((path, path.relative_to(base)))
             else:
                 self.foreign += 1

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import count, pairwise
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -37,6 +38,7 @@ class AnimationReader:
 
     data: the bytes of the file.
     format: its own.
+    width, height: of the frames, px; 0 before the first is read.
     notes: changes on the way in; more come while frames are read.
     Each frame is its pixels, (H, W, 3) uint8, and its duration, s.
     Raises InputError: damaged, truncated, over `max_pixels`; when `tolerant`, only where not even one frame is left.
@@ -47,6 +49,8 @@ class AnimationReader:
     name: str
     max_pixels: int
     tolerant: bool = False
+    width: int = field(default=0, init=False)
+    height: int = field(default=0, init=False)
     notes: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, Fraction]]:
@@ -92,7 +96,9 @@ class AnimationReader:
             if duration <= 0 or (self.format.name == "GIF" and duration < SHORTEST):
                 self._note(f"frames that say no duration, or too short a one: {UNSAID} s each, as viewers show them")
                 duration = UNSAID
-            yield np.ascontiguousarray(turn(self._pixels(image, size))), duration
+            pixels = np.ascontiguousarray(turn(self._pixels(image, size)))
+            self.height, self.width = pixels.shape[:2]
+            yield pixels, duration
 
     def _pixels(self, image: ImageFile.ImageFile, size: tuple[int, int]) -> np.ndarray:
         profile = image.info.get("icc_profile")
@@ -116,7 +122,7 @@ class AnimationReader:
             self.notes.append(note)
 
 
-def is_animated(data: bytes, format: Format) -> bool:
+def is_animated(data: bytes | BinaryIO, format: Format) -> bool:
     """True for a file of several frames; pages of a TIFF are none.  A damaged file may count as either."""
     if format.name not in TICKS:
         return False

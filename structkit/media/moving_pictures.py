@@ -7,13 +7,14 @@ video (H.264, VP9 in WebM) or as an animated picture.  Its frames are evenly spa
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import torch
@@ -34,6 +35,21 @@ MOST_HELD = 4  # times that an animated picture's frame is repeated, which its f
 UNEVEN = Fraction(1, 4)  # of the time from one frame to the next, by which frames may be off that are evenly spaced
 RATES = 1001  # the largest denominator of a frame rate
 STATED = Fraction(1, 100)  # by which the rate that a file states may differ from that of its frames
+
+
+class SizedMedia(Protocol):
+    """A video, an animated picture or a clip: a name for messages, and the size of its frames, px."""
+
+    name: str
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def height(self) -> int: ...
+
+
+Fit = Callable[[SizedMedia], tuple[int, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +95,7 @@ def read_clip(
     first: int = 0,
     frames: int | None = None,
     side: int | None = None,
+    fit: Fit | None = None,
     max_pixels: int | None = None,
     tolerant: bool = False,
 ) -> Clip:
@@ -89,6 +106,7 @@ def read_clip(
     first: the number of frames that are passed over.
     frames: the number that is read at most; None is all.
     side: the longest side, px, to which each frame is reduced as it comes; a smaller one stays.
+    fit: in its place, gives the size of the frames, (width, height) in px, from what has a name, a width and a height.
     max_pixels: of a frame in the file; None is the usual limit of videos, or of pictures.
     tolerant: a file that is damaged behind its first frame is read up to there, with a note.
     Turned videos come upright and with square pixels.  Frames at uneven times are taken as evenly spaced at their mean
@@ -99,14 +117,15 @@ def read_clip(
     """
     if first < 0 or (frames is not None and frames < 1) or (side is not None and side < 1):
         raise OptionError(f"first {first}, frames {frames}, side {side}: 0 or more, 1 or more, 1 or more")
+    fit = fit or (None if side is None else lambda shown: reduced_size(shown, side))
     label = name or (source.name if isinstance(source, VideoReader) else None)
     try:
         if isinstance(source, VideoReader):
-            return _of_video(nullcontext(source), first, frames, side)
+            return _of_video(nullcontext(source), first, frames, fit)
         opened = _opened(source, label, max_pixels, tolerant)
         if isinstance(opened, AnimationReader):
-            return _of_animation(opened, first, frames, side)
-        return _of_video(opened, first, frames, side)
+            return _of_animation(opened, first, frames, fit)
+        return _of_video(opened, first, frames, fit)
     except MemoryError as error:
         fact = "memory ran out while it was read; free some, or read fewer or smaller frames"
         raise DeviceError(f"{label or source!s}: {fact}") from error
@@ -123,7 +142,7 @@ def write_clip(
     Raises OutputError (suffix, folder, disk), OptionError (quality).
     """
     kind = (format or Path(path).suffix.removeprefix(".")).lower()
-    if is_still_format(kind):
+    if is_animation(kind):
         data, notes = encode_animation(clip.frames, clip.rate, kind, quality=quality, name=str(path))
         write_atomically(path, data)
         return notes
@@ -132,25 +151,38 @@ def write_clip(
     return write_video(clip.frames, clip.rate, path, quality=quality)[1]
 
 
-def is_still_format(format: str) -> bool:
+def is_animation(format: str) -> bool:
     """True for the format, by its suffix without dot, of an animated picture that is written."""
     return f".{format.lower()}" in formats.ANIMATED
 
 
 def write_video(
-    frames: Iterable[np.ndarray], rate: Fraction, where: str | Path | BinaryIO, *, quality: int | None = None
+    frames: Iterable[np.ndarray],
+    rate: Fraction,
+    where: str | Path | BinaryIO,
+    *,
+    quality: int | None = None,
+    format: str = "mp4",
 ) -> tuple[int, tuple[str, ...]]:
     """Write evenly spaced frames as a silent video; returns their number and the writer's notes.
 
     frames: (H, W, 3) uint8 each, all of one shape.
     where, quality: as for `VideoWriter`.
+    format: of a stream, by the suffix that its name would have, without the dot.
     Raises InputError where there is no frame, or one of another shape; OutputError, OptionError.
     """
     coming, count = iter(frames), 0
     first = next(coming, None)
     if first is None:
-        raise InputError(f"{where}: no frames to write; a video has at least one")
+        label = where if isinstance(where, str | Path) else "the clip"
+        raise InputError(f"{label}: no frames to write; a video has at least one")
     height, width = first.shape[:2]
+    if not isinstance(where, str | Path) and format != "mp4":  # of a stream the writer makes an MP4
+        with tempfile.TemporaryDirectory(prefix="structkit-") as folder:
+            path = Path(folder, f"video.{format}")
+            written = write_video(chain([first], coming), rate, path, quality=quality)
+            where.write(path.read_bytes())
+        return written
     with VideoWriter(where, width=width, height=height, rate=rate, quality=quality) as writer:
         for pixels in chain([first], coming):
             writer.write(Frame(pixels, count / rate, 1 / rate))
@@ -195,9 +227,9 @@ def _opened(source: Source, name: str | None, max_pixels: int | None, tolerant: 
     return AnimationReader(data, format, label, max_pixels or MAX_PIXELS, tolerant)
 
 
-def _of_video(opened: AbstractContextManager[VideoReader], first: int, most: int | None, side: int | None) -> Clip:
+def _of_video(opened: AbstractContextManager[VideoReader], first: int, most: int | None, fit: Fit | None) -> Clip:
     with opened as reader:
-        stack = _Stack(reader.name, first, most, side)
+        stack = _Stack(reader, first, most, fit)
         times: list[Fraction] = []
         for frame in reader:
             if stack.add(frame.pixels):
@@ -208,8 +240,8 @@ def _of_video(opened: AbstractContextManager[VideoReader], first: int, most: int
         return Clip(stack.frames(), rate, reader.name, (*reader.notes, *notes))
 
 
-def _of_animation(reader: AnimationReader, first: int, most: int | None, side: int | None) -> Clip:
-    stack, durations = _Stack(reader.name, first, most, side), []
+def _of_animation(reader: AnimationReader, first: int, most: int | None, fit: Fit | None) -> Clip:
+    stack, durations = _Stack(reader, first, most, fit), []
     for pixels, duration in reader:
         if stack.add(pixels):
             durations.append(duration)
@@ -229,9 +261,10 @@ def _of_animation(reader: AnimationReader, first: int, most: int | None, side: i
 class _Stack:
     """The frames of a clip as they come in, each reduced at once."""
 
-    def __init__(self, name: str, first: int, most: int | None, side: int | None) -> None:
-        self.name, self.most, self.side = name, most, side
+    def __init__(self, shown: VideoReader | AnimationReader, first: int, most: int | None, fit: Fit | None) -> None:
+        self.shown, self.name, self.most, self.fit = shown, shown.name, most, fit
         self._left, self._first, self._frames, self._bytes = first, first, [], 0
+        self._size: tuple[int, int] | None = None
 
     @property
     def is_full(self) -> bool:
@@ -242,7 +275,9 @@ class _Stack:
         if self._left:
             self._left -= 1
             return False
-        self._frames.append(reduced(pixels, self.side))
+        if self._size is None and self.fit:
+            self._size = self.fit(self.shown)
+        self._frames.append(fitted(pixels, self._size))
         self._bytes += self._frames[-1].nbytes
         if self._bytes > MOST_BYTES:
             fact = f"over {MOST_BYTES >> 30} GiB of frames in memory after {len(self._frames)} of them"
@@ -257,14 +292,30 @@ class _Stack:
         return np.stack(self._frames)
 
 
-def reduced(pixels: np.ndarray, side: int | None) -> np.ndarray:
-    """A frame, (H, W, 3) uint8, whose longer side is `side` px at most; the other follows, to the nearest px."""
+def reduced_size(shown: SizedMedia, side: int) -> tuple[int, int]:
+    """The size, (width, height) px, whose longer side is `side` at most; the other follows, to the nearest px."""
+    scale = min(1.0, side / max(shown.width, shown.height))
+    return max(1, round(shown.width * scale)), max(1, round(shown.height * scale))
+
+
+def fitted(pixels: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """A frame, (H, W, 3) uint8, in another size, (width, height) px; one that is a pixel too large is cut."""
     height, width = pixels.shape[:2]
-    if side is None or max(height, width) <= side:
+    if size is None or size == (width, height):
         return pixels
-    scale = side / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    if size[0] in (width - 1, width) and size[1] in (height - 1, height):
+        return np.ascontiguousarray(pixels[: size[1], : size[0]])
     return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
+
+
+def fitted_clip(clip: Clip, fit: Fit) -> Clip:
+    """A clip in memory, in another size."""
+    size = fit(clip)
+    return (
+        clip
+        if size == (clip.width, clip.height)
+        else replace(clip, frames=np.stack([fitted(f, size) for f in clip.frames]))
+    )
 
 
 def _rate(times: Sequence[Fraction], tick: Fraction, stated: Fraction | None) -> tuple[Fraction, tuple[str, ...]]:

@@ -80,6 +80,8 @@ class VideoReader:
     notes: changes on the way in; more may come while frames are read.
     tolerant: whether damage behind the first frame is a note, and the end of the video, instead of an error; so is a
     file that is cut short.
+    blocks: whether pixels that share one stored colour are handed out as blocks of one, as programs that score videos
+    read them; else colours are interpolated between blocks, as players show them.
     Frames whose size changes on the way are scaled to the first's.  A frame without a time, or not after the one
     before, follows that one by a tick, with a note; where times go back by more than half a second it is an error.
     Raises InputError: missing, not a video, a codec or container off the white-list, without frames, truncated,
@@ -88,9 +90,15 @@ class VideoReader:
     """
 
     def __init__(
-        self, source: Source, *, name: str | None = None, max_pixels: int = MAX_PIXELS, tolerant: bool = False
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        max_pixels: int = MAX_PIXELS,
+        tolerant: bool = False,
+        blocks: bool = False,
     ) -> None:
-        self._max_pixels, self.tolerant = max_pixels, tolerant
+        self._max_pixels, self.tolerant, self._blocks = max_pixels, tolerant, blocks
         # A limit for FFmpeg, which counts its own padding, where a stream grows on the way.
         self._fence = str(2 * max_pixels + 2**20)
         self._copy = None
@@ -141,7 +149,9 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, each handed out when the next one has told its duration."""
-        scaler, waiting, gap, end = yuv.Scaler(), None, None, self._end
+        as_stored = self._blocks and self._stored == self._coded
+        scaler = yuv.Scaler(yuv.BLOCK_FLAGS if as_stored else yuv.SCALE_FLAGS)
+        waiting, gap, end = None, None, self._end
         with self.demuxer() as container:
             try:
                 for number, frame in enumerate(self._decoded(container)):

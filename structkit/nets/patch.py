@@ -18,10 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from structkit.kernels.convolution import convolution
 from structkit.nets.norm import instance_norm
 
 SLOPE = 0.2
-CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}
 NORMS = ("instance", "spectral", "none")
 INITS = ("normal", "uniform")
 TURNS = 15  # of the power iteration on new weights: so that the first step is not a wild one (torch's takes as many)
@@ -112,8 +112,7 @@ class PatchNet(nn.Module):
         one power iteration (all domains').
         """
         stack = self.stack
-        convolution, padding = CONVOLUTIONS[stack.axes], int(stack.padded)
-        groups = stack.domains if domain is None else 1
+        how = {"padding": int(stack.padded), "groups": stack.domains if domain is None else 1}
 
         def own(parameter: Tensor) -> Tensor:
             mine = parameter if domain is None else parameter.chunk(stack.domains)[domain]
@@ -122,13 +121,22 @@ class PatchNet(nn.Module):
         x = images.contiguous(memory_format=self.order)
         for layer, (weight, shift) in enumerate(zip(self.weights, self.shifts, strict=False)):
             if stack.norm == "instance":
-                x = convolution(x, own(weight), padding=padding, groups=groups)
+                x = convolution(x, own(weight), **how)
                 x = instance_norm(x, own(self.gains[layer]), own(shift))
             else:
                 weight = self._normed(layer) if stack.norm == "spectral" else weight
-                x = convolution(x, own(weight), own(shift), padding=padding, groups=groups)
-            x = F.leaky_relu(x, SLOPE)
-        return convolution(x, own(self.weights[-1]), own(self.bias), padding=padding, groups=groups)
+                x = convolution(x, own(weight), own(shift), **how)
+            x = F.leaky_relu_(x, SLOPE)  # in place: a third less memory for a training
+        return convolution(x, own(self.weights[-1]), own(self.bias), **how)
+
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        """The weights and the biases of each convolution, as a stack without instance norm applies them.
+
+        As `forward`, a call in training turns the directions of a spectral norm.
+        """
+        normed = self.stack.norm == "spectral"
+        inner = [self._normed(i) if normed else self.weights[i] for i in range(len(self.shifts))]
+        return list(zip([*inner, self.weights[-1]], [*self.shifts, self.bias], strict=True))
 
     def _normed(self, layer: int) -> Tensor:
         """Weights of a layer, over their largest singular value, each domain's own.

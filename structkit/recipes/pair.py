@@ -20,7 +20,7 @@ PAIR = Recipe(
     material=SourceAndTarget,
     choices=plans.pair_choices,
     work=plans.pair_work,
-    words=plans.pair_words,
+    words=plans.sized_words,
     way_out="use a smaller --size, fewer --frames or another --device",
     planning={"chunk": CHUNK},
 )

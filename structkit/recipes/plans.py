@@ -5,18 +5,22 @@ The fewest steps and rounds were measured: tests/benchmarks/budgets.csv.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from structkit.configs import DifferenceConfig, PairConfig, TransferConfig
+from structkit.configs import DifferenceConfig, GenvideoConfig, PairConfig, TransferConfig
 from structkit.data.levels import level_sides
 from structkit.engines.difference.training import DifferenceTraining
+from structkit.engines.genvideo.training import LARGEST, GenvideoTraining
 from structkit.engines.pair.training import PairTraining
 from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import OptionError
 from structkit.training.planned import TrainingPlan, in_minutes
 
+HELD = 7.5  # numbers that a training on a clip holds for each voxel, layer and channel
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
 SMALLEST = 32  # px, of the squares that codes are made of
 # As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.
@@ -40,8 +44,33 @@ def pair_work(training: PairTraining) -> list[float]:
     return [height * width * count for (height, width), count in zip(training.shapes, weights, strict=True)]
 
 
-def pair_words(plan: TrainingPlan, choices: Sequence[PairConfig]) -> str:
-    """The plan of a pair, of which it has taken one of the choices."""
+def genvideo_choices(config: GenvideoConfig) -> list[GenvideoConfig]:
+    """The configuration of a clip's model, then those for clips as wide as its coarser levels."""
+    sides = level_sides(config.size, config.coarsest, largest=LARGEST)[-2:0:-1]
+    return [config, *(replace(config, size=side) for side in sides if side >= LEAST_SIZE)]
+
+
+def genvideo_work(training: GenvideoTraining) -> list[float]:
+    """The work of a step at each level: voxels, times the passes of a network of the level over them."""
+    voxels = [math.prod(shape) for shape in training.shapes]
+    below = [0, *itertools.accumulate(voxels)]
+    # With a critic 18 passes; without, 3 at this level and, in encoder and decoder, 6 at the coarsest.
+    return [
+        3 * (count + 2 * voxels[0]) if training.net.is_vae(level) else 18 * count + 2 * below[level]
+        for level, count in enumerate(voxels)
+    ]
+
+
+def genvideo_bytes(training: GenvideoTraining) -> float:
+    """The memory that a training takes at most, without what the program takes anyway."""
+    c, width = training.config, training.dtype.itemsize
+    voxels = c.batch * math.prod(training.shapes[-1])
+    # In each layer, of the generator two samples before and after its norm; of the critic two, and the penalty's one.
+    return HELD * voxels * (c.layers - 1) * c.width * width
+
+
+def sized_words(plan: TrainingPlan, choices: Sequence[PairConfig | GenvideoConfig]) -> str:
+    """The plan of a pair or of a clip's model, of which it has taken one of the choices."""
     steps, made, asked = " ".join(str(stage.steps) for stage in plan.stages), plan.choice.size, choices[0].size
     smaller = "" if made == asked else f"; {asked} px need at least {in_minutes(plan.needed[0])} minutes"
     enough = f"that takes {in_minutes(plan.needed[-1])} minutes or more here"

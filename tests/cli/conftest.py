@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from structkit.media.moving_pictures import Clip
 from structkit.media.pictures import Picture, write_picture
 from structkit_cli.__main__ import main
 
@@ -20,6 +22,18 @@ def paint(path: Path, seed: int, side: int = 8) -> Path:
     pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
     write_picture(Picture(pixels), path)
     return path
+
+
+def small_clip(frames: int = 5, height: int = 16, width: int = 24, seed: int = 0) -> Clip:
+    """A square on its way over a slope with some texture, ten frames a second."""
+    y, x = np.mgrid[:height, :width]
+    grain = np.random.default_rng(seed).integers(0, 30, (height, width))
+    ground = np.stack([6 * x + grain, 8 * y + grain, 90 + grain], -1).clip(0, 255).astype(np.uint8)
+    made = np.stack([ground] * frames)
+    for i in range(frames):
+        left = 2 + i * (width - 10) // frames
+        made[i, 4 : 4 + height // 3, left : left + 7] = (250, 60, 30)
+    return Clip(made, Fraction(10), "small")
 
 
 @pytest.fixture

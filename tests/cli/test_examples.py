@@ -6,14 +6,16 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from structkit.configs import DifferenceConfig, PairConfig
 from structkit.engines.difference.model import DomainDifference
 from structkit.engines.pair.model import PairAnalogy
+from structkit.media.moving_pictures import write_clip
 from structkit_cli.app import GROUPS
 
-from .conftest import paint
+from .conftest import paint, small_clip
 
 PAGES = {
     f"{words[10:]} {page.__name__.removeprefix('train_')}".lower().strip(): page
@@ -25,12 +27,16 @@ CODES = "--size 16 --width 4 --widest 8 --separate 2 --batch 4 --steps 2 --dtype
 QUICK = {
     **dict.fromkeys(("analogy", "sample", "refine"), f"{MATCHING} --max-side 32"),
     "retarget": MATCHING,
+    "genvideo": f"{MATCHING} --max-side 32 --device cpu",
     "train analogy": "--size 30 --coarsest 18 --width 4 --widest 4 --steps 2 --dtype float32 --device cpu",
     "train transfer": f"{CODES} --painter 4 --rounds 1 --painter-steps 2 --placer-steps 2 --painter-size 32",
     "train difference": CODES,
+    "train genvideo": "--size 20 --coarsest 16 --width 4 --latent 4 --steps 2 --dtype float32 --device cpu",
     "score independence": "--device cpu",
 }
-MEASURES = {"score iou": "iou ", "score psnr": "psnr ", "score ssim": "ssim ", "score independence": "common "}
+FIRST = {"independence": "common", "novelty": "nnfdiv"}  # words of what is told, where that is not the measure
+SCORES = [name.removeprefix("score ") for name in PAGES if name.startswith("score ")]
+MEASURES = {f"score {name}": f"{FIRST.get(name, name)} " for name in SCORES}
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def example(page: Callable) -> list[str]:
 
 
 def prepare(words: list[str], folder: Path) -> None:
-    """Make what an example reads: pictures of 32 px, folders of 24, checkpoints."""
+    """Make what an example reads: pictures and clips of 32 px, folders of 24, features, checkpoints."""
     output = words[words.index("-o") + 1] if "-o" in words else None
     for i, name in enumerate(words):
         if name.endswith("/"):
@@ -54,6 +60,10 @@ def prepare(words: list[str], folder: Path) -> None:
                 paint(folder / name / f"{seed}.png", 100 * i + seed, side=32)
         elif name.endswith(".png") and name != output:
             paint(folder / name, i, side=32)
+        elif name.endswith(".mp4") and name != output:
+            write_clip(small_clip(13, 18, 32), folder / name)
+        elif name.endswith(".npy"):
+            np.save(folder / name, np.random.default_rng(i).normal(size=(24, 4)))
         elif name == "faces.safetensors" != output:
             config = DifferenceConfig(size=16, width=4, widest=16, separate=2).filled()
             DomainDifference(config).save(folder / name, complete=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from structkit.kernels.penalty import gradient_penalty
+from structkit.kernels.penalty import gradient_penalty, stack_penalty
+from structkit.nets.patch import PatchNet, PatchStack
 
 
 def test_a_critic_of_slope_one_at_every_pixel_has_none_and_another_the_square_of_the_difference():
@@ -26,3 +28,33 @@ def test_it_teaches_the_critic():
     gradient_penalty(lambda x: (weight * x).sum(1, keepdim=True), torch.randn(1, 3, 4, 5)).sum().backward()
     norm = weight.detach().norm()
     torch.testing.assert_close(weight.grad, 2 * (norm - 1) * weight.detach() / norm)
+
+
+@pytest.mark.parametrize("space", [(9, 8), (3, 6, 5), (1, 9, 8)])
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("norm", ["spectral", "none"])
+def test_the_closed_form_is_autograds_in_values_and_in_the_gradients_of_all_weights(space, padded, norm):
+    if not padded and min(space) < 5:
+        space = tuple(side + 6 for side in space)
+    stack = PatchStack(5, outputs=1, padded=padded, layers=3, axes=len(space), norm=norm, init="uniform")
+    critic = PatchNet(stack, torch.Generator().manual_seed(1)).double().eval()
+    images = torch.randn(2, 3, *space, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    found = []
+    for penalty in (
+        gradient_penalty(critic, images).squeeze(1),
+        stack_penalty(critic.layers(), images, padding=int(padded)),
+    ):
+        found.append((penalty, torch.autograd.grad(penalty.sum(), list(critic.weights))))
+    (wanted, wanted_slopes), (closed, slopes) = found
+    torch.testing.assert_close(closed, wanted, rtol=1e-12, atol=1e-12)
+    assert all(slope.abs().max() > 0 for slope in wanted_slopes)
+    for one, other in zip(slopes, wanted_slopes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
+
+
+def test_the_closed_form_of_one_small_clip_is_that_of_two():
+    critic = PatchNet(PatchStack(64, outputs=1, layers=2, axes=3, norm="none", init="uniform"))
+    images = torch.randn(1, 3, 4, 18, 20)
+    torch.testing.assert_close(
+        stack_penalty(critic.layers(), images), stack_penalty(critic.layers(), images.repeat(2, 1, 1, 1, 1))[:1]
+    )

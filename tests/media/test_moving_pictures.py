@@ -225,9 +225,9 @@ def test_frames_are_reduced_as_they_come_and_never_enlarged(tmp_path, side, size
 
 def test_reducing_keeps_flat_colours_and_the_mean():
     flat = np.full((30, 50, 3), 77, np.uint8)
-    assert (moving_pictures.reduced(flat, 20) == 77).all()
+    assert (moving_pictures.fitted(flat, (20, 12)) == 77).all()
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    assert abs(moving_pictures.reduced(noise, 8).mean() - noise.mean()) < 2
+    assert abs(moving_pictures.fitted(noise, (8, 8)).mean() - noise.mean()) < 2
 
 
 def test_a_clip_that_memory_should_not_hold_is_refused_on_the_way(tmp_path, monkeypatch):

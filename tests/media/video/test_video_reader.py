@@ -138,6 +138,15 @@ def test_rgb_over_planes_is_what_one_step_gives(monkeypatch, layout, size):
     assert (yuv.to_rgb(yuv.Scaler(), frame, *size) == by_planes).all()
 
 
+def test_blocks_that_share_one_colour_are_of_one_or_are_smoothed(film):
+    path = film(".mkv")
+    smooth, blocks = (np.stack([f.pixels for f in VideoReader(path, blocks=b)]).astype(float) for b in (False, True))
+    assert smooth.shape == blocks.shape and 0 < np.abs(smooth - blocks).mean() < 4
+    with av.open(str(path)) as container:
+        as_stored = np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    assert np.abs(blocks - as_stored).max() <= 1
+
+
 def test_wide_colours_without_a_curve_and_odd_turns_get_a_note(film):
     options = {"colorspace": "bt2020nc", "color_primaries": "bt2020"}
     assert VideoReader(film(".mkv", options=options)).notes == (

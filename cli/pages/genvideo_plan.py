@@ -1,0 +1,115 @@
+"""The plan of new clips: the outputs of each clip, and the maker that asks an engine for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from structkit.header import read_card
+from structkit_cli.options import RunOptions
+from structkit_cli.pages.genvideo_engines import ClipTask, ModelClips, PatchClips
+from structkit_cli.pages.genvideo_options import ClipEngineOptions, checkpoint_of
+from structkit_cli.run.inputs import InputFile, InputList, gather
+from structkit_cli.run.models import model_refs
+from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, numbered, share
+from structkit_cli.run.results import (
+    CLIPS_WRITTEN,
+    ClipResult,
+    OutputKind,
+    PictureResult,
+    Result,
+    TextResult,
+)
+
+if TYPE_CHECKING:
+    from structkit.media.moving_pictures import Clip
+
+COUNT = 4  # results of each clip, where nothing says that one is wanted
+
+
+class ClipMaker(Maker):
+    """The maker of new clips, and of the sheets and pages that show them beside the one that they were made of."""
+
+    def __init__(self, engine: PatchClips | ModelClips) -> None:
+        self.engine = engine
+
+    def make(
+        self, task: ClipTask, missing: Sequence[Output], device: str, progress: Progress
+    ) -> Iterator[tuple[Output, Result]]:
+        clip = self.engine.clip(task, device, progress)
+        shown = next((output for output in missing if output.kind.compares), None)
+        results = [o for o in task.outputs if not o.kind.compares and (shown or o in missing)]
+        made: list[Clip] = []
+        for i, output in enumerate(results):
+            made.append(self.engine.draw(task, clip, output.seed, device, share(progress, i, len(results))))
+            if output in missing:
+                yield output, ClipResult(made[-1].frames, made[-1].rate, made[-1].notes)
+        if shown:
+            labels = ["result"] if len(made) == 1 else [f"result {i}" for i in range(1, len(made) + 1)]
+            yield shown, _comparison([("clip", clip), *zip(labels, made, strict=True)], shown)
+
+
+def plan_clips(
+    clips: Sequence[str],
+    drawer: PatchClips | ModelClips,
+    engine: ClipEngineOptions,
+    running: RunOptions,
+    *,
+    count: int | None,
+    compare: str | None,
+) -> Plan:
+    """The plan of new clips of each clip, or of a model alone.
+
+    count: of the results of one clip; None is one where one is asked for, else COUNT.
+    compare: where to show them beside the clip, or None.
+    """
+    found = gather(clips, leave_out=(running.output, compare), clips=True) if clips else InputList()
+    model = model_refs([engine.drawn], "genvideo")[0].input if engine.drawn else None
+    sources = found.inputs if model is None or clips else [model]
+    kept = running.keep_suffix
+    how = {"many": found.many, "keep_suffix": kept}
+    format = running.format or _usual_format(model, running.output)
+    place = Destination(running.output, format=format, kind=OutputKind.CLIP, **how)
+    single = place.stdout or not place.is_folder or drawer.course.keeps
+    numbers = numbered(count or (1 if single else COUNT))
+    sheets = None
+    if compare is not None:
+        page = not found.many and compare.lower().endswith(".html")
+        kind = OutputKind.PLAYER if page else OutputKind.COMPARISON
+        sheets = Destination(compare, format=None, flag="--compare", kind=kind, **how)
+    tasks = []
+    for given in sources:
+        own = place.name_of(given)
+        name = own if found.many else PurePath(f"{own}-genvideo")
+        outputs = [place.output(name, word=word, seed=running.seed + i) for i, word in enumerate(numbers)]
+        if sheets:
+            outputs.append(sheets.output(name, seed=running.seed))
+        checkpoint = model.path if model else None
+        if engine.trains:
+            checkpoint = checkpoint_of(engine, place.output(name, seed=running.seed), many=found.many)
+        inputs = ({"clip": given} if clips else {}) | ({"model": model} if model else {})
+        tasks.append(ClipTask(inputs, tuple(outputs), checkpoint))
+    for one in (place, sheets) if sheets else (place,):
+        one.set_apart((found,), running.exists)
+    options = drawer.options | {"samples": len(numbers) if compare else 1}
+    how = {"many": found.many, "foreign": found.foreign, "unread": found.unread}
+    return Plan("genvideo", tasks, ClipMaker(drawer), options=options, **how)
+
+
+def _usual_format(model: InputFile | None, output: str | None) -> str | None:
+    """The format of results that no name says: of a model of a picture, which draws pictures, PNG."""
+    if model is None or (output and PurePath(output).suffix.lower() in CLIPS_WRITTEN):
+        return None
+    config = read_card(model.path).get("config")  # type: ignore[arg-type]
+    return "png" if isinstance(config, dict) and config.get("window") == 1 else None
+
+
+def _comparison(rows: Sequence[tuple[str, Clip]], output: Output) -> Result:
+    if output.kind is OutputKind.PLAYER:
+        from structkit.media.player import player_page
+
+        return TextResult(player_page(rows))
+    from structkit.media.contact import contact_sheet
+
+    return PictureResult(contact_sheet(rows))

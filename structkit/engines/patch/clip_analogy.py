@@ -17,7 +17,8 @@ Differs from the paper:
   frame to frame would let the layout jump.
 * Patches that fit better count for more in the vote, where the paper takes the median, and levels and rounds are those
   of `clips.py`: 2 to 3 rounds, with 3/4 of the pixels from level to level, for the paper's 1 and 0.9.
-* A long source goes by windows; each begins with the last frames of the one before, which are held.
+* The finer levels of a long source are made by windows; each begins with the last frames of the one before, which are
+  held, and then let go.
 Expect: tests/benchmarks/clip_analogy.csv for scores beside the published results and for time.
 
 Clips are (1, 3, T, H, W) in [-1, 1]; shapes are (T, H, W).  The same generator state gives the same result.
@@ -70,7 +71,7 @@ def analogy_clip(
     """
     if source.shape[2] != shape[0]:
         raise OptionError(f"an analogy of {source.shape[2]} frames in {shape[0]}: a source keeps its frames")
-    pair = _ClipPair(source, target, config, shape, generator)
+    pair = ClipPair(source, target, config, shape, generator)
     result = source.new_empty(1, 3, *shape)
     parts = list(windows(shape[0], max(LEAST_WINDOW, int(VOXELS / (shape[1] * shape[2]))), SHARED))
     for number, frames in enumerate(parts):
@@ -83,8 +84,8 @@ def analogy_clip(
     return result
 
 
-class _ClipPair:
-    """A source and a target, made ready: their speeds, and what the result starts from."""
+class ClipPair:
+    """A source and a target, and the result of the coarse levels, of which all frames are made at once."""
 
     def __init__(
         self, source: Tensor, target: Tensor, config: AnalogyConfig, shape: Shape, generator: torch.Generator
@@ -93,21 +94,24 @@ class _ClipPair:
         coarsest = config.coarsest or coarsest_of(config, shape[1:], COARSEST)
         self.how = {"coarsest": coarsest, "generator": generator, "frame_ratio": FRAME_RATIO}
         self.how |= {"patch": (FRAMES, config.patch, config.patch)}
-        made = Synthesis(target, shape, **self.how)
-        self.target = made.target
+        self.made = made = Synthesis(target, shape, **self.how)
         self.plan = clip_plan_of(config, shape)
-        self.levels_of_motion = 0 if config.match == "colour" else max(1, round(config.strength * len(made.shapes)))
         speeds = [ranks(resize(speed(clip), to)) for clip, to in ((source, shape), (target, made.target.shape[2:]))]
         self.mine, self.theirs = (2 * rank - 1 for rank in speeds)
-        self.guide: Tensor | None = None
-        if config.match == "motion":
-            self.start = self._moving_alike()
+        start = self._moving_alike() if config.match == "motion" else self._guide(source, config)
+        self.guide = start if config.match == "structure" else None
+        self.coarse = range(max(1, len(made.shapes) // 2))  # levels
+        if config.match == "colour":
+            self.state = made.run(SynthesisState(start), self.coarse, self.plan)
         else:
-            self.start = self._guide(source, made, config, generator)
-            self.guide = self.start if config.match == "structure" else None
+            told = self._told(torch.cat([made.target, self.theirs], 1))
+            hint = None if self.guide is None else self._with_motion(self.guide)
+            state = told.run(SynthesisState(self._with_motion(start)), self.coarse, self.plan, hint)
+            self.state = replace(state, picture=state.picture[:, :3].contiguous())
 
-    def _guide(self, source: Tensor, made: Synthesis, config: AnalogyConfig, generator: torch.Generator) -> Tensor:
+    def _guide(self, source: Tensor, config: AnalogyConfig) -> Tensor:
         """The start (1, 3, t, h, w) in colours of the target: what moves in those of what moves there."""
+        made, generator = self.made, self.how["generator"]
         source = resize(source, self.shape).clamp(-1, 1)
         if config.match == "colour" or config.mode != "analogy":
             return guide_of(source, made, config, generator)
@@ -127,35 +131,44 @@ class _ClipPair:
 
     def _moving_alike(self) -> Tensor:
         """The start (1, 3, t, h, w) of the first level: what moves in the target as the source does there."""
-        alone = Synthesis(self.theirs, self.shape, values=self.target, **self.how)
-        moving = resize(self.mine, alone.shapes[0])
-        alone.held = HeldPart(self.mine, torch.ones_like(self.mine))
-        return alone.painted(alone.run(SynthesisState(moving), [0], replace(self.plan, small_rounds=1, rounds=1)))
+        alone = self._told(self.theirs)
+        start = SynthesisState(resize(self.mine, alone.shapes[0]))
+        return alone.painted(alone.run(start, [0], replace(self.plan, small_rounds=1, rounds=1)))
+
+    def _told(self, keys: Tensor) -> Synthesis:
+        """The synthesis from keys whose last channel is motion.  That of the result is held: it is the source's."""
+        known = torch.zeros_like(self.mine).expand(-1, keys.shape[1], -1, -1, -1).clone()
+        known[:, -1:] = 1.0
+        held = HeldPart(self.mine.expand_as(known), known)
+        return Synthesis(keys, self.shape, values=self.made.target, held=held, **self.how)
+
+    def _with_motion(self, clip: Tensor) -> Tensor:
+        """A clip (1, 3, t, h, w), which lasts as long as the result, with the source's motion as its last channel."""
+        return torch.cat([clip, resize(self.mine, clip.shape[2:])], 1)
 
     def part(self, frames: slice, known: Tensor, progress: Progress) -> Tensor:
         """The frames of the result, of which the first, `known` (1, 3, any, H, W), are there."""
-        shape = (frames.stop - frames.start, *self.shape[1:])
-        held, moving = None, self.mine[:, :, frames]
-        if known.shape[2]:
-            picture, mask = known.new_zeros(1, 3, *shape), known.new_zeros(1, 1, *shape)
-            picture[:, :, : known.shape[2]], mask[:, :, : known.shape[2]] = known, 1.0
-            held = HeldPart(picture, mask)
-        free = Synthesis(self.target, shape, held=held, **self.how)
-        guide = None if self.guide is None else self._during(frames, self.guide)
-        state, first = SynthesisState(self._during(frames, self.start)), self.levels_of_motion
-        if first:
-            told = Synthesis(torch.cat([self.target, self.theirs], 1), shape, values=self.target, **self.how)
-            told.held = _held_motion(moving, held)
-            hint = None if guide is None else _with(guide, moving)
-            state = told.run(SynthesisState(_with(state.picture, moving)), range(first), self.plan, hint)
-            state = replace(state, picture=state.picture[:, :3].contiguous())
-        return finish(free, state, first, self.plan, guide, progress).clamp(-1, 1)
+        made, state, guide = self.made, self.state, self.guide
+        if frames != slice(0, self.shape[0]):
+            shape, held = (frames.stop - frames.start, *self.shape[1:]), None
+            if known.shape[2]:
+                picture, mask = known.new_zeros(1, 3, *shape), known.new_zeros(1, 1, *shape)
+                picture[:, :, : known.shape[2]] = known
+                mask[:, :, : known.shape[2]] = _letting_go(known.shape[2]).to(known)[:, None, None]
+                held = HeldPart(picture, mask)
+            made = Synthesis(made.target, shape, held=held, **self.how)
+            state = SynthesisState(self._during(frames, state.picture))
+            guide = None if guide is None else self._during(frames, guide)
+        return finish(made, state, len(self.coarse), self.plan, guide, progress).clamp(-1, 1)
 
     def _during(self, frames: slice, whole: Tensor) -> Tensor:
         """The part of a clip (1, C, t, h, w), which lasts as long as the result, that shows during `frames`."""
-        if frames == slice(0, self.shape[0]):
-            return whole
         return resize(whole, (self.shape[0], *whole.shape[3:]))[:, :, frames]
+
+
+def _letting_go(count: int) -> Tensor:
+    """How far each of `count` shared frames is held: the first half as it is, the others less and less."""
+    return ((count - torch.arange(count)) / (count // 2 + 1)).clamp_max(1.0)
 
 
 def clip_plan_of(config: AnalogyConfig, shape: Shape) -> SynthesisPlan:
@@ -170,18 +183,6 @@ def clip_plan_of(config: AnalogyConfig, shape: Shape) -> SynthesisPlan:
     )
 
 
-def _with(clip: Tensor, moving: Tensor) -> Tensor:
-    return torch.cat([clip, resize(moving, clip.shape[2:])], 1)
-
-
-def _held_motion(moving: Tensor, held: HeldPart | None) -> HeldPart:
-    """The part that is known of a clip with a channel of motion: this channel, and what else is held."""
-    if held is None:
-        held = HeldPart(moving.expand(-1, 3, -1, -1, -1), torch.zeros_like(moving))
-    known = torch.cat([held.known.expand(-1, 3, -1, -1, -1), torch.ones_like(moving)], 1)
-    return HeldPart(torch.cat([held.picture, moving], 1), known)
-
-
 def speed(clip: Tensor) -> Tensor:
     """Speed (1, 1, T, H, W), px a frame, at each place of a clip (1, 3, T, H, W): that of its motion from frame to
     frame, as a mean over a few.
@@ -191,9 +192,9 @@ def speed(clip: Tensor) -> Tensor:
         return torch.zeros_like(clip[:, :1])
     pairs = zip(frames[:-1].split(16), frames[1:].split(16), strict=True)  # so many at a time
     found = torch.cat([motion(*pair).square().sum(1).sqrt() for pair in pairs])[None, None]
-    return F.avg_pool3d(
-        resize(found, clip.shape[2:]).clamp_min(0), (SPREAD, 1, 1), 1, (SPREAD // 2, 0, 0), count_include_pad=False
-    )
+    found = resize(found, clip.shape[2:]).clamp_min(0)
+    spread = min(SPREAD, (len(frames) - 1) | 1)
+    return F.avg_pool3d(found, (spread, 1, 1), 1, (spread // 2, 0, 0), count_include_pad=False)
 
 
 def ranks(speeds: Tensor, *, count: int = RANKS, power: float = POWER, rounds: int = 100) -> Tensor:

@@ -1,4 +1,4 @@
-"""`structkit analogy SOURCE TARGET`: the structure of a picture, or of a video, with the look of another picture."""
+"""`structkit analogy SOURCE TARGET`: the structure of a picture, or of a video, with the look of another."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ Source = Annotated[
         help="gives the structure: a picture or video, a folder, a 'pattern*.png', @list.txt or -", metavar="SOURCE"
     ),
 ]
-Target = Annotated[str | None, typer.Argument(help="gives the look: a picture, likewise", metavar="TARGET")]
+Target = Annotated[
+    str | None,
+    typer.Argument(help="gives the look: a picture, likewise; with a video for SOURCE also a video", metavar="TARGET"),
+]
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ def analogy(
     SOURCE may be a video (MP4, MOV, MKV, WebM, AVI and others).  Out then: a video, SOURCE-TARGET.mp4 or what --output
     names (.mp4, .mov, .mkv, .webm), with the same times of frames, sound and subtitles; --quality is that of the
     encoding.
+
+    TARGET may be a video, too, and gives its motion with its look: what moves in SOURCE becomes what moves in TARGET.
+    --match motion asks for that alone, which suits a stream that is to become another; --match structure, the default,
+    has the colours of SOURCE say more.  Such a result is made in space and time: of the first 120 frames of TARGET, its
+    longest side 256 px unless --size or --max-side says another.
 
     Batches: SOURCE or TARGET may be a folder (with its subfolders), a pattern or a list (one path a line); the other
     picture is then used with each, and the tree is mirrored in the folder that --output names.  Where both are many,

@@ -48,10 +48,9 @@ class PatchEngine:
         import structkit
 
         source, target = (task.inputs[role] for role in ("source", "target"))
+        look = (target.video if target.is_video else target.picture)(**self.running.reading)
         how = {"quality": self.running.quality, **self._how(output.seed, device, progress)}
-        return lambda where: structkit.analogy_video(
-            source.video(**self.running.reading), target.picture(**self.running.reading), where, **how
-        )
+        return lambda where: structkit.analogy_video(source.video(**self.running.reading), look, where, **how)
 
     def _how(self, seed: int, device: str, progress: Progress) -> dict[str, Any]:
         return {

@@ -71,11 +71,12 @@ def plan_analogies(
         raise OptionError("--both is for the pair's own two pictures, and SOURCE is another one: leave one of them out")
     numbers, places = numbered(count), (running.output, compare)
     sources = None if source is None else gather([source], leave_out=places, videos=True)
-    targets = None if target is None else gather([target], leave_out=places)
+    films = [given for given in sources.inputs if given.is_video] if sources else []
+    moving = isinstance(painter, PatchEngine) and sources is not None and len(films) == len(sources.inputs) > 0
+    targets = None if target is None else gather([target], leave_out=places, videos=moving)
     gathered = [found for found in (sources, targets) if found]
     many = any(found.many for found in gathered)
-    films = [given for given in sources.inputs if given.is_video] if sources else []
-    _check_targets(targets)
+    _check_targets(targets, sources, painter, moving=moving)
     if films and sources:
         asked = {"--count": count > 1, "--both": both, "--compare": compare is not None}
         # a video flickers with the chain
@@ -114,10 +115,27 @@ def plan_analogies(
     return Plan("analogy", tasks, AnalogyMaker(painter), options=options, many=many, foreign=foreign, unread=unread)
 
 
-def _check_targets(targets: InputList | None) -> None:
+def _check_targets(
+    targets: InputList | None, sources: InputList | None, painter: PatchEngine | PairEngine, *, moving: bool
+) -> None:
+    """Refuse a video among the targets where the engine or a source takes none, and a picture where motion is compared.
+
+    moving: true for an analogy by patches all of whose sources are videos.
+    """
+    by_patches = isinstance(painter, PatchEngine)
+    stills = [given for given in sources.inputs if not given.is_video] if sources else []
     for given in targets.inputs if targets else ():
-        if given.path is not None and given.is_video:
-            raise OptionError(f"{given.name} is a video, and TARGET must be a picture: name one of its frames")
+        if given.path is not None and given.is_video and not moving:
+            way_out = "name one of its frames"
+            if not by_patches:
+                raise OptionError(f"{given.name} is a video, and TARGET must be a picture: {way_out}")
+            fact = f"{given.name} is a video, and SOURCE {stills[0].name} is a picture" if stills else given.name
+            raise OptionError(f"{fact}: give a video for SOURCE, too, or {way_out}")
+    if by_patches and painter.config.match == "motion":
+        given = [*stills, *(given for given in (targets.inputs if targets else ()) if not given.is_video)]
+        if given:
+            fact = f"--match motion compares how things move, and {given[0].name} is a picture"
+            raise OptionError(f"{fact}: give two videos, or leave it out")
 
 
 def _check_still(given: InputFile, running: RunOptions) -> None:

@@ -38,21 +38,23 @@ class AnalogyConfig(PatchConfig):
     )
     match: str = option(
         "structure",
-        "compare patches by structure (aligned statistics) or by raw colour (as published)",
-        choices=("structure", "colour"),
+        "compare patches by structure (aligned statistics; of two videos by how things move, too), by raw colour (as "
+        "published) or, of two videos, by motion alone (as published)",
+        choices=("structure", "colour", "motion"),
     )
     max_side: int | None = option(
         None,
-        f"longest side of the result, px, if no --size is given; else {MAX_SIDE}, never more than the source's",
+        f"longest side of the result, px, if no --size is given; else {MAX_SIDE}, of two videos "
+        f"{MAX_CLIP_SIDE}, as their cost grows with every pixel of every frame; never more than the source's",
         low=LEAST_SIDE,
         high=MOST_SIDE,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.match == "colour" and self.mode != "analogy":
+        if self.match != "structure" and self.mode != "analogy":
             raise OptionError(
-                f"--match colour is the published analogy and has no --mode {self.mode}: leave one of them out"
+                f"--match {self.match} is the published analogy and has no --mode {self.mode}: leave one of them out"
             )
 
 

@@ -22,7 +22,8 @@ from structkit.errors import OptionError
 from structkit.media.tensors import to_tensor
 from structkit.media.video_writer import VideoWriter
 from structkit.verbs import pair
-from structkit.verbs.canvas import Size, enlarged, notes_of, opened, result_size, usable_pixels
+from structkit.verbs.canvas import Size, check_match, enlarged, notes_of, opened, result_size, usable_pixels
+from structkit.verbs.clip_pair import analogy_of_videos, is_clip
 from structkit.verbs.frames import FrameStream, VideoSummary, opened_video
 from structkit.verbs.running import Progress, RunSettings
 
@@ -36,7 +37,7 @@ BATCH = 8  # frames that a trained pair translates together
 
 def analogy_video(
     source: VideoReader | str | Path | bytes | BinaryIO,
-    target: PictureLike | None,
+    target: PictureLike | VideoReader | None,
     output: str | Path | BinaryIO,
     *,
     model: PairAnalogy | None = None,
@@ -48,7 +49,7 @@ def analogy_video(
     progress: Progress | None = None,
     **options: Any,
 ) -> VideoSummary:
-    """A video with the structure and the motion of `source` and the look of the picture `target`.
+    """A video with the structure and the motion of `source` and the look of `target`, a picture or a video.
 
     source: a file, its bytes, a stream or a `structkit.media.video.VideoReader`.
     output: .mp4, .mov, .mkv or .webm, whole or not at all; a binary stream gets an MP4.  Each frame keeps its time;
@@ -60,6 +61,11 @@ def analogy_video(
     Returns the number of frames, how much they flicker beside the source, and notes.
     The first frame is that of `analogy`; later ones are carried along, so that the result is calm where the source is:
     see `structkit.engines.patch.video`.  Any length: no more than a few frames are in memory.
+
+    A target that is a video, a path or a `VideoReader`, gives its motion with its look: what moves in the source
+    becomes what moves there.  Such an analogy is made in space and time, with both in memory: see
+    `structkit.engines.patch.clip_analogy`.  The longest side is then 256 px where nothing is said; of the target the
+    first 120 frames are used.  match="motion" is for two videos alone.
 
     model: of `train_analogy`, best with this very video; or of `load`.  Options then are the fields of
     `configs.PairResultConfig`.  Each frame is injected, by default two levels below the finest, with the same noise for
@@ -77,7 +83,11 @@ def analogy_video(
         raise OptionError("without a model an analogy needs a target")
     if swapped:
         raise OptionError("swapped turns a trained pair round: it needs a model")
-    config, look, where = AnalogyConfig.of(options), opened(target), resolve(running.device)
+    config = AnalogyConfig.of(options)
+    if is_clip(target):
+        return analogy_of_videos(source, target, output, config, size=size, quality=quality, running=running)
+    check_match(config)
+    look, where = opened(target), resolve(running.device)
     with opened_video(source) as reader:
         canvas = result_size(reader, size, config.max_side)
         if size is None:

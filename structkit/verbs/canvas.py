@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from structkit.configs import LEAST_SIDE, MAX_SIDE, MOST_SIDE
+from structkit.configs import LEAST_SIDE, MAX_SIDE, MOST_SIDE, AnalogyConfig
 from structkit.errors import InputError, OptionError
 from structkit.kernels.pyramid import resize
 from structkit.media.containers import is_video
@@ -68,6 +68,12 @@ def check_count(count: int) -> int:
     if count < 1:
         raise OptionError(f"--count is {count}: it must be at least 1")
     return count
+
+
+def check_match(config: AnalogyConfig) -> None:
+    """Refuse an analogy by motion that is to be made with a picture.  Raises OptionError."""
+    if config.match == "motion":
+        raise OptionError("--match motion compares how things move: it needs two videos, leave it out")
 
 
 def result_size(source: Picture | VideoReader, size: tuple[int, int] | None, max_side: int | None) -> Size:

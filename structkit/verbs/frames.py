@@ -6,7 +6,7 @@ Frames stream: a film takes no more memory than a clip.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import tee
@@ -16,10 +16,10 @@ from torch import Tensor
 from structkit.media.files import Source
 from structkit.media.pictures import Picture
 from structkit.media.tensors import from_tensor, to_tensor
-from structkit.media.video import VideoReader
+from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.metrics.flicker import FlickerTally
-from structkit.verbs.running import RunSettings
+from structkit.verbs.running import Progress, RunSettings
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,31 @@ class FrameStream:
 
     def write(self, results: Iterator[Tensor], writer: VideoWriter, running: RunSettings) -> tuple[int, float | None]:
         """Write the result of each frame, (1, 3, H, W), at the frame's time; returns their number and their flicker."""
-        tally = FlickerTally()
-        for frame, result in zip(self._frames, results, strict=True):
-            painted = replace(frame, pixels=from_tensor(result, name=writer.name).pixels)
-            writer.write(painted)
-            tally.add(painted, frame)
-            if running.progress:
-                share = min(1.0, tally.count / self._total) if self._total else 0.0
-                running.progress(share, f"frame {tally.count}" + (f" of {self._total}" if self._total else ""))
-        if tally.count < 2:
-            return tally.count, None  # from one frame to the next, and there is no next
-        return tally.count, tally.flicker if math.isfinite(tally.flicker) else None
+        return write_painted(self._frames, results, writer, running.progress, self._total)
+
+
+def write_painted(
+    frames: Iterable[Frame],
+    results: Iterator[Tensor],
+    writer: VideoWriter,
+    progress: Progress | None = None,
+    total: int | None = None,
+) -> tuple[int, float | None]:
+    """Write the result of each frame, (1, 3, H, W), at the frame's time; returns their number and their flicker.
+
+    progress: called after each frame.  total: the number of frames, as far as it is known.
+    """
+    tally = FlickerTally()
+    for frame, result in zip(frames, results, strict=True):
+        painted = replace(frame, pixels=from_tensor(result, name=writer.name).pixels)
+        writer.write(painted)
+        tally.add(painted, frame)
+        if progress:
+            share = min(1.0, tally.count / total) if total else 0.0
+            progress(share, f"frame {tally.count}" + (f" of {total}" if total else ""))
+    if tally.count < 2:
+        return tally.count, None  # from one frame to the next, and there is no next
+    return tally.count, tally.flicker if math.isfinite(tally.flicker) else None
 
 
 def expected_frames(reader: VideoReader) -> int | None:

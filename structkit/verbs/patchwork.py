@@ -12,6 +12,7 @@ from structkit.verbs import pair
 from structkit.verbs.canvas import (
     alpha_of,
     check_count,
+    check_match,
     enlarged,
     notes_of,
     opened,
@@ -67,7 +68,7 @@ def analogy(
         raise OptionError("without a model an analogy needs a source and a target")
     if swapped:
         raise OptionError("swapped turns a trained pair round: without a model, exchange source and target")
-    config = AnalogyConfig.of(options)
+    check_match(config := AnalogyConfig.of(options))
     one, other = opened(source), opened(target)
     canvas = result_size(one, size, config.max_side)
     usable = usable_pixels(other)

@@ -76,7 +76,8 @@ class SynthesisState:
 class HeldPart:
     """The part of a result that is known.
 
-    picture (1, C, *shape), of which the rest may be anything finite; known (1, 1, *shape) in [0, 1]: 1 where it holds.
+    picture (1, C, *shape), of which the rest may be anything finite; known (1, 1 or C, *shape) in [0, 1]: 1 where it
+    holds.
     """
 
     picture: Tensor

@@ -52,7 +52,7 @@ def analogy_of_videos(
         with writer, running.drawing() as draw:
             clip = _whole(reader, canvas, side)
             if max(clip.rate, look.rate) >= RATES * min(clip.rate, look.rate):
-                rates = (f"{float(one.rate):g}" for one in (look, clip))
+                rates = (f"{float(one.rate):.3g}" for one in (look, clip))
                 notes += ("{}: its {} frames a second are shown at the source's {}".format(look.name, *rates),)
             made = analogy_clip(
                 clip_tensor(clip).to(draw.device),

@@ -93,7 +93,7 @@ def test_progress_goes_to_the_end(moving, look, tmp_path):
 
 def test_what_is_not_used_of_a_target_is_told_and_so_is_another_rate(look, tmp_path, monkeypatch):
     monkeypatch.setattr(clip_pair, "MOST_LOOK", 3)
-    fast = film(tmp_path / "fast.mkv", [Fraction(i, 30) for i in range(3)])
+    fast = film(tmp_path / "fast.mp4", [Fraction(i, 30) for i in range(3)])
     made = structkit.analogy_video(fast, look, tmp_path / "out.mp4", **FAST)
     assert f"{look}: its first 3 frames are used" in made.notes
     assert f"{look}: its 10 frames a second are shown at the source's 30" in made.notes

@@ -52,7 +52,8 @@ def analogy_of_videos(
         with writer, running.drawing() as draw:
             clip = _whole(reader, canvas, side)
             if max(clip.rate, look.rate) >= RATES * min(clip.rate, look.rate):
-                notes += (f"{look.name}: its {look.rate:g} frames a second are shown at the source's {clip.rate:g}",)
+                rates = (f"{float(one.rate):.3g}" for one in (look, clip))
+                notes += ("{}: its {} frames a second are shown at the source's {}".format(look.name, *rates),)
             made = analogy_clip(
                 clip_tensor(clip).to(draw.device),
                 clip_tensor(look).to(draw.device),

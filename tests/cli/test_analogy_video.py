@@ -239,12 +239,12 @@ def test_what_makes_no_sense_for_a_video_is_refused_before_any_work(go, tmp_path
     assert files(tmp_path) == ["cake.png", "moving.mp4"]
 
 
-def test_the_target_is_a_picture_and_a_picture_gives_no_video(run, pair):
+def test_a_picture_takes_no_video_for_a_target_and_gives_none(run, pair):
     ran = run("analogy", "cake.png", "moving.mp4")
     assert (ran.code, ran.err) == (
         2,
-        "structkit: error: moving.mp4 is a video, and TARGET must be a picture: name one of its frames "
-        "(see: structkit analogy --help)\n",
+        "structkit: error: moving.mp4 is a video, and SOURCE cake.png is a picture: give a video for SOURCE, too, or "
+        "name one of its frames (see: structkit analogy --help)\n",
     )
     ran = run("analogy", "cake.png", "cake.png", "-o", "o.mp4")
     fact = "cake.png is a picture, and --output o.mp4 names a video: end the name in .png, or give a video"
@@ -261,6 +261,46 @@ def test_the_target_is_a_picture_and_a_picture_gives_no_video(run, pair):
     assert "cake.png is a picture, and" in run("analogy", "cake.png", "anim.gif", "-o", "o.mp4").err
     ran = run("analogy", "moving.mp4", "missing.png", "-o", "o.mp4")
     assert ran.code == 1 and "missing.png: no such file" in ran.err
+
+
+def test_the_target_may_be_a_video_too(run, pair, tmp_path):
+    film(tmp_path / "other.mp4", steps=4, shift=2)
+    ran = run("analogy", "moving.mp4", "other.mp4", *QUICK, "--json")
+    record = json.loads(ran.out.splitlines()[0])
+    assert (ran.code, record["output"], record["frames"]) == (0, "moving-other.mp4", 3), ran.err
+    assert times(tmp_path / "moving-other.mp4") == times(tmp_path / "moving.mp4")
+    assert not faults(record, SCHEMA)
+
+
+def test_videos_of_two_folders_make_pairs(run, pair, tmp_path):
+    for folder in ("calm", "wild"):
+        film(tmp_path / folder / "one.mp4", steps=2)
+    write_picture(Picture(np.full((24, 24, 3), 90, np.uint8)), tmp_path / "wild" / "two.png")
+    film(tmp_path / "calm" / "two.mp4", steps=2)
+    ran = run("analogy", "calm/", "wild/", *QUICK, "-o", "out/")
+    assert (ran.code, sorted(Path(path).name for path in ran.paths)) == (0, ["one.mp4", "two.mp4"]), ran.err
+    assert "2 skipped" in run("analogy", "calm/", "wild/", *QUICK, "-o", "out/").err
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (("moving.mp4", "cake.png"), "--match motion compares how things move, and cake.png is a picture"),
+        (("cake.png", "cake.png"), "--match motion compares how things move, and cake.png is a picture"),
+        (("cake.png", "moving.mp4"), "moving.mp4 is a video, and SOURCE cake.png is a picture"),
+        (("moving.mp4", "moving.mp4", "--mode", "paint"), "--match motion is the published analogy and has no --mode"),
+        (("moving.mp4", "moving.mp4", "--both"), "--both is for pictures, and moving.mp4 is a video"),
+    ],
+)
+def test_motion_is_of_two_videos(run, pair, tmp_path, inputs, message):
+    ran = run("analogy", *inputs, "--match", "motion", "-o", "o.mp4")
+    assert ran.code == 2 and f"structkit: error: {message}" in ran.err
+    assert files(tmp_path) == ["cake.png", "moving.mp4"]
+
+
+def test_a_trained_pair_has_no_video_for_a_target(run, pair):
+    ran = run("analogy", "moving.mp4", "moving.mp4", "--engine", "gan", "-o", "o.mp4")
+    assert ran.code == 2 and "moving.mp4 is a video, and TARGET must be a picture: name one of its frames" in ran.err
 
 
 @pytest.mark.parametrize("more", [(), ("--tolerant",), ("--max-pixels", "9")])

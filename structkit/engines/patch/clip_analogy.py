@@ -5,18 +5,17 @@ levels patches are compared by their colours and by the rank of their speed, a c
 a fast one comparable.  The result is made of the target's patches, which bring their motion with them.
 
 Three forms:
-* `match="motion"`, the published one: the result starts from the target's patches that are nearest by speed alone, and
-  all of the target is to be used.
+* `match="motion"`, the published one: the result starts from the target's patches that are nearest by speed alone.
 * `match="structure"`: it starts from the source in the target's colours, the guide of `analogy.py`, which takes part
-  in the comparison where layout is settled; the ranks of speeds do, too.  So still parts get a structure, and clips
-  without motion can be used.
+  in the comparison where layout is settled; the ranks of speeds do, too.  What moves gets the colours of what moves,
+  and what rests of what rests.  So still parts keep their structure, and clips without motion can be used.
 * `match="colour"`: raw colours alone, as for pictures.  A clip of one frame gives the bits of the picture's analogy.
 
 Differs from the paper:
 * Speeds are those of `kernels/flow.py`, without trained weights, as the mean over a few frames: flow that jumps from
   frame to frame would let the layout jump.
 * Patches that fit better count for more in the vote, where the paper takes the median, and levels and rounds are those
-  of `clips.py`: 2 to 3 rounds, with 3/4 of the pixels from level to level, for the paper's 1 and 0.9.
+  of `clips.py`: 2 to 4 rounds, with 3/4 of the pixels from level to level, for the paper's 1 and 0.9.
 * The finer levels of a long source are made by windows; each begins with the last frames of the one before, which are
   held, and then let go.
 Expect: tests/benchmarks/clip_analogy.csv for scores beside the published results and for time.
@@ -47,7 +46,7 @@ Progress = Callable[[float, str], None]
 
 COARSEST = 20  # px: short side of level 0
 GUIDED_TO = 40  # px: short side of the last level at which the guide takes part in the comparison
-COMPLETENESS = {"structure": 1.0, "colour": 1.0, "motion": 1.0}
+COMPLETENESS = 1.0
 RANKS = 4  # of speeds; ...
 POWER = 0.25  # ... and what they are raised to: what moves at all is set apart from what does not
 SPREAD = 5  # frames over which speed is averaged
@@ -176,7 +175,7 @@ def clip_plan_of(config: AnalogyConfig, shape: Shape) -> SynthesisPlan:
     if config.match == "colour":
         return plan_of(config, shape[1:], rounds=10)
     if config.completeness is None:
-        config = replace(config, completeness=COMPLETENESS[config.match])
+        config = replace(config, completeness=COMPLETENESS)
     plan = replace(plan_of(config, shape[1:], rounds=2, small_rounds=4), softness=SOFTNESS)
     return (
         plan if config.mode == "style" else replace(plan, guidance=config.strength / 2, guided=1.0, guided_to=GUIDED_TO)

@@ -38,8 +38,8 @@ from structkit.errors import InputError, OptionError
 from structkit.kernels.pyramid import Shape
 from structkit.training.model import Model
 
-# Voxels of a batch, from which on a level's network is run again where gradients need what it held: a tenth more time,
-# and half the memory.
+# Voxels of a batch, from which on a level's network is run sample by sample, and again where gradients need what it
+# held: a tenth more time, and half the memory.
 MANY = 2**19
 
 
@@ -163,7 +163,8 @@ class PatchVaeGan(Model):
         network = self.levels[level]
         held = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
         if held and len(inputs) * math.prod(shape) >= MANY:
-            made = checkpoint(self._run, network, inputs, use_reentrant=False, preserve_rng_state=False)
+            how = {"use_reentrant": False, "preserve_rng_state": False}
+            made = torch.cat([checkpoint(self._run, network, one, **how) for one in inputs.split(1)])
         else:
             made = self._run(network, inputs)
         total = made + larger

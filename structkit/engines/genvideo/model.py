@@ -13,8 +13,8 @@ Differs from the paper and its code:
 * Results may have another length and size: all levels are scaled alike.
 * Levels are reduced with antialiasing (published: without).
 
-Expect: tests/benchmarks/genvideo_step.csv for the time of a step; tests/benchmarks/genvideo_results.csv for diversity
-and errors of the three variants.
+Expect: tests/benchmarks/genvideo_step.csv for the time and the memory of a step; tests/benchmarks/genvideo_results.csv
+for errors, diversity and motion.
 
 Tensors are (B, 3, T, H, W) in [-1, 1]; of pictures, which are the clips of one frame, also (B, 3, H, W).
 """

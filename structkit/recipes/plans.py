@@ -20,7 +20,7 @@ from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import OptionError
 from structkit.training.planned import TrainingPlan, in_minutes
 
-HELD = 7.5  # numbers that a training on a clip holds for each voxel, layer and channel
+HELD = 10  # numbers that a training on a clip takes for each voxel, layer and channel, as measured
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
 SMALLEST = 32  # px, of the squares that codes are made of
 # As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.
@@ -65,7 +65,6 @@ def genvideo_bytes(training: GenvideoTraining) -> float:
     """The memory that a training takes at most, without what the program takes anyway."""
     c, width = training.config, training.dtype.itemsize
     voxels = c.batch * math.prod(training.shapes[-1])
-    # In each layer, of the generator two samples before and after its norm; of the critic two, and the penalty's one.
     return HELD * voxels * (c.layers - 1) * c.width * width
 
 

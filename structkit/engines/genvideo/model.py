@@ -13,8 +13,8 @@ Differs from the paper and its code:
 * Results may have another length and size: all levels are scaled alike.
 * Levels are reduced with antialiasing (published: without).
 
-Expect: tests/benchmarks/genvideo_step.csv for the time of a step; tests/benchmarks/genvideo_results.csv for diversity
-and errors of the three variants.
+Expect: tests/benchmarks/genvideo_step.csv for the time and the memory of a step; tests/benchmarks/genvideo_results.csv
+for errors, diversity and motion.
 
 Tensors are (B, 3, T, H, W) in [-1, 1]; of pictures, which are the clips of one frame, also (B, 3, H, W).
 """
@@ -38,8 +38,8 @@ from structkit.errors import InputError, OptionError
 from structkit.kernels.pyramid import Shape
 from structkit.training.model import Model
 
-# Voxels of a batch, from which on a level's network is run again where gradients need what it held: a tenth more time,
-# and half the memory.
+# Voxels of a batch, from which on a level's network is run sample by sample, and again where gradients need what it
+# held: a tenth more time, and half the memory.
 MANY = 2**19
 
 
@@ -163,7 +163,8 @@ class PatchVaeGan(Model):
         network = self.levels[level]
         held = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
         if held and len(inputs) * math.prod(shape) >= MANY:
-            made = checkpoint(self._run, network, inputs, use_reentrant=False, preserve_rng_state=False)
+            how = {"use_reentrant": False, "preserve_rng_state": False}
+            made = torch.cat([checkpoint(self._run, network, one, **how) for one in inputs.split(1)])
         else:
             made = self._run(network, inputs)
         total = made + larger

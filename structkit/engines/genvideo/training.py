@@ -30,8 +30,9 @@ from structkit.configs import GenvideoConfig
 from structkit.configs.genvideo import strides_of
 from structkit.data.clips import ClipWindows
 from structkit.data.levels import level_frames, level_shapes, level_sides
+from structkit.device import return_memory
 from structkit.engines.genvideo import networks
-from structkit.engines.genvideo.model import PatchVaeGan
+from structkit.engines.genvideo.model import MANY, PatchVaeGan
 from structkit.errors import InputError
 from structkit.kernels.penalty import stack_penalty
 from structkit.kernels.pyramid import Shape
@@ -202,6 +203,8 @@ class GenvideoTraining(Training):
         again, made = self._given_back_and_new(inputs)
         losses = critic_losses(self.critic, inputs, made.detach(), self.dtype, c)
         self.processes.descend(self.critic_adam, sum(losses.values()))
+        if made[:, 0].numel() >= MANY // 2:
+            return_memory()  # else what the critic has freed, in pieces of other sizes, stays beside what comes next
         with frozen(self.critic):
             scores = self.critic(made.to(self.dtype)).to(made)
             of_generators = {

@@ -3,9 +3,9 @@
     python tests/benchmarks/bench_clip_samples.py CLIP.mp4 [CLIP.mp4 ...] [--beside FOLDER ...] [--keep FOLDER]
 
 Each CLIP gives 6 samples by `structkit.genvideo`, in its own size (made even), written and read again as MP4; a FOLDER
-beside it holds others' samples of it, as files whose names begin with its name.  Samples of an odd clip are compared with
-what they were made of, which lacks a row or a column.  Columns: `diversity`, `motion`,
-`coherence`, `completeness` as `structkit score` has them, and CPU seconds of one sample, one thread.
+beside it holds others' samples of it, as files whose names begin with its name.  Samples of an odd clip are compared
+with what they were made of, which lacks a row or a column.  Columns: `diversity`, `motion`, `coherence` and
+`completeness` as `structkit score` has them, and CPU seconds of one sample, one thread.
 """
 
 from __future__ import annotations

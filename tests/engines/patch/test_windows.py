@@ -16,7 +16,6 @@ from structkit.engines.patch.windows import SHARED, by_windows, frames_around, s
 
 from .scenes import pan, steps, swing
 
-
 SMALL = 20, 28  # px: height and width of frames
 
 

@@ -9,7 +9,7 @@ change: median change from frame to frame of what is new, in units of the clip's
 last meets first, or window meets window (the worst of them), in units of the median change around it (extend, where a
 clip may end with a frame twice: in units of the clip's).
 psnr: of the frames made again, dB, beside those of their neighbours' motion alone (flow), and of their mean (fade).
-peak_mb: of the process, of which 300 or so are Python and torch.  Each row is measured in a process of its own.
+peak_mb: of the process, of which about 600 are there before a clip is made.  Each row has a process of its own.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ Clips are (1, 3, T, H, W) in [-1, 1].  The same generator state gives the same r
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -29,7 +30,7 @@ STILL = 0.2  # change, in units of the clip's median, up to which a last frame o
 def continuation(clip: Tensor, frames: int, *, variety: float, generator: torch.Generator) -> tuple[Tensor, list[int]]:
     """The next frames (1, 3, frames, h, w), small, and for each the clip's frame that it was made from."""
     small = frame_by_frame(clip, small_shape(clip.shape[-2:]))[0].transpose(0, 1)  # (T, 3, h, w)
-    count = _moving(small)
+    count = lively_frames(clip)
     made, sources = list(small), []
     while len(sources) < frames:
         wanted = min(frames - len(sources), max(1, round(PLAYED * count)))
@@ -53,10 +54,10 @@ def frame_by_frame(clip: Tensor, shape: Shape) -> Tensor:
     return resize(clip, (clip.shape[2], *shape)).clamp(-1, 1)
 
 
-def _moving(small: Tensor) -> int:
-    """The number of frames (T, 3, h, w) without those at the end that only repeat one: nothing goes on from there."""
-    change = small.diff(dim=0).abs().mean((1, 2, 3))
-    moving = (change > STILL * change.median()).nonzero() if len(change) else change
+def lively_frames(clip: Tensor) -> int:
+    """The number of frames without those at the end that only repeat one: nothing goes on from there."""
+    change = torch.stack([(b - a).abs().mean() for a, b in itertools.pairwise(clip[0].unbind(1))] or [torch.zeros(())])
+    moving = (change > STILL * change.median()).nonzero()
     return int(moving[-1]) + 2 if len(moving) else 1
 
 

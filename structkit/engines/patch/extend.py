@@ -18,7 +18,7 @@ from torch import Tensor
 
 from structkit.configs import ClipConfig
 from structkit.engines.patch.clips import ClipSynthesis, clip_plan
-from structkit.engines.patch.continuation import continuation
+from structkit.engines.patch.continuation import continuation, lively_frames
 from structkit.engines.patch.windows import frames_around, held_frames, window_frames
 from structkit.errors import OptionError
 from structkit.kernels.pyramid import resize
@@ -66,11 +66,12 @@ def _following(clip: Tensor, config: ClipConfig, frames: int, generator: torch.G
     window = window_frames(config, clip.shape[3:])
     rough, sources = continuation(clip, frames, variety=config.variety, generator=generator)
     past, made = clip[:, :, -min(KNOWN, window // 2) :], []
+    lively = max(lively_frames(clip), min(clip.shape[2], 3))  # a last frame twice would end in standstill
     count = math.ceil(frames / (window - past.shape[2]))
     for number in range(count):
         own = slice(frames * number // count, frames * (number + 1) // count)
         played = sources[own]
-        keys = clip[:, :, frames_around((played[0] + played[-1]) / 2, clip.shape[2], window)]
+        keys = clip[:, :, frames_around((played[0] + played[-1]) / 2, lively, min(lively, window))]
 
         def tick(share: float, note: str, number: int = number) -> None:
             progress((number + share) / count, note)

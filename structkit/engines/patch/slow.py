@@ -25,7 +25,7 @@ from structkit.kernels.patches import patch_grid
 
 Progress = Callable[[float, str], None]
 
-LEVELS = 3  # the finest ones, at which frames are redrawn: with fewer they are nearer to the mean, and blurred
+LEVELS = 1  # the finest ones, at which frames are redrawn; more give sharper frames that are further from the truth
 AROUND = 1  # known frames whose patches serve, before and after those of a window
 
 
@@ -78,7 +78,7 @@ def between(clip: Tensor, factor: int) -> HeldPart:
 def _redrawn(
     start: HeldPart, near: Tensor, before: int, factor: int, config: ClipConfig, generator: torch.Generator
 ) -> Tensor:
-    """The start (1, 3, n, H, W) made of the patches of frames nearby, at the finest levels, where it is not known.
+    """The start (1, 3, n, H, W) made of the patches of frames nearby, where it is not known.
 
     before: frames nearby that come before the first of the start.
     """

@@ -20,7 +20,7 @@ from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import OptionError
 from structkit.training.planned import TrainingPlan, in_minutes
 
-HELD = 10  # numbers that a training on a clip takes for each voxel, layer and channel, as measured
+HELD = 8  # numbers that a training on a clip takes for each voxel, layer and channel, as measured
 LEAST_SIZE = 24  # px: of a pair that is made smaller to end in time
 SMALLEST = 32  # px, of the squares that codes are made of
 # As measured at `fast`, what a round labels included; all kinds are measured again before the work is planned.

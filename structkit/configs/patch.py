@@ -34,7 +34,7 @@ class AnalogyConfig(PatchConfig):
 
     mode: str = option("analogy", "what to make of the pair", choices=("analogy", "style", "texture", "paint"))
     strength: float = option(
-        0.5, "how much of the source's structure is kept: 0 little, 1 most; not with --match colour", low=0, high=1
+        0.5, "how much of the source's structure is kept: 0 little, 1 most; with --match structure", low=0, high=1
     )
     match: str = option(
         "structure",
@@ -107,7 +107,7 @@ class ClipConfig(PatchConfig):
     )
     window: int | None = option(
         None,
-        "frames that are made at once of a long clip; else as many as about 1 GB of memory holds",
+        "frames that are made at once of a long clip; else what about 1 GB of memory holds, never fewer than 24",
         low=16,
         high=10**5,
     )

@@ -34,7 +34,7 @@ from structkit.device import keep_memory
 from structkit.engines.patch.clips import sample_clip
 from structkit.engines.patch.extend import extend_clip
 from structkit.engines.patch.slow import between, slow_clip
-from structkit.engines.patch.windows import SHARED, spans
+from structkit.engines.patch.windows import HELD, SHARED, spans
 from structkit.kernels.pyramid import resize
 
 KINDS = ("cost", "extend", "loop", "slow", "windows")
@@ -131,7 +131,7 @@ def windows(file: str, side: int, frames: int | None) -> Row:
     row = spent.row(made[0, 0].numel(), count)
     change = steps(made)
     row["change"] = ratio(change.median(), steps(clip).median())
-    borders = [window.start + SHARED - 1 for window in spans(count, WINDOW)[1:]]
+    borders = [window.start + HELD - 1 for window in spans(count, WINDOW)[1:]]
     worst = [float(change[at] / change[max(0, at - SHARED) : at + SHARED].median()) for at in borders]
     return (
         named(file, clip, "windows" if borders else "one window")

@@ -14,8 +14,8 @@ Three forms:
 Differs from the paper:
 * Speeds are those of `kernels/flow.py`, without trained weights, as the mean over a few frames: flow that jumps from
   frame to frame would let the layout jump.
-* Patches that fit better count for more in the vote, where the paper takes the median, and levels and rounds are those
-  of `clips.py`: 2 to 4 rounds, with 3/4 of the pixels from level to level, for the paper's 1 and 0.9.
+* Patches that fit better count for more in the vote, where the paper takes the median.  There are 2 to 4 rounds at a
+  level (published: 1), each level has 3/4 of the next one's sides (0.9), and both clips have the same number of ranks.
 * The finer levels of a long source are made by windows; each begins with the last frames of the one before, which are
   held, and then let go.
 Expect: tests/benchmarks/clip_analogy.csv for scores beside the published results and for time.

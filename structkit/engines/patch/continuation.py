@@ -79,5 +79,5 @@ def _jump(small: Tensor, past: Tensor, wanted: int, variety: float, generator: t
     rest = (warp(small[frames], ways) - last).abs().mean((1, 2, 3))
     rest = rest + (warp(small[(frames - back).clamp_min(0)], ways) - ago).abs().mean((1, 2, 3))
     chances = torch.softmax(-(rest / rest.amin().clamp_min(1e-3) - 1) / max(variety, 1e-3), 0)
-    drawn = torch.multinomial(chances, 1, generator=generator) if variety else chances.argmax()[None]
-    return int(frames[drawn]), ways[drawn]
+    drawn = int(torch.multinomial(chances, 1, generator=generator) if variety else chances.argmax())
+    return int(frames[drawn]), ways[drawn, None]

@@ -12,7 +12,7 @@ from structkit.configs import ClipConfig
 from structkit.engines.patch import clips
 from structkit.engines.patch.clips import sample_clip
 from structkit.engines.patch.repeats import around_resized, near_loop
-from structkit.engines.patch.windows import SHARED, by_windows, frames_around, spans, window_frames
+from structkit.engines.patch.windows import HELD, SHARED, by_windows, frames_around, spans, window_frames
 
 from .scenes import pan, steps, swing
 
@@ -34,10 +34,10 @@ def test_windows_cover_all_frames_and_share_their_borders(frames, window, loop):
     if len(windows) > 1:
         assert all(a.stop - b.start == SHARED for a, b in itertools.pairwise(windows))
         assert max(map(len, windows)) <= window
-        assert windows[-1].stop == frames + SHARED * loop
+        assert windows[-1].stop == frames + HELD * loop
 
 
-def test_frames_that_a_window_has_made_are_held_in_the_next():
+def test_of_the_frames_that_a_window_has_made_the_next_holds_some_and_lets_others_go():
     seen = []
 
     def make(number, window, held):
@@ -49,9 +49,11 @@ def test_frames_that_a_window_has_made_are_held_in_the_next():
 
     windows = spans(60, 24, loop=True)
     made = by_windows((60, 2, 2), windows, make)
-    assert len(seen) == len(windows) - 1 and all(bool(known[:SHARED].all()) for known in seen)
-    assert bool(seen[-1][-SHARED:].all()) and not bool(seen[0][-SHARED:].any())
-    assert made[0, 0, :, 0, 0].tolist() == [float(next(i for i, w in enumerate(windows) if t in w)) for t in range(60)]
+    assert len(seen) == len(windows) - 1 and all(bool((known[:HELD] == 1).all()) for known in seen)
+    assert all(bool((known[HELD - 1 : SHARED + 1].diff() < 0).all()) and known[SHARED] == 0 for known in seen)
+    assert bool((seen[-1][-HELD:] == 1).all()) and not bool(seen[0][SHARED:].any())
+    new = [window.start + (HELD if number else 0) for number, window in enumerate(windows)]
+    assert made[0, 0, :, 0, 0].tolist() == [float(sum(first <= t for first in new) - 1) for t in range(60)]
 
 
 def test_the_frames_around_one_are_as_many_as_there_can_be():
@@ -67,6 +69,7 @@ def test_a_window_is_longer_the_smaller_its_frames():
     assert window_frames(ClipConfig(window=30), (72, 128)) == 30
 
 
+@pytest.mark.slow
 def test_what_fits_a_window_has_the_bits_that_it_has_without_any():
     clip = swing(16, 8, *SMALL)
     assert torch.equal(sampled(clip, 16, window=16, rounds=1), sampled(clip, 16, rounds=1))
@@ -79,7 +82,7 @@ def test_a_long_clip_by_windows_moves_alike_at_their_borders():
     assert torch.equal(made, sampled(clip, 40, window=16)) and not torch.equal(
         made, sampled(clip, 40, seed=1, window=16)
     )
-    change, borders = steps(made), [window.start + SHARED - 1 for window in spans(40, 16)[1:]]
+    change, borders = steps(made), [window.start + HELD - 1 for window in spans(40, 16)[1:]]
     inside = [i for i in range(39) if i not in borders]
     assert float(change[borders].mean()) < 1.5 * float(change[inside].mean())
     assert 0.5 * float(steps(clip).mean()) < float(change.mean()) < 1.5 * float(steps(clip).mean())

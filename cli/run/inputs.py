@@ -18,7 +18,7 @@ from structkit.data.listing import PathList, lines_of
 from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
 from structkit.media.files import read_once, sha256_file
-from structkit.media.formats import ANIMATED, SUFFIXES, recognise
+from structkit.media.formats import MOVING, SUFFIXES, recognise
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -100,7 +100,7 @@ class InputFile:
 
     @property
     def source(self) -> Path | bytes:
-        """What a reader takes: the path, or the bytes of an input that can be read only once."""
+        """The path, for a reader, or the bytes of an input that can be read only once."""
         return self._once if self._once is not None else self.path  # type: ignore[return-value]
 
     def video(self, max_pixels: int | None = None, tolerant: bool = False) -> VideoReader:
@@ -157,7 +157,7 @@ def gather(
     Raises OptionError.
     """
     skipped = [Path(folder).resolve() for folder in leave_out if folder is not None and folder != "-"]
-    suffixes = (*ANIMATED, *VIDEO_SUFFIXES) if clips else (*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES
+    suffixes = (*MOVING, *VIDEO_SUFFIXES) if clips else (*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES
     paths = PathList(suffixes, skipped, _lines, _moves if clips else None)
     inputs: list[InputFile] = []
     for argument in arguments:
@@ -190,7 +190,7 @@ def _moves(path: Path) -> bool:
     with suppress(OSError), path.open("rb") as stream:
         format = recognise(stream.read(HEAD))
         stream.seek(0)
-        return format is not None and is_animated(stream, format)
+        return format is not None and is_animated(stream, format) is not False
     return True
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from structkit.errors import OptionError
 from structkit.header import read_card
+from structkit.media.containers import WRITTEN as VIDEOS_WRITTEN
 from structkit_cli.options import RunOptions
 from structkit_cli.pages.genvideo_engines import ClipTask, ModelClips, PatchClips
 from structkit_cli.pages.genvideo_options import ClipEngineOptions, checkpoint_of
@@ -17,7 +18,6 @@ from structkit_cli.run.inputs import InputFile, InputList, gather
 from structkit_cli.run.models import model_refs
 from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, names_video, numbered, share
 from structkit_cli.run.results import (
-    CLIPS_WRITTEN,
     ClipResult,
     OutputKind,
     PictureResult,
@@ -52,7 +52,7 @@ class ClipMaker(Maker):
             if output in kept:
                 rows.append((f"result {len(rows)}" if len(results) > 1 else "result", made))
             if output in missing:
-                yield output, ClipResult(made.frames, made.rate, made.notes)
+                yield output, _result(made, output)
         if shown:
             left_out = (f"of {len(results)} results the first {len(kept)} are shown",) if kept != results else ()
             yield shown, _comparison(rows, shown, f"{clip.name}, and new clips of it", left_out)
@@ -77,8 +77,9 @@ def plan_clips(
     sources = found.inputs if model is None or clips else [model]
     kept = running.keep_suffix
     how = {"many": found.many, "keep_suffix": kept}
-    format = running.format or _usual_format(model, running.output)
-    place = Destination(running.output, format=format, kind=OutputKind.CLIP, **how)
+    pictures = _is_of_a_picture(model) if model else engine.trains and all(given.is_still for given in sources)
+    kind = OutputKind.PICTURE if pictures and not _asks_for_video(running) else OutputKind.CLIP
+    place = Destination(running.output, format=running.format, kind=kind, **how)
     single = place.stdout or not place.is_folder or drawer.course.keeps
     numbers = numbered(count or (1 if single else COUNT))
     sheets = None
@@ -117,12 +118,22 @@ def _sheet_kind(compare: str, *, many: bool) -> OutputKind:
     return OutputKind.COMPARISON
 
 
-def _usual_format(model: InputFile | None, output: str | None) -> str | None:
-    """The format of results that no name says: of a model of a picture, which draws pictures, PNG."""
-    if model is None or (output and PurePath(output).suffix.lower() in CLIPS_WRITTEN):
-        return None
+def _is_of_a_picture(model: InputFile) -> bool:
+    """True for a model of a picture, which draws pictures."""
     config = read_card(model.path).get("config")  # type: ignore[arg-type]
-    return "png" if isinstance(config, dict) and config.get("window") == 1 else None
+    return isinstance(config, dict) and config.get("window") == 1
+
+
+def _asks_for_video(running: RunOptions) -> bool:
+    return f".{running.format}" in VIDEOS_WRITTEN or (running.output is not None and names_video(running.output))
+
+
+def _result(made: Clip, output: Output) -> Result:
+    if output.kind is OutputKind.CLIP:
+        return ClipResult(made.frames, made.rate, made.notes)
+    from structkit.media.pictures import Picture
+
+    return PictureResult(Picture(made.frames[0], name=made.name, notes=made.notes))
 
 
 def _ahead(clip: Clip, count: int) -> Clip:

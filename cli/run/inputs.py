@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -95,6 +96,17 @@ class InputFile:
                 return is_video(self._once)
             with open(self.path, "rb") as stream:
                 return is_video(stream.read(HEAD))
+        except (OSError, InputError):
+            return False  # the reader will say what is wrong
+
+    @cached_property
+    def is_still(self) -> bool:
+        """True for a picture that is not animated, by its bytes; one that is damaged may not count."""
+        try:
+            if self._once is not None:
+                return _animated(BytesIO(self._once)) is False
+            with open(self.path, "rb") as stream:
+                return _animated(stream) is False
         except (OSError, InputError):
             return False  # the reader will say what is wrong
 
@@ -185,13 +197,22 @@ def _moves(path: Path) -> bool:
     """True for a video, and for a picture that is animated; one that cannot be read counts as one."""
     if is_video(path):
         return True
+    with suppress(OSError):
+        with suppress(InputError), path.open("rb") as stream:
+            return _animated(stream) is not False
+        return False
+    return True
+
+
+def _animated(stream: BinaryIO) -> bool | None:
+    """True for an animated picture, false for a still one, None for a damaged one.  Raises InputError for none."""
     from structkit.media.animations import is_animated
 
-    with suppress(OSError), path.open("rb") as stream:
-        format = recognise(stream.read(HEAD))
-        stream.seek(0)
-        return format is not None and is_animated(stream, format) is not False
-    return True
+    format = recognise(stream.read(HEAD))
+    if format is None:
+        raise InputError("not a picture that is read")
+    stream.seek(0)
+    return is_animated(stream, format)
 
 
 def sent(stream: BinaryIO, label: str) -> bytes:

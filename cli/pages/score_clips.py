@@ -75,7 +75,7 @@ def motion(real: RealClip, samples: SampleClips, *, running: ClipScoreOptions) -
     """How lively samples are beside the real clip: 1 is as lively, 0 stands still.
 
     In: the real clip, and samples of any size and frame count.  Out: one line with the mean over the samples of their
-    motion: the mean absolute difference of consecutive frames over that of the real clip.
+    motion: the mean absolute difference of consecutive frames over that of the real clip; inf where that stands still.
 
     Example: structkit score motion balloons.mp4 balloons-1.mp4 balloons-2.mp4
     """

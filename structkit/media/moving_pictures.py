@@ -6,6 +6,7 @@ video (H.264, VP9 in WebM) or as an animated picture.  Its frames are evenly spa
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate, chain
+from numbers import Integral, Real
 from pathlib import Path
 from statistics import median_low
 from typing import BinaryIO, Protocol
@@ -70,10 +72,12 @@ class Clip:
 
     def __post_init__(self) -> None:
         f = self.frames
+        if not isinstance(f, np.ndarray):
+            raise InputError(f"{self.name}: frames are of type {type(f).__name__}; they must be an array (T, H, W, 3)")
         if f.dtype != np.uint8 or f.ndim != 4 or f.shape[3] != 3 or 0 in f.shape:
             raise InputError(f"{self.name}: frames are {f.dtype} {f.shape}; they must be uint8 (T, H, W, 3), not empty")
-        if self.rate <= 0:
-            raise InputError(f"{self.name}: {self.rate} frames a second; it must be more than 0")
+        if not (isinstance(self.rate, Real) and 0 < self.rate < math.inf):
+            raise InputError(f"{self.name}: {self.rate} frames a second; it must be a number more than 0")
 
     @property
     def count(self) -> int:
@@ -116,8 +120,11 @@ def read_clip(
     Raises InputError: missing, no video, a still picture, without a frame from `first` on, damaged, truncated, over
     `max_pixels`, or more than 2 GiB of frames; OptionError; DeviceError where memory does not suffice.
     """
-    if first < 0 or (frames is not None and frames < 1) or (side is not None and side < 1):
-        raise OptionError(f"first {first}, frames {frames}, side {side}: 0 or more, 1 or more, 1 or more")
+    counts = (first + 1 if isinstance(first, Integral) else first, frames, side)
+    if not all(count is None or (isinstance(count, Integral) and count > 0) for count in counts):
+        raise OptionError(
+            f"first {first}, frames {frames}, side {side}: whole numbers, 0 or more, 1 or more, 1 or more"
+        )
     fit = fit or (None if side is None else lambda shown: reduced_size(shown, side))
     label = name or (source.name if isinstance(source, VideoReader) else None)
     try:
@@ -129,7 +136,8 @@ def read_clip(
         return _of_video(opened, first, frames, fit)
     except MemoryError as error:
         fact = "memory ran out while it was read; free some, or read fewer or smaller frames"
-        raise DeviceError(f"{label or source!s}: {fact}") from error
+        named = label or (source if isinstance(source, str | os.PathLike) else "a clip")
+        raise DeviceError(f"{named}: {fact}") from error
 
 
 def write_clip(
@@ -138,17 +146,21 @@ def write_clip(
     """Write a clip atomically; returns the differences between the file and the clip, one line each.
 
     path: .mp4, .m4v, .mov, .mkv or .webm, or an animated .gif, .webp or .png.
-    format: the suffix that the name would have, without its dot, where the path does not say it.
+    format: the suffix that the name would have, where an animated picture's has none; else that of the name.
     quality: 1 to 100, of a video, or of a WebP, which is without loss by default; refused elsewhere.
     Raises OutputError (suffix, folder, disk), OptionError (quality).
     """
-    kind = (format or Path(path).suffix.removeprefix(".")).lower()
+    suffix = Path(path).suffix.lower()
+    kind = format.lower().removeprefix(".") if format else suffix.removeprefix(".")
+    if f".{kind}" not in (*formats.ANIMATED, *containers.WRITTEN, *containers.VIDEO_SUFFIXES):
+        ends = " ".join((*containers.WRITTEN, *formats.ANIMATED))
+        raise OutputError(f"{path}: unknown format of clips; end the name in one of {ends}")
+    if suffix != f".{kind}" and (suffix or not is_animation(kind)):
+        raise OutputError(f"{path}: the name of a clip says its format; end it in .{kind}")
     if is_animation(kind):
         data, notes = encode_animation(clip.frames, clip.rate, kind, quality=quality, name=str(path))
         write_atomically(path, data)
         return notes
-    if format and Path(path).suffix.lower() != f".{kind}":
-        raise OutputError(f"{path}: the name of a video says its format; end it in .{kind}")
     return write_video(clip.frames, clip.rate, path, quality=quality)[1]
 
 

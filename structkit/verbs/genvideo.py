@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +62,7 @@ def genvideo(
     Method: HP-VAE-GAN (Gur et al., NeurIPS 2020), see `structkit.engines.genvideo.model`.
     Raises InputError, also for a still picture and for fewer than LEAST_FRAMES frames; OptionError, DeviceError.
     """
+    _check_types(count, size)
     running, course = RunSettings(seed, device, progress), ClipCourse(frames, extend, extend_back, loop, slow)
     course.check(size=size is not None, model=model is not None)
     if model is not None:
@@ -87,6 +90,15 @@ def genvideo(
             made = _drawn(one, canvas, course, config, draw).cpu()
         results.append(clip_of(made, rate=one.rate, name=f"genvideo of {one.name}", notes=notes))
     return results
+
+
+def _check_types(count: object, size: object) -> None:
+    """Refuse a count that is no number, and a size that is not two.  Raises OptionError."""
+    if not isinstance(count, Integral):
+        raise OptionError(f"--count is {count!r}: give a whole number")
+    is_pair = isinstance(size, Sequence) and len(size) == 2 and all(isinstance(side, Integral) for side in size)
+    if not (size is None or is_pair):
+        raise OptionError(f"--size is {size!r}: give (width, height) in px, two whole numbers")
 
 
 def coarsest_note(config: ClipConfig) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from structkit.errors import InputError, OptionError, OutputError, StructkitError
+from structkit.errors import DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media import moving_pictures
 from structkit.media.moving_pictures import Clip, clip_of, clip_tensor, read_clip, write_clip
 from structkit.media.video import Frame, VideoReader
@@ -65,6 +65,14 @@ def test_a_clip_that_cannot_be_is_refused(frames):
         Clip(frames, Fraction(1))
     with pytest.raises(InputError, match="0 frames a second"):
         Clip(np.zeros((1, 2, 2, 3), np.uint8), Fraction(0))
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), "25", None])
+def test_a_rate_that_is_none_and_frames_that_are_no_array_are_refused(rate):
+    with pytest.raises(InputError, match="frames a second; it must be a number more than 0"):
+        Clip(np.zeros((1, 2, 2, 3), np.uint8), rate)
+    with pytest.raises(InputError, match="frames are of type list; they must be an array"):
+        Clip([[1]], Fraction(1))
 
 
 @pytest.mark.parametrize("kind", ANIMATED)
@@ -162,8 +170,12 @@ def test_an_odd_side_of_a_video_is_said(tmp_path):
         ("c.webp", {"quality": 0}, OptionError, "quality 0; it goes from 1 to 100"),
         ("c.mp4", {"quality": 101}, OptionError, "quality 101"),
         ("c.avi", {}, OutputError, "c.avi: .avi videos are read, not written"),
-        ("c.jpg", {}, OutputError, "unknown video format; end the name in one of .mp4"),
-        ("c.mp4", {"format": "mkv"}, OutputError, "the name of a video says its format; end it in .mkv"),
+        ("c.jpg", {}, OutputError, r"unknown format of clips; end the name in one of .mp4 .* .gif .webp .png"),
+        ("c.avif", {}, OutputError, r"c.avif: unknown format of clips; end the name in one of .mp4 .* .gif"),
+        ("c", {}, OutputError, "unknown format of clips"),
+        ("c.mp4", {"format": "mkv"}, OutputError, "the name of a clip says its format; end it in .mkv"),
+        ("c.mp4", {"format": ".gif"}, OutputError, "c.mp4: the name of a clip says its format; end it in .gif"),
+        ("c.gif", {"format": "mp4"}, OutputError, "the name of a clip says its format; end it in .mp4"),
         ("none/c.gif", {}, OutputError, "no such folder"),
         ("none/c.mp4", {}, OutputError, "no such folder"),
     ],
@@ -198,6 +210,15 @@ def test_path_bytes_stream_and_reader_are_one_clip(tmp_path):
     with VideoReader(tmp_path / "c.mp4") as reader:
         assert np.array_equal(read_clip(reader).frames, read_clip(tmp_path / "c.mp4").frames)
     assert read_clip(data, name="walk").name == "walk"
+
+
+def test_little_memory_is_said_without_the_bytes_themselves(monkeypatch):
+    def none(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(moving_pictures, "_opened", none)
+    with pytest.raises(DeviceError, match=r"^a clip: memory ran out"):
+        read_clip(b"GIF89a" * 1000)
 
 
 def test_some_frames_of_a_clip_are_those_in_their_places(tmp_path):
@@ -267,9 +288,9 @@ def test_a_file_that_is_not_there_and_a_folder_are_refused(tmp_path):
             read_clip(path)
 
 
-@pytest.mark.parametrize("options", [{"first": -1}, {"frames": 0}, {"side": 0}])
+@pytest.mark.parametrize("options", [{"first": -1}, {"frames": 0}, {"side": 0}, {"frames": 2.5}, {"first": "1"}])
 def test_ranges_that_cannot_be_are_refused(options):
-    with pytest.raises(OptionError, match="0 or more, 1 or more, 1 or more"):
+    with pytest.raises(OptionError, match="whole numbers, 0 or more, 1 or more, 1 or more"):
         read_clip(b"", **options)
 
 

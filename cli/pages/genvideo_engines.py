@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from structkit.configs import ClipConfig, ClipCourse, GenvideoConfig, GenvideoResultConfig
+from structkit.errors import OutputError
 from structkit_cli.options import RunOptions
 from structkit_cli.run.plan import Progress, Task
 from structkit_cli.run.report import tell
@@ -156,4 +157,11 @@ class TrainedClips(ModelClips):
         if isinstance(source, bytes):
             source = given.picture(**reading) if given.is_still else read_clip(source, name=given.label, **reading)
         how = {"minutes": self.minutes, "device": device, "progress": progress}
-        return trained_first(GENVIDEO, [source], task.checkpoint, asdict(config), self.running, **how, **reading)  # type: ignore[arg-type,return-value]
+        try:
+            return trained_first(GENVIDEO, [source], task.checkpoint, asdict(config), self.running, **how, **reading)  # type: ignore[arg-type,return-value]
+        except OutputError as error:
+            if f"{task.checkpoint}: exists and is of another training" not in str(error):
+                raise
+            raise OutputError(
+                f"{error}, or draw from that model with --model alone, without CLIP and --engine"
+            ) from error

@@ -15,7 +15,7 @@ from structkit_cli.options import TOLERANT, named, seed
 from structkit_cli.pages.score import ScoreOptions
 from structkit_cli.run.samples import clips_named, features_named, score_samples
 
-REAL = "the real clip: a video, or an animated GIF, WebP or PNG"
+REAL = "the real clip: a video, or an animated GIF, WebP, PNG or AVIF"
 RealClip = Annotated[str, typer.Argument(help=REAL, metavar="REAL")]
 SampleClips = Annotated[
     list[str], typer.Argument(help="clips made after it: files, folders, a 'pattern*.mp4', @list.txt", metavar="SAMPLE")

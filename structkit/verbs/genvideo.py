@@ -41,7 +41,7 @@ def genvideo(
 ) -> list[Clip]:
     """New clips of the scene that `clip` shows, made of its patches in space and time.
 
-    clip: a `structkit.media.moving_pictures.Clip`, or the path of a video or an animated GIF, WebP or PNG.
+    clip: a `structkit.media.moving_pictures.Clip`, or the path of a video or an animated GIF, WebP, PNG or AVIF.
     count: of the results; the i-th is that of seed + i.
     size: (width, height) in px, with nothing stretched; else the clip's, reduced to `max_side` (MAX_CLIP_SIDE) and made
     even by leaving out a pixel, as the usual encoding of videos needs it.

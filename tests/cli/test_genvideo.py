@@ -169,6 +169,11 @@ def test_in_a_batch_sheets_go_into_a_folder(run, tmp_path):
     (tmp_path / "sheets/b.png").unlink()
     again = run("genvideo", "in", "-n", "1", "-o", "out", "--compare", "sheets/")
     assert (again.code, again.paths) == (0, ["sheets/b.png"])
+    ran = run("genvideo", "in", "-n", "1", "-o", "new", "--compare", "sheets/", "--variety", "1")
+    assert ran.err.count("sheets/a.png exists and was made with other options: name another place with --compare") == 1
+    (tmp_path / "file").touch()
+    ran = run("genvideo", "in", "-n", "1", "-o", "new", "--compare", "file/sheets/")
+    assert "file is not a folder: a.png cannot be written below it; name another place with --compare" in ran.err
 
 
 def test_a_page_plays_the_clip_and_all_results(run, birds):

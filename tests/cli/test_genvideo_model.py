@@ -69,6 +69,8 @@ def test_the_same_model_is_used_again_and_another_is_refused_by_name(run, model,
     assert run(*VAEGAN, "-o", "a.png", "--model", "birds.safetensors").paths == ["a.png"]
     ran = run(*VAEGAN, "-o", "b.png", "--model", "birds.safetensors", "--vae-levels", "1")
     assert ran.code == 1 and "birds.safetensors: exists and is of another training (config.vae_levels is " in ran.err
+    ran = run(*VAEGAN, "-o", "b.png", "--model", "birds.safetensors", "--seed", "5")
+    assert ran.code == 1 and "or draw from that model with --model alone, without CLIP and --engine" in ran.err
 
 
 def test_a_model_alone_draws_what_the_function_draws(run, model):

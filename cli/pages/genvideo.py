@@ -22,7 +22,7 @@ from structkit_cli.run import batch
 Clips = Annotated[
     list[str] | None,
     typer.Argument(
-        help="a video, or an animated GIF, WebP or PNG; several, folders, a 'pattern*.mp4', @list.txt or -",
+        help="a video, or an animated GIF, WebP, PNG or AVIF; several, folders, a 'pattern*.mp4', @list.txt or -",
         metavar="CLIP",
     ),
 ]
@@ -48,7 +48,7 @@ class GenvideoOptions(Config):
     compare: str | None = named(
         None,
         "also show the clip and the results: as a picture, some frames of each in a row; as NAME.html, a page that "
-        "plays them in step; in a batch a folder",
+        "plays them in step; in a batch a folder; the first 32 results",
         "OUT",
     )
 
@@ -67,10 +67,10 @@ def genvideo(
     """Draw new clips of the scene that CLIP shows: the same things, otherwise arranged and otherwise moving; or a
     longer, a looped or a slower one.
 
-    In: a short clip without cuts, best of 8 to 60 frames (MP4, MOV, MKV, WebM, AVI and others, or an animated GIF, WebP
-    or PNG).  Out: CLIP-genvideo-1.mp4 .. -4.mp4 in the current folder, or what --output names (.mp4, .mov, .mkv, .webm,
-    .gif, .webp, .png); without sound, at the frame rate of the clip.  The paths are printed on stdout.  The i-th result
-    is the one of seed + i - 1.
+    In: a short clip without cuts, best of 8 to 60 frames (MP4, MOV, MKV, WebM, AVI and others, or an animated GIF,
+    WebP, PNG or AVIF).  Out: CLIP-genvideo-1.mp4 .. -4.mp4 in the current folder, or what --output names (.mp4, .mov,
+    .mkv, .webm, .gif, .webp, .png); without sound, at the frame rate of the clip.  The paths are printed on stdout.
+    The i-th result is the one of seed + i - 1.
 
     --extend N goes on for N frames after the last one, --extend-back N begins N before the first: the clip itself stays
     as it is.  --loop makes a clip that can be repeated without a joint, --slow 4 one that takes four times as long.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from structkit.configs import ClipConfig, ClipCourse, GenvideoConfig, GenvideoResultConfig
+from structkit.errors import OutputError
 from structkit_cli.options import RunOptions
 from structkit_cli.run.plan import Progress, Task
 from structkit_cli.run.report import tell
@@ -85,12 +86,19 @@ class ModelClips:
 
     def clip(self, task: ClipTask, device: str, progress: Progress) -> Clip:
         """The clip that is given, else the model's own."""
-        from structkit.verbs.clip_canvas import material
+        from structkit.verbs.clip_canvas import material, still
         from structkit.verbs.clip_model import own_clip
 
-        if given := task.inputs.get("clip"):
-            return material(given.source, None, None, name=given.label, **self.running.reading)
-        return own_clip(self.model(task, device, progress))
+        given, how = task.inputs.get("clip"), self.running.reading
+        if given is None:
+            return own_clip(self.model(task, device, progress))
+        if self._is_of_a_picture(task, device, progress):
+            return still(given.source, name=given.label, **how)
+        return material(given.source, None, None, name=given.label, **how)
+
+    def _is_of_a_picture(self, task: ClipTask, device: str, progress: Progress) -> bool:
+        """True where the model is one of a picture."""
+        return self.model(task, device, progress).is_picture
 
     def draw(self, task: ClipTask, clip: Clip, seed: int, device: str, progress: Progress) -> Clip:
         """A new clip."""
@@ -131,6 +139,9 @@ class TrainedClips(ModelClips):
         """Whether its patches are taken: what would be injected is what the model has learned."""
         return self.config.refine == "patches"
 
+    def _is_of_a_picture(self, task: ClipTask, device: str, progress: Progress) -> bool:
+        return task.inputs["clip"].is_still
+
     def _model(self, task: ClipTask, device: str, progress: Progress) -> PatchVaeGan:
         """The model of the clip: a training that was stopped goes on; the output of one that was finished is read."""
         from structkit.media.moving_pictures import read_clip
@@ -138,11 +149,19 @@ class TrainedClips(ModelClips):
         from structkit.verbs.clip_model import fitted_to
 
         given, reading = task.inputs["clip"], self.running.reading
-        config, notes = fitted_to(self.training, self.clip(task, device, progress))
-        for note in () if self.running.quiet else notes:
-            tell(note)
-        source = given.source
+        config, source = self.training, given.source
+        if not given.is_still:
+            config, notes = fitted_to(config, self.clip(task, device, progress))
+            for note in () if self.running.quiet else notes:
+                tell(note)
         if isinstance(source, bytes):
-            source = read_clip(source, name=given.label, **reading)
+            source = given.picture(**reading) if given.is_still else read_clip(source, name=given.label, **reading)
         how = {"minutes": self.minutes, "device": device, "progress": progress}
-        return trained_first(GENVIDEO, [source], task.checkpoint, asdict(config), self.running, **how, **reading)  # type: ignore[arg-type,return-value]
+        try:
+            return trained_first(GENVIDEO, [source], task.checkpoint, asdict(config), self.running, **how, **reading)  # type: ignore[arg-type,return-value]
+        except OutputError as error:
+            if f"{task.checkpoint}: exists and is of another training" not in str(error):
+                raise
+            raise OutputError(
+                f"{error}, or draw from that model with --model alone, without CLIP and --engine"
+            ) from error

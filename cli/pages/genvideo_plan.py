@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from structkit.errors import OptionError
 from structkit.header import read_card
+from structkit.media.containers import WRITTEN as VIDEOS_WRITTEN
 from structkit_cli.options import RunOptions
 from structkit_cli.pages.genvideo_engines import ClipTask, ModelClips, PatchClips
 from structkit_cli.pages.genvideo_options import ClipEngineOptions, checkpoint_of
 from structkit_cli.run.inputs import InputFile, InputList, gather
 from structkit_cli.run.models import model_refs
-from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, numbered, share
+from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, names_video, numbered, share
 from structkit_cli.run.results import (
-    CLIPS_WRITTEN,
     ClipResult,
     OutputKind,
     PictureResult,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from structkit.media.moving_pictures import Clip
 
 COUNT = 4  # results of each clip, where nothing says that one is wanted
+MOST_SHOWN = 32  # results of a sheet or a page
 
 
 class ClipMaker(Maker):
@@ -39,15 +43,19 @@ class ClipMaker(Maker):
     ) -> Iterator[tuple[Output, Result]]:
         clip = self.engine.clip(task, device, progress)
         shown = next((output for output in missing if output.kind.compares), None)
-        results = [o for o in task.outputs if not o.kind.compares and (shown or o in missing)]
-        made: list[Clip] = []
-        for i, output in enumerate(results):
-            made.append(self.engine.draw(task, clip, output.seed, device, share(progress, i, len(results))))
+        results = [output for output in task.outputs if not output.kind.compares]
+        kept = results[:MOST_SHOWN] if shown else []
+        wanted = [output for output in results if output in missing or output in kept]
+        rows = [("clip", _ahead(clip, self.engine.course.extend_back))]
+        for i, output in enumerate(wanted):
+            made = self.engine.draw(task, clip, output.seed, device, share(progress, i, len(wanted)))
+            if output in kept:
+                rows.append((f"result {len(rows)}" if len(results) > 1 else "result", made))
             if output in missing:
-                yield output, ClipResult(made[-1].frames, made[-1].rate, made[-1].notes)
+                yield output, _result(made, output)
         if shown:
-            labels = ["result"] if len(made) == 1 else [f"result {i}" for i in range(1, len(made) + 1)]
-            yield shown, _comparison([("clip", clip), *zip(labels, made, strict=True)], shown)
+            left_out = (f"of {len(results)} results the first {len(kept)} are shown",) if kept != results else ()
+            yield shown, _comparison(rows, shown, f"{clip.name}, and new clips of it", left_out)
 
 
 def plan_clips(
@@ -69,14 +77,14 @@ def plan_clips(
     sources = found.inputs if model is None or clips else [model]
     kept = running.keep_suffix
     how = {"many": found.many, "keep_suffix": kept}
-    format = running.format or _usual_format(model, running.output)
-    place = Destination(running.output, format=format, kind=OutputKind.CLIP, **how)
+    pictures = _is_of_a_picture(model) if model else engine.trains and all(given.is_still for given in sources)
+    kind = OutputKind.PICTURE if pictures and not _asks_for_video(running) else OutputKind.CLIP
+    place = Destination(running.output, format=running.format, kind=kind, **how)
     single = place.stdout or not place.is_folder or drawer.course.keeps
     numbers = numbered(count or (1 if single else COUNT))
     sheets = None
     if compare is not None:
-        page = not found.many and compare.lower().endswith(".html")
-        kind = OutputKind.PLAYER if page else OutputKind.COMPARISON
+        kind = _sheet_kind(compare, many=found.many)
         sheets = Destination(compare, format=None, flag="--compare", kind=kind, **how)
     tasks = []
     for given in sources:
@@ -97,20 +105,51 @@ def plan_clips(
     return Plan("genvideo", tasks, ClipMaker(drawer), options=options, **how)
 
 
-def _usual_format(model: InputFile | None, output: str | None) -> str | None:
-    """The format of results that no name says: of a model of a picture, which draws pictures, PNG."""
-    if model is None or (output and PurePath(output).suffix.lower() in CLIPS_WRITTEN):
-        return None
+def _sheet_kind(compare: str, *, many: bool) -> OutputKind:
+    """The kind of what --compare names: a page, or a picture or a folder of them.  Raises OptionError."""
+    if compare == "-" or compare.endswith("/") or os.path.isdir(compare):
+        return OutputKind.COMPARISON
+    suffix, suffixes = PurePath(compare).suffix.lower(), OutputKind.COMPARISON.suffixes
+    if suffix in OutputKind.PLAYER.suffixes:
+        return OutputKind.PLAYER
+    if not many and suffix not in suffixes and not names_video(compare):
+        ends = " ".join((*suffixes, *OutputKind.PLAYER.suffixes))
+        raise OptionError(f"--compare {compare} has a suffix that names no format: use one of {ends}")
+    return OutputKind.COMPARISON
+
+
+def _is_of_a_picture(model: InputFile) -> bool:
+    """True for a model of a picture, which draws pictures."""
     config = read_card(model.path).get("config")  # type: ignore[arg-type]
-    return "png" if isinstance(config, dict) and config.get("window") == 1 else None
+    return isinstance(config, dict) and config.get("window") == 1
 
 
-def _comparison(rows: Sequence[tuple[str, Clip]], output: Output) -> Result:
+def _asks_for_video(running: RunOptions) -> bool:
+    return f".{running.format}" in VIDEOS_WRITTEN or (running.output is not None and names_video(running.output))
+
+
+def _result(made: Clip, output: Output) -> Result:
+    if output.kind is OutputKind.CLIP:
+        return ClipResult(made.frames, made.rate, made.notes)
+    from structkit.media.pictures import Picture
+
+    return PictureResult(Picture(made.frames[0], name=made.name, notes=made.notes))
+
+
+def _ahead(clip: Clip, count: int) -> Clip:
+    """The clip as it is shown beside results that begin so many frames before it: with white frames ahead."""
+    import numpy as np
+
+    if not count:
+        return clip
+    return replace(clip, frames=np.concatenate([np.full((count, *clip.frames.shape[1:]), 255, np.uint8), clip.frames]))
+
+
+def _comparison(rows: Sequence[tuple[str, Clip]], output: Output, title: str, notes: tuple[str, ...]) -> Result:
     if output.kind is OutputKind.PLAYER:
         from structkit.media.player import player_page
 
-        name = rows[0][1].name
-        return TextResult(player_page(rows, title=f"{name}, and new clips of it"))
+        return TextResult(player_page(rows, title=title), notes)
     from structkit.media.contact import contact_sheet
 
-    return PictureResult(contact_sheet(rows))
+    return PictureResult(replace(contact_sheet(rows), notes=notes))

@@ -15,7 +15,7 @@ from structkit_cli.options import TOLERANT, named, seed
 from structkit_cli.pages.score import ScoreOptions
 from structkit_cli.run.samples import clips_named, features_named, score_samples
 
-REAL = "the real clip: a video, or an animated GIF, WebP or PNG"
+REAL = "the real clip: a video, or an animated GIF, WebP, PNG or AVIF"
 RealClip = Annotated[str, typer.Argument(help=REAL, metavar="REAL")]
 SampleClips = Annotated[
     list[str], typer.Argument(help="clips made after it: files, folders, a 'pattern*.mp4', @list.txt", metavar="SAMPLE")
@@ -75,7 +75,7 @@ def motion(real: RealClip, samples: SampleClips, *, running: ClipScoreOptions) -
     """How lively samples are beside the real clip: 1 is as lively, 0 stands still.
 
     In: the real clip, and samples of any size and frame count.  Out: one line with the mean over the samples of their
-    motion: the mean absolute difference of consecutive frames over that of the real clip.
+    motion: the mean absolute difference of consecutive frames over that of the real clip; inf where that stands still.
 
     Example: structkit score motion balloons.mp4 balloons-1.mp4 balloons-2.mp4
     """

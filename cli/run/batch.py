@@ -158,7 +158,7 @@ class _Batch:
         began = time.monotonic()
         for output, result in self.maker.make(task, tuple(left), device, self.report.progress):
             encoding = output.format, output.kind.quality(self.running.quality)
-            sink = StdoutSink(*encoding) if output.path is None else FileSink(output.path, *encoding)
+            sink = StdoutSink(*encoding) if output.path is None else FileSink(output.path, *encoding, output.flag)
             facts = result.write(sink)
             waiting = self.ledger.pending(task, output, sink, found.sources, facts) if sink.pending else None
             status = "planned" if sink.sha256 is None else "written"

@@ -35,14 +35,15 @@ def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> No
         _check_stdout(to_stdout, running, alone=to_stdout == len(outputs))
     if to_stdout or running.json:
         check_stdout()
-    files = [(output.path, task) for output, task in outputs if output.path]
+    named = [(output, task) for output, task in outputs if output.path]
+    files = [(output.path, task) for output, task in named]
     _check_names(files, shared(tasks), keep_suffix=running.keep_suffix)
     _check_in_place(files, tasks, exists)
     writable: set[Path] = set()
-    for path, _ in files:
-        _check_writable(path, writable)
-        if exists == "error" and os.path.lexists(path):
-            raise OptionError(f"{path} exists: choose another name, or say --exists overwrite")
+    for output, _ in named:
+        _check_writable(output, writable)
+        if exists == "error" and os.path.lexists(output.path):
+            raise OptionError(f"{output.path} exists: choose another name, or say --exists overwrite")
 
 
 def refuse_set(config: Config, names: Iterable[str] | None, fact: str) -> None:
@@ -147,8 +148,9 @@ def _identity(path: Path | None) -> tuple[int, int] | None:
     return (status.st_dev, status.st_ino) if status else None
 
 
-def _check_writable(path: Path, writable: set[Path]) -> None:
+def _check_writable(output: Output, writable: set[Path]) -> None:
     """Refuse an output that cannot be written.  writable: folders that were found to be so, which grow."""
+    path = output.path
     if os.path.isdir(path):
         raise OutputError(f"{path} is a folder: end it with / to write into it")
     folder = path.parent
@@ -157,11 +159,10 @@ def _check_writable(path: Path, writable: set[Path]) -> None:
     while not os.path.lexists(folder):
         folder = folder.parent
     if not os.path.isdir(folder):
-        raise OutputError(
-            f"{folder} is not a folder: {path.name} cannot be written below it; name another place with --output"
-        )
+        fact = f"{folder} is not a folder: {path.name} cannot be written below it"
+        raise OutputError(f"{fact}; name another place with {output.flag}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{folder} cannot be written to: change its rights, or name another place with --output")
+        raise OutputError(f"{folder} cannot be written to: change its rights, or name another place with {output.flag}")
     writable.add(path.parent)
 
 

@@ -128,23 +128,22 @@ def _found(one: PendingOutput, manifests: Mapping[Path, Manifest], exists: str) 
         return Verdict(OutputState.MISSING)  # whatever is there is to be replaced
     verdict = manifests[one.output.root].verdict(path, one.origin)
     if verdict.refusal:
-        raise verdict.refusal
+        raise verdict.refusal.of(one.output.flag)
     return verdict
 
 
 def _on_disk(one: PendingOutput, act: Callable[[], T]) -> T:
-    with as_disk_error(one.output.path):
+    with as_disk_error(one.output.path, one.output.flag):
         return act()
 
 
 @contextmanager
-def as_disk_error(path: Path) -> Iterator[None]:
-    """A context in which the disk's refusals become a DiskError."""
+def as_disk_error(path: Path, flag: str = "--output") -> Iterator[None]:
+    """A context in which the disk's refusals become a DiskError.  flag: the option that names the place."""
     try:
         yield
     except OutputError as error:
         raise DiskError(str(error)) from error.__cause__
     except OSError as error:
-        raise DiskError(
-            f"{path}: cannot be written ({error.strerror or error}); name another place with --output"
-        ) from error
+        fact = f"cannot be written ({error.strerror or error})"
+        raise DiskError(f"{path}: {fact}; name another place with {flag}") from error

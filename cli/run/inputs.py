@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -18,7 +19,7 @@ from structkit.data.listing import PathList, lines_of
 from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
 from structkit.media.files import read_once, sha256_file
-from structkit.media.formats import ANIMATED, SUFFIXES, recognise
+from structkit.media.formats import MOVING, SUFFIXES, recognise
 
 if TYPE_CHECKING:
     from structkit.media.pictures import Picture
@@ -98,9 +99,20 @@ class InputFile:
         except (OSError, InputError):
             return False  # the reader will say what is wrong
 
+    @cached_property
+    def is_still(self) -> bool:
+        """True for a picture that is not animated, by its bytes; one that is damaged may not count."""
+        try:
+            if self._once is not None:
+                return _animated(BytesIO(self._once)) is False
+            with open(self.path, "rb") as stream:
+                return _animated(stream) is False
+        except (OSError, InputError):
+            return False  # the reader will say what is wrong
+
     @property
     def source(self) -> Path | bytes:
-        """What a reader takes: the path, or the bytes of an input that can be read only once."""
+        """The path, for a reader, or the bytes of an input that can be read only once."""
         return self._once if self._once is not None else self.path  # type: ignore[return-value]
 
     def video(self, max_pixels: int | None = None, tolerant: bool = False) -> VideoReader:
@@ -157,7 +169,7 @@ def gather(
     Raises OptionError.
     """
     skipped = [Path(folder).resolve() for folder in leave_out if folder is not None and folder != "-"]
-    suffixes = (*ANIMATED, *VIDEO_SUFFIXES) if clips else (*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES
+    suffixes = (*MOVING, *VIDEO_SUFFIXES) if clips else (*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES
     paths = PathList(suffixes, skipped, _lines, _moves if clips else None)
     inputs: list[InputFile] = []
     for argument in arguments:
@@ -185,13 +197,22 @@ def _moves(path: Path) -> bool:
     """True for a video, and for a picture that is animated; one that cannot be read counts as one."""
     if is_video(path):
         return True
+    with suppress(OSError):
+        with suppress(InputError), path.open("rb") as stream:
+            return _animated(stream) is not False
+        return False
+    return True
+
+
+def _animated(stream: BinaryIO) -> bool | None:
+    """True for an animated picture, false for a still one, None for a damaged one.  Raises InputError for none."""
     from structkit.media.animations import is_animated
 
-    with suppress(OSError), path.open("rb") as stream:
-        format = recognise(stream.read(HEAD))
-        stream.seek(0)
-        return format is not None and is_animated(stream, format)
-    return True
+    format = recognise(stream.read(HEAD))
+    if format is None:
+        raise InputError("not a picture that is read")
+    stream.seek(0)
+    return is_animated(stream, format)
 
 
 def sent(stream: BinaryIO, label: str) -> bytes:

@@ -67,7 +67,7 @@ class Ledger:
                 continue
             verdict = self.manifests[output.root].verdict(output.path, self._origin(task, output, sources))
             if verdict.refusal:
-                return Finding(sources, current, verdict.refusal)
+                return Finding(sources, current, verdict.refusal.of(output.flag))
             if verdict.state is OutputState.CURRENT:
                 current[i] = verdict
         return Finding(sources, current)

@@ -33,6 +33,11 @@ class Output:
     seed: int
     kind: OutputKind = OutputKind.PICTURE
 
+    @property
+    def flag(self) -> str:
+        """The option that names its place."""
+        return "--compare" if self.kind.compares else "--output"
+
 
 @dataclass(frozen=True)
 class Task:

@@ -43,6 +43,7 @@ class Sink(Protocol):
 class FileSink:
     """The file of an output, under a hidden name.
 
+    flag: the option that names its place.
     pending: the file that then waits for its own name.
     Raises DiskError for what the disk refuses.
     """
@@ -50,6 +51,7 @@ class FileSink:
     path: Path
     format: str
     quality: int | None
+    flag: str = "--output"
     sha256: str | None = field(default=None, init=False)
     pending: PendingFile | None = field(default=None, init=False)
 
@@ -77,7 +79,7 @@ class FileSink:
                 file.discard()
 
     def _file(self, data: bytes) -> PendingFile:
-        with as_disk_error(self.path):
+        with as_disk_error(self.path, self.flag):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             return PendingFile(self.path, data)
 

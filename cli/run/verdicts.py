@@ -28,7 +28,11 @@ class OutputRefusal(OutputError):
 
     def __init__(self, output: Path, cause: Cause, fact: str) -> None:
         super().__init__(f"{output} {fact}")
-        self.cause = cause
+        self.output, self.cause, self.fact = output, cause, fact
+
+    def of(self, flag: str) -> OutputRefusal:
+        """The same of an output whose place this option names."""
+        return OutputRefusal(self.output, self.cause, self.fact.replace("place with --output", f"place with {flag}"))
 
 
 @dataclass(frozen=True)

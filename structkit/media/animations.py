@@ -1,7 +1,7 @@
 """Animated pictures: GIF, WebP, PNG and AVIF files of several frames <-> arrays and their times.
 
 A file's frames are read one after another, laid over one another as a viewer shows them, and brought to upright sRGB.
-What is transparent is laid over white.  The same frames always give the same bytes.
+Transparent parts are laid over white.  The same frames always give the same bytes.
 """
 
 from __future__ import annotations
@@ -122,17 +122,24 @@ class AnimationReader:
             self.notes.append(note)
 
 
-def is_animated(data: bytes | BinaryIO, format: Format) -> bool:
-    """True for a file of several frames; pages of a TIFF are none.  A damaged file may count as either."""
+def is_animated(data: bytes | BinaryIO, format: Format) -> bool | None:
+    """True for a file of several frames; pages of a TIFF are none.  None for a damaged one that does not tell."""
     if format.name not in TICKS:
         return False
     with warnings_of_this_thread():
         try:
-            return bool(getattr(format.open(data), "is_animated", False))
+            if getattr(format.open(data), "is_animated", False):
+                return True
+            if format.name != "GIF":  # which alone does not say it at its beginning
+                return False
+            if not isinstance(data, bytes):
+                data.seek(0)
+                data = data.read()
+            return False if format.is_whole(data) else None
         except MemoryError:
             raise
-        except Exception:  # whoever reads it says what is wrong
-            return False
+        except Exception:  # a decoder's reaction to foreign bytes is not foreseeable
+            return None
 
 
 def encode_animation(

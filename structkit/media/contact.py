@@ -13,6 +13,7 @@ from structkit.media.pictures import Picture
 from structkit.media.strip import FRAME, INK, PAPER
 
 COLUMNS = 8  # frames of a row, at most
+MOST_ROWS = 40
 WIDEST = 1920  # px, of a sheet
 LEAST_CELL = 48  # px, across
 TEXT = 13  # px, of labels
@@ -24,10 +25,12 @@ def contact_sheet(clips: Sequence[tuple[str, Clip]], *, widest: int = WIDEST) ->
     widest: of the sheet, px, about.  Of clips with more than COLUMNS frames some are shown, evenly spaced; where a clip
     is over there is nothing.  All clips have one scale, and are never enlarged.
     Returns an 8-bit picture.
-    Raises OptionError.
+    Raises OptionError for no clip, and for more than MOST_ROWS.
     """
     if not clips:
         raise OptionError("contact sheet: no clips; pass at least one (label, clip)")
+    if len(clips) > MOST_ROWS:
+        raise OptionError(f"contact sheet: {len(clips)} clips; pass at most {MOST_ROWS}")
     font, gap = ImageFont.load_default(TEXT), TEXT // 2
     longest = max(clip.count for _, clip in clips)
     shown = np.unique(np.linspace(0, longest - 1, min(longest, COLUMNS)).round().astype(int))

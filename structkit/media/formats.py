@@ -111,6 +111,7 @@ FORMATS = (
 NAMES = ", ".join(f.label for f in FORMATS)
 WRITTEN = tuple(suffix for f in FORMATS for suffix in f.suffixes)
 ANIMATED = (".gif", ".webp", ".png")  # of the animated pictures that are written
+MOVING = (*ANIMATED, ".apng", ".avif")  # of those that are read
 SUFFIXES = tuple(suffix for f in FORMATS for suffix in (*f.suffixes, *f.read_suffixes))
 
 

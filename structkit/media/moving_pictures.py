@@ -6,14 +6,17 @@ video (H.264, VP9 in WebM) or as an animated picture.  Its frames are evenly spa
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain
+from itertools import accumulate, chain
+from numbers import Integral, Real
 from pathlib import Path
+from statistics import median_low
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -24,7 +27,7 @@ from torch import Tensor
 from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS
 from structkit.errors import DeviceError, InputError, OptionError, OutputError
 from structkit.media import containers, formats
-from structkit.media.animations import TICKS, AnimationReader, encode_animation, is_animated
+from structkit.media.animations import COPY, TICKS, AnimationReader, encode_animation, is_animated
 from structkit.media.files import MOST_IN_MEMORY, Source, open_source, read_once, read_pieces, write_atomically
 from structkit.media.tensors import from_tensor, to_range
 from structkit.media.video import Frame, VideoReader
@@ -69,10 +72,12 @@ class Clip:
 
     def __post_init__(self) -> None:
         f = self.frames
+        if not isinstance(f, np.ndarray):
+            raise InputError(f"{self.name}: frames are of type {type(f).__name__}; they must be an array (T, H, W, 3)")
         if f.dtype != np.uint8 or f.ndim != 4 or f.shape[3] != 3 or 0 in f.shape:
             raise InputError(f"{self.name}: frames are {f.dtype} {f.shape}; they must be uint8 (T, H, W, 3), not empty")
-        if self.rate <= 0:
-            raise InputError(f"{self.name}: {self.rate} frames a second; it must be more than 0")
+        if not (isinstance(self.rate, Real) and 0 < self.rate < math.inf):
+            raise InputError(f"{self.name}: {self.rate} frames a second; it must be a number more than 0")
 
     @property
     def count(self) -> int:
@@ -111,12 +116,15 @@ def read_clip(
     tolerant: a file that is damaged behind its first frame is read up to there, with a note.
     Turned videos come upright and with square pixels.  Frames at uneven times are taken as evenly spaced at their mean
     rate, with a note; so are those of animated pictures, but for one that stays a few times as long as the others,
-    which is repeated.
+    which is repeated, and one that stays longer than that, whose pause is left out, with a note.
     Raises InputError: missing, no video, a still picture, without a frame from `first` on, damaged, truncated, over
     `max_pixels`, or more than 2 GiB of frames; OptionError; DeviceError where memory does not suffice.
     """
-    if first < 0 or (frames is not None and frames < 1) or (side is not None and side < 1):
-        raise OptionError(f"first {first}, frames {frames}, side {side}: 0 or more, 1 or more, 1 or more")
+    counts = (first + 1 if isinstance(first, Integral) else first, frames, side)
+    if not all(count is None or (isinstance(count, Integral) and count > 0) for count in counts):
+        raise OptionError(
+            f"first {first}, frames {frames}, side {side}: whole numbers, 0 or more, 1 or more, 1 or more"
+        )
     fit = fit or (None if side is None else lambda shown: reduced_size(shown, side))
     label = name or (source.name if isinstance(source, VideoReader) else None)
     try:
@@ -128,7 +136,8 @@ def read_clip(
         return _of_video(opened, first, frames, fit)
     except MemoryError as error:
         fact = "memory ran out while it was read; free some, or read fewer or smaller frames"
-        raise DeviceError(f"{label or source!s}: {fact}") from error
+        named = label or (source if isinstance(source, str | os.PathLike) else "a clip")
+        raise DeviceError(f"{named}: {fact}") from error
 
 
 def write_clip(
@@ -137,17 +146,21 @@ def write_clip(
     """Write a clip atomically; returns the differences between the file and the clip, one line each.
 
     path: .mp4, .m4v, .mov, .mkv or .webm, or an animated .gif, .webp or .png.
-    format: the suffix that the name would have, without its dot, where the path does not say it.
+    format: the suffix that the name would have, where an animated picture's has none; else that of the name.
     quality: 1 to 100, of a video, or of a WebP, which is without loss by default; refused elsewhere.
     Raises OutputError (suffix, folder, disk), OptionError (quality).
     """
-    kind = (format or Path(path).suffix.removeprefix(".")).lower()
+    suffix = Path(path).suffix.lower()
+    kind = format.lower().removeprefix(".") if format else suffix.removeprefix(".")
+    if f".{kind}" not in (*formats.ANIMATED, *containers.WRITTEN, *containers.VIDEO_SUFFIXES):
+        ends = " ".join((*containers.WRITTEN, *formats.ANIMATED))
+        raise OutputError(f"{path}: unknown format of clips; end the name in one of {ends}")
+    if suffix != f".{kind}" and (suffix or not is_animation(kind)):
+        raise OutputError(f"{path}: the name of a clip says its format; end it in .{kind}")
     if is_animation(kind):
         data, notes = encode_animation(clip.frames, clip.rate, kind, quality=quality, name=str(path))
         write_atomically(path, data)
         return notes
-    if format and Path(path).suffix.lower() != f".{kind}":
-        raise OutputError(f"{path}: the name of a video says its format; end it in .{kind}")
     return write_video(clip.frames, clip.rate, path, quality=quality)[1]
 
 
@@ -221,9 +234,12 @@ def _opened(source: Source, name: str | None, max_pixels: int | None, tolerant: 
     if format is None:
         video = source if data is None else data
         return VideoReader(video, name=label, max_pixels=max_pixels or MAX_FRAME_PIXELS, tolerant=tolerant)
-    if not is_animated(data, format):
+    moves = is_animated(data, format)
+    if moves is None:
+        raise InputError(f"{label}: damaged or truncated {format.label}; {COPY}")
+    if not moves:
         fact = f"a still {format.label} picture, where a clip is needed"
-        raise InputError(f"{label}: {fact}; name a video, or an animated GIF, WebP or PNG")
+        raise InputError(f"{label}: {fact}; name a video, or an animated GIF, WebP, PNG or AVIF")
     return AnimationReader(data, format, label, max_pixels or MAX_PIXELS, tolerant)
 
 
@@ -241,21 +257,37 @@ def _of_video(opened: AbstractContextManager[VideoReader], first: int, most: int
 
 
 def _of_animation(reader: AnimationReader, first: int, most: int | None, fit: Fit | None) -> Clip:
-    stack, durations = _Stack(reader, first, most, fit), []
-    for pixels, duration in reader:
-        if stack.add(pixels):
-            durations.append(duration)
-        if stack.is_full:
-            break
-    frames, tick = stack.frames(), TICKS[reader.format.name]
-    held = [round(duration / min(durations)) for duration in durations]
-    off = max(abs(duration - times * min(durations)) for duration, times in zip(durations, held, strict=True))
-    if off <= tick / 10 and 1 < max(held) <= MOST_HELD:  # as equal frames in a row are stored
-        frames = frames.repeat(held, axis=0)[:most]
-        return Clip(frames, (1 / min(durations)).limit_denominator(RATES), reader.name, tuple(reader.notes))
-    times = [sum(durations[:number], Fraction(0)) for number in range(len(durations) + 1)]
-    rate, notes = _rate(times, tick, None)
+    skipped = first // MOST_HELD  # frames of the file, whose repetitions are passed over for certain
+    stack, durations = _Stack(reader, skipped, None if most is None else first - skipped + most, fit), []
+    for pixels, duration in reader:  # to its end: the rate is that of all
+        stack.add(pixels)
+        durations.append(duration)
+    counts, rate, notes = _evened(durations, TICKS[reader.format.name])
+    shown = [at for at, count in enumerate(counts, -skipped) for _ in range(count)]
+    if len(shown) <= first:
+        raise _none_left(reader.name, len(shown), first)
+    frames = stack.frames(shown[first : None if most is None else first + most])
     return Clip(frames, rate, reader.name, (*reader.notes, *notes))
+
+
+def _evened(durations: Sequence[Fraction], tick: Fraction) -> tuple[list[int], Fraction, tuple[str, ...]]:
+    """The numbers of evenly spaced frames that stored ones stand for, their rate, and notes.
+
+    durations: of the stored frames, s.
+    tick: the file's unit of them, s.
+    """
+    if not durations:
+        return [], RATE, ()
+    usual = median_low(durations)
+    pauses = [duration for duration in durations if duration > MOST_HELD * usual]
+    notes = (f"a pause of {float(max(pauses)):.3g} s is left out",) if pauses else ()
+    steady = [usual if duration > MOST_HELD * usual else duration for duration in durations]
+    held = [round(duration / min(steady)) for duration in steady]
+    off = max(abs(duration - times * min(steady)) for duration, times in zip(steady, held, strict=True))
+    if off <= tick / 10 and 1 < max(held) <= MOST_HELD:  # as equal frames in a row are stored
+        return held, (1 / min(steady)).limit_denominator(RATES), notes
+    rate, more = _rate(list(accumulate(steady, initial=Fraction(0))), tick, None)
+    return [1] * len(steady), rate, (*notes, *more)
 
 
 class _Stack:
@@ -263,7 +295,7 @@ class _Stack:
 
     def __init__(self, shown: VideoReader | AnimationReader, first: int, most: int | None, fit: Fit | None) -> None:
         self.shown, self.name, self.most, self.fit = shown, shown.name, most, fit
-        self._left, self._first, self._frames, self._bytes = first, first, [], 0
+        self._left, self._first, self._frames = first, first, []
         self._size: tuple[int, int] | None = None
 
     @property
@@ -271,25 +303,37 @@ class _Stack:
         return len(self._frames) == self.most
 
     def add(self, pixels: np.ndarray) -> bool:
-        """Take the next frame, if it is not passed over; true if it is taken."""
+        """Take the next frame, if it is not passed over, and there is room; true if it is taken."""
+        if self.is_full:
+            return False
         if self._left:
             self._left -= 1
             return False
         if self._size is None and self.fit:
             self._size = self.fit(self.shown)
         self._frames.append(fitted(pixels, self._size))
-        self._bytes += self._frames[-1].nbytes
-        if self._bytes > MOST_BYTES:
-            fact = f"over {MOST_BYTES >> 30} GiB of frames in memory after {len(self._frames)} of them"
-            raise InputError(f"{self.name}: {fact}, the limit for a clip; cut it shorter, or reduce its frames more")
+        self._check(len(self._frames))
         return True
 
-    def frames(self) -> np.ndarray:
+    def frames(self, places: Sequence[int] | None = None) -> np.ndarray:
+        """The frames, (T, H, W, 3): those in these places, which may come again, or all.  Raises InputError."""
         if not self._frames:
-            count = self._first - self._left
-            fact = f"{count} frames, and the first {self._first} are to be passed over" if self._first else "no frames"
-            raise InputError(f"{self.name}: {fact}; a clip has at least one")
-        return np.stack(self._frames)
+            raise _none_left(self.name, self._first - self._left, self._first)
+        if places is None:
+            return np.stack(self._frames)
+        self._check(len(places))
+        return np.stack([self._frames[place] for place in places])
+
+    def _check(self, count: int) -> None:
+        if count * self._frames[0].nbytes > MOST_BYTES:
+            fact = f"over {MOST_BYTES >> 30} GiB of frames in memory after {count} of them"
+            raise InputError(f"{self.name}: {fact}, the limit for a clip; cut it shorter, or reduce its frames more")
+
+
+def _none_left(name: str, count: int, first: int) -> InputError:
+    """The error of a file of so many frames, of which the first ones are passed over."""
+    fact = f"{count} frames, and the first {first} are to be passed over" if first else "no frames"
+    return InputError(f"{name}: {fact}; a clip has at least one")
 
 
 def reduced_size(shown: SizedMedia, side: int) -> tuple[int, int]:

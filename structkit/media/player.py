@@ -40,7 +40,7 @@ def player_page(clips: Sequence[tuple[str, Clip]], *, title: str = "structkit ge
 
 
 def _facts(label: str, clip: Clip) -> dict[str, Any]:
-    """What the page knows of a clip: its label, size, rate, and frames in pictures of ACROSS by DOWN."""
+    """The facts of a clip for the page: its label, size, rate, and frames in pictures of ACROSS by DOWN."""
     small = fitted_clip(clip, lambda shown: reduced_size(shown, SIDE))
     together = ACROSS * DOWN
     parts = [small.frames[at : at + together] for at in range(0, small.count, together)]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from structkit.configs import LEAST_FRAMES, MAX_CLIP_SIDE
 from structkit.errors import InputError
+from structkit.media.containers import is_video
 from structkit.media.moving_pictures import Clip, fitted_clip, read_clip
+from structkit.media.pictures import Picture, read_picture
+from structkit.media.tensors import filled, from_tensor
+from structkit.media.video_writer import RATE
 from structkit.verbs.canvas import ENLARGED, Size, result_size
 
 if TYPE_CHECKING:
@@ -40,11 +45,37 @@ def material(clip: ClipLike | bytes, size: tuple[int, int] | None, max_side: int
             notes.append(f"enlarged {by:.1f} times, the result cannot be sharper")
         return made
 
-    one = fitted_clip(clip, fit) if isinstance(clip, Clip) else read_clip(clip, fit=fit, **reading)
+    one = fitted_clip(clip, fit) if isinstance(clip, Clip) else read_clip(checked(clip), fit=fit, **reading)
     if one.count < LEAST_FRAMES:
         fact = f"{one.count} frame{'s' * (one.count > 1)}, and a clip needs {LEAST_FRAMES} at least"
         raise InputError(f"{one.name}: {fact}; give a longer one, or draw from a picture with structkit sample")
     return replace(one, notes=(*one.notes, *notes))
+
+
+def still(picture: ClipLike | Picture | bytes, **reading: Any) -> Clip:
+    """A picture, or the first frame of a clip, as a clip of one frame.
+
+    reading: name, limits and tolerance, as `read_picture` has them.
+    Raises InputError.
+    """
+    reading = {name: value for name, value in reading.items() if value is not None}
+    if isinstance(picture, Picture):
+        given: Clip | Picture = picture
+    elif isinstance(picture, Clip) or is_video(picture):
+        given = checked(picture) if isinstance(picture, Clip) else read_clip(picture, frames=2, **reading)
+    else:
+        given = read_picture(checked(picture), **reading)  # type: ignore[arg-type]
+    if isinstance(given, Picture):
+        return Clip(from_tensor(filled(given)).pixels[None], RATE, given.name, given.notes)
+    first = ("only its first frame is used: the model is of a picture",) if given.count > 1 else ()
+    return replace(given, frames=given.frames[:1], notes=(*given.notes, *first))
+
+
+def checked(clip: Any) -> Any:
+    """The same, if it is a clip, or stands for a file.  Raises InputError."""
+    if isinstance(clip, Clip | str | os.PathLike | bytes) or hasattr(clip, "read"):
+        return clip
+    raise InputError(f"{type(clip).__name__}, where a clip is needed: give a Clip, or the path of one")
 
 
 def scaled(shown: SizedMedia | Size, by: float) -> Size:

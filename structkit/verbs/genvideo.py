@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from numbers import Integral
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -11,7 +14,7 @@ from structkit.engines.patch.clips import sample_clip
 from structkit.errors import OptionError
 from structkit.media.moving_pictures import Clip, clip_of, clip_tensor
 from structkit.verbs.canvas import Size, check_count, notes_of
-from structkit.verbs.clip_canvas import material
+from structkit.verbs.clip_canvas import material, still
 from structkit.verbs.clip_model import drawn_clips
 from structkit.verbs.running import Drawing, Progress, RunSettings
 
@@ -30,7 +33,7 @@ def genvideo(
     extend_back: int = 0,
     loop: bool = False,
     slow: int = 1,
-    model: PatchVaeGan | None = None,
+    model: PatchVaeGan | str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     progress: Progress | None = None,
@@ -38,7 +41,7 @@ def genvideo(
 ) -> list[Clip]:
     """New clips of the scene that `clip` shows, made of its patches in space and time.
 
-    clip: a `structkit.media.moving_pictures.Clip`, or the path of a video or an animated GIF, WebP or PNG.
+    clip: a `structkit.media.moving_pictures.Clip`, or the path of a video or an animated GIF, WebP, PNG or AVIF.
     count: of the results; the i-th is that of seed + i.
     size: (width, height) in px, with nothing stretched; else the clip's, reduced to `max_side` (MAX_CLIP_SIDE) and made
     even by leaving out a pixel, as the usual encoding of videos needs it.
@@ -51,17 +54,28 @@ def genvideo(
     options: fields of `configs.ClipConfig`.
     Method: VGPNN (Haim et al., ECCV 2022), see `structkit.engines.patch.clips`.
 
-    model: of `train_genvideo` or `load`; it moves to `device`.  Then options are the fields of
+    model: of `train_genvideo` or `load`, which moves to `device`; or the path of one.  Then options are the fields of
     `configs.GenvideoResultConfig`, and no clip is needed: results have the model's own length, rate and size, or those
     that are asked for.  A clip that is given is what level `inject` starts from, and gives the patches of
-    refine="patches", in its own size.  There is no extending, no loop and no slow motion.
+    refine="patches", in its own size; a model of a picture takes a picture, or the first frame.  There is no extending,
+    no loop and no slow motion.
     Method: HP-VAE-GAN (Gur et al., NeurIPS 2020), see `structkit.engines.genvideo.model`.
     Raises InputError, also for a still picture and for fewer than LEAST_FRAMES frames; OptionError, DeviceError.
     """
+    _check_types(count, size)
     running, course = RunSettings(seed, device, progress), ClipCourse(frames, extend, extend_back, loop, slow)
     course.check(size=size is not None, model=model is not None)
     if model is not None:
-        given = None if clip is None else material(clip, None, None)
+        from structkit.engines.genvideo.model import PatchVaeGan
+        from structkit.models import load
+
+        if isinstance(model, str | Path):
+            model = load(model, device, verb="genvideo")  # type: ignore[assignment]
+        if not isinstance(model, PatchVaeGan):
+            raise OptionError(
+                f"the model is {model!r:.60}: give the path of one, or what train_genvideo or load returns"
+            )
+        given = None if clip is None else still(clip) if model.is_picture else material(clip, None, None)
         how = {"size": size, "frames": frames, "count": count, "running": running, "options": options}
         return drawn_clips(model, given, **how)
     if clip is None:
@@ -76,6 +90,15 @@ def genvideo(
             made = _drawn(one, canvas, course, config, draw).cpu()
         results.append(clip_of(made, rate=one.rate, name=f"genvideo of {one.name}", notes=notes))
     return results
+
+
+def _check_types(count: object, size: object) -> None:
+    """Refuse a count that is no number, and a size that is not two.  Raises OptionError."""
+    if not isinstance(count, Integral):
+        raise OptionError(f"--count is {count!r}: give a whole number")
+    is_pair = isinstance(size, Sequence) and len(size) == 2 and all(isinstance(side, Integral) for side in size)
+    if not (size is None or is_pair):
+        raise OptionError(f"--size is {size!r}: give (width, height) in px, two whole numbers")
 
 
 def coarsest_note(config: ClipConfig) -> tuple[str, ...]:

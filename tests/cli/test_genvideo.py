@@ -7,6 +7,8 @@ import io
 import json
 import sys
 import types
+import weakref
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from PIL import Image
 
 import structkit
 from structkit.errors import StructkitError
+from structkit.media.formats import WRITTEN
 from structkit.media.moving_pictures import Clip, read_clip, write_clip
 from structkit.media.pictures import read_picture
+from structkit_cli.pages import genvideo_plan
 
 from .conftest import paint, small_clip
 from .test_json import SCHEMA, faults
@@ -165,6 +169,11 @@ def test_in_a_batch_sheets_go_into_a_folder(run, tmp_path):
     (tmp_path / "sheets/b.png").unlink()
     again = run("genvideo", "in", "-n", "1", "-o", "out", "--compare", "sheets/")
     assert (again.code, again.paths) == (0, ["sheets/b.png"])
+    ran = run("genvideo", "in", "-n", "1", "-o", "new", "--compare", "sheets/", "--variety", "1")
+    assert ran.err.count("sheets/a.png exists and was made with other options: name another place with --compare") == 1
+    (tmp_path / "file").touch()
+    ran = run("genvideo", "in", "-n", "1", "-o", "new", "--compare", "file/sheets/")
+    assert "file is not a folder: a.png cannot be written below it; name another place with --compare" in ran.err
 
 
 def test_a_page_plays_the_clip_and_all_results(run, birds):
@@ -173,6 +182,47 @@ def test_a_page_plays_the_clip_and_all_results(run, birds):
     assert [f'"label": "{label}"' in page for label in ("clip", "result 1", "result 3", "result 4")] == [True] * 3 + [
         False
     ]
+
+
+@pytest.mark.parametrize("compare", [(), ("--compare", "c.png"), ("--compare", "c.html")])
+def test_results_are_kept_in_memory_only_where_they_are_shown(run, birds, monkeypatch, compare):
+    monkeypatch.setattr(genvideo_plan, "MOST_SHOWN", 2)
+    draw, made, most = structkit.genvideo, weakref.WeakSet(), 0
+
+    def counted(*given, **call):
+        nonlocal most
+        [clip] = draw(*given, **call)
+        made.add(clip)
+        most = max(most, len(made))
+        return [clip]
+
+    monkeypatch.setattr(structkit, "genvideo", counted)
+    ran = run("genvideo", birds, "-n", "6", "-o", "out/", "--format", "png", *compare)
+    assert (ran.code, most) == (0, 4 if compare else 2), ran.err
+    assert ("of 6 results the first 2 are shown" in ran.err) is bool(compare)
+
+
+def test_what_begins_before_the_clip_is_shown_in_step_with_it(run, birds, engine):
+    real = structkit.genvideo
+    structkit.genvideo = lambda clip, **call: [
+        replace(made, frames=np.concatenate([made.frames[:1].repeat(call["extend_back"], 0), made.frames]))
+        for made in real(clip, **call)
+    ]
+    assert run("genvideo", birds, "--extend-back", "3", "-o", "o.png", "--compare", "c.html").code == 0
+    assert Path("c.html").read_text().count('"frames": 8') == 2
+
+
+def test_avif_and_apng_in_folders_are_clips_and_what_is_damaged_is_told(run, tmp_path):
+    films(tmp_path / "in", "a.png", "c.webp", "d.gif")
+    (tmp_path / "in/a.png").rename(tmp_path / "in/a.apng")
+    frames = [Image.fromarray(frame) for frame in small_clip().frames]
+    frames[0].save(tmp_path / "in/b.avif", save_all=True, append_images=frames[1:], duration=100)
+    for name, share in (("c.webp", 2), ("d.gif", 9)):
+        whole = (tmp_path / "in" / name).read_bytes()
+        (tmp_path / "in" / name).write_bytes(whole[: len(whole) // share])
+    ran = run("genvideo", "in", "-n", "1", "-o", "out")
+    assert (ran.code, ran.paths) == (1, ["out/a.mp4", "out/b.mp4"])
+    assert "in/c.webp: damaged or truncated WebP" in ran.err and "in/d.gif: damaged or truncated GIF" in ran.err
 
 
 @pytest.mark.parametrize("format", [None, "gif", "webm"])
@@ -252,6 +302,14 @@ REFUSED = [
     ),
     (("birds.mp4", "-n", "2", "-o", "-"), "--output - writes one result to stdout, and there are 2"),
     (("birds.mp4", "-o", "o.mp4", "--compare", "c.mp4"), "--compare c.mp4 names a video, and a picture goes there"),
+    (
+        ("in", "-o", "out/", "--compare", "page.html"),
+        "--compare page.html is a file, and there may be several outputs: name a folder, such as page/",
+    ),
+    (
+        ("birds.mp4", "-o", "o.mp4", "--compare", "c.txt"),
+        f"--compare c.txt has a suffix that names no format: use one of {' '.join(WRITTEN)} .html",
+    ),
     (("in", "-o", "o.mp4"), "--output o.mp4 is a file, and there may be several outputs: name a folder, such as o/"),
     (("in", "--engine", "vaegan", "--model", "m.safetensors", "-o", "out/"), "--model m.safetensors is one model, and"),
 ]
@@ -272,7 +330,7 @@ def test_what_makes_no_sense_is_refused_before_any_work(run, birds, tmp_path, en
     [
         (
             "photo.png",
-            "photo.png: a still PNG picture, where a clip is needed; name a video, or an animated GIF, WebP or",
+            "photo.png: a still PNG picture, where a clip is needed; name a video, or an animated GIF, WebP,",
         ),
         ("named.mp4", "named.mp4: a still PNG picture, where a clip is needed"),
         ("two.gif", "two.gif: 2 frames, and a clip needs 3 at least; give a longer one, or draw from a picture with"),

@@ -12,7 +12,7 @@ import structkit
 from structkit import models
 from structkit.configs import GENVIDEO_PRESETS
 from structkit.engines.genvideo.training import GenvideoTraining
-from structkit.media.moving_pictures import read_clip, write_clip
+from structkit.media.moving_pictures import Clip, read_clip, write_clip
 from structkit.media.pictures import read_picture
 
 from .conftest import paint, small_clip
@@ -69,6 +69,8 @@ def test_the_same_model_is_used_again_and_another_is_refused_by_name(run, model,
     assert run(*VAEGAN, "-o", "a.png", "--model", "birds.safetensors").paths == ["a.png"]
     ran = run(*VAEGAN, "-o", "b.png", "--model", "birds.safetensors", "--vae-levels", "1")
     assert ran.code == 1 and "birds.safetensors: exists and is of another training (config.vae_levels is " in ran.err
+    ran = run(*VAEGAN, "-o", "b.png", "--model", "birds.safetensors", "--seed", "5")
+    assert ran.code == 1 and "or draw from that model with --model alone, without CLIP and --engine" in ran.err
 
 
 def test_a_model_alone_draws_what_the_function_draws(run, model):
@@ -105,19 +107,23 @@ def test_a_clip_that_is_shorter_than_a_window_is_learned_in_shorter_ones(run, bi
     assert read_clip("o.png").count == 7
 
 
-def test_a_still_picture_is_refused_before_a_training(run, birds, monkeypatch):
-    monkeypatch.setattr(GenvideoTraining, "step", None)
-    paint(birds / "birds.png", 1)
-    ran = run(*VAEGAN, "-o", "o.mp4")
-    assert ran.code == 1 and "birds.png: a still PNG picture, where a clip is needed" in ran.err
-
-
-def test_a_model_of_a_picture_draws_pictures(run, birds):
+def test_of_a_picture_pictures_are_drawn_and_it_takes_pictures(run, birds):
     paint(birds / "still.png", 1, side=24)
-    structkit.train_genvideo("still.png", "still.safetensors", dtype="float32", device="cpu", **TINY)
-    ran = run("genvideo", "--model", "still.safetensors", "-n", "2", "--device", "cpu")
-    assert ran.paths == ["still-genvideo-1.png", "still-genvideo-2.png"], ran.err
-    assert read_picture("still-genvideo-1.png").width == 20
+    ran = run("genvideo", "still.png", *VAEGAN[2:], "-n", "2", "-o", "out/", "--model", "still.safetensors")
+    assert ran.paths == ["out/still-genvideo-1.png", "out/still-genvideo-2.png"], ran.err
+    draw, inject = ("--model", "still.safetensors", "--device", "cpu"), ("--inject", "1")
+    assert run("genvideo", *draw, "-n", "2", "-o", "two/").paths == [f"two/still-genvideo-{i}.png" for i in (1, 2)]
+    assert read_picture("two/still-genvideo-1.png").width == 20
+    for name in ("o.jpg", "o.png", "o.gif", "o.mp4"):
+        ran = run("genvideo", "still.png", *draw, *inject, "-o", name, "--compare", f"c-{name}.png")
+        assert (ran.code, ran.paths) == (0, [name, f"c-{name}.png"]), ran.err
+    assert "birds.png: animated: first of 13 frames" in run("genvideo", "birds.png", *draw, *inject, "-o", "f.png").err
+    write_clip(small_clip(3, 18, 32), "birds.mp4")
+    ran = run("genvideo", "birds.mp4", *draw, *inject, "-o", "g.png")
+    assert ran.code == 0 and "birds.mp4: only its first frame is used: the model is of a picture" in ran.err
+    given = ("still.png", Path("still.png"), read_picture("still.png"), Clip(read_picture("still.png").pixels[None], 1))
+    made = [structkit.genvideo(one, model="still.safetensors", inject=1, device="cpu")[0].frames for one in given]
+    assert all(np.array_equal(one, made[0]) for one in made)
 
 
 def test_a_model_of_another_kind_is_refused_before_its_weights_are_read(run, birds):

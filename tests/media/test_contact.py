@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from structkit.errors import OptionError
-from structkit.media.contact import COLUMNS, contact_sheet
+from structkit.media.contact import COLUMNS, MOST_ROWS, contact_sheet
 from structkit.media.moving_pictures import Clip
 
 
@@ -61,3 +61,8 @@ def test_a_sheet_is_no_wider_than_asked_and_all_clips_have_one_scale():
 def test_nothing_cannot_be_shown():
     with pytest.raises(OptionError, match="no clips; pass at least one"):
         contact_sheet([])
+
+
+def test_more_clips_than_a_sheet_holds_are_refused():
+    with pytest.raises(OptionError, match=f"{MOST_ROWS + 1} clips; pass at most {MOST_ROWS}"):
+        contact_sheet([("clip", flat([10], 4, 6))] * (MOST_ROWS + 1))

@@ -92,6 +92,34 @@ def test_the_page_plays_all_clips_by_one_clock(tmp_path):
 
 @browser
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("key", "where", "taken"),
+    [
+        ('key: "ArrowRight"', "body", True),
+        ('key: "ArrowRight", altKey: true', "body", False),
+        ('key: "ArrowLeft", ctrlKey: true', "body", False),
+        ('key: " "', "body", True),
+        ('key: " "', "button", False),  # which the browser turns into a click
+    ],
+)
+def test_keys_of_the_browser_and_of_the_button_are_left_to_them(tmp_path, key, where, taken):
+    page = player_page([("clip", flat(9, (200, 0, 40)))])
+    press = f"new KeyboardEvent('keydown', {{{key}, bubbles: true, cancelable: true}})"
+    act = f"document.body.dataset.taken = !document.querySelector('{where}').dispatchEvent({press})"
+    seen = opened(page.replace("</body>", f"<script>{act}</script></body>"), tmp_path, "--dump-dom", at="#0.2")
+    assert f'data-taken="{str(taken).lower()}"' in seen
+
+
+@browser
+@pytest.mark.slow
+def test_a_page_whose_pictures_are_broken_says_so(tmp_path):
+    page = player_page([("clip", flat(3, (200, 0, 40)))])
+    seen = opened(re.sub(r"base64,[^\"]*", "base64,AAAA", page), tmp_path, "--dump-dom")
+    assert 'data-state="failed"' in seen and "a picture of this page cannot be shown" in seen
+
+
+@browser
+@pytest.mark.slow
 def test_what_the_page_shows_is_the_frame_of_its_time(tmp_path):
     page = player_page([("clip", flat(9, (240, 0, 10), height=120, width=160))])
     opened(page, tmp_path, f"--screenshot={tmp_path / 'shot.png'}", "--window-size=400,300", at="#0.4")

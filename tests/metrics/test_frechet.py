@@ -29,9 +29,26 @@ def by_eigenvalues(one: Tensor, other: Tensor) -> float:
 
 
 def test_equal_sets_have_none_in_any_order():
-    rows = draws(0)
-    assert frechet_distance(rows, rows) == pytest.approx(0, abs=1e-12)
-    assert frechet_distance(rows, rows.flip(0)) == pytest.approx(0, abs=1e-12)
+    for seed in range(9):
+        rows = draws(seed)
+        assert frechet_distance(rows, rows) == frechet_distance(rows, rows.flip(0)) == 0
+    assert frechet_distance(rows, rows + 1e-3) > 5e-6
+
+
+def test_features_of_any_scale_are_measured_and_a_distance_beyond_all_numbers_is_refused():
+    one, other = draws(0), 2 * draws(1) + 1
+    expected = frechet_distance(one, other)
+    for scale in (1e-150, 1e100, 1e150):
+        assert frechet_distance(scale * one, scale * other) == pytest.approx(scale * scale * expected)
+    for scale in (1e200, 1e307):
+        with pytest.raises(InputError, match=r"features as large as .*: divide them by that"):
+            frechet_distance(scale * one, scale * other)
+
+
+@pytest.mark.parametrize(("count", "fact"), [(0, "0 feature vectors"), (1, "1 feature vector;")])
+def test_features_that_are_too_few_are_counted(count, fact):
+    with pytest.raises(InputError, match=fact):
+        frechet_distance(draws(0, count), draws(1))
 
 
 def test_it_is_the_closed_form_of_normal_distributions():

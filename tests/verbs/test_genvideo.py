@@ -14,6 +14,7 @@ from structkit.engines.genvideo.model import PatchVaeGan
 from structkit.engines.genvideo.networks import level_network
 from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.media.moving_pictures import Clip, write_clip
+from structkit.media.pictures import Picture
 from structkit.verbs.clip_model import fitted_to
 
 FAST = {"rounds": 1, "patch": 5, "device": "cpu"}
@@ -189,3 +190,24 @@ def test_an_unfinished_model_says_so_and_an_untrained_one_is_refused():
     assert made.notes == ("the training of the model is not finished: 2 of 3 levels",)
     with pytest.raises(CheckpointError, match="the model has no trained level; train it again"):
         structkit.genvideo(model=PatchVaeGan(model().config, [(5, 18, 24)], frames=5), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        ({"clip": np.zeros((3, 16, 16, 3))}, InputError, "ndarray, where a clip is needed: give a Clip, or the path"),
+        ({"clip": 123}, InputError, "int, where a clip is needed"),
+        ({"clip": ["walk.png"]}, InputError, "list, where a clip is needed"),
+        ({"clip": Picture(np.zeros((16, 16, 3), np.uint8))}, InputError, "Picture, where a clip is needed"),
+        ({"clip": None, "model": 7}, OptionError, "the model is 7: give the path of one, or what"),
+        ({"clip": None, "model": "none.safetensors"}, CheckpointError, "none.safetensors"),
+        ({"size": (32,)}, OptionError, r"--size is \(32,\): give \(width, height\) in px, two whole numbers"),
+        ({"size": "32x18"}, OptionError, "--size is '32x18'"),
+        ({"size": 32}, OptionError, "--size is 32"),
+        ({"count": "2"}, OptionError, "--count is '2': give a whole number"),
+        ({"frames": "9"}, OptionError, "frames"),
+    ],
+)
+def test_what_is_of_another_type_is_refused_in_words(walk, given, kind, message):
+    with pytest.raises(kind, match=message):
+        structkit.genvideo(**{"clip": walk, "device": "cpu"} | given)

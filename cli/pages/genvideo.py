@@ -89,6 +89,7 @@ def genvideo(
 
     Example: structkit genvideo balloons.mp4 -n 4 -o out/
     """
-    drawer = engine_of(engine, patches, model, course, running, clips=clips or [], size=wanted.size)
+    given = {"clips": clips or [], "size": wanted.size, "count": wanted.count}
+    drawer = engine_of(engine, patches, model, course, running, **given)
     how = {"count": wanted.count, "compare": wanted.compare}
     batch.run(plan_clips(clips or [], drawer, engine, running, **how), running)

@@ -116,13 +116,14 @@ def engine_of(
     *,
     clips: Sequence[str],
     size: str | None,
+    count: int | None,
 ) -> PatchClips | ModelClips:
-    """The engine that draws.  clips, size: as they were given."""
+    """The engine that draws.  clips, size, count: as they were given."""
     by_model, wide = engine.trains or engine.model is not None, result_size(size)
     if not clips and engine.drawn is None:
         way_out = "name a video or an animated picture, or draw from a trained model with --model alone"
         raise OptionError(f"Missing argument 'CLIP': {way_out}")
-    course.check(size=wide is not None, model=by_model)
+    course.check(size=wide is not None, model=by_model, count=count, patches=None if by_model else patches)
     if not engine.trains:
         training = "is of a training: leave it out, or say --engine vaegan"
         refuse_set(engine, OF_TRAINING, training)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from structkit.configs.base import Config, option
+from structkit.configs.patch import ClipConfig
 from structkit.errors import OptionError
 
 LEAST_FRAMES = 3  # of a clip, and of what is made of it: as many as a patch has
@@ -55,13 +56,30 @@ class ClipCourse(Config):
         """True if the clip's own frames are part of the result, as they are."""
         return self.is_extended or self.slow > 1
 
-    def check(self, *, size: bool, model: bool) -> None:
-        """Refuse what cannot be beside a course.  Raises OptionError.
+    @property
+    def _unused(self) -> tuple[str, ...]:
+        """The options of the patch engine that are without use: these courses begin at a fine level."""
+        if self.slow > 1:
+            return "variety", "upright", "coarsest"
+        return ("upright", "coarsest") if self.is_extended or self.loop else ()
+
+    def check(self, *, size: bool, model: bool, count: int | None = None, patches: ClipConfig | None = None) -> None:
+        """Refuse what cannot be beside a course, and what would change nothing.  Raises OptionError.
 
         size: true if a size is asked for.
         model: true if a trained model draws.
+        count: of the results, if it is asked for.
+        patches: the options of the patch engine, if it draws.
         """
         flag = "--slow" if self.slow > 1 else "--extend" if self.extend else "--extend-back"
+        if self.slow > 1 and count is not None and count > 1:
+            raise OptionError(
+                f"--count is {count}, and slow motion has one result, the same with every seed: ask for 1"
+            )
+        for name in self._unused if patches else ():
+            if getattr(patches, name) != getattr(type(patches)(), name):
+                course = flag if self.keeps else "--loop"
+                raise OptionError(f"--{name} changes nothing with {course}, which begins with the clip: leave it out")
         if size and self.keeps:
             way_out = "leave it out, or reduce the clip with --max-side"
             raise OptionError(f"--size makes all frames anew, and {flag} keeps those of the clip: {way_out}")

@@ -81,6 +81,7 @@ def genvideo(
     if clip is None:
         raise OptionError("without a model a new clip needs a clip")
     config = ClipConfig.of(options)
+    course.check(size=size is not None, model=False, count=count, patches=config)
     one = material(clip, size, config.max_side)
     canvas = Size(one.width, one.height) if size is None else Size(*size)
     notes = notes_of(one) + coarsest_note(config)

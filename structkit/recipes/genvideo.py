@@ -12,7 +12,7 @@ from torch import Tensor
 
 from structkit.configs import GenvideoConfig
 from structkit.engines.genvideo.training import GenvideoTraining
-from structkit.errors import OptionError
+from structkit.errors import InputError, OptionError
 from structkit.media import formats
 from structkit.media.animations import is_animated
 from structkit.media.containers import is_video
@@ -52,6 +52,7 @@ class ClipMaterial:
 
     def fitted(self, config: GenvideoConfig) -> GenvideoConfig:
         """The configuration, with the window of a picture, where it is one."""
+        self.asked = config
         if not isinstance(self.given, Picture):
             return config
         for flag, is_set in {"--strides": config.strides, "--window": config.window not in (None, 1)}.items():
@@ -70,6 +71,11 @@ class ClipMaterial:
             self.clip, self.said, digest = filled(given), given.notes, given.sha256
         else:
             clip = self._read(config)
+            if clip.count < config.window and self.asked.strides is not None:
+                longest, strides = self.asked.longest_window(clip.count), self.asked.strides
+                way_out = f"with --strides {strides} use --window {longest}" if longest > 1 else "use --strides 1"
+                fact = f"the clip has {clip.count} frames, and a window {config.window}"
+                raise InputError(f"{fact}: {way_out}, or a longer clip")
             self.clip: Tensor = clip_tensor(clip)
             self.said, self.rate = clip.notes, str(clip.rate)
             digest = hashlib.sha256(repr((clip.frames.shape, self.rate)).encode() + clip.frames.tobytes()).hexdigest()

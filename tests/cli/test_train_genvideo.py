@@ -78,6 +78,9 @@ def test_a_clip_shorter_than_the_window_is_refused_and_learned_with_the_window_t
     short = ("train", "genvideo", "short.gif", "-o", "s.safetensors", *TINY)
     refused = run(*short)
     assert refused.code == 1 and "the clip has 7 frames, and a window 13: use --window 7 or less" in refused.err
+    of_steps = run(*short, "--strides", "4,2,1", "--window", "9")
+    assert "has 7 frames, and a window 9: with --strides 4,2,1 use --window 5, or a longer clip" in of_steps.err
+    assert "use --strides 1, or a longer clip" in run(*short, "--strides", "8").err
     assert not list(clips.glob("s.*"))
     assert run(*short, "--window", "7").code == 0
     assert load("s.safetensors", "cpu").shapes[-1] == (7, 16, 20)

@@ -286,6 +286,10 @@ def test_window_and_strides_fit_each_other_where_one_is_given(options, strides, 
 def test_options_that_cannot_be_are_refused_with_a_way_out():
     with pytest.raises(OptionError, match=r"--window is 8: with --strides 4,2 it must be 1, 5, 9 or"):
         GenvideoConfig(strides="4,2", window=8).filled()
+    with pytest.raises(OptionError, match=r"--frames is 5, and a window 13: use --frames 13 or more, or --window 5$"):
+        GenvideoConfig(frames=5).filled()
+    with pytest.raises(OptionError, match=r"--frames is 7, and a window 9: .* or --window 5$"):
+        GenvideoConfig(frames=7, window=9, strides="4,2,1").filled()
     for text in ("", "1,2", "4,x", "0", "4,,1", "10000", "²"):
         with pytest.raises(OptionError, match="--strides is"):
             GenvideoConfig(strides=text)

@@ -28,10 +28,8 @@ class ClipWindows:
         """
         frames = clip.shape[2] if clip.dim() == 5 else 1
         if frames < window:
-            has = f"{frames} frame{'s' * (frames > 1)}"
-            raise InputError(
-                f"the clip has {has}, and a window {window}: use --window {frames} or less, or a longer clip"
-            )
+            has, less = (f"{frames} frames", f"{frames} or less") if frames > 1 else ("1 frame", "1")
+            raise InputError(f"the clip has {has}, and a window {window}: use --window {less}, or a longer clip")
         if not clip.isfinite().all():
             raise InputError("the clip has values that are not finite numbers: give another")
         self.clip, self.shapes, self.window = clip, list(shapes), window

@@ -48,7 +48,7 @@ class Scaler:
     """
 
     def __init__(self, flags: str = SCALE_FLAGS) -> None:
-        self._flags = flags
+        self.flags = flags
         self._kind: tuple | None = None
         self._graph: av.filter.Graph | None = None
 
@@ -62,7 +62,7 @@ class Scaler:
             )
             steps = [source]
             for number, pixel_format in enumerate(pixel_formats):
-                scale = graph.add("scale", f"{options if number == 0 else SAME_RANGE}:{self._flags}")
+                scale = graph.add("scale", f"{options if number == 0 else SAME_RANGE}:{self.flags}")
                 steps += [scale, graph.add("format", pixel_format)]
             graph.link_nodes(*steps, graph.add("buffersink")).configure()
             self._kind, self._graph = kind, graph
@@ -80,7 +80,8 @@ def to_rgb(scaler: Scaler, frame: av.VideoFrame, width: int, height: int) -> np.
     if frame.format.is_rgb or frame.colorspace == RGB:
         options.append("in_range=pc")
     else:
-        steps = PLANES_FIRST
+        # FFmpeg's quick way from blocks to planes leaves out columns behind the last multiple of 16.
+        steps = steps if scaler.flags == BLOCK_FLAGS else PLANES_FIRST
         full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
         matrix = MATRICES.get(frame.colorspace) or likely_matrix(frame)
         options.append(f"in_range={'pc' if full else 'tv'}:in_color_matrix={matrix}")

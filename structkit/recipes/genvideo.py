@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,12 @@ from torch import Tensor
 
 from structkit.configs import GenvideoConfig
 from structkit.engines.genvideo.training import GenvideoTraining
-from structkit.errors import OptionError
+from structkit.errors import InputError, OptionError
 from structkit.media import formats
 from structkit.media.animations import is_animated
 from structkit.media.containers import is_video
 from structkit.media.files import sha256_file
-from structkit.media.moving_pictures import Clip, clip_tensor, read_clip
+from structkit.media.moving_pictures import Clip, SizedMedia, clip_tensor, fitted_clip, read_clip
 from structkit.media.pictures import Picture
 from structkit.media.tensors import filled
 from structkit.media.video import VideoReader
@@ -53,6 +52,7 @@ class ClipMaterial:
 
     def fitted(self, config: GenvideoConfig) -> GenvideoConfig:
         """The configuration, with the window of a picture, where it is one."""
+        self.asked = config
         if not isinstance(self.given, Picture):
             return config
         for flag, is_set in {"--strides": config.strides, "--window": config.window not in (None, 1)}.items():
@@ -70,8 +70,13 @@ class ClipMaterial:
         if isinstance(given, Picture):
             self.clip, self.said, digest = filled(given), given.notes, given.sha256
         else:
-            clip = given if isinstance(given, Clip) else self._read(config)
-            self.clip: Tensor = clip_tensor(clip)[:, :, : config.frames]
+            clip = self._read(config)
+            if clip.count < config.window and self.asked.strides is not None:
+                longest, strides = self.asked.longest_window(clip.count), self.asked.strides
+                way_out = f"with --strides {strides} use --window {longest}" if longest > 1 else "use --strides 1"
+                fact = f"the clip has {clip.count} frames, and a window {config.window}"
+                raise InputError(f"{fact}: {way_out}, or a longer clip")
+            self.clip: Tensor = clip_tensor(clip)
             self.said, self.rate = clip.notes, str(clip.rate)
             digest = hashlib.sha256(repr((clip.frames.shape, self.rate)).encode() + clip.frames.tobytes()).hexdigest()
         self.digests = {"clip": sha256_file(self.path) if self.path else digest}
@@ -91,28 +96,30 @@ class ClipMaterial:
         if not self.job.processes.first or (begun and not options.overwrite):
             return
         if options.minutes is not None:  # the plan has told the time
-            yield f"needs about {memory}"
+            yield f"needs at most about {memory}"
             return
         seconds = foretold(training, plans.genvideo_work(training), options.seed, within=FORETELLING)
         yield f"will take about {in_minutes(seconds)} minutes, and {memory}"
 
     def _read(self, config: GenvideoConfig) -> Clip:
-        source, side = self.given, None
-        if isinstance(source, VideoReader):  # reduced as its frames come
-            side = math.ceil(config.size * max(1, source.height / source.width))
-        return read_clip(source, frames=config.frames, side=side, **self.reading)
+        def fit(shown: SizedMedia) -> tuple[int, int]:
+            width = min(config.size, shown.width)
+            return width, max(1, width * shown.height // shown.width)  # heights are cut off: see `level_shapes`
+
+        if isinstance(self.given, Clip):
+            return fitted_clip(replace(self.given, frames=self.given.frames[: config.frames]), fit)
+        return read_clip(self.given, frames=config.frames, fit=fit, **self.reading)
 
 
-def _recognised(path: Path, reading: dict[str, Any]) -> VideoReader | Picture | Path:
-    """The reader of a video, or a still picture; of an animated picture the path."""
+def _recognised(path: Path, reading: dict[str, Any]) -> Picture | Path:
+    """A still picture; of a video, or an animated picture, the path."""
     if is_video(path):
-        how = {name: value for name, value in reading.items() if value is not None}
-        return VideoReader(path, **how)
+        return path
     picture = opened(path, **{name: value for name, value in reading.items() if value is not None})
     with path.open("rb") as file:
-        data = file.read()
-    format = formats.recognise(data)
-    return path if format is not None and is_animated(data, format) else picture
+        format = formats.recognise(file.read(formats.HEAD))
+        file.seek(0)
+        return path if format is not None and is_animated(file, format) else picture
 
 
 GENVIDEO = Recipe(

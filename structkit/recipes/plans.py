@@ -45,9 +45,17 @@ def pair_work(training: PairTraining) -> list[float]:
 
 
 def genvideo_choices(config: GenvideoConfig) -> list[GenvideoConfig]:
-    """The configuration of a clip's model, then those for clips as wide as its coarser levels."""
+    """The configuration of a clip's model, then those for clips as wide as its coarser levels.
+
+    Where it has levels that learn from a critic, so have all.
+    """
+
+    def has_critic(size: int) -> bool:
+        return config.is_baseline or len(level_sides(size, config.coarsest, largest=LARGEST)) > config.vae_levels
+
     sides = level_sides(config.size, config.coarsest, largest=LARGEST)[-2:0:-1]
-    return [config, *(replace(config, size=side) for side in sides if side >= LEAST_SIZE)]
+    smaller = [side for side in sides if side >= LEAST_SIZE and (has_critic(side) or not has_critic(config.size))]
+    return [config, *(replace(config, size=side) for side in smaller)]
 
 
 def genvideo_work(training: GenvideoTraining) -> list[float]:

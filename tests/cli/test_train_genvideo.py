@@ -15,9 +15,11 @@ import pytest
 import torch
 
 from structkit import load, train_genvideo
+from structkit.configs import GenvideoConfig
 from structkit.errors import InputError, OptionError
 from structkit.header import read_card
 from structkit.media.moving_pictures import Clip, write_clip
+from structkit.recipes.genvideo import ClipMaterial
 
 from .conftest import paint
 from .test_resume import contents
@@ -76,6 +78,9 @@ def test_a_clip_shorter_than_the_window_is_refused_and_learned_with_the_window_t
     short = ("train", "genvideo", "short.gif", "-o", "s.safetensors", *TINY)
     refused = run(*short)
     assert refused.code == 1 and "the clip has 7 frames, and a window 13: use --window 7 or less" in refused.err
+    of_steps = run(*short, "--strides", "4,2,1", "--window", "9")
+    assert "has 7 frames, and a window 9: with --strides 4,2,1 use --window 5, or a longer clip" in of_steps.err
+    assert "use --strides 1, or a longer clip" in run(*short, "--strides", "8").err
     assert not list(clips.glob("s.*"))
     assert run(*short, "--window", "7").code == 0
     assert load("s.safetensors", "cpu").shapes[-1] == (7, 16, 20)
@@ -84,17 +89,29 @@ def test_a_clip_shorter_than_the_window_is_refused_and_learned_with_the_window_t
 def test_with_minutes_it_ends_in_time_and_says_the_plan(run):
     ran = run(*TRAIN, "--minutes", "0.1", "--steps", "100000")
     assert ran.code == 0 and re.search(r"--minutes 0.1: \d+ \d+ .*steps at the levels up to", ran.err)
-    assert "needs about" in ran.err and "will take" not in ran.err
+    assert "needs at most about" in ran.err and "will take" not in ran.err
 
 
 def test_clips_in_memory_are_learned_and_what_cannot_be_is_refused(clips):
     options = {"size": 16, "coarsest": 12, "width": 4, "latent": 2, "layers": 3, "steps": 1, "device": "cpu"}
     model = train_genvideo(moving(16), "m.safetensors", **options, hflip=True, frames=14)
     assert model.real.shape == (1, 3, 14, 12, 16) and model.rate == 10
-    with pytest.raises(InputError, match="no-such"):
+    with pytest.raises(InputError, match=r"no-such\.mp4"):
         train_genvideo("no-such.mp4", "n.safetensors", **options)
     with pytest.raises(OptionError, match=r"--size is 5: it must be between 16"):
         train_genvideo("clip.gif", "n.safetensors", **options | {"size": 5})
+
+
+@pytest.mark.parametrize("source", ["memory", "gif", "mp4", "turned.gif"])
+def test_whatever_a_clip_comes_from_no_more_of_it_is_held_than_is_learned(clips, source):
+    frames = moving(16).frames.repeat(4, 1).repeat(4, 2)  # 120 x 96 px
+    clip = Clip(frames.swapaxes(1, 2) if source == "turned.gif" else frames, Fraction(10))
+    if source != "memory":
+        write_clip(clip, clips / f"large.{source}")
+    config = GenvideoConfig(size=20, coarsest=14, frames=14).filled()
+    material = ClipMaterial(clip if source == "memory" else clips / f"large.{source}")
+    material.read(config, None)
+    assert material.clip.shape == ((1, 3, 14, 25, 20) if source == "turned.gif" else (1, 3, 14, 16, 20))
 
 
 @pytest.mark.slow

@@ -33,6 +33,19 @@ def test_a_clips_model_is_made_smaller_by_its_levels_and_its_work_grows_with_the
     assert work == sorted(work) and work[3] / work[2] > 4  # from the first level that has a critic on
 
 
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ({}, [48, 41, 34]),  # 29 px would have three levels
+        ({"vae_levels": 64}, [48, 41, 34, 29]),
+        ({"vae_levels": 1}, [48, 41, 34, 29]),
+        ({"variant": "singan3d"}, [48, 41, 34, 29]),
+    ],
+)
+def test_a_clips_model_that_learns_from_a_critic_does_so_at_any_size_that_fits_the_time(options, sizes):
+    assert [choice.size for choice in plans.genvideo_choices(GenvideoConfig(**options).filled())] == sizes
+
+
 @pytest.mark.parametrize("grown", [{"width": 64}, {"layers": 13}, {"batch": 2}])
 def test_the_memory_of_a_clips_model_grows_with_what_it_holds(grown):
     def held(dtype: torch.dtype, **options) -> float:

@@ -7,7 +7,8 @@ diverse; the others learn from critics (patch-GAN), and get noise.  This file ha
 trains it; `networks.py` has the networks, those of SinGAN and ConSinGAN over clips, too.
 
 Differs from the paper and its code:
-* Batch norms, which the authors keep in training mode at batch 1, are the instance norms that they then are.
+* Batch norms, which the authors keep in training mode at batch 1, are the instance norms that they then are.  At batch
+  2, that of a picture and of the baselines, theirs mix the two samples; ours treat each by itself.
 * Random codes are as long as the coarsest level (published: as the finest, by mistake, and then squeezed in time).
 * Samples keep their contrast (published: stretched to the whole range over all samples).
 * Results may have another length and size: all levels are scaled alike.

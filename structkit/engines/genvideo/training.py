@@ -20,11 +20,12 @@ stand still count in the norm, too.  A critic's spectral norm takes three power 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from structkit.configs import GenvideoConfig
 from structkit.configs.genvideo import strides_of
@@ -46,8 +47,6 @@ from structkit.training.state import pack, unpack
 BETAS = (0.5, 0.999)  # of Adam
 LARGEST = 256  # px: a wider clip has no more levels than one of this width (published: max-size)
 LEAST_SIDE = 3  # px, of the coarsest level: below, a norm sees next to nothing
-
-Critic = Callable[[Tensor], Tensor]  # (B, 3, *space) -> (B, 1, *space), scores of patches
 
 
 @dataclass(frozen=True)
@@ -185,8 +184,9 @@ class GenvideoTraining(Training):
         if not self._recorded:
             return self.update(inputs)
         if self.graphed is None:
-            optimisers = [self.generator_adam] + ([self.critic_adam] if self.critic else [])
-            self.graphed = GraphedStep(lambda tensors: self.update(ClipBatch.of(tensors)), inputs.tensors(), optimisers)
+            self.graphed = GraphedStep(
+                lambda tensors: self.update(ClipBatch.of(tensors)), inputs.tensors(), *self.changing()
+            )
         return self.graphed(inputs.tensors())
 
     def update(self, inputs: ClipBatch) -> dict[str, Tensor]:
@@ -214,6 +214,11 @@ class GenvideoTraining(Training):
             longest = None if c.is_baseline else c.gradient_clip
             self.processes.descend(self.generator_adam, sum(of_generators.values()), longest=longest)
         return {name: value.detach() for name, value in (losses | of_generators).items()}
+
+    def changing(self) -> tuple[list[Optimizer], list[nn.Module]]:
+        """The optimisers of an update, and the networks, whose spectral norms it turns."""
+        parts = self._parts.values()
+        return [p for p in parts if isinstance(p, Optimizer)], [p for p in parts if isinstance(p, nn.Module)]
 
     def inputs(self, draw: Draw, *, shared: bool = True) -> ClipBatch:
         """The inputs of a step of the level.  shared: this process's part of them, else all."""

@@ -8,7 +8,7 @@ penalty is differentiated twice.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +72,6 @@ class Published:
     vae_levels: int
     critic: nn.Module | None = None
     is_picture: bool = False
-    rates: dict = field(default_factory=dict)
 
     @classmethod
     def of(cls, net: PatchVaeGan, critic: PatchNet | None) -> Published:

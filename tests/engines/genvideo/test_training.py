@@ -12,10 +12,11 @@ import torch
 
 from structkit.configs import GenvideoConfig
 from structkit.engines.genvideo import networks
-from structkit.engines.genvideo.training import GenvideoTraining, critic_losses, pyramid
+from structkit.engines.genvideo.training import ClipBatch, GenvideoTraining, critic_losses, pyramid
 from structkit.errors import InputError, OptionError
 from structkit.kernels.penalty import gradient_penalty
 from structkit.training.draw import Draw
+from structkit.training.graph import undone
 from structkit.training.parallel import Processes
 
 from .plain import Published, step
@@ -194,6 +195,20 @@ def test_it_goes_on_from_its_state(variant, level):
         assert torch.equal(again.state()[name], value), name
 
 
+@pytest.mark.parametrize("variant", ["hpvaegan", "singan3d"])
+@pytest.mark.parametrize("level", [1, 3])
+def test_updates_before_a_recording_are_undone_with_the_turns_of_spectral_norms(variant, level):
+    training = trained_to(level, replace(SMALL, variant=variant))
+    training.step(Draw(7, level, 1))
+    before = {name: value.clone() for name, value in training.state().items()}
+    with undone(*training.changing()):
+        for number in (2, 3, 4):
+            training.update(training.inputs(Draw(7, level, number)))
+        assert not all(torch.equal(value, before[name]) for name, value in training.state().items())
+    for name, value in training.state().items():
+        assert torch.equal(value, before[name]), name
+
+
 def test_two_processes_learn_what_one_does_of_twice_the_batch():
     whole = trained_to(2, replace(FREE, batch=2), clip(20))
     parts = [trained_to(2, replace(FREE, batch=1), clip(20)) for _ in range(2)]
@@ -203,6 +218,32 @@ def test_two_processes_learn_what_one_does_of_twice_the_batch():
     inputs, halves = whole.inputs(Draw(7, 2, 1)), [part.inputs(Draw(7, 2, 1)) for part in parts]
     for one, left, right in zip(inputs.tensors(), *(half.tensors() for half in halves), strict=True):
         torch.testing.assert_close(one, one if len(one) == 1 else torch.cat([left, right]))
+    for part in parts:
+        part.processes = Processes()
+    means = zip(*(gradients(part, half) for part, half in zip(parts, halves, strict=True)), strict=True)
+    for wanted, (left, right) in zip(gradients(whole, inputs), means, strict=True):
+        torch.testing.assert_close((left + right) / 2, wanted)
+
+
+def gradients(training: GenvideoTraining, inputs: ClipBatch) -> list[torch.Tensor]:
+    """The gradients of an update: that of the generators, then that of the critic, each in a row; no weight changes."""
+    optimisers, _ = training.changing()
+    for optimiser in optimisers:
+        optimiser.step = lambda: None
+    training.update(inputs)
+    return [
+        torch.cat([p.grad.flatten() for group in optimiser.param_groups for p in group["params"]])
+        for optimiser in optimisers
+    ]
+
+
+@pytest.mark.parametrize("level", [1, 3])
+def test_in_bfloat16_gradients_point_where_those_in_float32_do(level):
+    plain, short = (trained_to(level, FREE, clip().float()) for _ in range(2))
+    short.dtype = short.net.dtype = torch.bfloat16
+    inputs = plain.inputs(Draw(7, level, 1))
+    for one, other in zip(gradients(plain, inputs), gradients(short, inputs), strict=True):
+        assert not torch.equal(one, other) and torch.cosine_similarity(one, other, dim=0) >= 0.99
 
 
 @pytest.mark.parametrize("hflip", [False, True])
@@ -245,6 +286,10 @@ def test_window_and_strides_fit_each_other_where_one_is_given(options, strides, 
 def test_options_that_cannot_be_are_refused_with_a_way_out():
     with pytest.raises(OptionError, match=r"--window is 8: with --strides 4,2 it must be 1, 5, 9 or"):
         GenvideoConfig(strides="4,2", window=8).filled()
+    with pytest.raises(OptionError, match=r"--frames is 5, and a window 13: use --frames 13 or more, or --window 5$"):
+        GenvideoConfig(frames=5).filled()
+    with pytest.raises(OptionError, match=r"--frames is 7, and a window 9: .* or --window 5$"):
+        GenvideoConfig(frames=7, window=9, strides="4,2,1").filled()
     for text in ("", "1,2", "4,x", "0", "4,,1", "10000", "²"):
         with pytest.raises(OptionError, match="--strides is"):
             GenvideoConfig(strides=text)

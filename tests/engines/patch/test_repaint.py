@@ -7,6 +7,7 @@ from torch import Tensor
 
 from structkit.configs import ClipConfig
 from structkit.engines.patch.repaint import repaint_clip
+from structkit.engines.patch.synthesis import Synthesis
 from structkit.kernels.pyramid import resize
 
 CONFIG = ClipConfig(patch=5)
@@ -23,8 +24,8 @@ def error(one: Tensor, other: Tensor) -> float:
     return float((one - other).square().mean())
 
 
-def painted(rough: Tensor, patches: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return repaint_clip(rough, patches, CONFIG, shape=shape, generator=torch.Generator().manual_seed(0))
+def painted(rough: Tensor, patches: Tensor, shape: tuple[int, ...], config: ClipConfig = CONFIG) -> Tensor:
+    return repaint_clip(rough, patches, config, shape=shape, generator=torch.Generator().manual_seed(0))
 
 
 def test_a_clip_repainted_with_its_own_patches_is_that_clip():
@@ -41,6 +42,23 @@ def test_a_blurred_clip_comes_nearer_to_the_sharp_one():
 
 
 def test_any_length_and_size_comes_out_finite_and_in_range():
-    for shape in ((1, 24, 32), (9, 30, 20), (4, 17, 40)):
+    for shape in ((1, 24, 32), (9, 30, 20), (4, 17, 40), (4, 4, 20)):
         made = painted(drift(4, 16, 16), drift(), shape)
         assert made.shape == (1, 3, *shape) and bool(made.isfinite().all()) and float(made.abs().max()) <= 1
+
+
+def test_a_window_is_painted_with_the_frames_around_its_time(monkeypatch):
+    seen: list[tuple[int, ...]] = []
+
+    class Watched(Synthesis):
+        def __init__(self, target: Tensor, shape: tuple[int, ...], **how) -> None:
+            seen.append((*(round(float(target[..., t, 0, 0].mean()) * 100) for t in (0, -1)), shape[0]))
+            super().__init__(target, shape, **how)
+
+    monkeypatch.setattr("structkit.engines.patch.repaint.Synthesis", Watched)
+    config = ClipConfig(patch=3, rounds=1, window=16)
+    dated = (torch.arange(40) / 100)[None, None, :, None, None].expand(1, 3, 40, 8, 8)
+    for frames, wanted in ((4, [(0, 15, 4)]), (40, [(0, 15, 16), (8, 23, 16), (16, 31, 16), (24, 39, 16)])):
+        seen.clear()
+        made = painted(dated[:, :, :frames], dated, (frames, 8, 8), config)
+        assert seen == wanted and error(made, dated[:, :, :frames]) < 1e-4

@@ -147,6 +147,15 @@ def test_blocks_that_share_one_colour_are_of_one_or_are_smoothed(film):
     assert np.abs(blocks - as_stored).max() <= 1
 
 
+@pytest.mark.parametrize("width", [16, 18, 24, 30, 46])
+def test_blocks_are_read_to_the_last_column(width):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, width, 3), np.uint8)
+    frame = yuv.Subsampler(width, 16)(pixels)
+    frame.colorspace, frame.color_range = 1, 1
+    as_stored = frame.to_ndarray(format="rgb24").astype(int)
+    assert np.abs(yuv.to_rgb(yuv.Scaler(yuv.BLOCK_FLAGS), frame, width, 16) - as_stored).max() <= 1
+
+
 def test_wide_colours_without_a_curve_and_odd_turns_get_a_note(film):
     options = {"colorspace": "bt2020nc", "color_primaries": "bt2020"}
     assert VideoReader(film(".mkv", options=options)).notes == (

@@ -58,7 +58,7 @@ def test_a_window_is_painted_with_the_frames_around_its_time(monkeypatch):
     monkeypatch.setattr("structkit.engines.patch.repaint.Synthesis", Watched)
     config = ClipConfig(patch=3, rounds=1, window=16)
     dated = (torch.arange(40) / 100)[None, None, :, None, None].expand(1, 3, 40, 8, 8)
-    for frames, wanted in ((4, [(0, 15, 4)]), (40, [(0, 15, 16), (8, 23, 16), (16, 31, 16), (24, 39, 16)])):
+    for frames, wanted in ((4, [(0, 15, 4)]), (40, [(at, at + 15, 16) for at in (0, 6, 12, 18, 24)])):
         seen.clear()
         made = painted(dated[:, :, :frames], dated, (frames, 8, 8), config)
         assert seen == wanted and error(made, dated[:, :, :frames]) < 1e-4

@@ -86,7 +86,7 @@ train genvideo clip.mkv {CLIP} -o moves.safetensors
 train genvideo clip.mkv {CLIP} --steps 300 -o moves-stopped.safetensors
 genvideo --model moves.safetensors COUNT=2 -o drawn-clips/ --json
 genvideo clip.mkv --model moves.safetensors --refine patches --size 48x32 -o painted.gif
-genvideo clip.mkv --model moves.safetensors --inject 1 -o injected.png
+genvideo clip.mkv --model moves.safetensors --inject 1 -o injected-clip.png
 train transfer --with glasses --without plain {FOLDERS} {PAINTER} -o content.safetensors
 ~train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
 train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors

@@ -72,8 +72,8 @@ class ClipEngineOptions(Config):
     )
     vae_levels: int = option(
         DEFAULTS.vae_levels,
-        "with --engine vaegan: coarsest levels that learn to give the clip back: 3 of 5 made more varied clips than "
-        "1, and than all",
+        "with --engine vaegan: coarsest levels that learn to give the clip back: 3 of 5 give far more varied clips "
+        "than 1",
         low=1,
         high=64,
     )

@@ -24,7 +24,7 @@ def train_genvideo(clip: ClipFile, *, engine: GenvideoConfig, running: TrainOpti
 
     Windows of 13 frames are learned, as long as what is made later; of a longer clip each step sees another one.
     Before the first step a line says the minutes and the memory that it will take.  With --vae-levels 1 results are
-    near the clip; with 3 of 5 they were the most diverse, with all but one less so.
+    near the clip; with 3 of 5 they are far more diverse.
 
     A training that was stopped, in whatever way, goes on with the same command.  With --minutes it ends in time.
     Several processes share the work with: torchrun --nproc-per-node 2 -m structkit_cli train genvideo ...

@@ -78,7 +78,7 @@ class GenvideoConfig(Config):
     vae_levels: int = option(
         3,
         "coarsest levels that learn to give the clip back; the finer ones, and all of a baseline, learn from a critic: "
-        "3 of 5 made more diverse clips than 1, and than all",
+        "3 of 5 give far more diverse clips than 1",
         low=1,
         high=64,
     )

@@ -25,7 +25,10 @@ class ClipCourse(Config):
     )
     extend: int = option(0, "frames to go on for after the last one; the clip itself stays", low=0, high=MOST_FRAMES)
     extend_back: int = option(0, "frames to begin with before the first one; likewise", low=0, high=MOST_FRAMES)
-    loop: bool = option(False, "a loop, whose last frame leads into its first without a joint")
+    loop: bool = option(
+        False,
+        "a loop, whose last frame leads into its first without a joint; there and back where things only go one way",
+    )
     slow: int = option(
         1, "times slower that it plays: frames in between are made of the clip's own patches", low=1, high=MOST_SLOWED
     )

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from structkit.configs import ClipConfig
 from structkit.engines.patch.course import finish, plan_for, start_of
-from structkit.engines.patch.repeats import around_resized, loop_stretch, near_loop
+from structkit.engines.patch.repeats import around_resized, loop_stretch, near_loop, with_way_back
 from structkit.engines.patch.synthesis import (
     SMALL,
     HeldPart,
@@ -67,6 +67,8 @@ def sample_clip(
     """
     plan = clip_plan(config, first_rounds=1)
     window = window_frames(config, shape[1:])
+    if loop and clip.shape[2] <= window:
+        clip = with_way_back(clip, shape[0])
     if max(clip.shape[2], shape[0]) > window:
         return _long_sample(clip, config, plan, shape, loop, window, generator, progress)
     made = ClipSynthesis(clip, config, shape, generator=generator, loop=loop)

@@ -2,7 +2,8 @@
 
 The stretch of the clip whose frames after its end look most like those at its start; over the first of them the one
 turns into the other, as in video textures (Schoedl et al., SIGGRAPH 2000), but along their motion (`Morph`): what moves
-finds its way, and a camera that only goes one way swings back.
+finds its way.  Where things would have to hurry for that, since they only go one way, the clip is taken forwards and
+then backwards.
 
 Clips are (1, 3, T, H, W) in [-1, 1]; shapes are (T, H, W).
 """
@@ -13,10 +14,13 @@ import torch
 from torch import Tensor
 
 from structkit.engines.patch.morph import Morph
+from structkit.kernels.flow import motion
 from structkit.kernels.pyramid import Shape, resize
 
 FADED = 0.25  # of a loop's frames
 WORSE = 1.3  # times the best stretch's change at the joint that another may have
+SMALL = 56  # px: short side at which speeds are compared
+HASTY = 2.0  # times the clip's own speed, from which on what has to find its way back would be seen to blur
 SHORTEST = 0.6  # of the result's frames, those of the stretch: it is slowed down as much
 
 
@@ -32,6 +36,25 @@ def near_loop(clip: Tensor, shape: Shape, generator: torch.Generator | None) -> 
     for i, frame in enumerate(after):
         stretch[i] = Morph(frame, stretch[i]).at((i + 0.5) / faded)[0]
     return around_resized(torch.stack(stretch, 2), shape)
+
+
+def with_way_back(clip: Tensor, frames: int) -> Tensor:
+    """The clip, and behind it the same backwards where a loop of so many frames would else have to hurry back."""
+    by = min(1.0, SMALL / min(clip.shape[3:]))
+    small = resize(clip, (clip.shape[2], *(max(8, round(side * by)) for side in clip.shape[3:]))).clamp(-1, 1)
+    first, length, faded = loop_stretch(small, frames, None)
+    if not faded or length < 2:
+        return clip
+    stretch = small[0, :, first : first + length + faded].transpose(0, 1)
+    usual = _way(stretch[: length - 1], stretch[1:length])
+    leap = _way(stretch[length:], stretch[:faded]) / (faded + 1)
+    return torch.cat([clip, clip[:, :, 1:-1].flip(2)], 2) if leap > HASTY * max(usual, 1e-3) else clip
+
+
+def _way(one: Tensor, other: Tensor) -> float:
+    """The mean way, px, of what moves between frames (N, 3, h, w) and others."""
+    ways, apart = motion(one, other).norm(dim=1), (one - other).abs().mean(1)
+    return float((ways * apart).sum() / apart.sum().clamp_min(1e-6))
 
 
 def around_resized(loop: Tensor, shape: Shape) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,12 +12,18 @@ from torch import Tensor
 from structkit.configs import ClipConfig
 from structkit.engines.patch import clips
 from structkit.engines.patch.clips import sample_clip
-from structkit.engines.patch.repeats import around_resized, near_loop
+from structkit.engines.patch.repeats import around_resized, near_loop, with_way_back
 from structkit.engines.patch.windows import HELD, SHARED, by_windows, frames_around, spans, window_frames
+from structkit.media.moving_pictures import clip_tensor, read_clip
 
 from .scenes import pan, steps, swing
 
 SMALL = 20, 28  # px: height and width of frames
+
+
+def balloons() -> Tensor:
+    """(1, 3, 13, 72, 128): the clip of the examples."""
+    return clip_tensor(read_clip(Path(__file__).parents[3] / "examples" / "balloons.mp4", side=128))
 
 
 def sampled(clip: Tensor, frames: int, *, seed: int = 0, loop: bool = False, **options) -> Tensor:
@@ -121,6 +128,21 @@ def test_a_period_is_found():
     near = near_loop(clip, (16, 24, 32), None)
     assert float((near[:, :, 0] - near[:, :, -1]).abs().mean()) < 1.3 * float(steps(clip).amax())
     assert float(steps(near).mean()) > 0.8 * float(steps(clip).mean())
+
+
+def test_what_only_goes_one_way_is_taken_backwards_too_and_what_comes_back_is_not():
+    there = balloons()
+    both = with_way_back(there, 13)
+    assert torch.equal(both, torch.cat([there, there[:, :, 1:-1].flip(2)], 2))
+    assert with_way_back(swing(40, 16), 16).shape[2] == 40
+
+
+@pytest.mark.slow
+def test_no_frame_of_a_loop_is_blurred():
+    """Balloons rise by more than their height: what hurries back to its beginning would be a smear there."""
+    there, made = balloons(), sampled(balloons(), 13, loop=True)
+    edges, own = (clip.diff(dim=4).square().mean((0, 1, 3, 4)) for clip in (made, there))
+    assert float(edges.amin()) > 0.85 * float(own.mean())
 
 
 def test_a_loop_in_another_shape_is_one_from_whichever_frame_on():

@@ -202,6 +202,19 @@ def test_damaged_sound_is_an_error_and_silence_where_damage_is_tolerated(tmp_pat
     assert max(map(abs, offsets(out))) < 0.005
 
 
+def test_samples_that_are_no_numbers_are_silence_and_those_beyond_measure_are_clipped(tmp_path):
+    path = flashing(tmp_path / "in.mkv", TIMES, codec="pcm_f32le", rate=48_000)
+    data = bytearray(path.read_bytes())
+    sample = np.float32(0.6 * np.sin(2 * np.pi * 1000 * (0.4 * 48_000 + 10) / 48_000)).tobytes()
+    for at, value in ((0, np.nan), (4, np.inf), (8, 1e30)):
+        place = data.index(sample) + at
+        data[place : place + 4] = np.float32(value).tobytes()
+    path.write_bytes(data)
+    retimed(path, out := tmp_path / "out.mp4", QUICK)
+    assert max(map(abs, offsets(out))) < 0.01
+    assert np.isfinite(heard(out)[0]).all()
+
+
 def test_a_part_that_takes_no_time_is_not_heard(tmp_path):
     path = flashing(tmp_path / "in.mkv", TIMES)
     cut = TimeMap(((Fraction(7, 10), Fraction(7, 10)), (Fraction(19, 10), Fraction(7, 10))))

@@ -231,6 +231,13 @@ def test_a_part_that_takes_no_time_is_passed_over_in_constant_memory(kind):
     assert not found[:3800].any() and found[-8000:].min() > 0.99
 
 
+def test_clicks_in_a_part_that_takes_no_time_are_not_heard():
+    times = (0.3, 0.62, 0.7, 0.78, 1.1)
+    cut = TimeMap(((Fraction(3, 5), Fraction(2, 5)), (Fraction(4, 5), Fraction(2, 5))), Fraction(2, 3), Fraction(2, 3))
+    heard = onsets(made(Stretcher, bursts(times, 1.5, RATE, 1, length=0.005), cut), RATE)
+    assert heard == pytest.approx([0.2, 0.6], abs=0.01)
+
+
 @pytest.mark.parametrize("chunk", [7, 100, 10_000])
 def test_onsets_are_found_where_sound_sets_in_and_nowhere_else(chunk):
     wave = np.concatenate([bursts((0.3, 0.7), 1, RATE, 2), noise(1, 2) * 0.1, sine(110, 1, channels=2)])

@@ -60,6 +60,11 @@ class SpeedNetConfig(Config):
         "how much effort: paper as published, for a GPU; fast for two CPU cores",
         choices=tuple(SPEEDNET_PRESETS),
     )
+    init: str | None = option(
+        None,
+        "weights to begin with: a checkpoint of SpeedNet with the same network; or a state dict of torchvision's S3D, "
+        ".safetensors; else random ones",
+    )
     objective: str | None = _preset(
         "what is learned: binary, of each clip whether it is sped up (published); or relative, which of two versions "
         "of a moment is",

@@ -116,7 +116,7 @@ class ProxyCache:
                     repeats, run = repeats + 1, run + 1
                     continue
                 stopped, run = run >= STOPPED, 0
-                if every and number % every >= RUN or kept >= most:
+                if (every and number % every >= RUN) or kept >= most:
                     continue
                 small = _grey(frame.pixels)
                 first = small if first is None else first

@@ -132,7 +132,9 @@ def read_videos(
     found = VideoSet(tuple(proxies[digest] for digest in sorted(proxies)), tuple(rejected))
     if not proxies:
         reasons = "; ".join(found.table()[:3])
-        raise InputError(f"{videos.label}: none of {counted(len(videos.files), 'video')} can be learned from: {reasons}")
+        raise InputError(
+            f"{videos.label}: none of {counted(len(videos.files), 'video')} can be learned from: {reasons}"
+        )
     return found
 
 

@@ -23,7 +23,7 @@ from structkit.errors import OptionError
 
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 PUBLISHED_FACTORS = tuple(1.25**power for power in range(11))
-CHUNK = 96  # frames whose logits are taken from one pass
+CHUNK = 64  # frames whose logits are taken from one pass
 
 
 class FrameJudge(Protocol):

@@ -14,6 +14,7 @@ from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALIT
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
+from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "PAIR_PRESETS",
     "PICTURE_QUALITY",
     "PROBED",
+    "SPEEDNET_PRESETS",
     "STEADY",
     "TOLERANCE",
     "TRANSFER_PRESETS",
@@ -52,6 +54,7 @@ __all__ = [
     "RefineConfig",
     "RetargetConfig",
     "SampleConfig",
+    "SpeedNetConfig",
     "TransferConfig",
     "millions",
     "of_preset",

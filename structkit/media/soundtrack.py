@@ -195,7 +195,9 @@ class Soundtrack:
         if stream.type == "audio" and self._audio == "drop":
             self.notes.append(f"{called} sound left out, as asked")
             return False
-        if stream.type == "audio" and not stream.rate:  # of which nothing is known at the begin of the file
+        if stream.type == "audio" and not (
+            stream.codec_context and stream.rate
+        ):  # of which nothing is known at the begin of the file
             self.notes.append(f"{called} sound left out: it begins too late in the file")
             return False
         route = self._route(stream, codec)

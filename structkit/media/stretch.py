@@ -251,7 +251,7 @@ class Stretcher(RetimedSound):
         place, on = self._place(self._number), self._at + self._hop
         is_plain = abs(place - self._place(self._number - 1) - self._hop) <= SLOW_ENOUGH * self._hop
         is_on = abs(on - place) <= self._reach
-        onset = None if is_plain and is_on or self._goes_on else self._onset(place)
+        onset = None if (is_plain and is_on) or self._goes_on else self._onset(place)
         if onset is not None:
             at = onset
         elif self._goes_on or is_on:

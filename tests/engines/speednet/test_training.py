@@ -189,6 +189,7 @@ def test_processes_share_a_batch():
         parts.append(training.batch(Draw(0, 0, 1)))
     (a, b), (c, d) = (part.chunk(2) for part in parts)
     assert torch.equal(torch.cat([a, c, b, d]), whole)
+    assert torch.equal(training.batch(Draw(0, 0, 1), shared=False), whole)  # what all have alike is made of all
 
 
 def test_it_ends_where_checks_find_nothing_better():

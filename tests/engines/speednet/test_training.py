@@ -56,8 +56,8 @@ def trained(training: SpeedNetTraining, *, stop: int | None = None, seed: int = 
 class Mislabelled(SpeedNetTraining):
     """A training whose labels are drawn by a coin for each moment."""
 
-    def batch(self, draw):
-        natural, fast = super().batch(draw).chunk(2)
+    def batch(self, draw, **how):
+        natural, fast = super().batch(draw, **how).chunk(2)
         coins = torch.rand(len(natural), 1, 1, 1, 1, generator=draw.generator("coins")) < 0.5
         return torch.cat([torch.where(coins, fast, natural), torch.where(coins, natural, fast)])
 

@@ -41,6 +41,7 @@ SPEEDNET_PRESETS: Presets = {
     },
 }
 SPEEDNET_NETWORKS = ("plain", "s3dg")
+SPEEDNET_OBJECTIVES = ("binary", "relative", "ranked")
 SPEEDNET_GATES = ("none", "stem", "mixed", "all")
 SAMPLERS = ("bernoulli", "dither", "mix")
 LEAST_CLIP_SIDE = 32  # px, of the clips that are learned from
@@ -66,16 +67,21 @@ class SpeedNetConfig(Config):
         ".safetensors; else random ones",
     )
     objective: str | None = _preset(
-        "what is learned: binary, of each clip whether it is sped up (published); or relative, which of two versions "
-        "of a moment is",
+        "what is learned: binary, of each clip whether it is sped up (published); relative, which of two versions of "
+        "a moment is; ranked, which of two clips of any moments is",
         "objective",
-        choices=("binary", "relative"),
+        choices=SPEEDNET_OBJECTIVES,
     )
     calibration: float = option(
-        0.5, "weight of the binary objective beside the relative one: it says where natural ends", low=0, high=100
+        0.5, "weight of the binary objective beside the others: it says where natural ends", low=0, high=100
     )
     network: str | None = _preset(
         "the network: plain, for processors; or s3dg (published)", "network", choices=SPEEDNET_NETWORKS
+    )
+    sees: str = option(
+        "colour",
+        "what the network sees: colour, the frames (published); motion, where something changes from one to the next",
+        choices=("colour", "motion"),
     )
     width: float = option(1.0, "channels of the network, in units of its usual ones", low=0.05, high=4)
     gates: str | None = _preset("where s3dg gates its features", "gates", choices=SPEEDNET_GATES)

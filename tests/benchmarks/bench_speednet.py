@@ -34,6 +34,9 @@ from structkit.engines.speednet.scoring import score_speeds
 VARIANTS: dict[str, dict[str, Any]] = {
     "relative": {},
     "binary": {"objective": "binary"},
+    "ranked": {"objective": "ranked"},
+    "ranked, of motion": {"objective": "ranked", "sees": "motion"},
+    "relative, of motion": {"sees": "motion"},
     "relative, one scale": {"zoom": False},
     "binary, one scale": {"objective": "binary", "zoom": False},
     "relative, bernoulli": {"sampler": "bernoulli"},

@@ -6,7 +6,8 @@ little, and the resizing blurs the noise of codecs away; speeds and gaps are dra
 repeated frames are left out (`structkit.data.proxies`).  Each can be switched off, to measure what it is good for.
 
 Objectives: `binary` is cross entropy, label 1 for sped up (published).  `relative` compares the two versions of a
-moment, -log sigmoid(l(2x) - l(1x)), with a share of the binary one, without which nothing says where natural ends.
+moment, -log sigmoid(l(2x) - l(1x)), with a share of the binary one, without which nothing says where natural ends;
+`ranked` compares each sped-up clip of a batch with each natural one.
 Two versions of a moment at one scale are told apart by the mere amount of motion, hence `zoom`: each is seen at a scale
 of its own, by up to twice, as much as the speeds differ.
 
@@ -45,14 +46,18 @@ NOT_CLAIMED = "fewer than 5 different videos, so that none was held out: how wel
 
 
 def speed_losses(natural: Tensor, fast: Tensor, config: SpeedNetConfig) -> dict[str, Tensor]:
-    """The losses of a batch, by name: cross entropy of each clip, and of the order of each two versions.
+    """The losses of a batch, by name: cross entropy of each clip, and of the order of two versions, or of two clips.
 
     natural, fast: logits (B,) of the versions of the same moments.
     """
     binary = (F.softplus(natural).mean() + F.softplus(-fast).mean()) / 2
     if config.objective == "binary":
         return {"binary": binary}
-    return {"relative": F.softplus(natural - fast).mean(), "binary": config.calibration * binary}
+    if config.objective == "ranked":  # each sped-up clip with each natural one: it bounds the area under the curve
+        order = {"ranked": F.softplus(natural[:, None] - fast[None]).mean()}
+    else:
+        order = {"relative": F.softplus(natural - fast).mean()}
+    return order | {"binary": config.calibration * binary}
 
 
 class BestWeights:

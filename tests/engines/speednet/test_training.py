@@ -155,6 +155,11 @@ def test_the_losses_are_those_written_out(natural):
     relative = sum(likelihood(b - a) for a, b in pairs) / 2
     found = speed_losses(one, other, replace(TINY, objective="binary"))
     assert {name: float(value) for name, value in found.items()} == pytest.approx({"binary": binary})
+    ranked = sum(likelihood(b - a) for a in (natural, 1.0) for b in (0.5, -2.0)) / 4
+    found = speed_losses(one, other, replace(TINY, objective="ranked", calibration=0.25))
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(
+        {"ranked": ranked, "binary": 0.25 * binary}
+    )
     found = speed_losses(one, other, replace(TINY, objective="relative", calibration=0.25))
     wanted = {"relative": relative, "binary": 0.25 * binary}
     assert {name: float(value) for name, value in found.items()} == pytest.approx(wanted)

@@ -51,8 +51,10 @@ class MotionContrast(nn.Module):
         grey = clips.mean(1, keepdim=True)
         change = grey[:, :, 1:] - grey[:, :, :-1]
         change = torch.cat([change[:, :, :1], change], 2)
-        window, border = (self.FRAMES, self.SIDE, self.SIDE), (self.FRAMES // 2, self.SIDE // 2, self.SIDE // 2)
-        around = F.avg_pool3d(change.square(), window, 1, border, count_include_pad=False)
+        around = change.square()
+        for window in ((1, 1, self.SIDE), (1, self.SIDE, 1), (self.FRAMES, 1, 1)):  # one axis after the other
+            border = tuple(side // 2 for side in window)
+            around = F.avg_pool3d(around, window, 1, border, count_include_pad=False)
         return change / (around.sqrt() + self.FLOOR)
 
 

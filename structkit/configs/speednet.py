@@ -23,6 +23,8 @@ SPEEDNET_PRESETS: Presets = {
         "batch": 16,
         "steps": 50_000,
         "jitter": 0.0,
+        "noise": 0.0,
+        "blur": 0.0,
     },
     # For two CPU cores: minutes.
     "fast": {
@@ -38,6 +40,8 @@ SPEEDNET_PRESETS: Presets = {
         "batch": 8,
         "steps": 1500,
         "jitter": 0.2,
+        "noise": 0.1,
+        "blur": 0.25,
     },
 }
 SPEEDNET_NETWORKS = ("plain", "s3dg")
@@ -119,6 +123,15 @@ class SpeedNetConfig(Config):
     )
     jitter: float | None = _preset(
         "changes of brightness, contrast and saturation, drawn for each frame; 0: none", "jitter", low=0, high=0.9
+    )
+    noise: float | None = _preset(
+        "largest standard deviation of noise on the clips, black to white = 2: what a poor camera shows is not motion",
+        "noise",
+        low=0,
+        high=1,
+    )
+    blur: float | None = _preset(
+        "share of the moments whose frames are blended with the next, as with a longer exposure", "blur", low=0, high=1
     )
     batch: int | None = _preset("moments in each step; each has two clips", "batch", low=1, high=256)
     steps: int | None = _preset("steps of training", "steps", low=1, high=10_000_000)

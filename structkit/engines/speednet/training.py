@@ -170,7 +170,7 @@ class SpeedNetTraining(Training):
         numbers = torch.arange(whole)
         ours = [plans[number] for number in (self.processes.share(numbers) if shared else numbers).tolist()]
         clips = [
-            shown_square(self.moments.frames(moment, at), view, side)
+            shown_square(self.moments.frames(moment, at, blurred=view.blurred), view, side)
             for fast in (0, 1)
             for moment, at, view in (plan[fast] for plan in ours)
         ]
@@ -219,6 +219,7 @@ class SpeedNetTraining(Training):
             low, high = SCALES
             scales = (low + (high - low) * torch.rand(2, generator=generator, dtype=torch.float64)).tolist()
             views = [replace(view, scale=scale) for view, scale in zip(views, scales, strict=True)]
+        views[1] = replace(views[1], seed=views[1].seed + 1)  # noise is another one in each frame that is seen
         frames = [
             self.sampler.indices(moment.frames, is_fast, generator)
             for moment, is_fast in ((natural, False), (fast, True))
@@ -228,12 +229,14 @@ class SpeedNetTraining(Training):
     def _view(self, generator: torch.Generator) -> ClipView:
         """A way to show a clip."""
         c = self.config
-        scale, top, left, coin = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+        scale, top, left, flip, noisy, noise, blur = torch.rand(7, generator=generator, dtype=torch.float64).tolist()
+        seed = int(torch.randint(2**31, (), generator=generator))
         colours = 1 + c.jitter * (2 * torch.rand(c.frames, 3, generator=generator) - 1) if c.jitter else None
-        if not c.space_augmentation:
-            return ClipView(flip=coin < 0.5, colours=colours)
         low, high = SHARED_SCALES
-        return ClipView(low + (high - low) * scale, (top, left), coin < 0.5, colours)
+        square = (low + (high - low) * scale, (top, left)) if c.space_augmentation else (1.0, (0.5, 0.5))
+        # Half of the clips are as they are, and of the others most have little noise.
+        level = c.noise * noise**2 if noisy < 0.5 else 0.0
+        return ClipView(*square, flip < 0.5, colours, level, seed, blur < c.blur)
 
     @torch.no_grad()
     def _settled(self) -> SpeedNet:

@@ -21,7 +21,18 @@ from structkit.training.parallel import Processes
 from ...speed_videos import drifting, proxy, write_video
 
 TINY = SpeedNetConfig(
-    width=0.25, frames=8, smallest=32, largest=32, side=32, batch=4, steps=40, checks=2, zoom=False, jitter=0.0
+    width=0.25,
+    frames=8,
+    smallest=32,
+    largest=32,
+    side=32,
+    batch=4,
+    steps=40,
+    checks=2,
+    zoom=False,
+    jitter=0.0,
+    noise=0.0,
+    blur=0.0,
 )
 PLAIN = replace(
     TINY,
@@ -172,7 +183,9 @@ def test_both_versions_show_the_same_square_unless_each_has_a_scale_of_its_own()
         batch = SpeedNetTraining(still, [], replace(TINY, jitter=0.3, **changed)).batch(Draw(2, 0, 1))
         return batch.chunk(2)
 
-    assert torch.equal(*two())
+    assert torch.equal(*two()) and torch.equal(*two(blur=1.0))
+    one, other = two(noise=1.0)
+    assert not torch.equal(one, other) and 0 < float((one - other).std()) < 1
     assert not torch.equal(*two(zoom=True))
     assert not torch.equal(*two(same_batch=False, objective="binary"))
 

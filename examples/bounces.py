@@ -18,7 +18,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from balloons import HIGH, MIST, Balloon, backdrop, sky
+from balloons import HIGH, Balloon, backdrop, sky
 from numpy.random import Generator
 from PIL import Image
 from textures import SIDE, Array, develop, grid, mix, noise, rgb, rise

@@ -14,6 +14,7 @@ from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALIT
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
+from structkit.configs.speedup import SPEECH_SPEED, SPEEDUP_METHODS, SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
@@ -33,6 +34,9 @@ __all__ = [
     "PAIR_PRESETS",
     "PICTURE_QUALITY",
     "PROBED",
+    "SPEECH_SPEED",
+    "SPEEDUP_METHODS",
+    "SPEEDUP_RATE",
     "STEADY",
     "TOLERANCE",
     "TRANSFER_PRESETS",
@@ -51,7 +55,9 @@ __all__ = [
     "PatchConfig",
     "RefineConfig",
     "RetargetConfig",
+    "RetimeConfig",
     "SampleConfig",
+    "SpeedCurveConfig",
     "TransferConfig",
     "millions",
     "of_preset",

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from structkit.configs import RetimeConfig, SpeedCurveConfig, VIDEO_QUALITY, option
+from structkit.configs import VIDEO_QUALITY, RetimeConfig, SpeedCurveConfig, option
 from structkit.errors import OptionError
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.inputs import InputFile, InputList, gather
@@ -29,9 +29,7 @@ PAGED = 0.5  # of the work of a report, before the videos of its page
 class SpeedupRunOptions(OutputOptions):
     """Options of the running, and of videos as they are written."""
 
-    format: str | None = option(
-        None, "format of the result; else the one that --output names, or mp4", choices=FORMATS
-    )
+    format: str | None = option(None, "format of the result; else the one that --output names, or mp4", choices=FORMATS)
     quality: int | None = option(None, f"of the encoding; else {VIDEO_QUALITY}", low=1, high=100)
 
 
@@ -69,9 +67,7 @@ class SpeedupMaker(Maker):
             for output in missing:
                 yield output, self._result(output, reader, curve, task, _part(progress, made, 1.0))
 
-    def _result(
-        self, output: Output, reader: VideoReader, curve: SpeedCurve, task: Task, progress: Progress
-    ) -> Result:
+    def _result(self, output: Output, reader: VideoReader, curve: SpeedCurve, task: Task, progress: Progress) -> Result:
         import structkit
 
         if output.kind is OutputKind.CURVE:
@@ -173,10 +169,11 @@ def _curve_of(where: str, name: PurePath, found: InputList) -> InputFile:
 
 def _edited(given: InputFile, reader: VideoReader) -> Any:
     """The clip as lists of edits name it."""
-    from structkit.media.speed_curve import EditedClip
+    from structkit.media.edit_lists import EditedClip
+    from structkit.media.report import has_sound
 
     path = given.path or Path("clip.mp4")
-    return EditedClip(path, reader.rate or 25, (reader.width, reader.height), audio=reader.has_sound)
+    return EditedClip(path, reader.rate or 25, (reader.width, reader.height), audio=has_sound(reader))
 
 
 def _dry(curve: SpeedCurve, reader: VideoReader, name: str) -> DryResult:

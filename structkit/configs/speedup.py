@@ -65,6 +65,4 @@ class RetimeConfig(Config):
         "vfr keeps all, at a rate that varies",
         choices=("nearest", "blend", "vfr"),
     )
-    max_side: int | None = option(
-        None, "longest side of the result, px; else the clip's", low=16, high=MOST_SIDE
-    )
+    max_side: int | None = option(None, "longest side of the result, px; else the clip's", low=16, high=MOST_SIDE)

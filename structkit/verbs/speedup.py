@@ -17,9 +17,9 @@ import numpy as np
 
 from structkit.configs import SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
 from structkit.engines.speednet.curve import confidence, natural_rate, optimised, tolerated
-from structkit.media.moments import clock
 from structkit.media.retiming import retime
 from structkit.media.speed_curve import SpeedCurve, read_curve
+from structkit.media.speed_segments import segments
 from structkit.verbs.frames import opened_video
 from structkit.verbs.running import Progress
 from structkit.verbs.speed_meter import measured_curve

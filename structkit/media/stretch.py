@@ -305,7 +305,7 @@ class Varispeed(RetimedSound):
         super().__init__(timing, rate, channels, start=start, end=end)
         u = np.linspace(-LOBES, LOBES, 2 * LOBES * PHASES + 1)
         self._kernel = np.sinc(u) * np.cos(np.pi / 2 * u / LOBES) ** 2
-        self._kernel[:: PHASES] = np.where(np.arange(-LOBES, LOBES + 1) == 0, 1.0, 0.0)
+        self._kernel[::PHASES] = np.where(np.arange(-LOBES, LOBES + 1) == 0, 1.0, 0.0)
         self._slopes = np.append(np.diff(self._kernel), 0)
 
     def _next(self) -> tuple[np.ndarray, np.ndarray, int]:

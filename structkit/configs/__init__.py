@@ -14,7 +14,16 @@ from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALIT
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
-from structkit.configs.speedup import SPEECH_SPEED, SPEEDUP_METHODS, SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
+from structkit.configs.speedup import (
+    NO_FACTORS,
+    NO_SPEEDUP_MODEL,
+    SPEECH_SPEED,
+    SPEEDUP_METHODS,
+    SPEEDUP_MODEL,
+    SPEEDUP_RATE,
+    RetimeConfig,
+    SpeedCurveConfig,
+)
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
@@ -30,12 +39,15 @@ __all__ = [
     "MAX_SIDE",
     "MOST_SIDE",
     "NO_DONOR",
+    "NO_FACTORS",
+    "NO_SPEEDUP_MODEL",
     "PAIR_MODES",
     "PAIR_PRESETS",
     "PICTURE_QUALITY",
     "PROBED",
     "SPEECH_SPEED",
     "SPEEDUP_METHODS",
+    "SPEEDUP_MODEL",
     "SPEEDUP_RATE",
     "STEADY",
     "TOLERANCE",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import structkit_weights
-from structkit.configs import SpeedCurveConfig
+from structkit.configs import NO_FACTORS, NO_SPEEDUP_MODEL, SPEEDUP_MODEL, SpeedCurveConfig
 from structkit.device import enough_memory
 from structkit.engines.speednet.curve import tolerated
 from structkit.engines.speednet.motion import MotionMeter, motion_tolerance
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MOTION_SIDE = 160  # px, of the frames whose motion is measured
 TOGETHER = 64  # frames
-SHIPPED = "speednet-fast"  # the model of --method speednet where none is named
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -55,24 +54,25 @@ def _model(
     A model that was not found to tell speeds apart is asked only where it was named.
     """
     if model is None and config.method != "speednet":
+        if config.vmode != "runs":
+            raise OptionError(NO_FACTORS)
         return None, ()
     if config.method == "motion":
         raise OptionError("--model is of --method speednet, and motion needs none: leave one of them out")
-    if model is None and structkit_weights.find(SHIPPED) is None:
-        way_out = "name one with --model, or make one with structkit train speednet"
-        raise OptionError(f"--method speednet needs a model, and none ships with this version: {way_out}")
-    net = usable(SHIPPED if model is None else model, device, "speedup")
+    if model is None and structkit_weights.find(SPEEDUP_MODEL) is None:
+        raise OptionError(NO_SPEEDUP_MODEL)
+    net = usable(SPEEDUP_MODEL if model is None else model, device, "speedup")
     if net.trusted:
         return net, ()
     fact = "was not found to tell speeds apart better than the amount of motion does"
     if model is None:
-        return None, (f"{SHIPPED} {fact}: motion was measured instead",)
+        return None, (f"{SPEEDUP_MODEL} {fact}: motion was measured instead",)
     return net, (f"the model {fact}: compare with --method motion",)
 
 
 def _name(model: SpeedNet | str | Path | None) -> str:
     if model is None:
-        return SHIPPED
+        return SPEEDUP_MODEL
     return Path(model).stem if isinstance(model, str | Path) else "model"
 
 

@@ -14,6 +14,7 @@ from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALIT
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
+from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
 from structkit.configs.speedup import (
     NO_FACTORS,
     NO_SPEEDUP_MODEL,
@@ -46,6 +47,7 @@ __all__ = [
     "PICTURE_QUALITY",
     "PROBED",
     "SPEECH_SPEED",
+    "SPEEDNET_PRESETS",
     "SPEEDUP_METHODS",
     "SPEEDUP_MODEL",
     "SPEEDUP_RATE",
@@ -70,6 +72,7 @@ __all__ = [
     "RetimeConfig",
     "SampleConfig",
     "SpeedCurveConfig",
+    "SpeedNetConfig",
     "TransferConfig",
     "millions",
     "of_preset",

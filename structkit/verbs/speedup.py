@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from structkit.configs import SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
-from structkit.engines.speednet.curve import confidence, natural_rate, optimised, tolerated
+from structkit.engines.speednet.curve import confidence, optimised
 from structkit.errors import OptionError
 from structkit.media.retiming import retime
 from structkit.media.speed_curve import SpeedCurve, read_curve
@@ -23,7 +23,7 @@ from structkit.media.speed_segments import segments
 from structkit.verbs.frames import opened_video
 from structkit.verbs.running import Progress
 from structkit.verbs.speed_bounds import bounds
-from structkit.verbs.speed_meter import measured_curve
+from structkit.verbs.speed_meter import judged, measured_curve
 from structkit.verbs.speed_target import SpeedTarget
 
 if TYPE_CHECKING:
@@ -143,10 +143,6 @@ def _curve_of(
         if _keeps_all(config, target):
             return found
         otherwise = found.rate
-        if found.tolerated is None:
-            found = replace(found, tolerated=np.maximum(found.speeds, 1.0))
-        elif found.predictions is not None:
-            found = replace(found, tolerated=tolerated(found.predictions, found.factors, mode=config.vmode))
     target.check(found.seconds)
     return _planned(found, reader, config, target, otherwise)
 
@@ -156,16 +152,17 @@ def _planned(
 ) -> SpeedCurve:
     """The curve that was measured, with the speeds that are asked for."""
     rate = target.rate_of(found.seconds, otherwise)
-    of_cells, notes = bounds(reader, found.times, found.tolerated, config, target)
+    of_cells, natural = judged(found, config, rate)
+    within, notes = bounds(reader, found.times, of_cells, config, target)
     cuts = np.isin(np.round(found.times[:-1], 6), np.round(found.facts.get("cuts", ()), 6))
     weights = None if found.predictions is None else confidence(found.predictions[0])
-    how = {"most": of_cells.most, "smooth": config.smooth, "cuts": cuts}
-    speeds = optimised(of_cells.tolerated, weights, found.durations, rate, **how)
-    natural = natural_rate(of_cells.tolerated, found.durations)
-    if rate > BEYOND * natural:
+    how = {"most": within.most, "smooth": config.smooth, "cuts": cuts}
+    speeds = optimised(within.tolerated, weights, found.durations, rate, **how)
+    if natural is not None and rate > BEYOND * natural:
         notes += (f"{rate:.2f} times as fast is more than looks natural here, which is up to {natural:.2f}",)
-    facts = {"rate": rate, "natural_rate": round(natural, 4), "notes": [*found.facts.get("notes", ()), *notes]}
-    return replace(found, speeds=speeds, facts={**found.facts, **facts})
+    facts = {"rate": rate, "natural_rate": natural and round(natural, 4)}
+    facts["notes"] = [*found.facts.get("notes", ()), *notes]
+    return replace(found, speeds=speeds, tolerated=within.tolerated, facts={**found.facts, **facts})
 
 
 def _keeps_all(config: SpeedCurveConfig, target: SpeedTarget) -> bool:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from structkit.media.video import VideoReader
 
 MEASURED = 0.4  # of the work of a whole run, about
+CELLS = 25  # a second
 BEYOND = 1.005  # times the natural rate, from which there is a note
 
 
@@ -142,7 +143,7 @@ def _curve_of(
         found = _fitted(measured, reader)
         if _keeps_all(config, target):
             return found
-        otherwise = found.rate
+        found, otherwise = _refined(found), found.rate
     target.check(found.seconds)
     return _planned(found, reader, config, target, otherwise)
 
@@ -182,6 +183,17 @@ def _fitted(measured: SpeedCurve | str | Path, reader: VideoReader) -> SpeedCurv
     if last > end + gap:
         notes.append(f"{name} goes on for {last - end:.1f} s behind the end of the clip: is it of another one?")
     return replace(curve, facts={"method": "curve", **curve.facts, "notes": notes})
+
+
+def _refined(curve: SpeedCurve) -> SpeedCurve:
+    """A curve in cells of 1/25 s, where those that it has are longer: those of one that was drawn by hand."""
+    if curve.durations.max() < 1.5 / CELLS:
+        return curve
+    count = max(1, round(curve.seconds * CELLS))
+    times = np.linspace(curve.times[0], curve.times[-1], count + 1)
+    place = np.searchsorted(curve.times, (times[1:] + times[:-1]) / 2, "right").clip(1, len(curve.speeds)) - 1
+    tolerated = None if curve.tolerated is None else curve.tolerated[place]
+    return SpeedCurve(times, curve.speeds[place], tolerated, facts=curve.facts)
 
 
 def _part(progress: Progress | None, start: float, end: float) -> Progress | None:

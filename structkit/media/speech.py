@@ -119,7 +119,7 @@ def _packets(container: av.container.InputContainer, stream: av.AudioStream) -> 
 
 
 def _measured(samples: np.ndarray) -> np.ndarray:
-    """(n, 4) for each `HOP` samples: the level, dB, and that of speech's band; how voiced it is; the period, samples."""
+    """(n, 4) for each `HOP` samples: level, and that of the band of speech, dB; how voiced; the period, samples."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
     middle = frames[:, WINDOW // 2 - HOP // 2 : WINDOW // 2 + HOP // 2]
     window = np.hanning(WINDOW).astype(np.float32)

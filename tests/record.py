@@ -29,6 +29,7 @@ from PIL import Image, ImageDraw
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIR = "--steps 6 --size 40 --coarsest 20 --quiet"
 CLIP = "--size 24 --coarsest 16 --window 5 --strides 2,1 --width 4 --latent 2 --steps 4 --quiet"
+SPEED = "--frames 8 --smallest 32 --largest 40 --width 0.25 --batch 2 --steps 6 --checks 2 --quiet"
 FOLDERS = "--size 32 --steps 8 --batch 4 --quiet"
 PAINTER = "--painter-size 32 --rounds 2 --painter-steps 4 --placer-steps 4"
 
@@ -87,6 +88,9 @@ train genvideo clip.mkv {CLIP} --steps 300 -o moves-stopped.safetensors
 genvideo --model moves.safetensors COUNT=2 -o drawn-clips/ --json
 genvideo clip.mkv --model moves.safetensors --refine patches --size 48x32 -o painted.gif
 genvideo clip.mkv --model moves.safetensors --inject 1 -o injected-clip.png
+train speednet moving {SPEED} -o speed.safetensors
+~train speednet moving {SPEED} --steps 400 -o speed-stopped.safetensors
+train speednet moving {SPEED} --steps 400 -o speed-stopped.safetensors
 train transfer --with glasses --without plain {FOLDERS} {PAINTER} -o content.safetensors
 ~train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
 train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
@@ -116,6 +120,7 @@ retarget x --print-config
 refine x --print-config
 genvideo x --print-config
 train genvideo x --print-config
+train speednet x --print-config
 transfer x --print-config
 remove x --print-config
 segment x --print-config
@@ -200,12 +205,37 @@ def clip(path: Path) -> None:
         container.mux(sound.encode(None))
 
 
+def drift(path: Path, seed: int) -> None:
+    """A picture that drifts by a pixel a frame, 30 frames at 25 a second."""
+    import av
+
+    wide = picture(seed, 80)
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=25, options={"threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = 48, 48, "yuv420p"
+        for step in range(30):
+            pixels = np.ascontiguousarray(wide[:48, step : step + 48])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
 def prepare(folder: Path) -> None:
     """The inputs of the commands, in the folder."""
     for example in EXAMPLES.iterdir():
         if example.suffix in (".jpg", ".png"):
             (folder / example.name).write_bytes(example.read_bytes())
-    for name in ("some", "some/below", "others", "others/below", "glasses", "plain", "masks", "truth", "empty"):
+    for name in (
+        "some",
+        "some/below",
+        "others",
+        "others/below",
+        "glasses",
+        "plain",
+        "masks",
+        "truth",
+        "empty",
+        "moving",
+    ):
         (folder / name).mkdir()
     for i, name in enumerate(("one", "two", "below/three")):
         Image.fromarray(picture(i)).save(folder / "some" / f"{name}.png")
@@ -226,6 +256,8 @@ def prepare(folder: Path) -> None:
         Image.fromarray(picture(i, 24, 1)[..., 0]).save(folder / "masks" / f"{i}.png")
         Image.fromarray(((picture(i, 24, 1)[..., 0] > 120) * 255).astype(np.uint8)).save(folder / "truth" / f"{i}.png")
     clip(folder / "clip.mkv")
+    for i in range(5):
+        drift(folder / "moving" / f"{i}.mp4", 20 + i)
 
 
 def plain(text: str, folder: Path) -> str:

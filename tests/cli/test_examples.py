@@ -15,6 +15,7 @@ from structkit.engines.pair.model import PairAnalogy
 from structkit.media.moving_pictures import write_clip
 from structkit_cli.app import GROUPS
 
+from ..speed_videos import drifting, write_video
 from .conftest import paint, small_clip
 
 PAGES = {
@@ -32,6 +33,8 @@ QUICK = {
     "train transfer": f"{CODES} --painter 4 --rounds 1 --painter-steps 2 --placer-steps 2 --painter-size 32",
     "train difference": CODES,
     "train genvideo": "--size 20 --coarsest 16 --width 4 --latent 4 --steps 2 --dtype float32 --device cpu",
+    "train speednet": "--width 0.1 --frames 8 --smallest 32 --largest 32 --side 32 --batch 1 --steps 2 --checks 1 "
+    "--dtype float32 --device cpu",
     "score independence": "--device cpu",
 }
 FIRST = {"independence": "common", "novelty": "nnfdiv"}  # words of what is told, where that is not the measure
@@ -55,7 +58,10 @@ def prepare(words: list[str], folder: Path) -> None:
     """Make what an example reads: pictures and clips of 32 px, folders of 24, features, checkpoints."""
     output = words[words.index("-o") + 1] if "-o" in words else None
     for i, name in enumerate(words):
-        if name.endswith("/"):
+        if name == "holidays/":
+            for seed in range(2):
+                write_video(folder / name / f"{seed}.mp4", drifting(30, 1, seed=seed))
+        elif name.endswith("/"):
             for seed in range(24):
                 paint(folder / name / f"{seed}.png", 100 * i + seed, side=32)
         elif name.endswith(".png") and name != output:

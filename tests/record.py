@@ -58,6 +58,11 @@ genvideo clip.mkv --loop --max-side 48 --frames 8 -o loop.gif --compare loop.htm
 genvideo clip.mkv --extend 3 --extend-back 2 --max-side 48 -o longer.webp --quality 80
 genvideo clip.mkv --slow 2 --max-side 48 -o slow.png
 genvideo clip.mkv --size 96x32 --max-side 48 COUNT=1 --format webm --json
+speedup clip.mkv --rate 2 --curve curve.json --report curve.html -o short.mp4 --json
+speedup clip.mkv --from-curve curve.json --rate 1.5 --audio varispeed --resample blend -o shorter.mkv
+speedup clip.mkv --keep 0-0.1s --protect-speech --resample vfr --curve curve.svg -o kept.mp4
+speedup clip.mkv --dry-run --json
+speedup clip.mkv --dry-run --curve curve.csv --silence-speed 4
 remove avatar.png --model glasses -o plain.png
 remove avatar.png deep.png --model glasses --model beard -o removed/ --json
 segment avatar.png --model glasses -o mask.png
@@ -119,6 +124,7 @@ sample x --print-config
 retarget x --print-config
 refine x --print-config
 genvideo x --print-config
+speedup x --print-config
 train genvideo x --print-config
 train speednet x --print-config
 transfer x --print-config
@@ -141,6 +147,9 @@ analogy --model glasses -o never.png
 genvideo
 genvideo clear.png -o never.mp4
 genvideo clip.mkv --slow 2 --loop -o never.mp4
+speedup clip.mkv --rate 20 -o never.mp4
+speedup clip.mkv --from-curve damaged.png -o never.mp4
+speedup clear.png -o never.mp4
 genvideo clip.mkv --refine patches -o never.mp4
 genvideo --model glasses -o never.mp4
 remove avatar.png -o never.png

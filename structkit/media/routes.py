@@ -265,5 +265,9 @@ def _layout(encoder: str, rate: int, source: av.AudioStream) -> str:
 
 
 def is_mixable(source: av.AudioStream) -> bool:
-    """Whether the channels of a stream can be brought to those of an encoder: many without names cannot."""
-    return source.channels in LAYOUTS or source.layout.name != f"{source.channels} channels"
+    """Whether the channels of a stream can be brought to two: nine without names cannot, for example."""
+    try:
+        sample = packed(np.zeros((1, source.channels), np.float32), source.layout.name, source.rate)
+        return bool(av.AudioResampler("flt", "stereo", source.rate).resample(sample))
+    except (av.FFmpegError, ValueError):
+        return False

@@ -120,6 +120,19 @@ class SpeedScores:
 
 
 @torch.no_grad()
+def calibrate(net: SpeedNet, seen: Moments, *, most: int) -> None:
+    """Move the logits of a network, in place, so that 0 is the best threshold on moments that it has learned from.
+
+    The relative objective says little of where natural ends, and the average of the weights is none of those that the
+    threshold was learned with.
+    """
+    logits = [net(clips.to(net.scale.device)).cpu() for clips in _both(net, seen, most)]
+    if logits:
+        natural, fast = torch.stack(logits, 1)
+        net.network.head.bias -= threshold(fast, natural)
+
+
+@torch.no_grad()
 def score_speeds(net: SpeedNet, held: Moments, seen: Moments, *, most: int, beside: bool = False) -> SpeedScores:
     """The scores of a network in evaluation mode on moments of videos that were held out.
 

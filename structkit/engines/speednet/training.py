@@ -28,7 +28,7 @@ from structkit.data.moments import ClipView, Moment, Moments, shown_square
 from structkit.data.proxies import Proxy
 from structkit.data.speeds import SpeedSampler
 from structkit.engines.speednet.model import SpeedNet
-from structkit.engines.speednet.scoring import SpeedScores, score_speeds
+from structkit.engines.speednet.scoring import SpeedScores, calibrate, score_speeds
 from structkit.training.draw import Draw
 from structkit.training.ema import Average
 from structkit.training.schedule import rising_and_falling
@@ -241,7 +241,8 @@ class SpeedNetTraining(Training):
             norm.train()
         for number in range(min(SETTLING, updates)):
             net(self.batch(Draw(0, 0, number, self.device)))
-        self.settled = updates, net.eval()
+        calibrate(net.eval(), self.moments, most=MOMENTS)
+        self.settled = updates, net
         return net
 
     def _offer(self) -> SpeedScores:

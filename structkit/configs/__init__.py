@@ -5,6 +5,7 @@ makes one option of each field (name, default, help, limits), and `--config` and
 fields.
 """
 
+from structkit.configs.action import ActionConfig
 from structkit.configs.base import LEAST_SIDE, MAX_CLIP_SIDE, MAX_SIDE, MOST_SIDE, Config, of_preset, option
 from structkit.configs.clips import LEAST_FRAMES, ClipCourse
 from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
@@ -39,6 +40,7 @@ __all__ = [
     "TOLERANCE",
     "TRANSFER_PRESETS",
     "VIDEO_QUALITY",
+    "ActionConfig",
     "AnalogyConfig",
     "ClipConfig",
     "ClipCourse",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from structkit.recipes.domains import train_difference, train_transfer
     from structkit.recipes.genvideo import train_genvideo
     from structkit.recipes.pair import train_analogy
+    from structkit.recipes.speednet import train_speednet
     from structkit.verbs.analogy_video import analogy_video
     from structkit.verbs.content import remove, segment, transfer
     from structkit.verbs.genvideo import genvideo
@@ -51,6 +52,7 @@ __all__ = [
     "train_analogy",
     "train_difference",
     "train_genvideo",
+    "train_speednet",
     "train_transfer",
     "transfer",
     "write_clip",
@@ -72,6 +74,7 @@ _MODULES = {
     "train_analogy": "recipes.pair",
     "train_difference": "recipes.domains",
     "train_genvideo": "recipes.genvideo",
+    "train_speednet": "recipes.speednet",
     "train_transfer": "recipes.domains",
     "transfer": "verbs.content",
     "write_clip": "media.moving_pictures",

@@ -87,6 +87,13 @@ KINDS = {
         "structkit.recipes.genvideo.GENVIDEO",
         "structkit.engines.genvideo.model.PatchVaeGan",
     ),
+    "speednet": Kind(
+        "whether a video plays at its natural speed, or faster",
+        ("speedup",),
+        "speednet",
+        "structkit.recipes.speednet.SPEEDNET",
+        "structkit.engines.speednet.model.SpeedNet",
+    ),
     "content-transfer": Kind(
         "transfer of a content, such as glasses, by masks",
         ("transfer", "remove", "segment", "score independence"),

@@ -89,7 +89,9 @@ class TrainOptions(CommonOptions):
         )
 
 
-def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any], running: TrainOptions) -> None:
+def run(
+    name: str, inputs: Sequence[str | list[str] | InputFile], settings: Mapping[str, Any], running: TrainOptions
+) -> None:
     """Train by the recipe of that name, and end the program with the exit code that tells how it went.
 
     inputs: as the recipe takes them; files that are pictures or videos are opened.
@@ -140,7 +142,7 @@ def run(name: str, inputs: Sequence[str | InputFile], settings: Mapping[str, Any
 
 def _trained(
     name: str,
-    inputs: Sequence[str | InputFile],
+    inputs: Sequence[str | list[str] | InputFile],
     settings: Mapping[str, Any],
     running: TrainOptions,
     options: TrainingOptions,
@@ -148,7 +150,8 @@ def _trained(
     from structkit.recipes import recipe
     from structkit.recipes.run import train
 
-    given = [one if isinstance(one, str) else pair_input(one, running.max_pixels, running.tolerant) for one in inputs]
+    named = str | list
+    given = [one if isinstance(one, named) else pair_input(one, running.max_pixels, running.tolerant) for one in inputs]
     return train(recipe(name), given, options, settings)
 
 

@@ -60,6 +60,11 @@ class SpeedNetConfig(Config):
         "how much effort: paper as published, for a GPU; fast for two CPU cores",
         choices=tuple(SPEEDNET_PRESETS),
     )
+    init: str | None = option(
+        None,
+        "weights to begin with: a checkpoint of SpeedNet with the same network; or a state dict of torchvision's S3D, "
+        ".safetensors; else random ones",
+    )
     objective: str | None = _preset(
         "what is learned: binary, of each clip whether it is sped up (published); or relative, which of two versions "
         "of a moment is",
@@ -115,7 +120,9 @@ class SpeedNetConfig(Config):
     gradient_clip: float = option(1.0, "largest norm of the gradient", low=1e-6, high=1e6)
     average: float = option(0.999, "decay of the average of the weights, which is what is used", low=0, high=0.99999)
     held: float = option(0.2, "share of the files that are held out, for the scores", low=0, high=0.5)
-    checks: int = option(10, "times that the scores are measured on the way; the best weights are kept", low=1, high=1000)
+    checks: int = option(
+        10, "times that the scores are measured on the way; the best weights are kept", low=1, high=1000
+    )
     patience: int = option(5, "checks without better scores after which the training ends", low=1, high=1000)
     cache_gb: float = option(4.0, "largest size of the cache of decoded videos, GB", low=0.001, high=100_000)
 

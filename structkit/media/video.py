@@ -12,7 +12,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -26,7 +26,9 @@ from structkit.errors import InputError
 from structkit.media import chains, completeness, containers, yuv
 from structkit.media.account import Account
 from structkit.media.codecs import SOUND_CODECS, VIDEO_CODECS
+from structkit.media.fields import FieldFilter, deinterlaced
 from structkit.media.files import COPY_OR_TOLERATE, Source, one_line, open_source, read_pieces
+from structkit.media.picture_notes import picture_notes
 from structkit.media.subtitles import TEXT
 from structkit.media.tags import is_cover
 from structkit.media.transport import MendedRecording, TransportSurvey
@@ -37,8 +39,6 @@ MOST_ASPECT = 8  # of a stored pixel, its longer side over the shorter; what sta
 MOST_SIDE = 16384  # px, to which square pixels may widen a frame: the limit of encoders
 MOST_OF_THE_DISK = 0.5  # of the space that is free, for the copy of a stream
 COPIED = 1 << 20  # bytes at once
-BT2020, UNSPECIFIED = 9, 2  # the number of its primaries, and of a transfer function that is not named: as in HDR
-HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, table 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,19 @@ class Frame:
     """
 
     pixels: np.ndarray
+    time: Fraction
+    duration: Fraction | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class StoredFrame:
+    """A frame of a video as its decoder gives it.
+
+    picture: in the stored size, turn and colours.
+    time, duration: as a `Frame` has them.
+    """
+
+    picture: av.VideoFrame
     time: Fraction
     duration: Fraction | None = None
 
@@ -76,6 +89,7 @@ class VideoReader:
     name: the video's name in messages.
     width, height: of the frames as handed out.
     frames, duration (s), rate (1/s): those that the container states, for progress bars; None where it does not.
+    start: the time of the first frame, s; end: where the last one ends, s, as the container states, or None.
     time_base: the tick of the times, s.
     notes: changes on the way in; more may come while frames are read.
     tolerant: whether damage behind the first frame is a note, and the end of the video, instead of an error; so is a
@@ -124,7 +138,7 @@ class VideoReader:
             self.rate: Fraction | None = stream.average_rate or stream.guessed_rate or None
             self._origin = self._start(container)
             stated = stream.duration and (stream.start_time or 0) + stream.duration
-            self._end = stated * self.time_base - self._origin if stated else None  # the end of the last frame, s
+            self.end: Fraction | None = stated * self.time_base - self._origin if stated else None
             self._describe(container, stream, next(decoded))
 
     def __enter__(self) -> Self:
@@ -149,19 +163,24 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, each handed out when the next one has told its duration."""
-        as_stored = self._blocks and self._stored == self._coded
-        scaler = yuv.Scaler(yuv.BLOCK_FLAGS if as_stored else yuv.SCALE_FLAGS)
-        waiting, gap, end = None, None, self._end
+        convert = self.converter()
+        with closing(self.stored_frames()) as frames:
+            for frame in frames:
+                yield Frame(convert(frame.picture), frame.time, frame.duration)
+
+    def stored_frames(self) -> Iterator[StoredFrame]:
+        """The frames before their pixels are converted, deinterlaced, each when the next one has told its duration."""
+        waiting, gap, end = None, None, self.end
         with self.demuxer() as container:
             try:
-                for number, frame in enumerate(self._decoded(container)):
-                    if (frame.width, frame.height) != self._coded:
+                for number, picture in enumerate(deinterlaced(self._decoded(container), self._note)):
+                    if (picture.width, picture.height) != self._coded:
                         self._note("the frame size changes on the way: all frames are scaled to the first's")
-                    time = self._time(frame, waiting and waiting.time, number)
+                    time = self._time(picture, waiting and waiting.time, number)
                     if waiting:
                         gap = time - waiting.time
                         yield replace(waiting, duration=gap)
-                    waiting = Frame(self._turn(yuv.to_rgb(scaler, frame, *self._stored)), time)
+                    waiting = StoredFrame(picture, time)
             except DamagedVideo as damage:
                 if not (self.tolerant and waiting):
                     raise
@@ -169,6 +188,19 @@ class VideoReader:
                 end = gap and waiting.time + gap
             left = end - waiting.time if end is not None else 0
             yield replace(waiting, duration=left) if left > 0 else waiting
+
+    def converter(self, side: int | None = None) -> Callable[[av.VideoFrame], np.ndarray]:
+        """A function from a stored frame's picture to its pixels, (H, W, 3) uint8 RGB, upright and square.
+
+        side: px, to which the short side is reduced, each new pixel the mean of those that it covers; never enlarged.
+        """
+        flags = yuv.BLOCK_FLAGS if self._blocks and self._stored == self._coded else yuv.SCALE_FLAGS
+        width, height = self._stored
+        if side is not None and side < min(self._stored):
+            width, height = (max(1, round(length * side / min(self._stored))) for length in self._stored)
+            flags = yuv.AREA_FLAGS
+        scaler = yuv.Scaler(flags)
+        return lambda picture: self._turn(yuv.to_rgb(scaler, picture, width, height))
 
     @contextmanager
     def demuxer(self, **extra: str) -> Iterator[av.container.InputContainer]:
@@ -273,7 +305,7 @@ class VideoReader:
         ):
             raise self._damaged(fact, account.frames, time)
         if self.container.demuxer == "mov":
-            stated, reach = (self._end or 0) + self._origin, account.end * stream.time_base
+            stated, reach = (self.end or 0) + self._origin, account.end * stream.time_base
         if doubt := completeness.doubt(self.container, chain, account, stream) or completeness.early_stop(
             self.container, stated, reach
         ):
@@ -303,6 +335,8 @@ class VideoReader:
         """Take from the first frame the size with square pixels, the turn, and what is worth a note."""
         matrix = next((bytes(data) for data in first.side_data if data.type.name == "DISPLAYMATRIX"), None)
         self._turn = yuv.upright(matrix) if matrix else np.asarray
+        ticks = first.pts if first.pts is not None else first.dts
+        self.start = Fraction(0) if ticks is None else ticks * self.time_base - self._origin
         self._coded = first.width, first.height
         aspect = Fraction(stream.sample_aspect_ratio or 1)
         self._stored = yuv.square(*self._coded, aspect)
@@ -312,21 +346,12 @@ class VideoReader:
         self._check_size(*self._stored)
         is_turned = self._turn(np.empty((1, 2))).shape == (2, 1)
         self.width, self.height = self._stored[::-1] if is_turned else self._stored
-        trc, bits = stream.codec_context.color_trc, first.format.components[0].bits
         if len([s for s in container.streams.video if not is_cover(s)]) > 1:
             self._note("more than one stream of pictures: the first is read")
-        if trc in HDR:
-            self._note(f"high dynamic range ({HDR[trc]}) taken as it is: colours look flat")
-        elif stream.codec_context.color_primaries == BT2020 and trc == UNSPECIFIED:
-            self._note("BT.2020 without a transfer function taken as it is: colours may look flat")
-        if matrix and (angle := yuv.oblique(matrix)) is not None:
-            self._note(f"turned by {angle:.0f} degrees: only quarter turns are done, the nearest is taken")
-        if bits > 8:
-            self._note(f"{bits} bits a channel reduced to 8")
+        for note in picture_notes(stream.codec_context, first, matrix):
+            self._note(note)
         if first.interlaced_frame:
-            self._note("interlaced: both fields are taken as one frame")
-        if any(component.is_alpha for component in first.format.components):
-            self._note("transparency is left out")
+            self._note(FieldFilter(first).note)
 
     def _note(self, note: str) -> None:
         self._notes[note] = None

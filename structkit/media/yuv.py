@@ -15,6 +15,8 @@ import numpy as np
 SCALE_FLAGS = "flags=bicubic+accurate_rnd+full_chroma_int+bitexact"  # the same bytes whatever the processor
 # The colour of each block of pixels that shares one as it is stored, without a step between blocks being smoothed.
 BLOCK_FLAGS = "flags=neighbor+bitexact"
+# Each pixel of a smaller picture is the mean of those that it covers.
+AREA_FLAGS = "flags=area+accurate_rnd+full_chroma_int+bitexact"
 SAME_RANGE = "in_range=pc:out_range=pc"
 # On the way from luma and chroma to packed RGB: the same bytes as in one step, for which FFmpeg has no vector code, in
 # a third of the time.

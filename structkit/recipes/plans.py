@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from structkit.configs import DifferenceConfig, GenvideoConfig, PairConfig, TransferConfig
+from structkit.configs import DifferenceConfig, GenvideoConfig, PairConfig, SpeedNetConfig, TransferConfig
 from structkit.data.levels import level_sides
 from structkit.engines.difference.training import DifferenceTraining
 from structkit.engines.genvideo.training import LARGEST, GenvideoTraining
 from structkit.engines.pair.training import PairTraining
+from structkit.engines.speednet.training import SpeedNetTraining
 from structkit.engines.transfer.training import TransferTraining
 from structkit.errors import OptionError
 from structkit.training.planned import TrainingPlan, in_minutes
@@ -29,6 +30,7 @@ WORK = {"codes": 3.0, "painter": 4.8, "placer": 1.9}  # work of a step of conten
 # of the smallest, no fewer than LAST make sense.  With each round more the codes get MORE steps.
 LEAST, ROUNDS, LAST, MORE = {"codes": 400, "painter": 120, "placer": 60}, 6, 3, 70
 DIFFERENCE_LEAST = 500  # steps
+SPEEDNET_LEAST = 300  # steps, all parts together
 
 
 def pair_choices(config: PairConfig) -> list[PairConfig]:
@@ -148,3 +150,25 @@ def domain_words(plan: TrainingPlan, choices: Sequence[Any]) -> str:
     return (
         f"steps: {words}{at}; too short to learn {asked} px well: that takes {in_minutes(enough)} minutes or more here"
     )
+
+
+def speednet_choices(config: SpeedNetConfig) -> list[SpeedNetConfig]:
+    """The configuration of a SpeedNet alone: its sizes are those of what it is used on."""
+    return [config]
+
+
+def speednet_work(training: SpeedNetTraining) -> list[float]:
+    """The work of a step in each part of the training of a SpeedNet: the same in all."""
+    return [1.0] * len(training.stages)
+
+
+def speednet_least(training: SpeedNetTraining) -> list[int]:
+    """The fewest steps of each part of the training of a SpeedNet that make sense."""
+    return [max(1, SPEEDNET_LEAST // len(training.stages))] * len(training.stages)
+
+
+def speednet_words(plan: TrainingPlan, choices: Sequence[SpeedNetConfig]) -> str:
+    """The plan of a SpeedNet's training."""
+    steps = sum(stage.steps for stage in plan.stages)
+    enough = f"that takes {in_minutes(plan.needed[-1])} minutes or more here"
+    return f"{steps:,} of {choices[0].steps:,} steps" + (f"; too short to learn much: {enough}" if plan.short else "")

@@ -186,6 +186,7 @@ class PlannedTraining(Training):
         elif self.plan:
             self._share_out(stage)
         self.inner.begin(stage, draw)
+        self.stages = self.inner.stages  # of which it may have shortened some
 
     def step(self, draw: Draw) -> Mapping[str, Tensor]:
         self.done[draw.stage] = draw.step

@@ -97,11 +97,7 @@ class SpeedNet(Model):
         return self._of_each_frame(found, frames.shape[2])
 
     def maps(self, frames: Tensor) -> Tensor:
-        """Logits of each place and frame, (B, T, h, w), before the maximum over places.  Raises as `logits`.
-
-        The logit of a frame is that of the largest features; it is no larger than the sum over features of the largest
-        of each, which may stand at several places.
-        """
+        """Logits of each place and frame, (B, T, h, w), before the maximum over places.  Raises as `logits`."""
         self._check(frames)
         with arithmetic(frames, self.dtype):
             found = self.network.maps(frames)[:, 0].float()

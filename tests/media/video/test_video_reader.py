@@ -215,7 +215,7 @@ def test_notes_say_what_was_done(film):
     assert VideoReader(hdr).notes[0] == "high dynamic range (PQ) taken as it is: colours look flat"
     assert VideoReader(film(".mkv", codec="ffv1", layout="yuva420p")).notes == ("transparency is left out",)
     assert VideoReader(film(options={"flags": "+ilme+ildct"})).notes == (
-        "interlaced: both fields are taken as one frame",
+        "interlaced: each frame shows the earlier of its two fields, deinterlaced (bwdif)",
     )
 
 

@@ -1,0 +1,185 @@
+"""Proxies of videos: small frames at 25 a second, decoded once, and read from the disk whenever they are needed.
+
+The frames of a video stand in a file of raw bytes, which is mapped into memory, and what is known of them in a text
+beside it, which is written last: where it is missing, the video is decoded again.  Both are named by the hash of the
+video and by how it was decoded.
+Repeated frames are left out: screen recordings and conversions of the frame rate have them, and a sped-up version has
+not, so that they would tell the speeds apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from structkit.errors import InputError
+from structkit.media.files import atomic_path, sha256_file, write_atomically
+from structkit.media.sampled import SampledVideo
+
+VERSION = 1  # of the proxies on the disk
+THUMBNAIL = 16  # px: the side of the grey picture that tells first frames apart
+STOPPED = 3  # repeated frames in a row, behind which a new run begins: leaving them out would be a jump
+RUN = 400  # frames of the runs that are kept of a video with more than may be kept
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Proxy:
+    """A video, as small frames at 25 a second.
+
+    name: of the video.  sha256: of its file.
+    frames: (T, h, w, 3) uint8, on the disk; repeated ones are left out.
+    motion: (T,) mean absolute difference of the grey levels to the frame before, 0 to 255, of pictures of 16 px.
+    breaks: (T,) true for the first frame of a run: behind a cut, a standstill, or frames that are not kept.
+    rate: frames per second that its file states; 0 where it states none.
+    repeated: the share of the frames that were repeated.
+    seconds: of the video.
+    thumbnail: (16, 16) grey levels of the first frame.
+    notes: those of its reader.
+    """
+
+    name: str
+    sha256: str
+    frames: np.ndarray
+    motion: np.ndarray
+    breaks: np.ndarray
+    rate: float
+    repeated: float
+    seconds: float
+    thumbnail: np.ndarray
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+class ProxyCache:
+    """A folder of proxies.
+
+    hits: the proxies that were there.
+    """
+
+    def __init__(self, folder: Path, side: int, *, max_pixels: int | None = None, tolerant: bool = False) -> None:
+        """side: the short side of the frames, px; smaller videos keep their size."""
+        self.folder, self.side = folder, side
+        self.reading = {"max_pixels": max_pixels, "tolerant": tolerant}
+        self.hits = 0
+
+    def proxy(self, path: Path, *, most_bytes: float, digest: str | None = None) -> Proxy:
+        """The proxy of a video, from the folder if it is there.
+
+        most_bytes: of its frames; of a longer video evenly spaced runs are kept.
+        digest: SHA-256 of the file, where it is known.
+        Raises InputError for a video that cannot be read, OutputError where the folder cannot be written.
+        """
+        digest = digest or sha256_file(path)
+        how = json.dumps([VERSION, self.side, self.reading["tolerant"], int(most_bytes)]).encode()
+        stem = f"{digest[:24]}-{hashlib.sha256(how).hexdigest()[:8]}"
+        raw, facts = (self.folder / f"{stem}.{suffix}" for suffix in ("rgb", "json"))
+        if not (known := _known(raw, facts)):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            known = self._decoded(path, raw, most_bytes)
+            write_atomically(facts, json.dumps(known).encode())
+        else:
+            self.hits += 1
+        return Proxy(
+            path.name,
+            digest,
+            np.memmap(raw, np.uint8, "r", shape=tuple(known["shape"])),
+            np.array(known["motion"], np.float32),
+            np.array(known["breaks"], bool),
+            known["rate"],
+            known["repeated"],
+            known["seconds"],
+            np.array(known["thumbnail"], np.float32),
+            tuple(known["notes"]),
+        )
+
+    def _decoded(self, path: Path, raw: Path, most_bytes: float) -> dict:
+        """Decode a video into the file of its frames; returns what is known of them."""
+        video = SampledVideo(path, side=self.side, **self.reading)
+        kept, motion, breaks, repeats = 0, [], [], 0
+        first, before, shape, run, last = None, None, None, 0, None
+        with atomic_path(raw) as hidden, hidden.open("wb") as file:
+            for number, frame in enumerate(video):
+                if shape is None:
+                    shape = frame.pixels.shape
+                    most = max(1, int(most_bytes // frame.pixels.nbytes))
+                    every = _period(video.count, most)
+                if frame.repeated:
+                    repeats, run = repeats + 1, run + 1
+                    continue
+                stopped, run = run >= STOPPED, 0
+                if (every and number % every >= RUN) or kept >= most:
+                    continue
+                small = _grey(frame.pixels)
+                first = small if first is None else first
+                gap = last is not None and every is not None and number // every != last // every
+                breaks.append(last is None or frame.cut or stopped or gap)
+                motion.append(0.0 if before is None else float(np.abs(small - before).mean()))
+                file.write(np.ascontiguousarray(frame.pixels))
+                kept, before, last = kept + 1, small, number
+        if not kept:
+            raise InputError(f"{path}: no frames in it")
+        count = number + 1
+        return {
+            "shape": [kept, *shape],
+            "motion": [round(value, 4) for value in motion],
+            "breaks": [int(value) for value in breaks],
+            "rate": float(video.reader.rate or 0),
+            "repeated": repeats / count,
+            "seconds": count / float(video.rate),
+            "thumbnail": [[round(float(level), 2) for level in row] for row in first],
+            "notes": list(video.notes),
+        }
+
+
+def _period(count: int | None, most: int) -> int | None:
+    """The frames from one kept run to the next, so that no more than `most` of `count` are kept; None: all are."""
+    if count is None or count <= most:
+        return None
+    return max(RUN, -(-RUN * count // most))
+
+
+def _known(raw: Path, facts: Path) -> dict | None:
+    """What is known of frames on the disk; None where they are not there in full."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(facts.read_bytes())
+        if raw.stat().st_size == int(np.prod(known["shape"], dtype=np.int64)) > 0:
+            return known
+    return None
+
+
+def _grey(pixels: np.ndarray) -> np.ndarray:
+    """Mean grey levels of 16 x 16 parts of a picture."""
+    height, width = pixels.shape[:2]
+    rows, columns = (np.linspace(0, side, THUMBNAIL + 1).astype(int)[:-1] for side in (height, width))
+    rows, columns = np.minimum(rows, height - 1), np.minimum(columns, width - 1)
+    sums = np.add.reduceat(np.add.reduceat(pixels.astype(np.float32) @ GREY, rows, 0), columns, 1)
+    counts = np.diff([*rows, height])[:, None] * np.diff([*columns, width])[None]
+    return sums / np.maximum(counts, 1)
+
+
+def near_duplicates(proxies: list[Proxy], *, most: float = 3.0) -> Iterator[list[int]]:
+    """Groups of the proxies, by number, whose first frames are nearly alike, as those of two copies of a video.
+
+    most: mean absolute difference of grey levels.
+    """
+    left = list(range(len(proxies)))
+    while left:
+        group = [left.pop(0)]
+        for one in group:  # which grows
+            near = [
+                other
+                for other in left
+                if float(np.abs(proxies[one].thumbnail - proxies[other].thumbnail).mean()) <= most
+            ]
+            group += near
+            left = [other for other in left if other not in near]
+        yield group

@@ -48,6 +48,7 @@ ORDER = (
     "retarget",
     "refine",
     "genvideo",
+    "speedup",
     "transfer",
     "remove",
     "segment",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from structkit.verbs.content import remove, segment, transfer
     from structkit.verbs.genvideo import genvideo
     from structkit.verbs.patchwork import analogy, refine, retarget, sample
+    from structkit.verbs.speedup import speed_curve, speedup
 
 __all__ = [
     "__version__",
@@ -49,6 +50,8 @@ __all__ = [
     "retarget",
     "sample",
     "segment",
+    "speed_curve",
+    "speedup",
     "train_analogy",
     "train_difference",
     "train_genvideo",
@@ -71,6 +74,8 @@ _MODULES = {
     "retarget": "verbs.patchwork",
     "sample": "verbs.patchwork",
     "segment": "verbs.content",
+    "speed_curve": "verbs.speedup",
+    "speedup": "verbs.speedup",
     "train_analogy": "recipes.pair",
     "train_difference": "recipes.domains",
     "train_genvideo": "recipes.genvideo",

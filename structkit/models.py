@@ -89,10 +89,11 @@ KINDS = {
     ),
     "speednet": Kind(
         "whether a video plays at its natural speed, or faster",
-        ("speedup",),
+        ("speedup", "similar"),
         "speednet",
         "structkit.recipes.speednet.SPEEDNET",
         "structkit.engines.speednet.model.SpeedNet",
+        lambda config: Abilities(features=True, clips=True),
     ),
     "content-transfer": Kind(
         "transfer of a content, such as glasses, by masks",

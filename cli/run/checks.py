@@ -38,9 +38,10 @@ def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> No
     named = [(output, task) for output, task in outputs if output.path]
     files = [(output.path, task) for output, task in named]
     _check_names(files, shared(tasks), keep_suffix=running.keep_suffix)
-    _check_in_place(files, tasks, exists)
+    written = [(output, task) for output, task in named if not output.dry]
+    _check_in_place([(output.path, task) for output, task in written], tasks, exists)
     writable: set[Path] = set()
-    for output, _ in named:
+    for output, _ in written:
         _check_writable(output, writable)
         if exists == "error" and os.path.lexists(output.path):
             raise OptionError(f"{output.path} exists: choose another name, or say --exists overwrite")

@@ -15,7 +15,11 @@ from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALIT
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
+<<<<<<< HEAD
 from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
+=======
+from structkit.configs.speedup import SPEECH_SPEED, SPEEDUP_METHODS, SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
+>>>>>>> wip-face
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
@@ -35,7 +39,13 @@ __all__ = [
     "PAIR_PRESETS",
     "PICTURE_QUALITY",
     "PROBED",
+<<<<<<< HEAD
     "SPEEDNET_PRESETS",
+=======
+    "SPEECH_SPEED",
+    "SPEEDUP_METHODS",
+    "SPEEDUP_RATE",
+>>>>>>> wip-face
     "STEADY",
     "TOLERANCE",
     "TRANSFER_PRESETS",
@@ -55,8 +65,13 @@ __all__ = [
     "PatchConfig",
     "RefineConfig",
     "RetargetConfig",
+    "RetimeConfig",
     "SampleConfig",
+<<<<<<< HEAD
     "SpeedNetConfig",
+=======
+    "SpeedCurveConfig",
+>>>>>>> wip-face
     "TransferConfig",
     "millions",
     "of_preset",

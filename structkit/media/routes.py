@@ -9,15 +9,23 @@ from math import floor
 from typing import Protocol
 
 import av
+import numpy as np
 
 from structkit.media import subtitles
 from structkit.media.cues import Cue, CueStack
+from structkit.media.sound import SoundDecoder
+from structkit.media.stretch import RetimedSound, Stretcher, Varispeed
+from structkit.media.timing import IDENTITY, TimeMap
 
 BIT_RATES = {"aac": 192_000, "libopus": 160_000}  # bits a second; high enough for sound that is encoded a second time
 SAMPLE_RATES = {  # samples a second that each encoder takes, in ascending order
     "aac": (7_350, 8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000),
     "libopus": (48_000,),
 }
+MORE_BITS = 64_000  # bits a second, for each channel beyond two
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}  # by number of channels
+MOST_HELD = 2  # s of sound that is held back until it is due
+RETIMED: dict[str, type[RetimedSound]] = {"stretch": Stretcher, "varispeed": Varispeed}  # by what is asked for
 
 
 class StreamRoute(Protocol):
@@ -56,7 +64,8 @@ class Transcode:
         rate = next((rate for rate in SAMPLE_RATES[encoder] if rate >= source.rate), SAMPLE_RATES[encoder][-1])
         options = {"b": str(BIT_RATES[encoder]), "flags": "+bitexact"}
         self.stream = output.add_stream(encoder, rate=rate, options=options)
-        self.stream.codec_context.layout = "mono" if source.channels == 1 else "stereo"
+        self.channels = 1 if source.channels == 1 else 2  # in the output
+        self.stream.codec_context.layout = LAYOUTS[self.channels]
         self.stream.codec_context.open()  # an encoder that cannot be opened fails here, before any work
         self._source = source
         self._next: Fraction | None = None  # s, where the last decoded frame ends
@@ -87,6 +96,116 @@ class Transcode:
             first = packet.pts * packet.time_base if packet and packet.pts is not None else Fraction(0)
             frame.pts = round((first if self._next is None else self._next) / frame.time_base)
         self._next = frame.pts * frame.time_base + Fraction(frame.samples, frame.sample_rate)
+
+
+class RetimedTranscode:
+    """A route of sound through a decoder, a time map and an encoder, as many channels as the encoder takes.
+
+    Its packets come with the times of the input.
+    encoder: FFmpeg's name of it.  audio: how the sound follows the map, "stretch" or "varispeed".
+    origin: the time, s, on the clock of the packets that is zero for the map.
+    is_patient: whether sound that cannot be decoded is silence instead of an error.
+    timing: the map, to be set before the first packet.
+    end: the time, s of the output, to which the sound is cut or filled up with silence, to be set before the last; by
+    default it ends by itself.
+    """
+
+    def __init__(
+        self,
+        output: av.container.OutputContainer,
+        encoder: str,
+        source: av.AudioStream,
+        *,
+        audio: str = "stretch",
+        origin: Fraction = Fraction(0),
+        is_patient: bool = False,
+    ) -> None:
+        rate = next((rate for rate in SAMPLE_RATES[encoder] if rate >= source.rate), SAMPLE_RATES[encoder][-1])
+        layout = _layout(encoder, rate, source)
+        bits = BIT_RATES[encoder] + MORE_BITS * max(0, len(av.AudioLayout(layout).channels) - 2)
+        self.stream = output.add_stream(encoder, rate=rate, options={"b": str(bits), "flags": "+bitexact"})
+        self.stream.codec_context.layout = layout
+        self.stream.codec_context.open()
+        self._made_by, self.timing, self.end = RETIMED[audio], IDENTITY, None
+        self._decoder = SoundDecoder(source, layout, origin=origin, is_patient=is_patient)
+        self._retimed: RetimedSound | None = None
+        self._converter = None if rate == source.rate else av.AudioResampler("fltp", layout, rate)
+        self._held = np.zeros((0, len(av.AudioLayout(layout).channels)), np.float32)  # ready to be encoded
+        self._at = 0  # the sample of the output, from time zero on, that is held first
+
+    @property
+    def channels(self) -> int:
+        """The number of channels in the output."""
+        return self._held.shape[1]
+
+    @property
+    def damaged(self) -> int:
+        """The number of packets that could not be decoded."""
+        return self._decoder.damaged
+
+    def packets(self, packet: av.Packet | None) -> Iterator[av.Packet]:
+        for samples in self._decoder.decode(packet):
+            if self._retimed is None:
+                self._begin(samples.shape[1])
+            self._hold(self._retimed.push(samples))
+            yield from self._encoded(len(self._held) - MOST_HELD * self.stream.rate)
+        if packet is None:
+            if self._retimed is not None:
+                yield from self._last()
+            yield from self.stream.encode(None)
+
+    def until(self, time: Fraction) -> Iterable[av.Packet]:
+        return self._encoded(floor(time * self.stream.rate) - self._at)
+
+    def _begin(self, channels: int) -> None:
+        start = self._decoder.start
+        self._retimed = self._made_by(self.timing, self._decoder.rate, channels, start=start)
+        self._at = round(self.timing.at(start) * self.stream.rate)
+
+    def _hold(self, samples: np.ndarray) -> None:
+        """Hold samples back until they are due; those in front of time zero are left out."""
+        if self._converter and len(samples):
+            samples = self._converted(_sound(samples, self.stream.codec_context.layout, self._decoder.rate))
+        self._held = np.concatenate([self._held, samples])
+        if self._at < 0:
+            early = min(-self._at, len(self._held))
+            self._held, self._at = self._held[early:], self._at + early
+
+    def _converted(self, frame: av.AudioFrame | None) -> np.ndarray:
+        """The samples of a frame at the rate of the encoder; from None, those that the converter holds back."""
+        frames = [found for found in self._converter.resample(frame) if found is not None]
+        return np.concatenate([self._held[:0], *(found.to_ndarray().T for found in frames)])
+
+    def _last(self) -> Iterator[av.Packet]:
+        """The packets up to the end of the sound."""
+        self._hold(self._retimed.finish())
+        if self._converter:
+            self._held = np.concatenate([self._held, self._converted(None)])
+        if self.end is None:
+            yield from self._encoded(len(self._held), is_last=True)
+        else:
+            missing = max(0, round(self.end * self.stream.rate) - self._at)
+            self._held = self._held[:missing]
+            while missing > len(self._held):  # in pieces, since silence may be long
+                more = min(self.stream.rate, missing - len(self._held))
+                self._held = np.concatenate([self._held, np.zeros((more, self.channels), np.float32)])
+                before = self._at
+                yield from self._encoded(len(self._held) - self._size)
+                missing -= self._at - before
+            yield from self._encoded(len(self._held), is_last=True)
+
+    @property
+    def _size(self) -> int:
+        """The number of samples that the encoder takes at once."""
+        return self.stream.codec_context.frame_size or 1024
+
+    def _encoded(self, count: int, is_last: bool = False) -> Iterator[av.Packet]:
+        """The packets of the first `count` samples that are held, in whole frames but for the last."""
+        while (size := min(self._size, count, len(self._held))) > 0 and (is_last or size == self._size):
+            frame = _sound(self._held[:size], self.stream.codec_context.layout, self.stream.rate)
+            frame.pts, frame.time_base = self._at, Fraction(1, self.stream.rate)
+            self._held, self._at, count = self._held[size:], self._at + size, count - size
+            yield from self.stream.encode(frame)
 
 
 class SubtitleConversion:
@@ -127,3 +246,24 @@ class SubtitleConversion:
             made.pts = made.dts = cue.start
             made.duration, made.time_base = 0 if cue.end is None else cue.end - cue.start, self._base
             yield made
+
+
+def _layout(encoder: str, rate: int, source: av.AudioStream) -> str:
+    """The layout of channels nearest to the source's that an encoder takes: with more than two it may take none."""
+    wanted = [source.layout.name, LAYOUTS.get(source.channels, "stereo")] if source.channels > 2 else []
+    for layout in wanted:
+        codec = av.CodecContext.create(encoder, "w")
+        try:
+            codec.layout, codec.sample_rate, codec.format = layout, rate, codec.codec.audio_formats[0]
+            codec.open()
+        except (av.FFmpegError, ValueError):
+            continue
+        return layout
+    return "mono" if source.channels == 1 else "stereo"
+
+
+def _sound(samples: np.ndarray, layout: av.AudioLayout, rate: int) -> av.AudioFrame:
+    """A frame of samples, (n, channels) float32."""
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=layout)
+    frame.sample_rate = rate
+    return frame

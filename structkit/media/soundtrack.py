@@ -14,10 +14,10 @@ from typing import Any, Self
 
 import av
 
-from structkit.errors import InputError
+from structkit.errors import InputError, OptionError
 from structkit.media import subtitles, tags
 from structkit.media.files import one_line
-from structkit.media.routes import StreamCopy, StreamRoute, SubtitleConversion, Transcode
+from structkit.media.routes import RetimedTranscode, StreamCopy, StreamRoute, SubtitleConversion, Transcode
 from structkit.media.timing import IDENTITY, TimeMap
 from structkit.media.video import SOUND_CODECS, VideoReader, reason
 
@@ -47,6 +47,7 @@ FASTEST = 120  # frames a second that a track of timecodes counts
 # Our words for the streams that are left out, by FFmpeg's names of their types.
 LEFT_OUT = {"attachment": "attachments", "data": "data tracks"}
 NAMES = {"ssa": "ASS", "ass": "ASS"}  # FFmpeg's decoders -> what their streams are called
+AUDIO = {"stretch": "stretched", "varispeed": "played like a tape", "drop": "left out"}  # in the words of our notes
 LATEST_END = 2**60  # of a chapter, ticks; one that is said to end later is damaged
 
 
@@ -59,15 +60,27 @@ class Soundtrack:
     muxer: FFmpeg's name of that container.
     timing: the map from the times of the video's frames to those of the output.  A shift may still be added to it until
     `mux_until` is first called.
+    audio: how sound follows a map that is no shift: "stretch" keeps its pitch, "varispeed" plays it like a tape; both
+    encode it anew.  "drop" leaves sound out, under any map.
+    end: where the pictures end, s of the output, to be set before what is left is muxed.  Sound that is retimed is cut,
+    or filled up with silence, to there.
     notes: the differences from the input.
-    Under a map that is no shift sound is left out, since copied samples keep their speed.
-    Raises InputError where sound, subtitles or chapters are damaged.
+    Raises InputError where sound, subtitles or chapters are damaged, and OptionError for another `audio`.
     """
 
     def __init__(
-        self, video: VideoReader, output: av.container.OutputContainer, muxer: str, timing: TimeMap = IDENTITY
+        self,
+        video: VideoReader,
+        output: av.container.OutputContainer,
+        muxer: str,
+        timing: TimeMap = IDENTITY,
+        *,
+        audio: str = "stretch",
     ) -> None:
+        if audio not in AUDIO:
+            raise OptionError(f"{audio} is no way to treat sound; choose {', '.join(AUDIO)}")
         self._video, self._output, self._muxer, self.timing = video, output, muxer, timing
+        self._audio, self.end = audio, None
         self._routes: dict[int, StreamRoute] = {}  # by the stream's index in the input
         self._covers: list[av.Packet] = []  # to be muxed before anything else
         self.notes: list[str] = []
@@ -99,15 +112,28 @@ class Soundtrack:
             self._chapters = []
         self._output.mux(self._covers)
         self._covers = []
+        for route in self._retimed():
+            route.timing, route.end = self.timing, self.end
         while (packet := self._next) is not None and (
             time is None or self.timing.at(packet.dts * packet.time_base - self._video.origin) < time
         ):
-            if self._retime(packet):
-                route = self._routes[packet.stream.index]
+            route = self._routes[packet.stream.index]
+            if self._is_due(packet) if isinstance(route, RetimedTranscode) else self._retime(packet):
                 self._mux(route, route.packets(packet))
             self._next = next(self._packets, None)
         for route in self._routes.values():
             self._mux(route, route.packets(None) if time is None else route.until(time))
+        if any(route.damaged for route in self._retimed()):
+            self._note(["damaged sound: silence where it cannot be decoded"])
+
+    def _retimed(self) -> list[RetimedTranscode]:
+        """The routes of sound that is retimed."""
+        return [route for route in self._routes.values() if isinstance(route, RetimedTranscode)]
+
+    def _is_due(self, packet: av.Packet) -> bool:
+        """Whether the sound of a packet begins before the pictures end."""
+        start = self.timing.at(packet.dts * packet.time_base - self._video.origin)
+        return self.end is None or start < self.end
 
     def _retime(self, packet: av.Packet) -> bool:
         """Map the times of a packet, its end too; returns False if the map leaves it no time."""
@@ -146,11 +172,14 @@ class Soundtrack:
 
     def _mux(self, route: StreamRoute, packets: Iterable[av.Packet]) -> None:
         """Put into the output what a route makes."""
-        try:
-            made = list(packets)
-        except (av.FFmpegError, ValueError) as error:
-            raise self._damaged(error) from error
-        for packet in made:
+        made = iter(packets)
+        while True:
+            try:
+                packet = next(made, None)
+            except (av.FFmpegError, ValueError) as error:
+                raise self._damaged(error) from error
+            if packet is None:
+                return
             packet.stream = route.stream
             try:
                 self._output.mux(packet)
@@ -161,8 +190,8 @@ class Soundtrack:
         """Find a stream's route into the output, and note what is lost on it; returns False if there is none."""
         codec = stream.codec_context.name if stream.codec_context else "unknown"
         called = NAMES.get(codec, codec.removesuffix("float"))
-        if stream.type == "audio" and self.timing.shift is None:
-            self.notes.append(f"{called} sound left out: the speed changes, and sound is not stretched")
+        if stream.type == "audio" and self._audio == "drop":
+            self.notes.append(f"{called} sound left out, as asked")
             return False
         if stream.type == "audio" and not stream.rate:  # of which nothing is known at the begin of the file
             self.notes.append(f"{called} sound left out: it begins too late in the file")
@@ -181,9 +210,10 @@ class Soundtrack:
                 if stream.type == "audio"
                 else f"subtitles written as {made}, without styling"
             )
-            self.notes.append(f"{called} {what}")
-        if stream.type == "audio" and isinstance(route, Transcode) and stream.channels > 2:
-            self.notes.append(f"{stream.channels} channels of sound mixed down to 2")
+            how = f", {AUDIO[self._audio]}" if isinstance(route, RetimedTranscode) else ""
+            self.notes.append(f"{called} {what}{how}")
+        if stream.type == "audio" and not isinstance(route, StreamCopy) and stream.channels > route.channels:
+            self.notes.append(f"{stream.channels} channels of sound mixed down to {route.channels}")
         self._note(tags.to_track(stream, route.stream, self._muxer))
         self._routes[stream.index] = route
         return True
@@ -193,6 +223,8 @@ class Soundtrack:
 
         The counterpart of the stream is added to the output.
         """
+        if stream.type == "audio" and self.timing.shift is None:
+            return self._retiming_route(stream) if codec in SOUND_CODECS else None
         if codec in HOLDS[self._muxer]:
             try:
                 counterpart = self._output.add_stream_from_template(stream)
@@ -207,6 +239,17 @@ class Soundtrack:
         if codec in subtitles.TEXT and hasattr(av.subtitles.codeccontext.SubtitleCodecContext, "subtitle_header"):
             return SubtitleConversion(self._output, subtitles.MADE[self._muxer], stream)
         return None
+
+    def _retiming_route(self, stream: av.AudioStream) -> RetimedTranscode:
+        """The route of sound whose speed changes."""
+        return RetimedTranscode(
+            self._output,
+            ENCODERS[self._muxer],
+            stream,
+            audio=self._audio,
+            origin=self._video.origin,
+            is_patient=self._video.tolerant,
+        )
 
     def _take_covers(self, covers: list[av.VideoStream]) -> None:
         """Carry the pictures that stand for the film, as they are."""

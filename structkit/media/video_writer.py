@@ -65,8 +65,9 @@ class VideoWriter:
     titles, languages and flags of its tracks are carried over where the container holds them; else there is a note.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
-    timing: from the times of the frames to those in the file, by default the same; subtitles and chapters follow, and
-    under a map that is no shift sound is left out, with a note.
+    timing: from the times of the frames to those in the file, by default the same; sound, subtitles and chapters follow.
+    audio: how sound follows a map that is no shift: "stretch" keeps its pitch, "varispeed" plays it like a tape, and
+    "drop" leaves sound out.
     4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.
     Frames that would begin before zero are moved to zero, and the sound with them, with a note.  A frame that is less
     than a tick after the one before follows that one by a tick, with a note.
@@ -85,6 +86,7 @@ class VideoWriter:
         rate: Fraction | None = None,
         quality: int | None = None,
         timing: TimeMap = IDENTITY,
+        audio: str = "stretch",
     ) -> None:
         self._target = path
         self.name = str(path) if isinstance(path, str | Path) else str(getattr(path, "name", "<stream>"))
@@ -115,14 +117,14 @@ class VideoWriter:
         self._waiting: Frame | None = None  # a frame is encoded when the next one tells its duration
         self._at = 0  # its time, in ticks
         self._durations: dict[int, int] = {}  # ticks, by the frame's tick, of frames inside the encoder
-        self._gap, self._timing = 1 / self._rate, timing
+        self._gap, self._timing, self._audio = 1 / self._rate, timing, audio
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._output = stack.enter_context(self._opened(stack.enter_context(self._file())))
             self._video = self._encoder()
             if self._like:
-                beside = Soundtrack(self._like, self._output, self._muxer, self._timing)
+                beside = Soundtrack(self._like, self._output, self._muxer, self._timing, audio=self._audio)
                 self._sound = stack.enter_context(beside)
             self._stack = stack.pop_all()
         return self
@@ -165,7 +167,10 @@ class VideoWriter:
         if self._waiting is None:
             raise InputError(f"{self.name}: no frames to write; a video has at least one")
         start, end = self._waiting.time, self._waiting.time + (self._waiting.duration or self._gap)
-        self._encode(max(1, self._ticks(self._timing.at(end) - self._timing.at(start))))
+        shown = max(1, self._ticks(self._timing.at(end) - self._timing.at(start)))
+        if self._sound:
+            self._sound.end = (self._at + shown) * self._tick
+        self._encode(shown)
         with self._output_errors():
             self._mux(self._video.encode(None))
             if self._sound:

@@ -1,1 +1,1 @@
-"""SpeedNet (Benaim et al., CVPR 2020): whether a clip plays at its natural speed; the model and its training."""
+"""SpeedNet (Benaim et al., CVPR 2020): the speediness of videos, and what is made of it."""

@@ -12,10 +12,10 @@ from structkit.errors import OptionError
 from structkit_cli.completion import complete_checkpoint
 from structkit_cli.options import named
 from structkit_cli.run import tables
-from structkit_cli.run.inputs import InputFile
-from structkit_cli.run.models import model_refs
+from structkit_cli.run.inputs import InputFile, gather
+from structkit_cli.run.models import model_refs, roles
 from structkit_cli.run.plan import Progress
-from structkit_cli.run.tables import Findings, TableOptions, each_input, videos_named
+from structkit_cli.run.tables import Findings, TableOptions, each_input
 
 LabelledInputs = Annotated[
     list[str], typer.Argument(help="videos, folders, a 'pattern*.mp4', @list.txt or -", metavar="INPUT")
@@ -52,7 +52,7 @@ def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableO
     if wanted.model is None:
         raise OptionError("--model is missing: name a checkpoint of structkit train action")
     [ref] = model_refs([wanted.model], "classify")
-    found = videos_named(inputs)
+    found = gather(inputs, films=True)
 
     def find(device: str, progress: Progress) -> Findings:
         from structkit.verbs.classify import LabelMaker
@@ -75,15 +75,8 @@ def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableO
         ]
         return Findings("labels", records, _lines(records), rows=rows, notes=notes, failures=failures)
 
-    tables.run(
-        "classify",
-        found.inputs,
-        find,
-        running,
-        others={"model": ref.input},
-        options={"top": wanted.top},
-        foreign=found.foreign,
-    )
+    how = {"model": ref.input, "options": {"top": wanted.top}, "foreign": found.foreign}
+    tables.run("classify", roles("input", found.inputs), find, running, **how)
 
 
 def _lines(records: list[dict[str, Any]]) -> list[list[str]]:

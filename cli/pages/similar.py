@@ -9,14 +9,14 @@ import typer
 
 from structkit.configs import Config, option
 from structkit.errors import OptionError
+from structkit.media.moments import clock, seconds_of
 from structkit_cli.completion import complete_checkpoint
 from structkit_cli.options import named
 from structkit_cli.run import tables
-from structkit_cli.run.inputs import InputFile
-from structkit_cli.run.models import model_refs
+from structkit_cli.run.inputs import InputFile, gather
+from structkit_cli.run.models import model_refs, roles
 from structkit_cli.run.plan import Progress
-from structkit_cli.run.tables import Findings, TableOptions, each_input, videos_named
-from structkit_cli.run.times import seconds_of
+from structkit_cli.run.tables import Findings, TableOptions, each_input
 
 if TYPE_CHECKING:
     from structkit.verbs.similar import Match
@@ -64,10 +64,10 @@ def similar(query: QueryVideo, gallery: GalleryVideos = None, *, wanted: Similar
     """
     if wanted.model is None:
         raise OptionError("--model is missing: name a checkpoint of structkit train speednet or structkit train action")
-    at = None if wanted.at is None else seconds_of(wanted.at, "--at")
+    at = None if wanted.at is None else float(seconds_of(wanted.at, "--at", "such as 0:05, 1:02:03.5 or 90s"))
     [ref] = model_refs([wanted.model], "similar")
-    [asked] = _one(videos_named([query]).inputs, query)
-    found = videos_named(gallery or [])
+    [asked] = _one(gather([query], films=True).inputs, query)
+    found = gather(gallery or [], films=True)
     videos = found.inputs if gallery else [asked]
     if not gallery and at is None:
         fact = "one video, and nothing says which piece of it is looked for"
@@ -91,10 +91,10 @@ def similar(query: QueryVideo, gallery: GalleryVideos = None, *, wanted: Similar
         records = [match.record() for match in matches]
         return Findings("match", records, _lines(matches), notes=index.notes, failures=failures, sheet=sheet)
 
-    others = {"model": ref.input} if not gallery else {"query": asked, "model": ref.input}
+    inputs = ({"query": asked} | roles("gallery", videos if gallery else [])) if videos else {}
     options = {"at": at, "count": wanted.count}
-    how = {"others": others, "options": options, "sheets": True, "foreign": found.foreign}
-    tables.run("similar", videos, find, running, **how)
+    how = {"model": ref.input, "options": options, "sheets": True, "foreign": found.foreign}
+    tables.run("similar", inputs, find, running, **how)
 
 
 def _one(inputs: list[InputFile], query: str) -> list[InputFile]:
@@ -110,7 +110,5 @@ def _same(one: InputFile, other: InputFile) -> bool:
 
 
 def _lines(matches: list[Match]) -> list[tuple[str, ...]]:
-    from structkit.verbs.similar import clock
-
     rows = [(str(m.rank), f"{m.similarity:.4f}", f"{clock(m.start)}-{clock(m.end)}", m.video) for m in matches]
     return [("rank", "similarity", "from-to", "video"), *rows]

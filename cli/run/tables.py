@@ -15,18 +15,16 @@ import typer
 
 from structkit._version import __version__
 from structkit.configs import MAX_FRAME_PIXELS, millions, option
-from structkit.data.listing import PathList, counted
+from structkit.data.listing import counted
 from structkit.device import load_torch
 from structkit.errors import InputError, OptionError
-from structkit.media.containers import VIDEO_SUFFIXES
 from structkit_cli.options import TOLERANT, CommonOptions, named
 from structkit_cli.run import batch
-from structkit_cli.run.inputs import InputFile, InputList, gather
-from structkit_cli.run.models import roles
+from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, Task
 from structkit_cli.run.report import Report, exit_code
 from structkit_cli.run.results import DATA_SUFFIXES, JsonResult, OutputKind, PictureResult, Result, TableResult
-from structkit_cli.run.scorer import check_there, emit_lines, emit_record
+from structkit_cli.run.scorer import emit_lines, emit_record
 from structkit_cli.streams import check_stdout, tell
 
 if TYPE_CHECKING:
@@ -98,58 +96,34 @@ class FindingsMaker(Maker):
             raise InputError(f"{next(iter(task.inputs.values())).name} and others: {fact}")
 
 
-def videos_named(arguments: Sequence[str]) -> InputList:
-    """The videos that arguments stand for: files, folders, patterns, lists, and - for one on standard input.
-
-    Raises InputError for an argument that is nothing, OptionError.
-    """
-    check_there(arguments)
-    found = InputList()
-    for argument in arguments:
-        if argument == "-":
-            found.inputs += gather(["-"]).inputs
-            continue
-        paths = PathList(VIDEO_SUFFIXES)
-        found.inputs += [InputFile(path, place) for path, place in paths.add(argument)]
-        found.foreign += paths.foreign
-        found.many |= paths.many
-        if paths.unmatched:
-            raise InputError(f"{argument}: no file is called so; check the pattern")
-    found.inputs = list(dict.fromkeys(found.inputs))
-    if sum(given.path is None for given in found.inputs) > 1:
-        raise OptionError("standard input (-) is named twice: it can be read only once")
-    found.many |= len(arguments) > 1
-    return found
-
-
 def run(
     verb: str,
-    inputs: Sequence[InputFile],
+    inputs: Mapping[str, InputFile],
     find: Find,
     running: TableOptions,
     *,
-    others: Mapping[str, InputFile],
+    model: InputFile,
     options: Mapping[str, Any],
     sheets: bool = False,
     foreign: int = 0,
 ) -> None:
     """Tell or write what is found in the inputs, and end the program with the exit code that tells how it went.
 
-    others: further inputs by role, such as the model.
+    inputs: by role.  model: by which it is found.
     options: those of the verb that decide on what is found.
     sheets: true if the findings can be a picture.
     """
     if running.output is None:
         _tell(verb, inputs, find, running, foreign)
     kind, format = _kind_of(running.output, sheets=sheets)
-    place = Destination(running.output, many=False, format=format, kind=kind, inputs=inputs)
+    place = Destination(running.output, many=False, format=format, kind=kind, inputs=list(inputs.values()))
     output = place.output(PurePath(verb), seed=0)
-    tasks = [Task({**roles("input", inputs), **others}, (output,))] if inputs else []
+    tasks = [Task({**inputs, "model": model}, (output,))] if inputs else []
     settings = {**options, **{name: value for name, value in running.reading.items() if value}}
     batch.run(Plan(verb, tasks, FindingsMaker(find), options=settings, many=False, foreign=foreign), running)
 
 
-def _tell(verb: str, inputs: Sequence[InputFile], find: Find, running: TableOptions, foreign: int) -> None:
+def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: TableOptions, foreign: int) -> None:
     """Tell the findings on stdout.  Raises typer.Exit."""
     if running.exists is not None:
         raise OptionError("--exists is about a file, and none is written: name one with --output, or leave it out")

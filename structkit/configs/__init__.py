@@ -15,11 +15,8 @@ from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALIT
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
-<<<<<<< HEAD
 from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
-=======
 from structkit.configs.speedup import SPEECH_SPEED, SPEEDUP_METHODS, SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
->>>>>>> wip-face
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
@@ -39,13 +36,10 @@ __all__ = [
     "PAIR_PRESETS",
     "PICTURE_QUALITY",
     "PROBED",
-<<<<<<< HEAD
-    "SPEEDNET_PRESETS",
-=======
     "SPEECH_SPEED",
+    "SPEEDNET_PRESETS",
     "SPEEDUP_METHODS",
     "SPEEDUP_RATE",
->>>>>>> wip-face
     "STEADY",
     "TOLERANCE",
     "TRANSFER_PRESETS",
@@ -67,11 +61,8 @@ __all__ = [
     "RetargetConfig",
     "RetimeConfig",
     "SampleConfig",
-<<<<<<< HEAD
-    "SpeedNetConfig",
-=======
     "SpeedCurveConfig",
->>>>>>> wip-face
+    "SpeedNetConfig",
     "TransferConfig",
     "millions",
     "of_preset",

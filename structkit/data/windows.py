@@ -20,6 +20,7 @@ from structkit.media.sampled import SampledVideo
 from structkit.media.tensors import to_range
 
 TOGETHER = 8  # windows that a network sees at once
+LEAST_FRAMES, LEAST_SIDE = 8, 32  # px; of clips that networks see
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,8 @@ def video_windows(video: SampledVideo, frames: int) -> Iterator[VideoWindow]:
 
     frames: of a window; each begins half as many, rounded down, behind the one before, and the last ends with the
     video.
-    Raises InputError for damage on the way, and for a video of one frame, in which nothing can move.
+    Raises InputError for damage on the way, and for a video in which no network of clips sees anything: one of fewer
+    than LEAST_FRAMES frames, or smaller than LEAST_SIDE.
     """
     held: list[np.ndarray] = []  # the latest frames
     count = fresh = 0  # frames so far, and those behind the last window
@@ -52,11 +54,16 @@ def video_windows(video: SampledVideo, frames: int) -> Iterator[VideoWindow]:
     for sample in video:
         held = [*held[1 - frames :], sample.pixels] if frames > 1 else [sample.pixels]
         count, fresh = count + 1, fresh + 1
+        if min(sample.pixels.shape[:2]) < LEAST_SIDE:
+            height, width = sample.pixels.shape[:2]
+            fact = f"{width} x {height} px, and {LEAST_SIDE} px are the least in which motion is seen"
+            raise InputError(f"{video.reader.name}: {fact}; give a larger video")
         if count >= frames and (fresh >= hop or count == frames):
             yield _window(video, held, count)
             fresh = 0
-    if count < 2:
-        raise InputError(f"{video.reader.name}: one frame, and what moves cannot be seen in it; give a longer video")
+    if count < LEAST_FRAMES:
+        fact = f"{count / float(video.rate):.2f} s, and {LEAST_FRAMES / float(video.rate):.2f} s are the least"
+        raise InputError(f"{video.reader.name}: {fact} in which motion is seen; give a longer video")
     if fresh:
         yield _window(video, held, count)
 

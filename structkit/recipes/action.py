@@ -13,7 +13,7 @@ from torch import Tensor
 
 from structkit.configs import ActionConfig
 from structkit.data.listing import PathList, counted
-from structkit.data.windows import stretches
+from structkit.data.windows import LEAST_SIDE, stretches
 from structkit.engines.speednet.action import ActionTraining, LabelledVideo, trunk_of
 from structkit.engines.speednet.model import SpeedNet
 from structkit.errors import CheckpointError, InputError, OptionError
@@ -148,8 +148,8 @@ class ClassFolders:
             self.rejected.append((name, f"shorter than {config.frames / 25:.2f} s"))
             return None
         parts = [torch.from_numpy(part).permute(0, 3, 1, 2).contiguous() for part in kept]
-        if min(parts[0].shape[2:]) < 32:
-            self.rejected.append((name, f"{parts[0].shape[3]} x {parts[0].shape[2]} px, and 32 are needed"))
+        if min(parts[0].shape[2:]) < LEAST_SIDE:
+            self.rejected.append((name, f"{parts[0].shape[3]} x {parts[0].shape[2]} px, and {LEAST_SIDE} are needed"))
             return None
         return LabelledVideo(name, label, parts)
 

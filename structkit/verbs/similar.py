@@ -23,6 +23,7 @@ from structkit.data.windows import VideoWindow, seen_windows, video_windows, win
 from structkit.device import enough_memory, resolve
 from structkit.errors import OptionError
 from structkit.media.contact import COLUMNS, MOST_ROWS, contact_sheet
+from structkit.media.moments import clock
 from structkit.media.moving_pictures import Clip
 from structkit.media.pictures import Picture
 from structkit.media.sampled import SampledVideo
@@ -142,11 +143,8 @@ class PieceIndex:
 
         matches: of the query; of more than fit on a sheet the first are shown.
         """
-        frames, shown = self.model.config.frames, matches[: MOST_ROWS - 1]
-        if at is not None:
-            window = window_at(self._thumbs(query), frames, at)
-        else:
-            window = next(iter(video_windows(self._thumbs(query), frames)))
+        frames, shown, asked = self.model.config.frames, matches[: MOST_ROWS - 1], self._thumbs(query)
+        window = next(video_windows(asked, frames)) if at is None else window_at(asked, frames, at)
         pieces = {"query": window.frames}
         for video in dict.fromkeys(match.video for match in shown):
             own = {(match.start, match.end): match.rank for match in shown if match.video == video}
@@ -155,10 +153,10 @@ class PieceIndex:
                     pieces[rank] = piece.frames
                 if not own:
                     break
-        rows = [(f"query  {clock(window.start)}", pieces["query"])]
+        rows = [(f"query  {_shown(asked.reader.name)}  {clock(window.start)}", pieces["query"])]
         for match in shown:
-            name = _shortened(Path(match.video).name, LABEL)
-            rows.append((f"{match.rank}  {match.similarity:.3f}  {name}  {clock(match.start)}", pieces[match.rank]))
+            label = f"{match.rank}  {match.similarity:.3f}  {_shown(match.video)}  {clock(match.start)}"
+            rows.append((label, pieces[match.rank]))
         return contact_sheet([(label, Clip(_spread(shots), RATE)) for label, shots in rows])
 
     def _sampled(self, video: Video) -> SampledVideo:
@@ -235,22 +233,16 @@ def check_matches(count: int) -> None:
         raise OptionError(f"--count is {count}: it must be at least 1")
 
 
-def clock(seconds: float) -> str:
-    """A time to a tenth of a second: 0:05.2, or 1:02:03.0."""
-    tenths = round(10 * seconds)
-    minutes, rest = divmod(tenths, 600)
-    hours = f"{minutes // 60}:{minutes % 60:02d}" if minutes >= 60 else f"{minutes}"
-    return f"{hours}:{rest // 10:02d}.{rest % 10}"
-
-
 def _is_same(one: Video, other: Video) -> bool:
     if isinstance(one, VideoReader) or isinstance(other, VideoReader):
         return one is other
     return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
 
 
-def _shortened(name: str, most: int) -> str:
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}..{name[-(most // 2 - 1) :]}"
+def _shown(name: str) -> str:
+    """The name of a video and of the folder that it is in, no longer than a label may be."""
+    short = "/".join(Path(name).parts[-2:])
+    return short if len(short) <= LABEL else f"{short[: LABEL // 2 - 1]}..{short[-(LABEL // 2 - 1) :]}"
 
 
 def _spread(frames: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ clips of yours is told beside the same training from random weights (`baseline`)
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,9 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from structkit.configs import ActionConfig
-from structkit.configs.speednet import LEAST_CLIP_SIDE
-from structkit.data.windows import TOGETHER
-from structkit.engines.speednet.model import LEAST_FRAMES, SpeedNet, clip_network
+from structkit.data.windows import LEAST_FRAMES, LEAST_SIDE, TOGETHER
+from structkit.engines.speednet.model import SpeedNet, clip_network
 from structkit.errors import CheckpointError, InputError
 from structkit.media.tensors import to_range
 from structkit.metrics.detection import wilson
@@ -32,11 +30,11 @@ from structkit.training.draw import Draw
 from structkit.training.ema import Average
 from structkit.training.model import Model
 from structkit.training.precision import arithmetic
+from structkit.training.schedule import rising_and_falling
 from structkit.training.stages import Stage, Training
 from structkit.training.state import pack, unpack
 
 LONGEST = 5.0  # norm of the gradient, to which a longer one is cut down
-LAST = 0.01  # the learning rate at the end, in units of its height
 
 
 class ActionNet(Model):
@@ -82,9 +80,9 @@ class ActionNet(Model):
 
     @staticmethod
     def _check(frames: Tensor) -> None:
-        if frames.shape[2] < LEAST_FRAMES or min(frames.shape[3:]) < LEAST_CLIP_SIDE:
+        if frames.shape[2] < LEAST_FRAMES or min(frames.shape[3:]) < LEAST_SIDE:
             fact = f"clips of {frames.shape[2]} frames of {frames.shape[4]} x {frames.shape[3]} px"
-            raise InputError(f"{fact}: {LEAST_FRAMES} frames and {LEAST_CLIP_SIDE} px are the least")
+            raise InputError(f"{fact}: {LEAST_FRAMES} frames and {LEAST_SIDE} px are the least")
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +158,7 @@ class ActionTraining(Training):
 
     def step(self, draw: Draw) -> dict[str, Tensor]:
         c, steps = self.config, self.stages[draw.stage].steps
-        self.adam.param_groups[0]["lr"] = c.rate * risen_and_fallen((draw.step - 0.5) / steps, c.warm_up)
+        self.adam.param_groups[0]["lr"] = c.rate * rising_and_falling(draw.step / steps, c.warm_up)
         count = self.processes.evenly(c.batch)
         drawn = torch.rand(count, 10, generator=draw.generator("windows"), device=self.device)
         windows, labels = self.windows(self.processes.share(drawn).cpu())
@@ -274,17 +272,6 @@ class ActionTraining(Training):
 def trunk_of(model: SpeedNet | ActionNet) -> dict[str, Tensor]:
     """The weights of the layers before the last one, to begin from."""
     return {name: tensor.detach().clone().cpu() for name, tensor in model.network.trunk.state_dict().items()}
-
-
-def risen_and_fallen(done: float, warm_up: float) -> float:
-    """The learning rate, in units of its height: it rises on a line, then falls on a cosine to LAST.
-
-    done: part of the steps, 0 .. 1.  warm_up: part of them in which it rises.
-    """
-    if done < warm_up:
-        return done / warm_up
-    share = (done - warm_up) / max(1 - warm_up, 1e-9)
-    return LAST + (1 - LAST) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
 
 
 def confusion(truth: Sequence[int], told: Sequence[int], classes: Sequence[str]) -> dict[str, dict[str, int]]:

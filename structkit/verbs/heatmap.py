@@ -150,7 +150,7 @@ def heat_painter(
             maps = tolerance(sampled, model, device, told)
             frames = model.config.frames
             motion = smoothed(maps.motion, frames)
-            strengths = motion / (motion + MOVES)
+            strengths = motion**2 / (motion**2 + MOVES**2)  # of the noise of codecs, far below, next to nothing is left
             values = smoothed(maps.values, frames)
             shades = 0.25 + (values - natural_tolerance(model, values, strengths)) / SPAN / 2
     return HeatPainter(maps, shades, strengths, palette(PALETTES[kind]), opacity)

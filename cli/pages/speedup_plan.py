@@ -8,8 +8,18 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from structkit.configs import RetimeConfig, SpeedCurveConfig, VIDEO_QUALITY, option
+import structkit_weights
+from structkit.configs import (
+    NO_FACTORS,
+    NO_SPEEDUP_MODEL,
+    SPEEDUP_MODEL,
+    VIDEO_QUALITY,
+    RetimeConfig,
+    SpeedCurveConfig,
+    option,
+)
 from structkit.errors import OptionError
+from structkit.verbs.speed_target import SpeedTarget
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.inputs import InputFile, InputList, gather
 from structkit_cli.run.models import ModelCache, ModelRef, model_refs
@@ -29,9 +39,7 @@ PAGED = 0.5  # of the work of a report, before the videos of its page
 class SpeedupRunOptions(OutputOptions):
     """Options of the running, and of videos as they are written."""
 
-    format: str | None = option(
-        None, "format of the result; else the one that --output names, or mp4", choices=FORMATS
-    )
+    format: str | None = option(None, "format of the result; else the one that --output names, or mp4", choices=FORMATS)
     quality: int | None = option(None, f"of the encoding; else {VIDEO_QUALITY}", low=1, high=100)
 
 
@@ -69,9 +77,7 @@ class SpeedupMaker(Maker):
             for output in missing:
                 yield output, self._result(output, reader, curve, task, _part(progress, made, 1.0))
 
-    def _result(
-        self, output: Output, reader: VideoReader, curve: SpeedCurve, task: Task, progress: Progress
-    ) -> Result:
+    def _result(self, output: Output, reader: VideoReader, curve: SpeedCurve, task: Task, progress: Progress) -> Result:
         import structkit
 
         if output.kind is OutputKind.CURVE:
@@ -108,13 +114,8 @@ def plan_speedups(
     dry: true if no video is made.
     Raises OptionError, CheckpointError.
     """
-    from structkit.verbs.speed_target import SpeedTarget
-
     SpeedTarget.of(course.rate, duration, keep)  # refused before any work
-    if model is not None and course.method == "motion":
-        raise OptionError("--model is of --method speednet, and motion needs none: leave one of them out")
-    if model is not None and from_curve is not None:
-        raise OptionError("--model measures a clip, and --from-curve has measured it: leave one of them out")
+    _check_method(course, model, from_curve)
     found = gather(videos, leave_out=(running.output, curve, report), films=True)
     how = {"many": found.many, "keep_suffix": running.keep_suffix}
     _check_format(running)
@@ -142,6 +143,21 @@ def plan_speedups(
     maker = SpeedupMaker(planning, video, refs, running)
     options = {**planning, **asdict(video)}
     return Plan("speedup", tasks, maker, options=options, many=found.many, foreign=found.foreign, unread=found.unread)
+
+
+def _check_method(course: SpeedCurveConfig, model: str | None, from_curve: str | None) -> None:
+    """Refuse options of a method that is not used, and a method without its model.  Raises OptionError."""
+    if model is not None and course.method == "motion":
+        raise OptionError("--model is of --method speednet, and motion needs none: leave one of them out")
+    if from_curve is not None:
+        for flag, value in (("--model", model), ("--method", course.method)):
+            if value is not None:
+                raise OptionError(f"{flag} measures a clip, and --from-curve has measured it: leave one of them out")
+        return
+    if course.vmode != "runs" and model is None and course.method is None:
+        raise OptionError(NO_FACTORS)
+    if course.method == "speednet" and model is None and structkit_weights.find(SPEEDUP_MODEL) is None:
+        raise OptionError(NO_SPEEDUP_MODEL)
 
 
 def _check_format(running: SpeedupRunOptions) -> None:
@@ -173,10 +189,11 @@ def _curve_of(where: str, name: PurePath, found: InputList) -> InputFile:
 
 def _edited(given: InputFile, reader: VideoReader) -> Any:
     """The clip as lists of edits name it."""
-    from structkit.media.speed_curve import EditedClip
+    from structkit.media.edit_lists import EditedClip
+    from structkit.media.report import has_sound
 
     path = given.path or Path("clip.mp4")
-    return EditedClip(path, reader.rate or 25, (reader.width, reader.height), audio=reader.has_sound)
+    return EditedClip(path, reader.rate or 25, (reader.width, reader.height), audio=has_sound(reader))
 
 
 def _dry(curve: SpeedCurve, reader: VideoReader, name: str) -> DryResult:

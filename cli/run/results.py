@@ -119,7 +119,9 @@ class OutputKind(Enum):
         if self is OutputKind.CLIP and f".{format}" in WRITTEN:
             return True
         still = self in (OutputKind.PICTURE, OutputKind.CLIP)
-        return self.compares or self.accompanies or self is OutputKind.VIDEO or (still and format_of(format).has_quality)
+        return (
+            self.compares or self.accompanies or self is OutputKind.VIDEO or (still and format_of(format).has_quality)
+        )
 
     def loses_alpha(self, format: str) -> bool:
         """True if a transparent picture cannot be kept as it is.  The strip of a comparison is opaque by itself."""

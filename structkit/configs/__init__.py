@@ -16,7 +16,16 @@ from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, Pai
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
 from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
-from structkit.configs.speedup import SPEECH_SPEED, SPEEDUP_METHODS, SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
+from structkit.configs.speedup import (
+    NO_FACTORS,
+    NO_SPEEDUP_MODEL,
+    SPEECH_SPEED,
+    SPEEDUP_METHODS,
+    SPEEDUP_MODEL,
+    SPEEDUP_RATE,
+    RetimeConfig,
+    SpeedCurveConfig,
+)
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
@@ -32,6 +41,8 @@ __all__ = [
     "MAX_SIDE",
     "MOST_SIDE",
     "NO_DONOR",
+    "NO_FACTORS",
+    "NO_SPEEDUP_MODEL",
     "PAIR_MODES",
     "PAIR_PRESETS",
     "PICTURE_QUALITY",
@@ -39,6 +50,7 @@ __all__ = [
     "SPEECH_SPEED",
     "SPEEDNET_PRESETS",
     "SPEEDUP_METHODS",
+    "SPEEDUP_MODEL",
     "SPEEDUP_RATE",
     "STEADY",
     "TOLERANCE",

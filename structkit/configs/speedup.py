@@ -8,6 +8,12 @@ from structkit.configs.base import MOST_SIDE, Config, option
 from structkit.errors import OptionError
 
 SPEEDUP_METHODS = ("motion", "speednet")
+SPEEDUP_MODEL = "speednet-fast"  # of --method speednet where none is named, if it ships
+NO_SPEEDUP_MODEL = (
+    "--method speednet needs a model, and none ships with this version: name one with --model, or make one with "
+    "structkit train speednet"
+)
+NO_FACTORS = "--vmode is of --method speednet, and motion has no factors: leave it out"
 SPEEDUP_RATE = 2.0  # where nothing says how long the result is to be
 SPEECH_SPEED = 1.6  # above, speech is hard to follow
 MOST_SPEED = 100
@@ -47,7 +53,7 @@ class SpeedCurveConfig(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.vmode != "runs" and self.method == "motion":
-            raise OptionError("--vmode is of --method speednet, and motion has no factors: leave it out")
+            raise OptionError(NO_FACTORS)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,4 @@ class RetimeConfig(Config):
         "vfr keeps all, at a rate that varies",
         choices=("nearest", "blend", "vfr"),
     )
-    max_side: int | None = option(
-        None, "longest side of the result, px; else the clip's", low=16, high=MOST_SIDE
-    )
+    max_side: int | None = option(None, "longest side of the result, px; else the clip's", low=16, high=MOST_SIDE)

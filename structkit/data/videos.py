@@ -111,7 +111,6 @@ def read_videos(
     """
     proxies: dict[str, Proxy] = {}
     rejected: list[RejectedVideo] = []
-    left = most_bytes
     for number, path in enumerate(videos.files):
         try:
             digest = sha256_file(path)
@@ -126,15 +125,13 @@ def read_videos(
             rejected.append(RejectedVideo(str(path), reason))
             continue
         proxies[digest] = proxy
-        left -= proxy.frames.nbytes
         if number % 50 == 49:
             tell(f"{videos.label}: {number + 1:,} of {counted(len(videos.files), 'video')} read")
     found = VideoSet(tuple(proxies[digest] for digest in sorted(proxies)), tuple(rejected))
     if not proxies:
-        reasons = "; ".join(found.table()[:3])
-        raise InputError(
-            f"{videos.label}: none of {counted(len(videos.files), 'video')} can be learned from: {reasons}"
-        )
+        of = counted(len(videos.files), "video")
+        first = f"the first: {rejected[0].name}: {rejected[0].reason}"
+        raise InputError(f"{videos.label}: none of {of} can be learned from; {first}")
     return found
 
 

@@ -10,13 +10,16 @@ import base64
 import html
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
+from math import floor
 from pathlib import Path
 
 import numpy as np
 
+from structkit.media.moments import clock
 from structkit.media.sampled import SampledVideo
 from structkit.media.speed_curve import SpeedCurve
 from structkit.media.timing import TimeMap
@@ -27,7 +30,7 @@ TEMPLATE = Path(__file__).with_name("report.html")
 SIDE, LEAST_SIDE = 320, 120  # px, of the short side of a video in a page
 RATE, LEAST_RATE = Fraction(25), Fraction(2)  # 1/s, of its pictures
 PIXELS = 300_000_000  # of all pictures of one of the videos, at most
-QUALITY = 52
+QUALITY = 45
 SOUNDING = 600  # s, of a page with sound, at most
 POINTS = 1500  # of the curve
 
@@ -61,49 +64,62 @@ class PreviewSize:
         return cls(side, rate)
 
 
-def previews(
-    video: VideoReader, maps: Sequence[TimeMap], seconds: float, *, progress: Progress | None = None
-) -> list[bytes]:
-    """The video through each of some time maps, small, as MP4; all of them from one reading.
+def report_of(
+    video: VideoReader, curve: SpeedCurve, *, name: str, audio: str = "stretch", progress: Progress | None = None
+) -> str:
+    """The page of a video and its curve.
 
-    seconds: of the longest result.
-    progress: called with the share that is done.
+    audio: as `VideoWriter` takes it.  progress: called with the share that is done.
     Raises InputError.
     """
-    size = PreviewSize.of(seconds, video.width, video.height)
-    frames = SampledVideo(video, side=size.side)
-    streams = [BytesIO() for _ in maps]
-    like = video if seconds <= SOUNDING else None
-    first = next(iter(frames))
-    height, width = first.pixels.shape[:2]
-    how = {"width": width, "height": height, "like": like, "rate": size.rate, "quality": QUALITY}
-    writers = [VideoWriter(stream, timing=timing, **how) for stream, timing in zip(streams, maps, strict=True)]
-    _write_all(frames, writers, maps, size.rate, progress)
-    return [stream.getvalue() for stream in streams]
+    size = PreviewSize.of(curve.duration, video.width, video.height)
+    own = curve.timing()
+    first, last = (Fraction(float(time)).limit_denominator(10**6) for time in curve.times[[0, -1]])
+    even = TimeMap.of_speeds([first, last], [(last - first) / (own.at(last) - own.at(first))])
+    sound = has_sound(video) and audio != "drop" and curve.duration <= SOUNDING
+    videos = previews(video, (even, own), size, audio=audio if sound else "drop", progress=progress)
+    notes = curve.facts.get("notes", ())
+    return report_page(curve, videos, name=name, rate=size.rate, sound=sound, notes=notes)
 
 
-def _write_all(
-    frames: SampledVideo,
-    writers: Sequence[VideoWriter],
+def previews(
+    video: VideoReader,
     maps: Sequence[TimeMap],
-    rate: Fraction,
-    progress: Progress | None,
-) -> None:
-    """Write into each writer the frames that its map shows at the ticks of the rate."""
-    from contextlib import ExitStack
+    size: PreviewSize,
+    *,
+    audio: str = "drop",
+    progress: Progress | None = None,
+) -> tuple[bytes, ...]:
+    """The video through each of some time maps, small, as MP4; all of them from one reading.
 
+    audio: as `VideoWriter` takes it.  progress: called with the share that is done.
+    Raises InputError.
+    """
+    frames = SampledVideo(video, side=size.side)
+    height, width = next(iter(frames)).pixels.shape[:2]
+    how = {"width": width, "height": height, "rate": size.rate, "quality": QUALITY, "audio": audio}
+    how["like"] = None if audio == "drop" else video
+    streams = [BytesIO() for _ in maps]
     with ExitStack() as stack:
-        for writer in writers:
-            stack.enter_context(writer)
-        due = [Fraction(0)] * len(writers)  # the next tick of each, s of its result
+        writers = [
+            stack.enter_context(VideoWriter(stream, timing=timing, **how))
+            for stream, timing in zip(streams, maps, strict=True)
+        ]
+        due = [Fraction(0)] * len(maps)  # the next tick of each, s of its result
         for time, duration, pixels in _timed(frames):
             for i, (writer, timing) in enumerate(zip(writers, maps, strict=True)):
-                shown = timing.at(time)
-                if timing.at(time + duration) > due[i] or time == frames.start:
+                if timing.at(time + duration) > due[i]:
                     writer.write(Frame(pixels, time, duration))
-                    due[i] += rate**-1 * max(1, int((shown - due[i]) * rate) + 1)
+                    due[i] = (floor(timing.at(time) * size.rate) + 1) / size.rate
             if progress and frames.end:
-                progress(min(1.0, float((time - frames.start) / max(duration, frames.end - frames.start))), "page")
+                progress(min(1.0, float((time - frames.start) / (frames.end - frames.start))), "page")
+    return tuple(stream.getvalue() for stream in streams)
+
+
+def has_sound(video: VideoReader) -> bool:
+    """True for a video with a track of sound."""
+    with video.demuxer() as container:
+        return bool(container.streams.audio)
 
 
 def _timed(frames: SampledVideo) -> Iterator[tuple[Fraction, Fraction, np.ndarray]]:
@@ -155,19 +171,11 @@ def curve_words(curve: SpeedCurve) -> str:
     return told + (f"; by {curve.facts['method']}" if "method" in curve.facts else "")
 
 
-def clock(seconds: float) -> str:
-    """A time as m:ss.s, or h:mm:ss.s."""
-    tenths = round(10 * seconds)
-    hours, minutes, rest = tenths // 36000, tenths // 600 % 60, tenths % 600 / 10
-    return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
-
-
 def _points(curve: SpeedCurve) -> dict[str, list[float]]:
     """Speeds and times of the clip at equal steps of the result, for the drawing."""
     shown = curve.shown
     count = int(np.clip(2 * len(curve.speeds), 2, POINTS))
     at = np.linspace(0, curve.duration, count)
     times = np.interp(at, shown, curve.times)
-    cells = np.clip(np.searchsorted(shown, at, "right") - 1, 0, len(curve.speeds) - 1)
-    speeds = curve.speeds[cells]
+    speeds = np.exp(np.interp(at, (shown[1:] + shown[:-1]) / 2, np.log(curve.speeds)))
     return {"speeds": np.round(speeds, 3).tolist(), "times": np.round(times, 3).tolist()}

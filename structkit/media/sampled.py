@@ -95,7 +95,9 @@ class SampledVideo:
 
     def _samples(self) -> Iterator[tuple[np.ndarray, bool]]:
         """The pixels of each sample, and whether they are those of the sample before."""
-        convert = self.reader.converter(self.side)
+        width, height = self.reader.width, self.reader.height
+        share = min(Fraction(1), Fraction(self.side, min(width, height)))
+        convert = self.reader.converter((max(1, round(width * share)), max(1, round(height * share))))
         gap = 1 / (self.reader.rate or self.rate)
         frame, shown, number = None, None, 0
         with closing(self.reader.stored_frames()) as frames:

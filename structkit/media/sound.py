@@ -54,7 +54,7 @@ class SoundDecoder:
             if not self._fits(frame):
                 yield from self._after(self._rest(), None)
                 self._resampler = None
-            self._resampler = self._resampler or av.AudioResampler(format="fltp", layout=self._layout, rate=self.rate)
+            self._resampler = self._resampler or av.AudioResampler(format="flt", layout=self._layout, rate=self.rate)
             yield from self._after(self._resampler.resample(frame), time)
         if packet is None:
             yield from self._after(self._rest(), None)
@@ -84,7 +84,7 @@ class SoundDecoder:
     def _after(self, frames: Iterable[av.AudioFrame], time: Fraction | None) -> Iterator[np.ndarray]:
         """The samples of frames, the first of which is heard at a time, put behind those before."""
         for frame in frames:
-            samples = np.ascontiguousarray(frame.to_ndarray().T)
+            samples = unpacked(frame)
             if self.start is None:
                 self.start = time or Fraction(0)
             elif time is not None and abs(off := time - self.end) > LOOSE:
@@ -100,3 +100,18 @@ class SoundDecoder:
         if len(samples):
             self._count += len(samples)
             yield samples
+
+
+def packed(samples: np.ndarray, layout: str, rate: int) -> av.AudioFrame:
+    """A frame of samples, (n, channels) float32."""
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples).reshape(1, -1), format="flt", layout=layout)
+    frame.sample_rate = rate
+    return frame
+
+
+def unpacked(frame: av.AudioFrame) -> np.ndarray:
+    """The samples of a frame of packed floats, (n, channels) float32.
+
+    PyAV 18.1 crashes on eight planes: hence none here.
+    """
+    return frame.to_ndarray().reshape(frame.samples, -1)

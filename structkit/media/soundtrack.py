@@ -144,7 +144,9 @@ class Soundtrack:
         )
         if end is None:
             return True
-        packet.duration = self._tick(end, packet.time_base) - self._tick(start, packet.time_base)
+        spans = [self.timing.at(tick * packet.time_base - self._video.origin) for tick in (start, end)]
+        duration = self._tick(end, packet.time_base) - self._tick(start, packet.time_base)
+        packet.duration = max(duration, 1 if spans[0] < spans[1] else 0)
         return packet.duration > 0
 
     def _tick(self, tick: int, base: Fraction) -> int:

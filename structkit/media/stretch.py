@@ -163,7 +163,7 @@ class RetimedSound(ABC):
         self._made = 0  # samples
 
     def push(self, samples: np.ndarray) -> np.ndarray:
-        """Take the next samples of the input, (n, channels) float32; returns those that are made by them, (m, channels)."""
+        """The samples that can be made, (m, channels) float32, when the next of the input come, (n, channels)."""
         if self._most is not None:
             samples = samples[: max(0, self._most - self._strip.count)]
         self._append(np.asarray(samples, np.float32))
@@ -251,7 +251,7 @@ class Stretcher(RetimedSound):
         place, on = self._place(self._number), self._at + self._hop
         is_plain = abs(place - self._place(self._number - 1) - self._hop) <= SLOW_ENOUGH * self._hop
         is_on = abs(on - place) <= self._reach
-        onset = None if is_plain and is_on or self._goes_on else self._onset(place)
+        onset = None if (is_plain and is_on) or self._goes_on else self._onset(place)
         if onset is not None:
             at = onset
         elif self._goes_on or is_on:
@@ -305,14 +305,15 @@ class Varispeed(RetimedSound):
         super().__init__(timing, rate, channels, start=start, end=end)
         u = np.linspace(-LOBES, LOBES, 2 * LOBES * PHASES + 1)
         self._kernel = np.sinc(u) * np.cos(np.pi / 2 * u / LOBES) ** 2
-        self._kernel[:: PHASES] = np.where(np.arange(-LOBES, LOBES + 1) == 0, 1.0, 0.0)
+        self._kernel[::PHASES] = np.where(np.arange(-LOBES, LOBES + 1) == 0, 1.0, 0.0)
         self._slopes = np.append(np.diff(self._kernel), 0)
 
     def _next(self) -> tuple[np.ndarray, np.ndarray, int]:
         """Where the next block is read, how much wider its kernels are, and their half width in samples."""
         heard = self._made + np.arange(TAPE_BLOCK, dtype=float)
         wider = self._path.speeds(heard, HOP * self._rate / 2).clip(1, MOST_NARROW)
-        return self._path.at(heard), wider, ceil(LOBES * float(wider.max()))
+        read = np.round(self._path.at(heard), 6)  # whole samples are read as they are
+        return read, np.round(wider, 6), ceil(LOBES * float(wider.max()))
 
     def _can_go_on(self) -> bool:
         read, _, half = self._next()

@@ -189,18 +189,17 @@ class VideoReader:
             left = end - waiting.time if end is not None else 0
             yield replace(waiting, duration=left) if left > 0 else waiting
 
-    def converter(self, side: int | None = None) -> Callable[[av.VideoFrame], np.ndarray]:
+    def converter(self, size: tuple[int, int] | None = None) -> Callable[[av.VideoFrame], np.ndarray]:
         """A function from a stored frame's picture to its pixels, (H, W, 3) uint8 RGB, upright and square.
 
-        side: px, to which the short side is reduced, each new pixel the mean of those that it covers; never enlarged.
+        size: (width, height) px, to which it is reduced, each new pixel the mean of those that it covers.
         """
         flags = yuv.BLOCK_FLAGS if self._blocks and self._stored == self._coded else yuv.SCALE_FLAGS
-        width, height = self._stored
-        if side is not None and side < min(self._stored):
-            width, height = (max(1, round(length * side / min(self._stored))) for length in self._stored)
-            flags = yuv.AREA_FLAGS
+        stored = self._stored
+        if size not in (None, (self.width, self.height)):
+            stored, flags = (size[::-1] if self._is_turned else size), yuv.AREA_FLAGS
         scaler = yuv.Scaler(flags)
-        return lambda picture: self._turn(yuv.to_rgb(scaler, picture, width, height))
+        return lambda picture: self._turn(yuv.to_rgb(scaler, picture, *stored))
 
     @contextmanager
     def demuxer(self, **extra: str) -> Iterator[av.container.InputContainer]:
@@ -344,8 +343,8 @@ class VideoReader:
             self._stored = self._coded
             self._note(f"the shape of its pixels, {aspect.numerator}:{aspect.denominator}, ignored: taken as square")
         self._check_size(*self._stored)
-        is_turned = self._turn(np.empty((1, 2))).shape == (2, 1)
-        self.width, self.height = self._stored[::-1] if is_turned else self._stored
+        self._is_turned = self._turn(np.empty((1, 2))).shape == (2, 1)
+        self.width, self.height = self._stored[::-1] if self._is_turned else self._stored
         if len([s for s in container.streams.video if not is_cover(s)]) > 1:
             self._note("more than one stream of pictures: the first is read")
         for note in picture_notes(stream.codec_context, first, matrix):

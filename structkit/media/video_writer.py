@@ -65,7 +65,10 @@ class VideoWriter:
     titles, languages and flags of its tracks are carried over where the container holds them; else there is a note.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
-    timing: from the times of the frames to those in the file, by default the same; sound, subtitles and chapters follow.
+    timing: from the times of the frames to those in the file, by default the same; sound, subtitles and chapters
+    follow.
+    beside: the map of sound, subtitles and chapters, where it is another: frames that are resampled have times of the
+    output, and what goes beside them still has those of `like`.  Their rate then tells the tick.
     audio: how sound follows a map that is no shift: "stretch" keeps its pitch, "varispeed" plays it like a tape, and
     "drop" leaves sound out.
     4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.
@@ -86,6 +89,7 @@ class VideoWriter:
         rate: Fraction | None = None,
         quality: int | None = None,
         timing: TimeMap = IDENTITY,
+        beside: TimeMap | None = None,
         audio: str = "stretch",
     ) -> None:
         self._target = path
@@ -105,7 +109,7 @@ class VideoWriter:
         self._tick = (
             Fraction(1, 1000)
             if self._muxer in MILLISECONDS
-            else _tick(like.time_base.denominator if like else self._rate.numerator)
+            else _tick(like.time_base.denominator if like and beside is None else self._rate.numerator)
         )
         self._notes: list[str] = []
         self._subsampler = yuv.Subsampler(width, height)
@@ -116,15 +120,17 @@ class VideoWriter:
         self._filter: av.bitstream.BitStreamFilterContext | None = None  # made when the encoder is open
         self._waiting: Frame | None = None  # a frame is encoded when the next one tells its duration
         self._at = 0  # its time, in ticks
+        self._first, self._shown = 0, 0  # ticks: the first frame's time, and how long all of them are shown
         self._durations: dict[int, int] = {}  # ticks, by the frame's tick, of frames inside the encoder
         self._gap, self._timing, self._audio = 1 / self._rate, timing, audio
+        self._beside = timing if beside is None else beside
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._output = stack.enter_context(self._opened(stack.enter_context(self._file())))
             self._video = self._encoder()
             if self._like:
-                beside = Soundtrack(self._like, self._output, self._muxer, self._timing, audio=self._audio)
+                beside = Soundtrack(self._like, self._output, self._muxer, self._beside, audio=self._audio)
                 self._sound = stack.enter_context(beside)
             self._stack = stack.pop_all()
         return self
@@ -135,6 +141,11 @@ class VideoWriter:
             if kind is not None:
                 raise _AbandonedWriter
             self._finish()
+
+    @property
+    def seconds(self) -> Fraction:
+        """How long the frames are shown in the file: of all when the context has ended, and 0 before."""
+        return self._shown * self._tick
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -148,6 +159,7 @@ class VideoWriter:
             raise InputError(f"{self.name}: {fact}; all frames must be uint8 ({self.height}, {self.width}, 3)")
         if self._waiting is None:
             self._begin_at(self._timing.at(frame.time))
+            self._first = self._ticks(self._timing.at(frame.time))
         elif frame.time <= self._waiting.time:
             fact = f"a frame at {float(frame.time):.6f} s after one at {float(self._waiting.time):.6f} s"
             raise InputError(f"{self.name}: {fact}; times must increase")
@@ -168,6 +180,7 @@ class VideoWriter:
             raise InputError(f"{self.name}: no frames to write; a video has at least one")
         start, end = self._waiting.time, self._waiting.time + (self._waiting.duration or self._gap)
         shown = max(1, self._ticks(self._timing.at(end) - self._timing.at(start)))
+        self._shown = self._at + shown - self._first
         if self._sound:
             self._sound.end = (self._at + shown) * self._tick
         self._encode(shown)
@@ -177,12 +190,13 @@ class VideoWriter:
                 self._sound.mux_until(None)
 
     def _begin_at(self, time: Fraction) -> None:
-        """Move the map on, if the first frame would begin before zero."""
+        """Move the maps on, if the first frame would begin before zero."""
         if time < 0:
             self._note(f"frames begin {float(-time):.3f} s before zero: moved to zero, with the sound")
-            self._timing = self._timing.then(TimeMap.shifted(-time))
+            later = TimeMap.shifted(-time)
+            self._timing, self._beside = self._timing.then(later), self._beside.then(later)
         if self._sound:
-            self._sound.timing = self._timing
+            self._sound.timing = self._beside
 
     def _encode(self, duration: int) -> None:
         """Encode the waiting frame, shown for so many ticks."""

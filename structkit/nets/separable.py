@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 EPS, MOMENTUM = 1e-3, 0.1  # of batch norms; TensorFlow's S3D-G takes means over 1,000 steps, a short training cannot
@@ -44,9 +45,14 @@ class ClipNetwork(nn.Module):
     head: nn.Conv3d
     channels: int
 
+    def features(self, clips: Tensor) -> Tensor:
+        """Features of each place and frame, (B, channels, T', h, w)."""
+        # Channels innermost in memory: as measured, a step takes four fifths of the time on a processor.
+        return self.trunk(clips.contiguous(memory_format=torch.channels_last_3d))
+
     def pooled(self, clips: Tensor) -> Tensor:
         """Features of each frame, (B, channels, T'): the largest over all places, so that what moves most decides."""
-        return self.trunk(clips).amax((3, 4))
+        return self.features(clips).amax((3, 4))
 
     def frame_logits(self, clips: Tensor) -> Tensor:
         """Logits of each frame, (B, classes, T'); the mean over frames is the clip's."""
@@ -54,7 +60,7 @@ class ClipNetwork(nn.Module):
 
     def maps(self, clips: Tensor) -> Tensor:
         """Logits of each place and frame, (B, classes, T', h, w): the class activation map."""
-        return self.head(self.trunk(clips))
+        return self.head(self.features(clips))
 
     def forward(self, clips: Tensor) -> Tensor:
         """Logits of clips, (B, classes)."""

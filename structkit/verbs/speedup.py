@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,13 +16,15 @@ import numpy as np
 
 from structkit.configs import SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
 from structkit.engines.speednet.curve import confidence, natural_rate, optimised, tolerated
-from structkit.media.moments import clock
+from structkit.errors import OptionError
 from structkit.media.retiming import retime
 from structkit.media.speed_curve import SpeedCurve, read_curve
+from structkit.media.speed_segments import segments
 from structkit.verbs.frames import opened_video
 from structkit.verbs.running import Progress
+from structkit.verbs.speed_bounds import bounds
 from structkit.verbs.speed_meter import measured_curve
-from structkit.verbs.speed_target import SpeedTarget, bounds
+from structkit.verbs.speed_target import SpeedTarget
 
 if TYPE_CHECKING:
     from structkit.engines.speednet.model import SpeedNet
@@ -136,6 +137,8 @@ def _curve_of(
         found = measured_curve(reader, config, model, device, progress)
         otherwise = SPEEDUP_RATE
     else:
+        if model is not None or config.method is not None:
+            raise OptionError("a method measures a clip, and the curve has measured it: leave one of them out")
         found = _fitted(measured, reader)
         if _keeps_all(config, target):
             return found
@@ -144,7 +147,7 @@ def _curve_of(
             found = replace(found, tolerated=np.maximum(found.speeds, 1.0))
         elif found.predictions is not None:
             found = replace(found, tolerated=tolerated(found.predictions, found.factors, mode=config.vmode))
-    target.check(found.seconds, reader.name)
+    target.check(found.seconds)
     return _planned(found, reader, config, target, otherwise)
 
 
@@ -152,7 +155,7 @@ def _planned(
     found: SpeedCurve, reader: VideoReader, config: SpeedCurveConfig, target: SpeedTarget, otherwise: float
 ) -> SpeedCurve:
     """The curve that was measured, with the speeds that are asked for."""
-    rate = target.rate_of(found.seconds, reader.name, otherwise)
+    rate = target.rate_of(found.seconds, otherwise)
     of_cells, notes = bounds(reader, found.times, found.tolerated, config, target)
     cuts = np.isin(np.round(found.times[:-1], 6), np.round(found.facts.get("cuts", ()), 6))
     weights = None if found.predictions is None else confidence(found.predictions[0])
@@ -175,9 +178,12 @@ def _fitted(measured: SpeedCurve | str | Path, reader: VideoReader) -> SpeedCurv
     name = "the curve" if isinstance(measured, SpeedCurve) else str(measured)
     curve = measured if isinstance(measured, SpeedCurve) else read_curve(Path(measured), name)
     gap = float(1 / (reader.rate or 25))
-    end = reader.end if reader.end is not None else Fraction(float(curve.times[-1]))
-    curve = curve.over(float(reader.start), float(end), gap, name)
+    last = float(curve.times[-1])
+    end = last if reader.end is None else float(reader.end)
+    curve = curve.over(float(reader.start), end, gap, name)
     notes = [note for note in curve.facts.get("notes", ()) if isinstance(note, str)]
+    if last > end + gap:
+        notes.append(f"{name} goes on for {last - end:.1f} s behind the end of the clip: is it of another one?")
     return replace(curve, facts={"method": "curve", **curve.facts, "notes": notes})
 
 

@@ -17,6 +17,7 @@ from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, Refi
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
 from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
 from structkit.configs.speedup import (
+    HEATMAP_KINDS,
     NO_FACTORS,
     NO_SPEEDUP_MODEL,
     SPEECH_SPEED,
@@ -32,6 +33,7 @@ __all__ = [
     "DIFFERENCE_PRESETS",
     "GENVIDEO_PRESETS",
     "GENVIDEO_VARIANTS",
+    "HEATMAP_KINDS",
     "INJECTED_BELOW",
     "LEAST_FRAMES",
     "LEAST_SIDE",

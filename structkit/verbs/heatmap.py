@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from structkit.configs import HEATMAP_KINDS
 from structkit.device import enough_memory, resolve
 from structkit.engines.speednet.places import PlaceMaps, class_activation, smoothed, tolerance
 from structkit.errors import OptionError
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from structkit.training.model import Model
     from structkit.verbs.running import Progress
 
-KINDS = ("cam", "speed")
 OPACITY = 0.53  # of the colours over the picture, as in the authors' videos
 BLUE, SKY, GREEN = (0, 114, 178), (86, 180, 233), (0, 158, 115)
 YELLOW, ORANGE, RED = (240, 228, 66), (230, 159, 0), (213, 94, 0)
@@ -102,8 +102,8 @@ def heatmap(
     of the authors' talk.
     Raises InputError, OptionError, CheckpointError, DeviceError, OutputError.
     """
-    if kind not in KINDS:
-        raise OptionError(f"--heatmap-kind is {kind!r}: choose one of {', '.join(KINDS)}")
+    if kind not in HEATMAP_KINDS:
+        raise OptionError(f"--heatmap-kind is {kind!r}: choose one of {', '.join(HEATMAP_KINDS)}")
     if not 0 <= opacity <= 1:
         raise OptionError(f"the opacity is {opacity:g}: it must be between 0 and 1")
     device = resolve(device)

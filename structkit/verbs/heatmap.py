@@ -37,7 +37,8 @@ YELLOW, ORANGE, RED = (240, 228, 66), (230, 159, 0), (213, 94, 0)
 PALETTES = {"cam": (BLUE, SKY, YELLOW, ORANGE, RED), "speed": (BLUE, GREEN, YELLOW, ORANGE)}
 SHADES = 256
 MOVES = 1.0  # of 255: where brightness changes so much from one sample to the next, colours have half their strength
-SPAN = 1.0  # octaves of tolerated speed, from natural to slowed down twice
+ACTIVE, LEAST_LOGITS = (0.02, 0.998), 0.5  # ends of the palette of a video, as shares of its values; and the least span
+SLOWED, LEAST_OCTAVES = (0.05, 0.95), 0.1
 LOOKING = 0.7  # part of the progress that the analysis is
 SIDE = 2  # sides of the model, at which maps are made: finer than the model's own
 
@@ -93,8 +94,9 @@ def heatmap(
     video: a path, a file's bytes, a binary stream or a `VideoReader`.
     output: .mp4, .mov, .mkv or .webm; or a binary stream, which gets an MP4.
     model: of `train_speednet`, or its checkpoint.
-    kind: cam, where it sees what is sped up, from blue to red; or speed, how fast each place plays: blue and green as
-    it should, yellow and orange slowed down.  Where nothing moves there is nothing to tell, and no colour.
+    kind: cam, where it sees what is sped up, from blue to red; or speed, how fast each place plays beside the others of
+    this video: blue the fastest, over green and yellow to orange, slowed down.  Where nothing moves there is no colour.
+    Colours tell places of one video apart, and nothing of it as a whole: something of it always is the fastest.
     opacity: of the colours, 0 to 1.
     quality: of the video, 1 to 100.
     device, max_pixels, tolerant: as for `similar`.
@@ -145,27 +147,27 @@ def heat_painter(
     with enough_memory(device, "use --device cpu, or a model of a smaller side"):
         if kind == "cam":
             maps = class_activation(sampled, model, device, told)
-            shades, strengths = maps.values, None
+            shades, strengths = spread(maps.values, None, ACTIVE, LEAST_LOGITS), None
         else:
             maps = tolerance(sampled, model, device, told)
-            frames = model.config.frames
-            motion = smoothed(maps.motion, frames)
+            values, motion = (smoothed(each, model.config.frames) for each in (maps.values, maps.motion))
             strengths = motion**2 / (motion**2 + MOVES**2)  # of the noise of codecs, far below, next to nothing is left
-            values = smoothed(maps.values, frames)
-            shades = 0.25 + (values - natural_tolerance(model, values, strengths)) / SPAN / 2
+            shades = spread(values, strengths, SLOWED, LEAST_OCTAVES)
     return HeatPainter(maps, shades, strengths, palette(PALETTES[kind]), opacity)
 
 
-def natural_tolerance(model: Any, values: np.ndarray, strengths: np.ndarray) -> float:
-    """The logarithm (base 2) of the speed-up that what plays at its natural speed tolerates.
+def spread(values: np.ndarray, strengths: np.ndarray | None, ends: tuple[float, float], least: float) -> np.ndarray:
+    """Values (N, h, w) as places in a palette: 0 for the low ones among them, 1 for the high ones.
 
-    From the model's card, as measured on videos held out; else the median over the places that move in this video.
+    strengths: (N, h, w); only where they are above 1/2 do values count, if there are any.
+    ends: the shares of the values that are below 0 and below 1.
+    least: the smallest difference of values that the palette is spread over, so that noise stays of one colour.
     """
-    scores = getattr(model, "card", {}).get("scores") or {}
-    if (known := scores.get("natural_tolerance")) is not None:
-        return float(np.log2(known))
-    moves = strengths > 0.5
-    return float(np.median(values[moves] if moves.any() else values))
+    values = values.astype(np.float32)
+    told = values if strengths is None else values[strengths > 0.5]
+    low, high = np.quantile(told if told.size else values, ends)
+    missing = max(0.0, least - (high - low))
+    return (values - low + missing / 2) / (high - low + missing)
 
 
 def palette(colours: tuple[tuple[int, int, int], ...]) -> np.ndarray:

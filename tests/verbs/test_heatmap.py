@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 import structkit
 from structkit.errors import CheckpointError, InputError, OptionError, OutputError
 from structkit.media.moving_pictures import Clip, write_clip
 from structkit.media.video import VideoReader
-from structkit.verbs.heatmap import OPACITY, PALETTES, heat_painter, natural_tolerance, palette
+from structkit.verbs.heatmap import OPACITY, PALETTES, heat_painter, palette, spread
 
 from ..speed_models import film, frames_of, tiny_action, tiny_speednet
 
@@ -66,13 +68,36 @@ def test_palettes_run_from_their_first_colour_to_their_last():
         assert np.abs(np.diff(table.astype(int), axis=0)).max() <= 6
 
 
-def test_the_natural_tolerance_is_the_cards_or_the_median_of_what_moves(model):
-    values, strengths = np.array([0.0, 1.0, 2.0, 9.0]), np.array([0.9, 0.9, 0.9, 0.1])
-    assert natural_tolerance(model, values, strengths) == 1
-    assert natural_tolerance(model, values, np.zeros(4)) == 1.5
-    known = tiny_speednet()
-    known.card = {"scores": {"natural_tolerance": 2.0}}
-    assert natural_tolerance(known, values, strengths) == 1
+def test_the_palette_is_spread_over_the_values_of_what_moves_but_not_over_noise():
+    values = np.linspace(2, 4, 101).reshape(-1, 1, 1)
+    assert spread(values, None, (0, 1), 0.1).ravel()[[0, 50, 100]] == pytest.approx([0, 0.5, 1])
+    moves = np.where(values > 3, 0.9, 0.1)
+    assert spread(values, moves, (0, 1), 0.1).ravel()[[51, 100]] == pytest.approx([0, 1], abs=0.01)
+    noise = spread(1 + 0.001 * values, None, (0, 1), 0.5)
+    assert np.abs(noise - 0.5).max() < 0.01
+
+
+def test_what_was_slowed_down_has_another_colour_than_what_was_not(tmp_path):
+    """Of a network that calls sped up what changes fast: the left half of the clip does, the right half hardly."""
+    fast, slow = frames_of("blink", 24, seed=1), np.repeat(frames_of("blink", 6, seed=1), 4, 0)
+    frames = np.concatenate([np.roll(fast, 6, 1), slow], 2)
+    frames[:, ::2] = np.roll(frames[:, ::2], 1, 2)
+    write_clip(Clip(frames, Fraction(25)), tmp_path / "half.mp4")
+
+    class Judge:
+        halo, config = 2, SimpleNamespace(side=16, frames=8)
+
+        def maps(self, clips):
+            changed = (clips[:, :, 1:] - clips[:, :, :-1]).abs().mean(1)
+            changed = torch.cat([changed[:, :1], changed], 1)
+            return 40 * torch.nn.functional.adaptive_avg_pool2d(changed, (1, 2)) - 1
+
+    cam = heat_painter(VideoReader(tmp_path / "half.mp4"), Judge(), opacity=1.0)
+    shades = cam.shades.mean((0, 1))
+    assert shades[0] > shades[1]
+    speed = heat_painter(VideoReader(tmp_path / "half.mp4"), Judge(), kind="speed", opacity=1.0)
+    shades = speed.shades.mean((0, 1))
+    assert shades[0] < shades[1]
 
 
 def test_what_cannot_be_asked(model, tmp_path):

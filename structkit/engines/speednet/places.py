@@ -30,13 +30,13 @@ from structkit.media.tensors import to_range
 FACTORS = (1.0, 1.4, 2.0, 2.8, 4.0)  # speeds at which a video is looked at
 CHUNK = 100  # samples that are looked at together, at speed 1
 GLOBAL_HALO = 16  # frames on each side that a chunk sees, of a network whose frames all depend on each other
+MOST_LOGIT = 1000.0
 LUMA = (0.299, 0.587, 0.114)
 
 
 class PlaceModel(Protocol):
     """A network of the speed of each place: `structkit.engines.speednet.model.SpeedNet`."""
 
-    temperature: float
     halo: int | None
 
     def maps(self, frames: Tensor) -> Tensor: ...
@@ -68,11 +68,11 @@ class PlaceMaps:
 def class_activation(
     video: SampledVideo, model: PlaceModel, device: str, progress: Callable[[int], None] = lambda count: None
 ) -> PlaceMaps:
-    """The probability that each place is sped up, 0 to 1.  progress: called with the number of samples that are done.
+    """The logit of each place, above 0 for sped up.  progress: called with the number of samples that are done.
 
     Raises InputError for damage on the way, and for a video that is too short or too small for the model.
     """
-    return _maps(video, model, (1.0,), lambda chances: chances[:, 0], device, progress)
+    return _maps(video, model, (1.0,), lambda logits: logits[:, 0], device, progress)
 
 
 def tolerance(
@@ -85,15 +85,16 @@ def tolerance(
     """The logarithm (base 2) of the speed-up that each place tolerates, as expected.
 
     factors: speeds at which it is looked at, rising from 1.
-    With p_i the probability of sped up at factor X_i, where no factor before was refused:
+    With p_i = sigmoid(logit), the probability of sped up at factor X_i, where no factor before was refused:
     E log2 V = sum over i > 0 of (log2 X_i - log2 X_(i-1)) * product over j <= i of (1 - p_j).
+    A place is not what the network was calibrated on: such values are to be compared with one another.
     Raises as `class_activation`.
     """
     logs = [math.log2(factor) for factor in factors]
     gaps = torch.tensor([after - before for before, after in itertools.pairwise(logs)])
 
-    def expected(chances: Tensor) -> Tensor:
-        accepted = (1 - chances).cumprod(1)[:, 1:]
+    def expected(logits: Tensor) -> Tensor:
+        accepted = torch.sigmoid(-logits).cumprod(1)[:, 1:]
         return (gaps[None, :, None, None] * accepted).sum(1)
 
     return _maps(video, model, factors, expected, device, progress)
@@ -116,12 +117,12 @@ def _maps(
     device: str,
     progress: Callable[[int], None],
 ) -> PlaceMaps:
-    """The maps of a video.  reduce: from probabilities at all factors, (n, F, h, w), to values, (n, h, w)."""
+    """The maps of a video.  reduce: from logits at all factors, (n, F, h, w), to values, (n, h, w)."""
     values, motion, count = [], [], 0
-    for chances, moved in _chunks(video, model, factors, device):
-        values.append(reduce(chances).half().numpy())
+    for logits, moved in _chunks(video, model, factors, device):
+        values.append(reduce(logits).clamp(-MOST_LOGIT, MOST_LOGIT).half().numpy())
         motion.append(moved.half().numpy())
-        progress(count := count + len(chances))
+        progress(count := count + len(logits))
     return PlaceMaps(np.concatenate(values), np.concatenate(motion), Fraction(video.start), Fraction(video.rate))
 
 
@@ -129,7 +130,7 @@ def _maps(
 def _chunks(
     video: SampledVideo, model: PlaceModel, factors: Sequence[float], device: str
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of each chunk of samples: the probabilities of sped up, (n, F, h, w), and the motion, (n, h, w)."""
+    """Of each chunk of samples: the logits of sped up, (n, F, h, w), and the motion, (n, h, w)."""
     halo = GLOBAL_HALO if model.halo is None else model.halo
     reach = math.ceil((halo + 2) * max(factors))
     held: list[np.ndarray] = []  # samples from `first` on
@@ -156,8 +157,7 @@ def _chunks(
                 maps = model.maps(clip)[0, halo : len(numbers) - halo]
             except InputError as error:
                 raise InputError(f"{video.reader.name}: {error}") from error
-            chances = torch.sigmoid(maps.float() / model.temperature).cpu()
-            found.append(_between(chances, (torch.arange(begin, end) / factor) - low))
+            found.append(_between(maps.float().cpu(), (torch.arange(begin, end) / factor) - low))
         yield torch.stack(found, 1), _motion(frames, begin - first, end - first, found[0].shape[1:])
         begin = end
         drop = max(0, begin - reach - first)

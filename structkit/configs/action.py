@@ -19,12 +19,12 @@ class ActionConfig(Config):
     init: str | None = dataclasses.field(
         default=None,
         metadata=option(
-            None, "begin from the weights of this model of structkit train speednet; else from none"
+            None, "begin from the weights of this model of structkit train speednet; else from random ones"
         ).metadata
         | {"metavar": "MODEL"},
     )
     baseline: bool = option(
-        False, "with --init: also train from none, by as many steps, so that both can be compared; twice the time"
+        False, "with --init: also train from random weights, by as many steps, to compare with; twice the time"
     )
     network: str | None = option(None, "the network; else that of --init, or plain", choices=SPEEDNET_NETWORKS)
     width: float | None = option(
@@ -48,7 +48,7 @@ class ActionConfig(Config):
     warm_up: float = option(0.1, "share of the steps in which the learning rate rises", low=0, high=1)
     dropout: float = option(0.2, "share of the features that each step leaves out", low=0, high=0.9)
     zoom: float = option(0.7, "smallest part of a frame's side that a window shows; 1: all", low=0.2, high=1)
-    mirror: bool = option(True, "show half of the windows mirrored; leave it out where left and right matter")
+    sided: bool = option(False, "left and right matter: no window is shown mirrored, as half of them are else")
     jitter: float = option(0.3, "changes of brightness and contrast, of each window; 0: none", low=0, high=0.9)
     average: float = option(0.98, "decay of the average of the weights, which is what is used", low=0, high=0.99999)
     held: float = option(0.25, "share of each class's files that are held out, for the scores", low=0, high=0.5)
@@ -56,7 +56,7 @@ class ActionConfig(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.baseline and self.init is None:
-            raise OptionError("--baseline trains from no weights too, and without --init that is all: leave it out")
+            raise OptionError("--baseline trains from random weights, and without --init so does all: leave it out")
 
     def backbone(self) -> SpeedNetConfig:
         """The configuration of the network, of a `filled` configuration."""
@@ -70,7 +70,7 @@ class ActionConfig(Config):
             own = getattr(self, name)
             if own is not None and own != getattr(start, name):
                 fact = f"--{name} is {own} and that of --init is {getattr(start, name)}"
-                raise OptionError(f"{fact}: leave --{name} out, or begin from none")
+                raise OptionError(f"{fact}: leave --{name} out, or begin from random weights")
         known = {name: getattr(start, name) for name in (*BACKBONE, "frames", "side")}
         return self._with(known)
 

@@ -6,15 +6,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from structkit.configs import ActionConfig
 from structkit.data.listing import PathList, counted
 from structkit.data.windows import LEAST_SIDE, stretches
-from structkit.engines.speednet.action import ActionTraining, LabelledVideo, trunk_of
+from structkit.engines.speednet.action import ActionNet, ActionTraining, LabelledVideo
 from structkit.engines.speednet.model import SpeedNet
 from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.header import read_card
@@ -25,9 +24,6 @@ from structkit.models import kind_of, load, resolve_model
 from structkit.recipes.run import Recipe, TrainingJob, TrainingOptions, train, training_function
 from structkit.training.outputs import TrainingFiles
 from structkit.training.planned import TrainingPlan, in_minutes
-
-if TYPE_CHECKING:
-    from structkit.engines.speednet.action import ActionNet
 
 LEAST = 100  # steps that make sense
 MOST_BYTES = 2 * 10**9  # of the frames that are held in memory
@@ -47,7 +43,7 @@ class ClassFolders:
         """max_pixels: of the largest frame that is read; None: the usual limit.  tolerant: as for `VideoReader`."""
         self.folder, self.reading = Path(folder), {"max_pixels": max_pixels, "tolerant": tolerant}
         self.digests: dict[str, str] = {}
-        self.start: dict[str, Tensor] | None = None
+        self.start: SpeedNet | ActionNet | None = None
         self.rejected: list[tuple[str, str]] = []  # files that are not learned from, and why
 
     def fitted(self, config: ActionConfig) -> ActionConfig:
@@ -62,9 +58,8 @@ class ClassFolders:
             fact = f"{kind.words}, and an action classifier begins from a model of the speed of clips"
             raise CheckpointError(f"{path}: {fact}; make one with structkit train speednet")
         model = load(path, "cpu")
-        self.digests["init"], self.init, self.start = sha256_file(path), path, trunk_of(model)  # type: ignore[arg-type]
-        backbone = model.config if isinstance(model, SpeedNet) else model.config.backbone()  # type: ignore[attr-defined]
-        return config.begun_from(backbone)
+        self.digests["init"], self.init, self.start = sha256_file(path), path, model  # type: ignore[assignment]
+        return config.begun_from(model.config if isinstance(model, SpeedNet) else model.config.backbone())  # type: ignore[attr-defined]
 
     def find(self, output: Path) -> list[Path]:
         """The videos of all classes, and the model to begin from.
@@ -88,7 +83,7 @@ class ClassFolders:
             names = f" ({next(iter(self.files))})" if self.files else ""
             fact = f"{counted(len(self.files), 'folder')} of videos{names}, and a class is told from others"
             raise InputError(f"{self.folder}: {fact}; name a folder that has two or more, one for each class")
-        return [path for files in self.files.values() for path in files] + ([self.init] if self.start else [])
+        return [path for files in self.files.values() for path in files] + ([] if self.start is None else [self.init])
 
     def read(self, config: ActionConfig, job: TrainingJob) -> None:
         """Read all videos, small, and hold some of each class out; tell which files were rejected, and why.

@@ -6,8 +6,8 @@
     python tests/benchmarks/bench_action.py ACTIONS --weights physics=speed.safetensors [--videos 3 36] [--steps 150]
 
 `accuracy`: of videos held out, named by a network that was tuned from the weights, or trained from random ones by as
-many steps, with `low` and `high` of 95 % confidence; the mean over `--seeds` trainings.  Path "given": the weights as
-they are, of which the last layer alone is learned (least squares on one feature of each video).
+many steps, with `low` and `high` of 95 % confidence; the mean over `--seeds` trainings.  In cases that end in
+"last layer alone" all other weights stay as they are, and it is fitted to one feature of each video.
 `retrieval`: the share of videos for which the nearest piece of all other videos is of the same class; queries are the
 middle windows.  "pixels": the mean colours of 4 x 4 places in place of features.
 CPU seconds are those of the training alone.
@@ -27,7 +27,7 @@ from measure import record
 from torch import Tensor
 
 from structkit.configs import ActionConfig, SpeedNetConfig
-from structkit.engines.speednet.action import ActionTraining, LabelledVideo, trunk_of
+from structkit.engines.speednet.action import ActionTraining, LabelledVideo
 from structkit.engines.speednet.model import SpeedNet
 from structkit.metrics.detection import wilson
 from structkit.recipes.action import ClassFolders
@@ -140,7 +140,7 @@ def rows(chosen: argparse.Namespace) -> Iterator[dict[str, str]]:
             case = f"accuracy, {count} videos of each class, {steps} steps"
             yield row(case, "chance", chance, held)
             for name, model in models.items():
-                start = None if name == "random" else trunk_of(model)
+                start = None if name == "random" else model
                 how = ActionConfig(steps=steps, init=None if start is None else name).filled()
                 each = [trained(material, learned, how, start, seed) for seed in range(chosen.seeds)]
                 accuracy, spent = (sum(figures) / len(each) for figures in zip(*each, strict=True))

@@ -54,7 +54,7 @@ def test_it_ends_in_time(train):
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        (["--baseline"], 2, "--baseline trains from no weights too, and without --init that is all: leave it out"),
+        (["--baseline"], 2, "--baseline trains from random weights, and without --init so does all: leave it out"),
         (["--init", "glasses"], 3, "begins from a model of the speed of clips; make one with structkit train speednet"),
         (["--init", "nothing.safetensors"], 3, "nothing.safetensors: no such file"),
         (["--held", "0.9"], 2, "--held is 0.9: it must be between 0 and 0.5"),

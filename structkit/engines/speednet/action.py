@@ -12,14 +12,14 @@ clips of yours is told beside the same training from random weights (`baseline`)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from structkit.configs import ActionConfig
+from structkit.configs import ActionConfig, SpeedNetConfig
 from structkit.data.windows import LEAST_FRAMES, LEAST_SIDE, TOGETHER
 from structkit.engines.speednet.model import SpeedNet, clip_network
 from structkit.errors import CheckpointError, InputError
@@ -34,6 +34,7 @@ from structkit.training.schedule import rising_and_falling
 from structkit.training.stages import Stage, Training
 from structkit.training.state import pack, unpack
 
+BACKBONE = ("network", "width", "gates", "gate_bias", "gate_frames", "stem_stride", "pool_stride")
 LONGEST = 5.0  # norm of the gradient, to which a longer one is cut down
 
 
@@ -43,24 +44,27 @@ class ActionNet(Model):
     All clips are (B, 3, T, H, W) in [-1, 1], at 25 frames a second, of 8 frames and 32 px or more; those that it has
     learned from have `config.frames` frames and sides of `config.side` px.
     classes: the names, in the order of the logits.
+    backbone: the configuration of the network before its last layer.
     """
 
     kind = "action"
     config_class = ActionConfig
     network: ClipNetwork
 
-    def __init__(self, config: ActionConfig, classes: Sequence[str]) -> None:
+    def __init__(self, config: ActionConfig, classes: Sequence[str], backbone: Mapping[str, Any] | None = None) -> None:
+        """backbone: options of the network (BACKBONE), by name; None: those of the configuration."""
         super().__init__(config.filled())
         if not (isinstance(classes, list | tuple) and len(set(classes)) == len(classes) >= 2):
             raise CheckpointError("its classes are not two or more different names")
         if not all(isinstance(name, str) for name in classes):
             raise CheckpointError("its classes are not texts")
         self.classes = tuple(classes)
-        self.network = clip_network(self.config.backbone(), len(self.classes))
+        self.backbone = replace(self.config.backbone(), **(backbone or {}))
+        self.network = clip_network(self.backbone, len(self.classes))
         self.dtype = torch.float32
 
     def facts(self) -> dict[str, Any]:
-        return {"classes": list(self.classes)}
+        return {"classes": list(self.classes), "backbone": network_options(self.backbone)}
 
     def logits(self, frames: Tensor) -> Tensor:
         """A logit of each class, (B, K).  Raises InputError for clips that are too short or too small."""
@@ -122,22 +126,27 @@ class ActionTraining(Training):
         config: ActionConfig,
         *,
         held: Sequence[LabelledVideo] = (),
-        start: Mapping[str, Tensor] | None = None,
+        start: SpeedNet | ActionNet | None = None,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         tell: Callable[[str], None] = lambda note: None,
     ) -> None:
         """videos: those that are learned from, one or more of each class.
         held: those that the scores come from, which are not learned from.
-        start: the weights of the layers before the last one (`trunk_of`); None: random ones.
+        start: the model whose network and weights are the beginning, but for its last layer; None: random weights.
         dtype: of the networks' arithmetic, float32 or bfloat16.
         tell: called with each line about the scores.
         """
         self.config, self.classes = config.filled(), list(classes)
         self.device, self.dtype, self.tell = device, dtype, tell
         self.by_class = [[one for one in videos if one.label == label] for label in range(len(classes))]
-        self.held, self.start = list(held), start
-        names = ["tuning", "random weights"] if self.config.baseline else ["tuning" if start else "random weights"]
+        self.held, self.backbone, self.start = list(held), self.config.backbone(), None
+        if start is not None:
+            self.backbone = start.config if isinstance(start, SpeedNet) else start.backbone
+            self.start = {name: tensor.detach().cpu() for name, tensor in start.network.trunk.state_dict().items()}
+        names = (
+            ["tuning", "random weights"] if self.config.baseline else ["random weights" if start is None else "tuning"]
+        )
         self.stages = [Stage(name, self.config.steps) for name in names]
         self.finished: nn.Module | None = None
         self.named: list[int] | None = None  # the classes told of the videos held out, once they are scored
@@ -152,7 +161,7 @@ class ActionTraining(Training):
 
     def _build(self) -> None:
         c = self.config
-        self.network = clip_network(c.backbone(), len(self.classes)).to(self.device).train()
+        self.network = clip_network(self.backbone, len(self.classes)).to(self.device).train()
         self.adam = torch.optim.AdamW(self.network.parameters(), c.rate, weight_decay=c.weight_decay)
         self.average = Average(self.network, c.average)
 
@@ -187,7 +196,7 @@ class ActionTraining(Training):
             start = int(when * (len(stretch) - self.config.frames + 1))
             window = stretch[start : start + self.config.frames]
             window = self._crop(window, scale, x, y)
-            if self.config.mirror and turned < 0.5:
+            if not self.config.sided and turned < 0.5:
                 window = window.flip(-1)
             strength = self.config.jitter
             mean = window.mean((0, 2, 3), keepdim=True)
@@ -211,7 +220,7 @@ class ActionTraining(Training):
 
     def restore(self, stage: int, state: Mapping[str, Tensor]) -> None:
         if stage:
-            self.finished = clip_network(self.config.backbone(), len(self.classes)).to(self.device)
+            self.finished = clip_network(self.backbone, len(self.classes)).to(self.device)
         self._build()
         unpack(state, **self._parts())
 
@@ -220,7 +229,7 @@ class ActionTraining(Training):
         return {"network": self.network, "adam": self.adam, "average": self.average, **finished}
 
     def model(self) -> ActionNet:
-        model = ActionNet(self.config, self.classes).to(self.device)
+        model = ActionNet(self.config, self.classes, network_options(self.backbone)).to(self.device)
         model.network.load_state_dict((self.finished or self.average.module).state_dict())
         return model.eval()
 
@@ -269,9 +278,9 @@ class ActionTraining(Training):
         return named
 
 
-def trunk_of(model: SpeedNet | ActionNet) -> dict[str, Tensor]:
-    """The weights of the layers before the last one, to begin from."""
-    return {name: tensor.detach().clone().cpu() for name, tensor in model.network.trunk.state_dict().items()}
+def network_options(config: SpeedNetConfig) -> dict[str, Any]:
+    """The options of a network, by name, without those of its training."""
+    return {name: getattr(config, name) for name in BACKBONE}
 
 
 def confusion(truth: Sequence[int], told: Sequence[int], classes: Sequence[str]) -> dict[str, dict[str, int]]:

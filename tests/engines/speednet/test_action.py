@@ -12,7 +12,6 @@ from structkit.engines.speednet.action import (
     LabelledVideo,
     confusion,
     score_lines,
-    trunk_of,
 )
 from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.training.draw import Draw
@@ -85,7 +84,7 @@ def test_a_model_is_read_back_as_it_was_written(tmp_path):
 
 
 def test_windows_show_parts_of_the_videos_of_their_labels():
-    made = training(config={"zoom": 1.0, "jitter": 0.0, "mirror": False})
+    made = training(config={"zoom": 1.0, "jitter": 0.0, "sided": True})
     drawn = torch.rand(8, 10, generator=torch.Generator().manual_seed(0))
     windows, labels = made.windows(drawn)
     assert windows.shape == (8, 3, FRAMES, 32, 32) and windows.abs().max() <= 1
@@ -105,8 +104,8 @@ def test_all_classes_are_drawn_alike_however_many_videos_they_have():
 
 
 def test_a_training_begins_from_the_weights_it_is_given_and_tunes_all_layers():
-    start = trunk_of(tiny_speednet(seed=3))
-    made = training(start=start)
+    made = training(start=tiny_speednet(3))
+    start = tiny_speednet(3).network.trunk.state_dict()
     made.begin(0, Draw(0, 0, 0))
     assert all(torch.equal(made.network.trunk.state_dict()[name], start[name]) for name in start)
     made.step(Draw(0, 0, 1))
@@ -115,8 +114,8 @@ def test_a_training_begins_from_the_weights_it_is_given_and_tunes_all_layers():
 
 
 def test_a_baseline_begins_from_random_weights_and_leaves_the_tuned_model_alone():
-    start = trunk_of(tiny_speednet(3))
-    made = training(start=start, config={"init": "x", "baseline": True}, held=labelled(1, seed=9))
+    start = tiny_speednet(3).network.trunk.state_dict()
+    made = training(start=tiny_speednet(3), config={"init": "x", "baseline": True}, held=labelled(1, seed=9))
     assert [(stage.name, stage.steps) for stage in made.stages] == [("tuning", 4), ("random weights", 4)]
     run(made)
     tuned = {name: tensor.clone() for name, tensor in made.model().state_dict().items()}
@@ -128,7 +127,7 @@ def test_a_baseline_begins_from_random_weights_and_leaves_the_tuned_model_alone(
 
 
 def test_a_state_continues_as_if_nothing_had_been():
-    how = {"start": trunk_of(tiny_speednet(3)), "config": {"init": "x", "baseline": True}}
+    how = {"start": tiny_speednet(3), "config": {"init": "x", "baseline": True}}
     whole, before, after = training(**how), training(**how), training(**how)
     for stage in (0, 1):
         run(whole, stage)
@@ -173,7 +172,7 @@ def test_confusions_are_counted():
 
 
 def test_options_that_do_not_go_together():
-    with pytest.raises(OptionError, match="--baseline trains from no weights too"):
+    with pytest.raises(OptionError, match="--baseline trains from random weights"):
         ActionConfig(baseline=True)
     start = tiny_speednet().config
     assert ActionConfig(init="x").begun_from(start).backbone().width == start.width

@@ -27,7 +27,7 @@ WRONG = [None, True, -1, 1.5, "a\nb", [], [{}], {"a": [1]}]
 RAW = re.compile(
     r"unhashable|NoneType|not (iterable|subscriptable|callable)|attribute|__init__|keyword|positional|unpack|operand|"
     r"'(int|str|list|dict|float|bool)'|invalid literal|must be (str|real|a mapping)|out of range|unexpected|codec|"
-    r"Expecting|Extra data|recursion|indices|dimension|class|KeyError|argument"
+    r"Expecting|Extra data|recursion|indices|dimension|<class|KeyError|argument"
 )
 
 

@@ -3,7 +3,7 @@
     python examples/figures.py actions ACTIONS --clips 50
     python examples/figures.py physics PHYSICS --clips 150 --seconds 4
     structkit train speednet PHYSICS -o speed.safetensors
-    python tests/benchmarks/bench_action.py ACTIONS --weights physics=speed.safetensors [--videos 3 36] [--steps 150]
+    python tests/benchmarks/bench_action.py ACTIONS --weights physics=speed.safetensors [--videos 4 36] [--steps 200]
 
 `accuracy`: of videos held out, named by a network that was tuned from the weights, or trained from random ones by as
 many steps, with `low` and `high` of 95 % confidence; the mean over `--seeds` trainings.  In cases that end in
@@ -32,6 +32,7 @@ from structkit.engines.speednet.model import SpeedNet
 from structkit.metrics.detection import wilson
 from structkit.recipes.action import ClassFolders
 from structkit.training.draw import Draw
+from structkit.training.precision import precision
 
 
 def read(folder: Path, config: ActionConfig) -> ClassFolders:
@@ -100,7 +101,8 @@ def linear_probe(material: ClassFolders, learned: Sequence[LabelledVideo], featu
 def trained(material: ClassFolders, learned: Sequence[LabelledVideo], config: ActionConfig, start: object,
             seed: int) -> tuple[float, float]:  # fmt: skip
     """The accuracy on videos held out, and the CPU seconds of the training."""
-    made = ActionTraining(learned, material.classes, config, held=material.held, start=start, tell=print)
+    how = {"start": start, "dtype": precision("auto", "cpu"), "tell": print}
+    made = ActionTraining(learned, material.classes, config, held=material.held, **how)
     began = time.process_time()
     (draw := Draw(seed, 0, 0)).seed_networks()
     made.begin(0, draw)
@@ -120,13 +122,13 @@ def rows(chosen: argparse.Namespace) -> Iterator[dict[str, str]]:
     material = read(chosen.classes, config)
     everyone = [*material.learned, *material.held]
     labels = torch.tensor([video.label for video in everyone])
-    held = len(material.held)
+    held, dtype = len(material.held), str(precision("auto", "cpu")).removeprefix("torch.")
     chance = 1 / len(material.classes)
 
     def row(case: str, path: str, share: float, count: int, cpu: float | None = None) -> dict[str, str]:
         low, high = wilson(share * count, count)
         figures = {"share": f"{share:.3f}", "low": f"{low:.3f}", "high": f"{high:.3f}", "of": str(count)}
-        return {"case": case, "path": path, **figures, "cpu_s": "" if cpu is None else f"{cpu:.0f}"}
+        return {"case": case, "path": path, **figures, "cpu_s": "" if cpu is None else f"{cpu:.0f}", "dtype": dtype}
 
     case = f"retrieval, {len(everyone)} videos"
     yield row(case, "chance", chance, len(everyone))
@@ -154,8 +156,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("classes", type=Path)
     parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=PATH", help="checkpoints of SpeedNet")
-    parser.add_argument("--videos", nargs="*", type=int, default=[3, 36], help="of each class that are learned from")
-    parser.add_argument("--steps", nargs="*", type=int, default=[150])
+    parser.add_argument("--videos", nargs="*", type=int, default=[4, 36], help="of each class that are learned from")
+    parser.add_argument("--steps", nargs="*", type=int, default=[200])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()

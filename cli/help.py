@@ -101,7 +101,7 @@ def _told(parameter: Any, ctx: Any) -> str:
     if "--help" in parameter.opts:
         return "print this help, and stop"
     default = parameter.get_default(ctx, call=False)
-    said = isinstance(default, str | int | float) and not isinstance(default, bool)
+    said = isinstance(default, str | int | float) and default is not False
     meaning = LIMITS.sub(_unbroken, parameter.help)
     return meaning + (f" [default:{UNBROKEN}{default}]" if said else "")
 

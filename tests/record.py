@@ -29,6 +29,7 @@ from PIL import Image, ImageDraw
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIR = "--steps 6 --size 40 --coarsest 20 --quiet"
 CLIP = "--size 24 --coarsest 16 --window 5 --strides 2,1 --width 4 --latent 2 --steps 4 --quiet"
+SPEED = "--frames 8 --smallest 32 --largest 40 --width 0.25 --batch 2 --steps 6 --checks 2 --quiet"
 FOLDERS = "--size 32 --steps 8 --batch 4 --quiet"
 ACTION = "--width 0.1 --side 32 --frames 8 --batch 4 --steps 6 --quiet"
 PAINTER = "--painter-size 32 --rounds 2 --painter-steps 4 --placer-steps 4"
@@ -58,6 +59,11 @@ genvideo clip.mkv --loop --max-side 48 --frames 8 -o loop.gif --compare loop.htm
 genvideo clip.mkv --extend 3 --extend-back 2 --max-side 48 -o longer.webp --quality 80
 genvideo clip.mkv --slow 2 --max-side 48 -o slow.png
 genvideo clip.mkv --size 96x32 --max-side 48 COUNT=1 --format webm --json
+speedup clip.mkv --rate 2 --curve curve.json --report curve.html -o short.mp4 --json
+speedup clip.mkv --from-curve curve.json --rate 1.5 --audio varispeed --resample blend -o shorter.mkv
+speedup clip.mkv --keep 0-0.1s --protect-speech --resample vfr --curve curve.svg -o kept.mp4
+speedup clip.mkv --dry-run --json
+speedup clip.mkv --dry-run --curve curve.csv --silence-speed 4
 remove avatar.png --model glasses -o plain.png
 remove avatar.png deep.png --model glasses --model beard -o removed/ --json
 segment avatar.png --model glasses -o mask.png
@@ -88,6 +94,9 @@ train genvideo clip.mkv {CLIP} --steps 300 -o moves-stopped.safetensors
 genvideo --model moves.safetensors COUNT=2 -o drawn-clips/ --json
 genvideo clip.mkv --model moves.safetensors --refine patches --size 48x32 -o painted.gif
 genvideo clip.mkv --model moves.safetensors --inject 1 -o injected-clip.png
+train speednet moving {SPEED} -o speed.safetensors
+~train speednet moving {SPEED} --steps 400 -o speed-stopped.safetensors
+train speednet moving {SPEED} --steps 400 -o speed-stopped.safetensors
 train action ways {ACTION} -o action.safetensors
 ~train action ways {ACTION} --steps 300 -o action-stopped.safetensors
 train action ways {ACTION} --steps 300 -o action-stopped.safetensors
@@ -127,7 +136,9 @@ sample x --print-config
 retarget x --print-config
 refine x --print-config
 genvideo x --print-config
+speedup x --print-config
 train genvideo x --print-config
+train speednet x --print-config
 similar x --print-config
 classify x --print-config
 train action x --print-config
@@ -151,6 +162,9 @@ analogy --model glasses -o never.png
 genvideo
 genvideo clear.png -o never.mp4
 genvideo clip.mkv --slow 2 --loop -o never.mp4
+speedup clip.mkv --rate 20 -o never.mp4
+speedup clip.mkv --from-curve damaged.png -o never.mp4
+speedup clear.png -o never.mp4
 genvideo clip.mkv --refine patches -o never.mp4
 genvideo --model glasses -o never.mp4
 similar ways/across/0.mp4 --model action.safetensors
@@ -238,12 +252,37 @@ def way(path: Path, seed: int, across: int, down: int) -> None:
         container.mux(stream.encode(None))
 
 
+def drift(path: Path, seed: int) -> None:
+    """A picture that drifts by a pixel a frame, 30 frames at 25 a second."""
+    import av
+
+    wide = picture(seed, 80)
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=25, options={"threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = 48, 48, "yuv420p"
+        for step in range(30):
+            pixels = np.ascontiguousarray(wide[:48, step : step + 48])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
 def prepare(folder: Path) -> None:
     """The inputs of the commands, in the folder."""
     for example in EXAMPLES.iterdir():
         if example.suffix in (".jpg", ".png"):
             (folder / example.name).write_bytes(example.read_bytes())
-    for name in ("some", "some/below", "others", "others/below", "glasses", "plain", "masks", "truth", "empty"):
+    for name in (
+        "some",
+        "some/below",
+        "others",
+        "others/below",
+        "glasses",
+        "plain",
+        "masks",
+        "truth",
+        "empty",
+        "moving",
+    ):
         (folder / name).mkdir()
     for i, name in enumerate(("one", "two", "below/three")):
         Image.fromarray(picture(i)).save(folder / "some" / f"{name}.png")
@@ -267,6 +306,8 @@ def prepare(folder: Path) -> None:
     for i in range(4):
         way(folder / "ways" / "across" / f"{i}.mp4", i, 2, 0)
         way(folder / "ways" / "down" / f"{i}.mp4", 20 + i, 0, 1)
+    for i in range(5):
+        drift(folder / "moving" / f"{i}.mp4", 20 + i)
 
 
 def plain(text: str, folder: Path) -> str:

@@ -15,7 +15,7 @@ ClipFile = Annotated[str, typer.Argument(help="a short clip: a video or an anima
 
 VideoFiles = Annotated[
     list[str],
-    typer.Argument(help="videos, folders of videos, 'patterns*.mp4' or @list.txt", metavar="VIDEO..."),
+    typer.Argument(help="videos, folders of videos, 'patterns*.mp4' or @list.txt", metavar="VIDEO"),
 ]
 
 
@@ -51,7 +51,7 @@ def train_speednet(videos: VideoFiles, *, engine: SpeedNetConfig, running: Train
     and two seconds or longer.  What cannot be used is left out, and a table says why.  Out: a checkpoint, at --output;
     its path is printed on stdout.  Beside it stands the log of the losses and, while it trains, the state; and a folder
     OUT.cache of decoded videos, of --cache-gb at most, which may be removed.  Use it with: structkit speedup
-    --method speednet --model speed.safetensors
+    --model speed.safetensors
 
     About one video in five is held out (of fewer than five none): the scores in the card come from these, with 95 %
     intervals, beside those of the mean motion.  What is learned from minutes of video tells little that the motion does

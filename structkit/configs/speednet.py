@@ -106,8 +106,10 @@ class SpeedNetConfig(Config):
         "sampler",
         choices=SAMPLERS,
     )
-    zoom: bool | None = _preset(
-        "show each version of a moment at a scale of its own, so that motion in px does not tell them apart", "zoom"
+    zoom: bool | None = option(
+        None,
+        "show each version of a moment at a scale of its own, so that motion in px does not tell them apart; else for "
+        "fast and not for paper",
     )
     jitter: float | None = _preset(
         "changes of brightness, contrast and saturation, drawn for each frame; 0: none", "jitter", low=0, high=0.9

@@ -111,7 +111,7 @@ class ProxyCache:
                 if shape is None:
                     shape = frame.pixels.shape
                     most = max(1, int(most_bytes // frame.pixels.nbytes))
-                    every = _period(video.count, most)
+                    every = _period(_expected(video), most)
                 if frame.repeated:
                     repeats, run = repeats + 1, run + 1
                     continue
@@ -138,6 +138,12 @@ class ProxyCache:
             "thumbnail": [[round(float(level), 2) for level in row] for row in first],
             "notes": list(video.notes),
         }
+
+
+def _expected(video: SampledVideo) -> int | None:
+    """The number of frames that a container states, in one way or another."""
+    seconds = video.reader.duration
+    return video.count or (None if seconds is None else round(seconds * video.rate))
 
 
 def _period(count: int | None, most: int) -> int | None:

@@ -262,3 +262,8 @@ def _layout(encoder: str, rate: int, source: av.AudioStream) -> str:
             continue
         return layout
     return "mono" if source.channels == 1 else "stereo"
+
+
+def is_mixable(source: av.AudioStream) -> bool:
+    """Whether the channels of a stream can be brought to those of an encoder: many without names cannot."""
+    return source.channels in LAYOUTS or source.layout.name != f"{source.channels} channels"

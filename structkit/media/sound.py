@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import av
@@ -42,22 +42,25 @@ class SoundDecoder:
 
         The times of the packet are those of the input.
         """
-        try:
-            frames = packet.decode() if packet else self._source.codec_context.decode(None)
-        except (av.FFmpegError, ValueError):
-            if not self._is_patient:
-                raise
-            self.damaged += 1
-            return
-        for frame in frames:
+        for frame in self._tried(lambda: packet.decode() if packet else self._source.codec_context.decode(None)):
             time = self._time(frame, packet)
             if not self._fits(frame):
                 yield from self._after(self._rest(), None)
                 self._resampler = None
             self._resampler = self._resampler or av.AudioResampler(format="flt", layout=self._layout, rate=self.rate)
-            yield from self._after(self._resampler.resample(frame), time)
+            yield from self._after(self._tried(lambda of=frame: self._resampler.resample(of)), time)
         if packet is None:
             yield from self._after(self._rest(), None)
+
+    def _tried(self, call: Callable[[], list[av.AudioFrame]]) -> list[av.AudioFrame]:
+        """The frames that a call gives; none where it fails and that is borne with patience."""
+        try:
+            return call()
+        except (av.FFmpegError, ValueError):
+            if not self._is_patient:
+                raise
+            self.damaged += 1
+            return []
 
     def _fits(self, frame: av.AudioFrame) -> bool:
         """Whether a frame has the form of those before."""

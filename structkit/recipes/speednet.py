@@ -24,6 +24,7 @@ from structkit.models import resolve_model
 from structkit.nets.s3dg import S3DG, load_trunk
 from structkit.recipes import plans
 from structkit.recipes.run import Recipe, TrainingJob, TrainingOptions, train, training_function
+from structkit.training.planned import in_minutes
 from structkit.training.stages import Training
 
 TABLE = 12  # lines of the table of rejected videos that are said; the others are counted
@@ -123,10 +124,10 @@ def _told(found: VideoSet, held: list, foreign: int, hits: int) -> Iterable[str]
         yield from (f"  {line}" for line in found.table()[:TABLE])
         if (more := len(found.rejected) - TABLE) > 0:
             yield f"  and {more:,} more"
-    cached = f", {hits:,} of them from the cache" if hits else ""
+    cached = f", {counted(hits, 'file')} from the cache" if hits else ""
     out = f"{len(held):,} of them are held out, for the scores" if held else "too few to hold any out for scores"
     others = f"; {counted(foreign, 'other file')} passed over" if foreign else ""
-    yield f"{counted(len(found.proxies), 'video')}, {found.seconds / 60:.3g} minutes{cached}; {out}{others}"
+    yield f"{counted(len(found.proxies), 'video')}, {in_minutes(found.seconds)} minutes{cached}; {out}{others}"
 
 
 SPEEDNET = Recipe(

@@ -12,8 +12,8 @@ import numpy as np
 import structkit_weights
 from structkit.configs import NO_FACTORS, NO_SPEEDUP_MODEL, SPEEDUP_MODEL, SpeedCurveConfig
 from structkit.device import enough_memory
-from structkit.engines.speednet.curve import tolerated
-from structkit.engines.speednet.motion import MotionMeter, motion_tolerance
+from structkit.engines.speednet.curve import natural_rate, tolerated
+from structkit.engines.speednet.motion import SIDE, MotionMeter, tolerated_motion
 from structkit.errors import OptionError
 from structkit.media.sampled import SampledFrame, SampledVideo
 from structkit.media.speed_curve import SpeedCurve
@@ -24,8 +24,8 @@ from structkit.verbs.running import Progress
 if TYPE_CHECKING:
     from structkit.engines.speednet.model import SpeedNet
 
-MOTION_SIDE = 160  # px, of the frames whose motion is measured
-TOGETHER = 64  # frames
+TOGETHER = 48  # frames
+DIGITS = 5  # of motion, heights of the frame a second: as it is kept in files
 FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
@@ -36,14 +36,14 @@ def measured_curve(
     device: str,
     progress: Progress | None,
 ) -> SpeedCurve:
-    """The curve of a clip at its own speed, with what each moment tolerates, by the method that is asked for.
+    """The curve of a clip at its own speed, with what was measured: predictions, or `motion` among the facts.
 
     Raises InputError, OptionError (speednet without a model, a model for motion), CheckpointError, DeviceError.
     """
     net, notes = _model(config, model, device)
     if net is None:
         return _by_motion(reader, notes, progress)
-    return _by_model(reader, net, _name(model), config, notes, progress)
+    return _by_model(reader, net, _name(model), notes, progress)
 
 
 def _model(
@@ -77,20 +77,19 @@ def _name(model: SpeedNet | str | Path | None) -> str:
 
 
 def _by_motion(reader: VideoReader, notes: tuple[str, ...], progress: Progress | None) -> SpeedCurve:
-    meter, samples = MotionMeter(), SampleLog(SampledVideo(reader, side=MOTION_SIDE), progress, "motion")
+    meter, samples = MotionMeter(), SampleLog(SampledVideo(reader, side=SIDE), progress, "motion")
     for frames in samples.batches():
         meter.push(
             [frame.pixels for frame in frames], [frame.repeated for frame in frames], [frame.cut for frame in frames]
         )
-    facts = {"method": "motion", "cuts": samples.cuts, "notes": list(notes)}
-    return samples.curve(tolerated=motion_tolerance(meter.finish()), facts=facts)
+    motion = np.round(meter.finish(), DIGITS).tolist()
+    return samples.curve(facts={"method": "motion", "motion": motion, "cuts": samples.cuts, "notes": list(notes)})
 
 
 def _by_model(
     reader: VideoReader,
     net: SpeedNet,
     name: str,
-    config: SpeedCurveConfig,
     notes: tuple[str, ...],
     progress: Progress | None,
 ) -> SpeedCurve:
@@ -104,8 +103,7 @@ def _by_model(
             ladder.push([frame.pixels for frame in frames])
         predictions = ladder.finish()
     facts = {"method": "speednet", "model": name, "cuts": samples.cuts, "notes": list(notes)}
-    found = tolerated(predictions, factors, mode=config.vmode)
-    return samples.curve(tolerated=found, factors=factors, predictions=predictions, facts=facts)
+    return samples.curve(factors=factors, predictions=predictions, facts=facts)
 
 
 class SampleLog:
@@ -136,3 +134,18 @@ class SampleLog:
         times = np.array([float(start + number * step) for number in range(self._count + 1)])
         times[-1] = max(float(self._video.end), times[-2] + 1e-6)
         return SpeedCurve(times, np.ones(self._count), **measured)
+
+
+def judged(curve: SpeedCurve, config: SpeedCurveConfig, rate: float) -> tuple[np.ndarray, float | None]:
+    """The speed that each cell of a measured curve tolerates, (N,), and the rate up to which the clip looks natural.
+
+    rate: that is asked for; motion alone says which moments tolerate more than others, and not how much.
+    The natural rate is None where nothing tells it.
+    """
+    if curve.predictions is not None:
+        found = tolerated(curve.predictions, curve.factors, mode=config.vmode)
+        return found, natural_rate(found, curve.durations)
+    motion = curve.facts.get("motion")
+    if isinstance(motion, list) and len(motion) == len(curve.speeds):
+        return tolerated_motion(np.array(motion), curve.durations, rate, most=config.max_speed), None
+    return np.maximum(curve.speeds if curve.tolerated is None else curve.tolerated, 1.0), None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from structkit.configs import SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
-from structkit.engines.speednet.curve import confidence, natural_rate, optimised, tolerated
+from structkit.engines.speednet.curve import confidence, optimised
 from structkit.errors import OptionError
 from structkit.media.retiming import retime
 from structkit.media.speed_curve import SpeedCurve, read_curve
@@ -23,7 +23,7 @@ from structkit.media.speed_segments import segments
 from structkit.verbs.frames import opened_video
 from structkit.verbs.running import Progress
 from structkit.verbs.speed_bounds import bounds
-from structkit.verbs.speed_meter import measured_curve
+from structkit.verbs.speed_meter import judged, measured_curve
 from structkit.verbs.speed_target import SpeedTarget
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from structkit.media.video import VideoReader
 
 MEASURED = 0.4  # of the work of a whole run, about
+CELLS = 25  # a second
 BEYOND = 1.005  # times the natural rate, from which there is a note
 
 
@@ -142,11 +143,7 @@ def _curve_of(
         found = _fitted(measured, reader)
         if _keeps_all(config, target):
             return found
-        otherwise = found.rate
-        if found.tolerated is None:
-            found = replace(found, tolerated=np.maximum(found.speeds, 1.0))
-        elif found.predictions is not None:
-            found = replace(found, tolerated=tolerated(found.predictions, found.factors, mode=config.vmode))
+        found, otherwise = _refined(found), found.rate
     target.check(found.seconds)
     return _planned(found, reader, config, target, otherwise)
 
@@ -156,16 +153,17 @@ def _planned(
 ) -> SpeedCurve:
     """The curve that was measured, with the speeds that are asked for."""
     rate = target.rate_of(found.seconds, otherwise)
-    of_cells, notes = bounds(reader, found.times, found.tolerated, config, target)
+    of_cells, natural = judged(found, config, rate)
+    within, notes = bounds(reader, found.times, of_cells, config, target)
     cuts = np.isin(np.round(found.times[:-1], 6), np.round(found.facts.get("cuts", ()), 6))
     weights = None if found.predictions is None else confidence(found.predictions[0])
-    how = {"most": of_cells.most, "smooth": config.smooth, "cuts": cuts}
-    speeds = optimised(of_cells.tolerated, weights, found.durations, rate, **how)
-    natural = natural_rate(of_cells.tolerated, found.durations)
-    if rate > BEYOND * natural:
+    how = {"most": within.most, "smooth": config.smooth, "cuts": cuts}
+    speeds = optimised(within.tolerated, weights, found.durations, rate, **how)
+    if natural is not None and rate > BEYOND * natural:
         notes += (f"{rate:.2f} times as fast is more than looks natural here, which is up to {natural:.2f}",)
-    facts = {"rate": rate, "natural_rate": round(natural, 4), "notes": [*found.facts.get("notes", ()), *notes]}
-    return replace(found, speeds=speeds, facts={**found.facts, **facts})
+    facts = {"rate": rate, "natural_rate": natural and round(natural, 4)}
+    facts["notes"] = [*found.facts.get("notes", ()), *notes]
+    return replace(found, speeds=speeds, tolerated=within.tolerated, facts={**found.facts, **facts})
 
 
 def _keeps_all(config: SpeedCurveConfig, target: SpeedTarget) -> bool:
@@ -185,6 +183,17 @@ def _fitted(measured: SpeedCurve | str | Path, reader: VideoReader) -> SpeedCurv
     if last > end + gap:
         notes.append(f"{name} goes on for {last - end:.1f} s behind the end of the clip: is it of another one?")
     return replace(curve, facts={"method": "curve", **curve.facts, "notes": notes})
+
+
+def _refined(curve: SpeedCurve) -> SpeedCurve:
+    """A curve in cells of 1/25 s, where those that it has are longer: those of one that was drawn by hand."""
+    if curve.durations.max() < 1.5 / CELLS:
+        return curve
+    count = max(1, round(curve.seconds * CELLS))
+    times = np.linspace(curve.times[0], curve.times[-1], count + 1)
+    place = np.searchsorted(curve.times, (times[1:] + times[:-1]) / 2, "right").clip(1, len(curve.speeds)) - 1
+    tolerated = None if curve.tolerated is None else curve.tolerated[place]
+    return SpeedCurve(times, curve.speeds[place], tolerated, facts=curve.facts)
 
 
 def _part(progress: Progress | None, start: float, end: float) -> Progress | None:

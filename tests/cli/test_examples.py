@@ -16,6 +16,7 @@ from structkit.media.moving_pictures import write_clip
 from structkit_cli.app import GROUPS
 
 from ..speed_models import class_folders, film, tiny_action, tiny_speednet
+from ..speed_videos import drifting, write_video
 from .conftest import paint, small_clip
 
 PAGES = {
@@ -33,6 +34,8 @@ QUICK = {
     "train transfer": f"{CODES} --painter 4 --rounds 1 --painter-steps 2 --placer-steps 2 --painter-size 32",
     "train difference": CODES,
     "train genvideo": "--size 20 --coarsest 16 --width 4 --latent 4 --steps 2 --dtype float32 --device cpu",
+    "train speednet": "--width 0.1 --frames 8 --smallest 32 --largest 32 --side 32 --batch 1 --steps 2 --checks 1 "
+    "--dtype float32 --device cpu",
     "score independence": "--device cpu",
     "train action": "--width 0.1 --side 32 --frames 8 --steps 2 --dtype float32 --device cpu",
     "similar": "--device cpu",
@@ -66,6 +69,9 @@ def prepare(words: list[str], folder: Path) -> None:
             film(folder / name / "one.mp4", "down")
         elif words[0] in ("similar", "classify") and name.endswith(".mp4"):
             film(folder / name)
+        elif name == "holidays/":
+            for seed in range(2):
+                write_video(folder / name / f"{seed}.mp4", drifting(30, 1, seed=seed))
         elif name.endswith("/"):
             for seed in range(24):
                 paint(folder / name / f"{seed}.png", 100 * i + seed, side=32)

@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ElementTree
 from fractions import Fraction
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -207,7 +208,7 @@ def test_the_map_of_an_edit_list_is_the_curve_s_to_a_frame():
     assert points[0] == [0, 0] and points[-1][1] == 12
     timing = made.timing()
     assert all(abs(timing.at(value) - time) < 1 / CLIP.rate for time, value in points)
-    assert all(a[0] < b[0] and a[1] < b[1] for a, b in zip(points, points[1:], strict=False))
+    assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(points))
     assert root.find(".//sequence").get("duration") == root.find(".//asset-clip").get("duration")
 
 

@@ -113,7 +113,7 @@ def optimised(
         ramped = np.maximum(ramped, low)
         if natural_rate(np.exp(ramped), durations) >= rate:
             break
-    return np.exp(_of_rate(middle, low, ramped, durations, rate))
+    return np.exp(of_rate(middle, low, ramped, durations, rate))
 
 
 def out_of_reach(rate: float, slowest: float, fastest: float, seconds: float) -> str:
@@ -123,6 +123,28 @@ def out_of_reach(rate: float, slowest: float, fastest: float, seconds: float) ->
         f"a clip of {seconds:.1f} s cannot be made {rate:.4g} times as fast: here it can be made {slowest:.4g} to "
         f"{fastest:.4g} times as fast, {lengths}; ask for a rate between, or change --max-speed and what is kept slow"
     )
+
+
+def of_rate(middle: np.ndarray, low: np.ndarray, high: np.ndarray, durations: np.ndarray, rate: float) -> np.ndarray:
+    """Log speeds (N,) of the middle (N,), moved up or down by one number until their harmonic mean is the rate.
+
+    low, high (N,): log bounds, which all of them keep to; where those do not allow the rate it is the nearest.
+    """
+    wanted = float(durations.sum()) / rate
+
+    def clipped(mu: float) -> np.ndarray:
+        return np.clip(middle + mu, low, high)
+
+    slowest, fastest = float((low - middle).min()), float((high - middle).max())
+    for _ in range(HALVINGS):
+        mu = (slowest + fastest) / 2
+        if not slowest < mu < fastest:
+            break
+        if np.sum(durations * np.exp(-clipped(mu))) > wanted:
+            slowest = mu
+        else:
+            fastest = mu
+    return clipped(fastest)
 
 
 def _natural(prediction: np.ndarray, threshold: float, box: int, margin: float) -> np.ndarray:
@@ -194,22 +216,3 @@ def _ramped(high: np.ndarray, durations: np.ndarray, slope: float) -> np.ndarray
     forward = np.minimum.accumulate(high - slope * places) + slope * places
     backward = np.minimum.accumulate((high + slope * places)[::-1])[::-1] - slope * places
     return np.minimum(high, np.minimum(forward, backward))
-
-
-def _of_rate(middle: np.ndarray, low: np.ndarray, high: np.ndarray, durations: np.ndarray, rate: float) -> np.ndarray:
-    """Clipped log speeds (N,) of the middle (N,), moved up or down until their harmonic mean is the rate."""
-    wanted = float(durations.sum()) / rate
-
-    def clipped(mu: float) -> np.ndarray:
-        return np.clip(middle + mu, low, high)
-
-    slowest, fastest = float((low - middle).min()), float((high - middle).max())
-    for _ in range(HALVINGS):
-        mu = (slowest + fastest) / 2
-        if not slowest < mu < fastest:
-            break
-        if np.sum(durations * np.exp(-clipped(mu))) > wanted:
-            slowest = mu
-        else:
-            fastest = mu
-    return clipped(fastest)

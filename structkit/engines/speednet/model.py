@@ -84,7 +84,7 @@ class SpeedNet(Model):
         """
         scores = self.card.get("scores") or {}
         least = scores.get("accuracy_low", 0.0)
-        return bool(scores.get("claimed")) and least > max(LEAST_ACCURACY, scores.get("flow_accuracy", 1.0))
+        return least > max(LEAST_ACCURACY, scores.get("flow_accuracy", 1.0))
 
     def logits(self, frames: Tensor) -> Tensor:
         """A logit of each frame, (B, T): above 0, it is sped up.  Raises InputError for clips of fewer than 8 frames.

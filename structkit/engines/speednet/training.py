@@ -108,11 +108,12 @@ class SpeedNetTraining(Training):
         ends = [c.steps * (part + 1) // parts for part in range(parts)]
         steps = [end - before for end, before in zip(ends, [0, *ends], strict=False)]
         self.stages = [Stage(f"part {part + 1}", count) for part, count in enumerate(steps)]
+        self.built = False
         self.settled: tuple[int, SpeedNet] | None = None  # after so many updates
         self.offered: int | None = None  # to the best weights, after so many updates
 
     def begin(self, stage: int, draw: Draw) -> None:
-        if stage == 0:
+        if stage == 0 or not self.built:  # the latter where the cost of a step is measured
             self._build()
             self.init(self.net)
             self.average.module.load_state_dict(self.net.state_dict())
@@ -191,7 +192,7 @@ class SpeedNetTraining(Training):
 
     def _build(self) -> None:
         """Make the networks and the optimiser."""
-        c = self.config
+        c, self.built = self.config, True
         self.net = SpeedNet(replace(c, init=None)).to(self.device)
         self.net.dtype = self.dtype
         self.average = Average(self.net, min(c.average, 1 - 1 / max(2, c.steps // 10)))

@@ -1,0 +1,155 @@
+"""Videos that speed is learned from: which serve and why not, the cache, the split, the moments and how they look."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from structkit.data.moments import ClipView, Moment, Moments, runs, shown_square, shown_whole
+from structkit.data.proxies import ProxyCache, near_duplicates
+from structkit.data.videos import list_videos, read_videos, split_videos
+from structkit.errors import InputError
+
+from ..speed_videos import drifting, proxy, write_video
+
+LEAST = 30
+
+
+def read(folder, cache, **how):
+    return read_videos(list_videos(str(folder)), cache, least=LEAST, most_bytes=how.pop("most_bytes", 1e9), **how)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return ProxyCache(tmp_path / "cache", 32)
+
+
+def test_what_cannot_be_learned_from_is_left_out_and_a_table_says_why(tmp_path, cache):
+    folder = tmp_path / "videos"
+    good = write_video(folder / "good.mp4", drifting(40, 1))
+    (folder / "copy.mp4").write_bytes(good.read_bytes())
+    write_video(folder / "short.mp4", drifting(12, 1))
+    write_video(folder / "slow.mp4", drifting(40, 1), 12.5)
+    write_video(folder / "still.mp4", drifting(1, 0).repeat(40, 0))
+    write_video(folder / "twice.mkv", drifting(30, 2).repeat(2, 0), codec="ffv1")
+    (folder / "torn.mp4").write_bytes(good.read_bytes()[:700])
+    (folder / "words.txt").write_text("no video")
+    found = read(folder, cache)
+    assert [one.name for one in found.proxies] == ["copy.mp4"]  # the first of two copies, in natural order
+    table = {line.split()[0].rpartition("/")[2]: line.split(maxsplit=1)[1].strip() for line in found.table()}
+    assert table["good.mp4"] == "the same file as copy.mp4"
+    assert table["short.mp4"] == "too short: 0.48 s without a cut, and 1.2 s are needed"
+    assert table["slow.mp4"] == "12.5 frames a second, and 23 are needed: below, frames are repeated"
+    assert table["still.mp4"] == "still: nothing moves in it"
+    assert table["twice.mkv"] == "50% of its frames are repeated, at 25 a second"
+    assert "MP4" in table["torn.mp4"] and len(table) == 6
+
+
+def test_where_none_serves_the_error_says_why(tmp_path, cache):
+    write_video(tmp_path / "v/short.mp4", drifting(12, 1))
+    with pytest.raises(InputError, match=r"v: none of 1 video can be learned from; the first: .*short.mp4: too short"):
+        read(tmp_path / "v", cache)
+    (tmp_path / "v/short.mp4").unlink()
+    with pytest.raises(InputError, match="v: no videos; name a folder"):
+        read(tmp_path / "v", cache)
+    with pytest.raises(InputError, match=r"nowhere\.mp4: no such file or folder"):
+        list_videos([str(tmp_path / "nowhere.mp4")])
+
+
+def test_videos_are_decoded_once_and_again_where_the_cache_is_damaged(tmp_path, cache):
+    write_video(tmp_path / "v/a.mp4", drifting(40, 1, height=64, width=96))
+    [first] = read(tmp_path / "v", cache).proxies
+    assert first.frames.shape == (40, 32, 48, 3) and cache.hits == 0
+    frames = np.array(first.frames)
+    [again] = read(tmp_path / "v", cache).proxies
+    assert cache.hits == 1 and np.array_equal(frames, again.frames)
+    assert np.array_equal(first.motion, again.motion)
+    [raw] = cache.folder.glob("*.rgb")
+    raw.write_bytes(raw.read_bytes()[:-1])
+    [mended] = read(tmp_path / "v", cache).proxies
+    assert cache.hits == 1 and np.array_equal(frames, mended.frames)
+    [facts] = cache.folder.glob("*.json")
+    facts.write_text("{")
+    read(tmp_path / "v", cache)
+    assert cache.hits == 1 and json.loads(facts.read_text())["shape"] == [40, 32, 48, 3]
+    read(tmp_path / "v", ProxyCache(cache.folder, 24))  # other settings, other files
+    assert len(list(cache.folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_of_a_long_video_evenly_spread_runs_are_kept(tmp_path, cache, suffix):
+    write_video(tmp_path / f"v/a{suffix}", drifting(1300, 1, height=32, width=32))
+    [kept] = read(tmp_path / "v", cache, most_bytes=650 * 32 * 32 * 3).proxies
+    assert len(kept) <= 650 and kept.seconds == 52
+    assert [end - begin for begin, end in runs(kept)] == [400, 250]
+    whole = read(tmp_path / "v", ProxyCache(tmp_path / "other", 32)).proxies[0]
+    assert np.array_equal(kept.frames[:400], whole.frames[:400])
+
+
+def test_repeated_frames_are_left_out_and_a_standstill_is_a_break(tmp_path, cache):
+    frames = drifting(60, 3)
+    stopped = np.concatenate([frames[:40], frames[39:40].repeat(6, 0), frames[40:]])
+    write_video(tmp_path / "v/a.mkv", stopped, codec="ffv1")
+    [kept] = read(tmp_path / "v", cache).proxies
+    assert len(kept) == 60 and [(b, e) for b, e in runs(kept)] == [(0, 40), (40, 60)]
+
+
+def test_the_hash_of_a_file_decides_on_its_part_and_copies_are_in_one(tmp_path, cache):
+    for number in range(8):
+        write_video(tmp_path / f"v/{number}.mp4", drifting(40, 1, seed=number))
+    write_video(tmp_path / "v/6-again.mp4", drifting(40, 1, seed=6), crf="30")
+    found = read(tmp_path / "v", cache)
+    groups = [sorted(found.proxies[n].name for n in group) for group in near_duplicates(list(found.proxies))]
+    assert ["6-again.mp4", "6.mp4"] in groups and len(groups) == 8
+    kept, held = split_videos(found, 0.2)
+    assert len(kept) + len(held) == 9 and len(held) >= 3
+    for part in (kept, held):
+        names = {one.name for one in part}
+        assert ("6.mp4" in names) == ("6-again.mp4" in names)
+    (tmp_path / "v/0.mp4").rename(tmp_path / "v/zero.mp4")
+    again = split_videos(read(tmp_path / "v", cache), 0.2)
+    assert [one.sha256 for one in again[1]] == [one.sha256 for one in held]
+
+
+def test_of_fewer_than_five_videos_none_is_held_out(tmp_path, cache):
+    for number in range(4):
+        write_video(tmp_path / f"v/{number}.mp4", drifting(40, 1, seed=number))
+    kept, held = split_videos(read(tmp_path / "v", cache), 0.2)
+    assert (len(kept), held) == (4, [])
+
+
+def test_moments_lie_between_breaks_and_move():
+    still = np.concatenate([drifting(40, 0), drifting(60, 2)])
+    moments = Moments([proxy(still, breaks=(40, 70)), proxy(drifting(50, 1), "b.mp4")], 24, 18)
+    drawn = moments.draw(400, torch.Generator().manual_seed(0))
+    for moment in drawn:
+        begin, end = next((b, e) for b, e in runs(moments.proxies[moment.proxy]) if b <= moment.start < e)
+        assert begin <= moment.start and moment.start + moment.frames <= end and 18 <= moment.frames <= 24
+    share = sum(moment.proxy == 0 and moment.start < 40 for moment in drawn) / len(drawn)
+    assert share < 0.15
+    fixed = moments.spread(15, 100)
+    assert fixed == moments.spread(15, 100) and all(m.proxy or m.start >= 40 for m in fixed)
+    assert {m.proxy for m in fixed[:2]} == {0, 1}
+
+
+def test_a_square_is_seen_at_its_place_mirrored_and_small():
+    frames = torch.zeros(2, 3, 20, 40, dtype=torch.uint8)
+    frames[:, :, :, 30:] = 255
+    seen = shown_square(frames, ClipView(place=(0.5, 1.0)), 10)
+    assert seen.shape == (3, 2, 10, 10) and seen[..., 0].eq(-1).all() and seen[..., -1].eq(1).all()
+    assert torch.equal(shown_square(frames, ClipView(place=(0.5, 1.0), flip=True), 10), seen.flip(3))
+    assert shown_square(frames, ClipView(0.5, (0.0, 0.0)), 10).eq(-1).all()
+    assert shown_whole(frames, 10).shape == (3, 2, 10, 20)
+    assert Moments([proxy(drifting(40, 1))], 24, 18).frames(Moment(0, 3, 20), torch.arange(4)).shape == (4, 3, 40, 56)
+
+
+def test_colours_are_drawn_for_each_frame_and_factors_of_one_change_nothing():
+    frames = torch.randint(256, (2, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    plain = shown_square(frames, ClipView(), 12)
+    torch.testing.assert_close(shown_square(frames, ClipView(colours=torch.ones(2, 3)), 12), plain, atol=0.01, rtol=0)
+    dark = shown_square(frames, ClipView(colours=torch.tensor([[0.5, 1, 1], [1, 1, 0.0]])), 12)
+    torch.testing.assert_close((dark[:, 0] + 1) / 2, (plain[:, 0] + 1) / 4, atol=0.01, rtol=0)
+    torch.testing.assert_close(dark[0, 1], dark[2, 1], atol=0.01, rtol=0)  # grey

@@ -49,6 +49,8 @@ ORDER = (
     "refine",
     "genvideo",
     "speedup",
+    "similar",
+    "classify",
     "transfer",
     "remove",
     "segment",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from structkit.configs import Config, RetimeConfig, SpeedCurveConfig, option
+from structkit.configs import HEATMAP_KINDS, Config, RetimeConfig, SpeedCurveConfig, option
 from structkit_cli.completion import complete_checkpoint
 from structkit_cli.options import named
 from structkit_cli.pages.speedup_plan import SpeedupRunOptions, plan_speedups
@@ -60,6 +60,17 @@ class SpeedupOptions(Config):
         "folder",
         "OUT",
     )
+    heatmap: str | None = named(
+        None,
+        "also write the clip under colours of what the model sees: .mp4, .mov, .mkv, .webm; in a batch a folder",
+        "OUT",
+    )
+    heatmap_kind: str | None = option(
+        None,
+        "of --heatmap: cam, where the model sees what is sped up, from blue to red; or speed, how fast each place "
+        "plays, blue and green as it should, yellow and orange slowed down; else cam",
+        choices=HEATMAP_KINDS,
+    )
     dry_run: bool = option(
         False, "make no video: tell how long it would be, and how fast where; what else is named is written"
     )
@@ -90,6 +101,9 @@ def speedup(
     another --rate needs no time for that again.  A curve can be edited, or drawn from scratch as CSV: 0,4 and 12.5,1
     and 20,1 in three lines is four times as fast for 12.5 s, then as it was, to the end at 20 s.
 
+    --heatmap heat.mp4 writes the clip itself, with its sound, under colours that show where the model sees what, and
+    with --heatmap-kind speed which places were slowed down.
+
     Batches: several videos, a folder (with its subfolders), a pattern or a list; the tree is mirrored in the folder
     that --output names, and what is there already, made from the same inputs and options, is skipped.
 
@@ -99,4 +113,5 @@ def speedup(
     """
     asked = {"duration": wanted.duration, "model": wanted.model, "keep": tuple(keep or ())}
     places = {"curve": wanted.curve, "from_curve": wanted.from_curve, "report": wanted.report}
-    batch.run(plan_speedups(videos, course, video, running, **asked, **places, dry=wanted.dry_run), running)
+    colours = {"heatmap": wanted.heatmap, "heatmap_kind": wanted.heatmap_kind}
+    batch.run(plan_speedups(videos, course, video, running, **asked, **places, **colours, dry=wanted.dry_run), running)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structkit_weights
 from structkit.configs import (
+    HEATMAP_KINDS,
     NO_FACTORS,
     NO_SPEEDUP_MODEL,
     SPEEDUP_MODEL,
@@ -24,7 +25,7 @@ from structkit_cli.options import OutputOptions
 from structkit_cli.run.inputs import InputFile, InputList, gather
 from structkit_cli.run.models import ModelCache, ModelRef, model_refs
 from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, Task
-from structkit_cli.run.results import BytesResult, DryResult, OutputKind, Result, RetimedResult, TextResult
+from structkit_cli.run.results import BytesResult, DryResult, OutputKind, Result, RetimedResult, TextResult, VideoResult
 
 if TYPE_CHECKING:
     from structkit.media.speed_curve import SpeedCurve
@@ -48,7 +49,8 @@ class SpeedupMaker(Maker):
 
     planning: arguments of `structkit.speed_curve`, but for the model.
     video: those of the video.
-    models: of the method, if one was named.
+    models: of the method and of heat maps, if one was named.
+    heatmap_kind: of heat maps.
     """
 
     def __init__(
@@ -57,7 +59,9 @@ class SpeedupMaker(Maker):
         video: RetimeConfig,
         models: Sequence[ModelRef],
         running: SpeedupRunOptions,
+        heatmap_kind: str,
     ) -> None:
+        self.heatmap_kind = heatmap_kind
         self.planning, self.video, self.running = planning, video, running
         self.models = ModelCache(models, "speedup") if models else None
 
@@ -69,13 +73,23 @@ class SpeedupMaker(Maker):
         with task.inputs["video"].video(**self.running.reading) as reader:
             made = 0.4 if any(output.kind is not OutputKind.CURVE and not output.dry for output in missing) else 1.0
             how: dict[str, Any] = {"device": device, "progress": _part(progress, 0, made), **self.planning}
-            if self.models:
+            if self.models and "curve" not in task.inputs and self.planning["method"] != "motion":
                 [how["model"]] = self.models.on(device)
             if "curve" in task.inputs:
                 how["measured"] = task.inputs["curve"].source
             curve = structkit.speed_curve(reader, **how)
             for output in missing:
+                if output.kind is OutputKind.HEATMAP:
+                    yield output, self._heatmap(reader, device, _part(progress, made, 1.0))
+                    continue
                 yield output, self._result(output, reader, curve, task, _part(progress, made, 1.0))
+
+    def _heatmap(self, reader: VideoReader, device: str, progress: Progress) -> VideoResult:
+        import structkit
+
+        model = self.models.on(device)[0] if self.models else SPEEDUP_MODEL
+        how = {"kind": self.heatmap_kind, "device": device, "progress": progress}
+        return VideoResult(partial(structkit.heatmap, reader, model=model, **how))
 
     def _result(self, output: Output, reader: VideoReader, curve: SpeedCurve, task: Task, progress: Progress) -> Result:
         import structkit
@@ -107,6 +121,8 @@ def plan_speedups(
     curve: str | None,
     from_curve: str | None,
     report: str | None,
+    heatmap: str | None,
+    heatmap_kind: str | None,
     dry: bool,
 ) -> Plan:
     """The plan of one result of each video, with its curve and its page where these are named.
@@ -115,14 +131,15 @@ def plan_speedups(
     Raises OptionError, CheckpointError.
     """
     SpeedTarget.of(course.rate, duration, keep)  # refused before any work
-    _check_method(course, model, from_curve)
-    found = gather(videos, leave_out=(running.output, curve, report), films=True)
+    _check_method(course, model, from_curve, heatmap)
+    _check_heatmap(heatmap, heatmap_kind, model)
+    found = gather(videos, leave_out=(running.output, curve, report, heatmap), films=True)
     how = {"many": found.many, "keep_suffix": running.keep_suffix}
     _check_format(running)
     place = Destination(running.output, format=running.format, kind=OutputKind.VIDEO, inputs=found.inputs, **how)
     beside = [
         Destination(where, format=None, flag=kind.flag, kind=kind, many=found.many)
-        for where, kind in ((curve, OutputKind.CURVE), (report, OutputKind.REPORT))
+        for where, kind in ((curve, OutputKind.CURVE), (report, OutputKind.REPORT), (heatmap, OutputKind.HEATMAP))
         if where is not None
     ]
     refs = model_refs([model], "speedup") if model else []
@@ -140,17 +157,18 @@ def plan_speedups(
     for one in (place, *beside):
         one.set_apart((found,), running.exists)
     planning = {**asdict(course), "duration": duration, "keep": list(keep)}
-    maker = SpeedupMaker(planning, video, refs, running)
-    options = {**planning, **asdict(video)}
+    shown = {} if heatmap is None else {"heatmap": heatmap_kind or HEATMAP_KINDS[0]}
+    maker = SpeedupMaker(planning, video, refs, running, heatmap_kind or HEATMAP_KINDS[0])
+    options = {**planning, **asdict(video), **shown}
     return Plan("speedup", tasks, maker, options=options, many=found.many, foreign=found.foreign, unread=found.unread)
 
 
-def _check_method(course: SpeedCurveConfig, model: str | None, from_curve: str | None) -> None:
+def _check_method(course: SpeedCurveConfig, model: str | None, from_curve: str | None, heatmap: str | None) -> None:
     """Refuse options of a method that is not used, and a method without its model.  Raises OptionError."""
-    if model is not None and course.method == "motion":
+    if model is not None and course.method == "motion" and heatmap is None:
         raise OptionError("--model is of --method speednet, and motion needs none: leave one of them out")
     if from_curve is not None:
-        for flag, value in (("--model", model), ("--method", course.method)):
+        for flag, value in (("--model", None if heatmap else model), ("--method", course.method)):
             if value is not None:
                 raise OptionError(f"{flag} measures a clip, and --from-curve has measured it: leave one of them out")
         return
@@ -158,6 +176,14 @@ def _check_method(course: SpeedCurveConfig, model: str | None, from_curve: str |
         raise OptionError(NO_FACTORS)
     if course.method == "speednet" and model is None and structkit_weights.find(SPEEDUP_MODEL) is None:
         raise OptionError(NO_SPEEDUP_MODEL)
+
+
+def _check_heatmap(heatmap: str | None, kind: str | None, model: str | None) -> None:
+    """Refuse a heat map without a model, and a kind of none.  Raises OptionError."""
+    if heatmap is None and kind is not None:
+        raise OptionError("--heatmap-kind is of --heatmap: name the video to write with it, or leave it out")
+    if heatmap is not None and model is None and structkit_weights.find(SPEEDUP_MODEL) is None:
+        raise OptionError("--heatmap shows what a model sees: name one of structkit train speednet with --model")
 
 
 def _check_format(running: SpeedupRunOptions) -> None:

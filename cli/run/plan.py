@@ -273,6 +273,7 @@ FORMAT_READERS = {
     OutputKind.PLAYER: _data_format,
     OutputKind.DATA: _data_format,
     OutputKind.CURVE: _curve_format,
+    OutputKind.HEATMAP: _video_format,
     OutputKind.REPORT: _report_format,
 }
 

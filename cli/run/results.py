@@ -37,6 +37,7 @@ DEFAULT_FORMATS = {
     "clip": "mp4",
     "curve": "json",
     "report": "html",
+    "heatmap": "mp4",
 }
 CLIPS_WRITTEN = (*WRITTEN, *ANIMATED)
 CURVES_WRITTEN = (".json", ".csv", ".svg", ".png", ".otio", ".fcpxml")
@@ -46,7 +47,8 @@ class OutputKind(Enum):
     """The kinds of outputs.
 
     A comparison is a strip of pictures, and a player is a page that plays clips, beside the results that they show.
-    A clip is a video or an animated picture.  A curve says how fast a video is, and a report is a page that shows it.
+    A clip is a video or an animated picture.  A curve says how fast a video is, a report is a page that shows it,
+    and a heat map is the video under colours that show where.
     """
 
     PICTURE = "picture"
@@ -57,6 +59,7 @@ class OutputKind(Enum):
     DATA = "data"
     CURVE = "curve"
     REPORT = "report"
+    HEATMAP = "heatmap"
 
     @property
     def role(self) -> str:
@@ -76,13 +79,14 @@ class OutputKind(Enum):
     @property
     def accompanies(self) -> bool:
         """True for an output that says how a result is made."""
-        return self in (OutputKind.CURVE, OutputKind.REPORT)
+        return self in (OutputKind.CURVE, OutputKind.REPORT, OutputKind.HEATMAP)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
         """The suffixes of file names that say such a kind, with their dots."""
         return {
             OutputKind.VIDEO: tuple(WRITTEN),
+            OutputKind.HEATMAP: tuple(WRITTEN),
             OutputKind.CLIP: CLIPS_WRITTEN,
             OutputKind.PLAYER: (DATA_SUFFIXES["html"],),
             OutputKind.REPORT: (DATA_SUFFIXES["html"],),
@@ -94,7 +98,7 @@ class OutputKind(Enum):
         """The suffix, with its dot, of an output of this format whose name the program chooses."""
         if self in (OutputKind.DATA, OutputKind.PLAYER, OutputKind.REPORT):
             return DATA_SUFFIXES[format]
-        by_suffix = self in (OutputKind.VIDEO, OutputKind.CLIP, OutputKind.CURVE)
+        by_suffix = self in (OutputKind.VIDEO, OutputKind.CLIP, OutputKind.CURVE, OutputKind.HEATMAP)
         return f".{format}" if by_suffix else format_of(format).suffixes[0]
 
     def quality(self, asked: int | None) -> int | None:

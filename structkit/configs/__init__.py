@@ -5,6 +5,7 @@ makes one option of each field (name, default, help, limits), and `--config` and
 fields.
 """
 
+from structkit.configs.action import ActionConfig
 from structkit.configs.base import LEAST_SIDE, MAX_CLIP_SIDE, MAX_SIDE, MOST_SIDE, Config, of_preset, option
 from structkit.configs.clips import LEAST_FRAMES, ClipCourse
 from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
@@ -16,6 +17,7 @@ from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, Refi
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
 from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
 from structkit.configs.speedup import (
+    HEATMAP_KINDS,
     NO_FACTORS,
     NO_SPEEDUP_MODEL,
     SPEECH_SPEED,
@@ -31,6 +33,7 @@ __all__ = [
     "DIFFERENCE_PRESETS",
     "GENVIDEO_PRESETS",
     "GENVIDEO_VARIANTS",
+    "HEATMAP_KINDS",
     "INJECTED_BELOW",
     "LEAST_FRAMES",
     "LEAST_SIDE",
@@ -55,6 +58,7 @@ __all__ = [
     "TOLERANCE",
     "TRANSFER_PRESETS",
     "VIDEO_QUALITY",
+    "ActionConfig",
     "AnalogyConfig",
     "ClipConfig",
     "ClipCourse",

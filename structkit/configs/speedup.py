@@ -8,6 +8,7 @@ from structkit.configs.base import MOST_SIDE, Config, option
 from structkit.errors import OptionError
 
 SPEEDUP_METHODS = ("motion", "speednet")
+HEATMAP_KINDS = ("cam", "speed")
 SPEEDUP_MODEL = "speednet-fast"  # of --method speednet where none is named, if it ships
 NO_SPEEDUP_MODEL = (
     "--method speednet needs a model, and none ships with this version: name one with --model, or make one with "

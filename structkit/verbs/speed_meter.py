@@ -13,6 +13,7 @@ import structkit_weights
 from structkit.configs import NO_FACTORS, NO_SPEEDUP_MODEL, SPEEDUP_MODEL, SpeedCurveConfig
 from structkit.device import enough_memory
 from structkit.engines.speednet.curve import natural_rate, tolerated
+from structkit.engines.speednet.ladder import SpeedLadder
 from structkit.engines.speednet.motion import SIDE, MotionMeter, tolerated_motion
 from structkit.errors import OptionError
 from structkit.media.sampled import SampledFrame, SampledVideo
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 TOGETHER = 48  # frames
 DIGITS = 5  # of motion, heights of the frame a second: as it is kept in files
-FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
 def measured_curve(
@@ -93,17 +93,14 @@ def _by_model(
     notes: tuple[str, ...],
     progress: Progress | None,
 ) -> SpeedCurve:
-    from structkit.engines.speednet.ladder import SpeedLadder
-
-    factors = np.array(FACTORS)
-    ladder, samples = SpeedLadder(net, FACTORS), SampleLog(SampledVideo(reader, side=net.config.side), progress, name)
+    ladder, samples = SpeedLadder(net), SampleLog(SampledVideo(reader, side=net.config.side), progress, name)
     device = str(next(net.parameters()).device)
     with enough_memory(device):
         for frames in samples.batches():
             ladder.push([frame.pixels for frame in frames])
         predictions = ladder.finish()
     facts = {"method": "speednet", "model": name, "cuts": samples.cuts, "notes": list(notes)}
-    return samples.curve(factors=factors, predictions=predictions, facts=facts)
+    return samples.curve(factors=ladder.factors, predictions=predictions, facts=facts)
 
 
 class SampleLog:

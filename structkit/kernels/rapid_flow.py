@@ -169,13 +169,13 @@ def _refined(first: Tensor, second: Tensor, flow: Tensor, steps: int) -> tuple[T
 
 
 def _warped(picture: Tensor, flow: Tensor) -> Tensor:
-    """Picture (B, 1, h, w) as seen from where flow (B, 2, h / 2, w / 2) starts."""
+    """Picture (B, 1, h, w) as seen from where flow (B, 2, h / 2, w / 2) starts: the same for the 2 x 2 px of a cell."""
     height, width = picture.shape[-2:]
-    wide = F.interpolate(flow, scale_factor=2, mode="bilinear")
-    rows = (2 * torch.arange(height, device=flow.device) + 1) / height - 1
-    columns = (2 * torch.arange(width, device=flow.device) + 1) / width - 1
-    grid = torch.stack([wide[:, 1] * (2 / width) + columns, wide[:, 0] * (2 / height) + rows[:, None]], -1)
-    return F.grid_sample(picture, grid, "bilinear", "border", align_corners=False)
+    wide = F.interpolate(flow, scale_factor=2, mode="nearest")
+    rows, columns = (torch.arange(1, 2 * side, 2).to(picture) / side - 1 for side in (height, width))
+    # Two planes, and not a plane of pairs: what is written is what lies side by side.
+    planes = torch.stack([wide[:, 1] * (2 / width) + columns, wide[:, 0] * (2 / height) + rows[:, None]], 1)
+    return F.grid_sample(picture, planes.permute(0, 2, 3, 1), "bilinear", "border", align_corners=False)
 
 
 def _products(pairs: Sequence[tuple[Tensor, Tensor]], room: Tensor) -> Tensor:
@@ -198,6 +198,8 @@ def _halved(values: Tensor) -> Tensor:
 
 def _slope(picture: Tensor, axis: int) -> Tensor:
     """Half the difference of two neighbours along an axis; at the border of the pixel itself and its one neighbour."""
-    first, last = picture.narrow(axis, 0, 1), picture.narrow(axis, picture.shape[axis] - 1, 1)
-    wide = torch.cat([first, picture, last], axis)
-    return (wide.narrow(axis, 2, picture.shape[axis]) - wide.narrow(axis, 0, picture.shape[axis])) / 2
+    count, found = picture.shape[axis], torch.empty_like(picture)
+    torch.sub(picture.narrow(axis, 2, count - 2), picture.narrow(axis, 0, count - 2), out=found.narrow(axis, 1, count - 2))
+    for at, one, other in ((0, 1, 0), (count - 1, count - 1, count - 2)):
+        found.narrow(axis, at, 1).copy_(picture.narrow(axis, one, 1) - picture.narrow(axis, other, 1))
+    return found.mul_(0.5)

@@ -18,6 +18,9 @@ import numpy as np
 from structkit.media.timing import TimeMap
 from structkit.media.video import Frame, StoredFrame
 
+# Of an output frame: the source frame that is due there is shown.  In the middle pictures would be as often early as
+# late; a little before it, no common speed (1.5, 2, 3, 4) has source frames begin so near that stamps decide by chance.
+DUE = Fraction(19, 50)
 LEVELS = 2**16  # of light, in the table that turns it back into shades
 
 Converter = Callable[[av.VideoFrame], np.ndarray]
@@ -47,9 +50,9 @@ def mapped(frames: Iterable[StoredFrame], timing: TimeMap, usual: Fraction) -> I
 
 
 def nearest(frames: Iterable[MappedFrame], rate: Fraction, convert: Converter) -> Iterator[Frame]:
-    """For each output frame the source frame whose time in the output is nearest, at that frame's own time.
+    """For each output frame the source frame that is due about its middle, with that frame's own time in the input.
 
-    Never backwards, and none twice but one that the output shows for longer than 1/rate s.
+    Never backwards, and none twice but one that is due for longer than 1/rate s.
     """
     chosen = _chosen(frames, rate)
     held, pixels = next(chosen), None
@@ -70,15 +73,19 @@ def _chosen(frames: Iterable[MappedFrame], rate: Fraction) -> Iterator[StoredFra
         if previous is None:
             origin, previous = following.start, following
             continue
-        until = (previous.start + following.start) / 2
+        until = following.start - DUE * step
         is_short = following.start - previous.start <= step
-        while origin + count * step < until and not (is_short and shown is previous.frame):
+        # The first frame is shown in any case.
+        while (count == 0 or origin + count * step < until) and not (is_short and shown is previous.frame):
             if shown:
                 yield shown
             shown, count = previous.frame, count + 1
         previous = following
-    total = max(count, 1, round((previous.end - origin) * rate))
-    if count == total > 1:  # one frame is the first one
+    length = (previous.end - origin) * rate
+    total = max(count, 1, round(length))
+    if previous.end - previous.start <= step and length < count + 2:  # not twice
+        total = min(total, count + 1)
+    if count == total > 1:  # a single frame is the first one
         yield previous.frame
         return
     if shown:

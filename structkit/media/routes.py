@@ -13,7 +13,7 @@ import numpy as np
 
 from structkit.media import subtitles
 from structkit.media.cues import Cue, CueStack
-from structkit.media.sound import SoundDecoder
+from structkit.media.sound import SoundDecoder, packed, unpacked
 from structkit.media.stretch import RetimedSound, Stretcher, Varispeed
 from structkit.media.timing import IDENTITY
 
@@ -121,15 +121,17 @@ class RetimedTranscode:
         is_patient: bool = False,
     ) -> None:
         rate = next((rate for rate in SAMPLE_RATES[encoder] if rate >= source.rate), SAMPLE_RATES[encoder][-1])
-        layout = _layout(encoder, rate, source)
+        self._layout = layout = _layout(encoder, rate, source)
         bits = BIT_RATES[encoder] + MORE_BITS * max(0, len(av.AudioLayout(layout).channels) - 2)
         self.stream = output.add_stream(encoder, rate=rate, options={"b": str(bits), "flags": "+bitexact"})
         self.stream.codec_context.layout = layout
         self.stream.codec_context.open()
-        self._made_by, self.timing, self.end = RETIMED[audio], IDENTITY, None
+        self._made_by = RETIMED[audio]
+        self.timing: TimeMap = IDENTITY
+        self.end: Fraction | None = None
         self._decoder = SoundDecoder(source, layout, origin=origin, is_patient=is_patient)
         self._retimed: RetimedSound | None = None
-        self._converter = None if rate == source.rate else av.AudioResampler("fltp", layout, rate)
+        self._converter = None if rate == source.rate else av.AudioResampler("flt", layout, rate)
         self._held = np.zeros((0, len(av.AudioLayout(layout).channels)), np.float32)  # ready to be encoded
         self._at = 0  # the sample of the output, from time zero on, that is held first
 
@@ -165,7 +167,7 @@ class RetimedTranscode:
     def _hold(self, samples: np.ndarray) -> None:
         """Hold samples back until they are due; those in front of time zero are left out."""
         if self._converter and len(samples):
-            samples = self._converted(_sound(samples, self.stream.codec_context.layout, self._decoder.rate))
+            samples = self._converted(packed(samples, self._layout, self._decoder.rate))
         self._held = np.concatenate([self._held, samples])
         if self._at < 0:
             early = min(-self._at, len(self._held))
@@ -174,7 +176,7 @@ class RetimedTranscode:
     def _converted(self, frame: av.AudioFrame | None) -> np.ndarray:
         """The samples of a frame at the rate of the encoder; from None, those that the converter holds back."""
         frames = [found for found in self._converter.resample(frame) if found is not None]
-        return np.concatenate([self._held[:0], *(found.to_ndarray().T for found in frames)])
+        return np.concatenate([self._held[:0], *map(unpacked, frames)])
 
     def _last(self) -> Iterator[av.Packet]:
         """The packets up to the end of the sound."""
@@ -202,7 +204,7 @@ class RetimedTranscode:
     def _encoded(self, count: int, is_last: bool = False) -> Iterator[av.Packet]:
         """The packets of the first `count` samples that are held, in whole frames but for the last."""
         while (size := min(self._size, count, len(self._held))) > 0 and (is_last or size == self._size):
-            frame = _sound(self._held[:size], self.stream.codec_context.layout, self.stream.rate)
+            frame = packed(self._held[:size], self._layout, self.stream.rate)
             frame.pts, frame.time_base = self._at, Fraction(1, self.stream.rate)
             self._held, self._at, count = self._held[size:], self._at + size, count - size
             yield from self.stream.encode(frame)
@@ -262,8 +264,10 @@ def _layout(encoder: str, rate: int, source: av.AudioStream) -> str:
     return "mono" if source.channels == 1 else "stereo"
 
 
-def _sound(samples: np.ndarray, layout: av.AudioLayout, rate: int) -> av.AudioFrame:
-    """A frame of samples, (n, channels) float32."""
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.T), format="fltp", layout=layout)
-    frame.sample_rate = rate
-    return frame
+def is_mixable(source: av.AudioStream) -> bool:
+    """Whether the channels of a stream can be brought to two: nine without names cannot, for example."""
+    try:
+        sample = packed(np.zeros((1, source.channels), np.float32), source.layout.name, source.rate)
+        return bool(av.AudioResampler("flt", "stereo", source.rate).resample(sample))
+    except (av.FFmpegError, ValueError):
+        return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
 import av
@@ -10,6 +10,7 @@ import numpy as np
 
 LOOSE = Fraction(1, 50)  # s; times that are off by less are taken as exact, those of packets being rounded
 TORN = 10  # s; a frame whose time is further from that of its packet has none
+LOUDEST = 8.0  # times full scale; beyond, and where a sample is no number, encoders give up
 AT_ONCE = 48_000  # samples of silence
 
 
@@ -42,22 +43,25 @@ class SoundDecoder:
 
         The times of the packet are those of the input.
         """
-        try:
-            frames = packet.decode() if packet else self._source.codec_context.decode(None)
-        except (av.FFmpegError, ValueError):
-            if not self._is_patient:
-                raise
-            self.damaged += 1
-            return
-        for frame in frames:
+        for frame in self._tried(lambda: packet.decode() if packet else self._source.codec_context.decode(None)):
             time = self._time(frame, packet)
             if not self._fits(frame):
                 yield from self._after(self._rest(), None)
                 self._resampler = None
-            self._resampler = self._resampler or av.AudioResampler(format="fltp", layout=self._layout, rate=self.rate)
-            yield from self._after(self._resampler.resample(frame), time)
+            self._resampler = self._resampler or av.AudioResampler(format="flt", layout=self._layout, rate=self.rate)
+            yield from self._after(self._tried(lambda of=frame: self._resampler.resample(of)), time)
         if packet is None:
             yield from self._after(self._rest(), None)
+
+    def _tried(self, call: Callable[[], list[av.AudioFrame]]) -> list[av.AudioFrame]:
+        """The frames that a call gives; none where it fails and that is borne with patience."""
+        try:
+            return call()
+        except (av.FFmpegError, ValueError):
+            if not self._is_patient:
+                raise
+            self.damaged += 1
+            return []
 
     def _fits(self, frame: av.AudioFrame) -> bool:
         """Whether a frame has the form of those before."""
@@ -84,7 +88,7 @@ class SoundDecoder:
     def _after(self, frames: Iterable[av.AudioFrame], time: Fraction | None) -> Iterator[np.ndarray]:
         """The samples of frames, the first of which is heard at a time, put behind those before."""
         for frame in frames:
-            samples = np.ascontiguousarray(frame.to_ndarray().T)
+            samples = np.nan_to_num(unpacked(frame)).clip(-LOUDEST, LOUDEST)
             if self.start is None:
                 self.start = time or Fraction(0)
             elif time is not None and abs(off := time - self.end) > LOOSE:
@@ -100,3 +104,18 @@ class SoundDecoder:
         if len(samples):
             self._count += len(samples)
             yield samples
+
+
+def packed(samples: np.ndarray, layout: str, rate: int) -> av.AudioFrame:
+    """A frame of samples, (n, channels) float32."""
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples).reshape(1, -1), format="flt", layout=layout)
+    frame.sample_rate = rate
+    return frame
+
+
+def unpacked(frame: av.AudioFrame) -> np.ndarray:
+    """The samples of a frame of packed floats, (n, channels) float32.
+
+    PyAV 18.1 crashes on eight planes: hence none here.
+    """
+    return frame.to_ndarray().reshape(frame.samples, -1)

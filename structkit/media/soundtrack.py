@@ -17,7 +17,14 @@ import av
 from structkit.errors import InputError, OptionError
 from structkit.media import subtitles, tags
 from structkit.media.files import one_line
-from structkit.media.routes import RetimedTranscode, StreamCopy, StreamRoute, SubtitleConversion, Transcode
+from structkit.media.routes import (
+    RetimedTranscode,
+    StreamCopy,
+    StreamRoute,
+    SubtitleConversion,
+    Transcode,
+    is_mixable,
+)
 from structkit.media.timing import IDENTITY, TimeMap
 from structkit.media.video import SOUND_CODECS, VideoReader, reason
 
@@ -145,6 +152,9 @@ class Soundtrack:
         if end is None:
             return True
         packet.duration = self._tick(end, packet.time_base) - self._tick(start, packet.time_base)
+        if not packet.duration:  # what takes any time at all takes a tick
+            shown = [self.timing.at(tick * packet.time_base - self._video.origin) for tick in (start, end)]
+            packet.duration = int(shown[0] < shown[1])
         return packet.duration > 0
 
     def _tick(self, tick: int, base: Fraction) -> int:
@@ -193,8 +203,12 @@ class Soundtrack:
         if stream.type == "audio" and self._audio == "drop":
             self.notes.append(f"{called} sound left out, as asked")
             return False
-        if stream.type == "audio" and not stream.rate:  # of which nothing is known at the begin of the file
+        is_sound = stream.type == "audio" and bool(stream.codec_context)
+        if is_sound and not stream.rate:  # of which nothing is known at the begin of the file
             self.notes.append(f"{called} sound left out: it begins too late in the file")
+            return False
+        if is_sound and self.timing.shift is None and not is_mixable(stream):
+            self.notes.append(f"{called} sound left out: what its {stream.channels} channels are is not said")
             return False
         route = self._route(stream, codec)
         if route is None:

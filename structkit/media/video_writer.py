@@ -65,7 +65,8 @@ class VideoWriter:
     titles, languages and flags of its tracks are carried over where the container holds them; else there is a note.
     rate: 1/s, the nominal one; the times of the frames are the authority.
     quality: 1 to 100; the rate factor of H.264 (VP9) is 51 (63) * (1 - quality / 100).
-    timing: from the times of the frames to those in the file, by default the same; sound, subtitles and chapters follow.
+    timing: from the times of the frames to those in the file, by default the same; sound, subtitles and chapters
+    follow.
     beside: the map of sound, subtitles and chapters, where it is another: frames that are resampled have times of the
     output, and what goes beside them still has those of `like`.  Their rate then tells the tick.
     audio: how sound follows a map that is no shift: "stretch" keeps its pitch, "varispeed" plays it like a tape, and

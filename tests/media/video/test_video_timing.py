@@ -91,15 +91,31 @@ def test_a_first_frame_that_lands_before_zero_moves_the_map_on(clip, tmp_path):
     assert (tmp_path / "late.mp4").read_bytes() == (tmp_path / "out.mp4").read_bytes()
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
-def test_sound_is_left_out_with_a_note_where_the_speed_changes(clip, tmp_path, suffix):
-    path, out = clip(sound={"aac": Fraction(0), "flac": Fraction(0)}), tmp_path / f"out{suffix}"
-    why = "the speed changes, and sound is not stretched"
-    notes = written(path, out, DOUBLE)
-    assert notes[:2] == (f"aac sound left out: {why}", f"flac sound left out: {why}")
-    with av.open(str(out)) as container:
-        assert [stream.type for stream in container.streams if stream.type == "audio"] == []
-    assert shown(out)["frames"] == [(start / 2, end / 2) for start, end in shown(path)["frames"]]
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_subtitles_of_a_few_ticks_last_at_any_speed(film, tmp_path, suffix):
+    path, out = tmp_path / "clip.mkv", tmp_path / f"out{suffix}"
+    spans = [(Fraction(k, 25), Fraction(k, 25) + Fraction(1 + k % 4, 1000)) for k in range(40)]
+    with (
+        av.open(str(film(".mkv", times=range(0, 2000, 40), words=True))) as source,
+        av.open(str(path), "w") as output,
+    ):
+        made = {stream.type: output.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = made["video"]
+                output.mux(packet)
+        for number, (start, end) in enumerate(spans):
+            packet = av.Packet(f"line {number}".encode())
+            packet.pts = packet.dts = start * 1000
+            packet.duration, packet.time_base, packet.stream = (end - start) * 1000, Fraction(1, 1000), made["subtitle"]
+            output.mux(packet)
+    curve = TimeMap.of_speeds((0, 1, 2), (7, Fraction(16, 3)))
+    written(path, out, curve)
+    after = shown(out)["subtitles"]
+    assert len(after) == len(spans) and after == sorted(after) and all(start < end for start, end in after)
+    for (start, end), (start_after, end_after) in zip(spans, after, strict=True):
+        assert abs(start_after - curve.at(start)) <= Fraction(1, 1000)
+        assert abs(end_after - curve.at(end)) <= Fraction(3, 2000)
 
 
 @pytest.mark.parametrize("speed", [2, Fraction(1, 3)])

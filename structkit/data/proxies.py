@@ -70,6 +70,7 @@ class ProxyCache:
         self.folder, self.side = folder, side
         self.reading = {"max_pixels": max_pixels, "tolerant": tolerant}
         self.hits = 0
+        self.used: set[str] = set()  # names of proxies, without suffix
 
     def proxy(self, path: Path, *, most_bytes: float, digest: str | None = None) -> Proxy:
         """The proxy of a video, from the folder if it is there.
@@ -79,10 +80,11 @@ class ProxyCache:
         Raises InputError for a video that cannot be read, OutputError where the folder cannot be written.
         """
         digest = digest or sha256_file(path)
-        how = json.dumps([VERSION, self.side, self.reading["tolerant"], int(most_bytes)]).encode()
+        how = json.dumps([VERSION, self.side, self.reading["tolerant"]]).encode()
         stem = f"{digest[:24]}-{hashlib.sha256(how).hexdigest()[:8]}"
         raw, facts = (self.folder / f"{stem}.{suffix}" for suffix in ("rgb", "json"))
-        if not (known := _known(raw, facts)):
+        self.used.add(stem)
+        if not (known := _known(raw, facts, most_bytes)):
             self.folder.mkdir(parents=True, exist_ok=True)
             known = self._decoded(path, raw, most_bytes)
             write_atomically(facts, json.dumps(known).encode())
@@ -100,6 +102,16 @@ class ProxyCache:
             np.array(known["thumbnail"], np.float32),
             tuple(known["notes"]),
         )
+
+    def prune(self, most_bytes: float) -> None:
+        """Remove proxies that were not used, the oldest first, while all together are larger than may be."""
+        kept = [(path.stat().st_mtime, path, path.stat().st_size) for path in self.folder.glob("*.rgb")]
+        total = sum(size for _, _, size in kept)
+        for _, path, size in sorted(kept):
+            if total > most_bytes and path.stem not in self.used:
+                path.with_suffix(".json").unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+                total -= size
 
     def _decoded(self, path: Path, raw: Path, most_bytes: float) -> dict:
         """Decode a video into the file of its frames; returns what is known of them."""
@@ -130,6 +142,7 @@ class ProxyCache:
         count = number + 1
         return {
             "shape": [kept, *shape],
+            "most": None if every is None and kept < most else most,
             "motion": [round(value, 4) for value in motion],
             "breaks": [int(value) for value in breaks],
             "rate": float(video.reader.rate or 0),
@@ -153,11 +166,14 @@ def _period(count: int | None, most: int) -> int | None:
     return max(RUN, -(-RUN * count // most))
 
 
-def _known(raw: Path, facts: Path) -> dict | None:
-    """What is known of frames on the disk; None where they are not there in full."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+def _known(raw: Path, facts: Path, most_bytes: float) -> dict | None:
+    """What is known of frames on the disk; None where they are not there in full, or are others than may be kept."""
+    with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         known = json.loads(facts.read_bytes())
-        if raw.stat().st_size == int(np.prod(known["shape"], dtype=np.int64)) > 0:
+        size = int(np.prod(known["shape"], dtype=np.int64))
+        most = max(1, int(most_bytes // (size // known["shape"][0])))
+        fits = known["shape"][0] < most if known["most"] is None else known["most"] == most
+        if fits and raw.stat().st_size == size > 0:
             return known
     return None
 

@@ -111,13 +111,15 @@ def read_videos(
     """
     proxies: dict[str, Proxy] = {}
     rejected: list[RejectedVideo] = []
-    for number, path in enumerate(videos.files):
+    left = most_bytes
+    # From small files to large ones, so that what short videos leave of their part is there for the long ones.
+    for number, path in enumerate(sorted(videos.files, key=_bytes)):
         try:
             digest = sha256_file(path)
             if digest in proxies:
                 rejected.append(RejectedVideo(str(path), f"the same file as {proxies[digest].name}"))
                 continue
-            proxy = cache.proxy(path, most_bytes=most_bytes / len(videos.files), digest=digest)
+            proxy = cache.proxy(path, most_bytes=left / (len(videos.files) - number), digest=digest)
         except (InputError, OSError) as error:
             rejected.append(RejectedVideo(str(path), one_line(_without_name(error, path), 200)))
             continue
@@ -125,9 +127,13 @@ def read_videos(
             rejected.append(RejectedVideo(str(path), reason))
             continue
         proxies[digest] = proxy
+        left -= proxy.frames.nbytes
         if number % 50 == 49:
             tell(f"{videos.label}: {number + 1:,} of {counted(len(videos.files), 'video')} read")
-    found = VideoSet(tuple(proxies[digest] for digest in sorted(proxies)), tuple(rejected))
+    cache.prune(most_bytes)
+    found = VideoSet(
+        tuple(proxies[digest] for digest in sorted(proxies)), tuple(sorted(rejected, key=lambda one: natural(one.name)))
+    )
     if not proxies:
         of = counted(len(videos.files), "video")
         first = f"the first: {rejected[0].name}: {rejected[0].reason}"
@@ -174,6 +180,14 @@ def split_videos(videos: VideoSet, share: float) -> tuple[list[Proxy], list[Prox
             held += group
     kept = [proxy for number, proxy in enumerate(proxies) if number not in held]
     return kept, [proxies[number] for number in sorted(held)]
+
+
+def _bytes(path: Path) -> int:
+    """The size of a file; 0 of one that cannot be asked."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _without_name(error: Exception, path: Path) -> str:

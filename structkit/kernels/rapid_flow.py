@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +26,7 @@ from structkit.kernels.flow import resize_flow
 FINEST, COARSEST = 160, 10  # px: short sides, at most and at least, of the finest and the coarsest level
 STEPS, STEPS_BELOW = 2, 4  # Gauss-Newton steps at each of the two finest levels, and of the others
 HALF = 1  # cells of 2 px: half of a window, of means of means
+INDEPENDENT = 72  # px of a window: 1 / the sum of its squared weights
 DAMPING = 2e-4  # added to squared gradients, for black to white = 2: of noise of a level of 8 bits
 FARTHEST = 1.0  # px: of one step
 TOGETHER = 400_000  # px of the pictures that are worked on at once: fewer wait for Python, more for the memory
@@ -39,11 +40,13 @@ class RapidMotion:
     texture (B, 1, H, W): how well the window tells of motion in every direction: the smaller eigenvalue of its mean
     squared gradients, for black to white = 2.
     unlike (B, 1, H, W) in [0, 1]: the share of the window that the motion does not explain: 0 for none of it.
+    doubt (B, 1, H, W): px, the standard deviation of the flow if what is unexplained is noise of single pixels.
     """
 
     flow: Tensor
     texture: Tensor
     unlike: Tensor
+    doubt: Tensor
 
 
 @torch.no_grad()
@@ -61,7 +64,26 @@ def rapid_motion(first: Tensor, second: Tensor) -> RapidMotion:
     found = [_found(*pair) for pair in zip(first.split(together), second.split(together), strict=True)]
     if len(found) == 1:
         return found[0]
-    return RapidMotion(*(torch.cat(parts) for parts in zip(*((f.flow, f.texture, f.unlike) for f in found), strict=True)))
+    return RapidMotion(*(torch.cat([getattr(part, field.name) for part in found]) for field in fields(RapidMotion)))
+
+
+def cell_means(values: Tensor) -> Tensor:
+    """The means of values (B, C, h, w) over windows of 2 HALF + 1 cells a side; beyond the border they are its own."""
+    height, width = values.shape[-2:]
+    wide = F.pad(values, (HALF, HALF, HALF, HALF), mode="replicate")
+    total = wide[..., :height, :] + wide[..., 1 : 1 + height, :]
+    for shift in range(2, 2 * HALF + 1):
+        total += wide[..., shift : shift + height, :]
+    found = total[..., :width] + total[..., 1 : 1 + width]
+    for shift in range(2, 2 * HALF + 1):
+        found += total[..., shift : shift + width]
+    return found.mul_(1 / (2 * HALF + 1) ** 2)
+
+
+def cell_means_reference(values: Tensor) -> Tensor:
+    """The oracle of `cell_means`."""
+    wide = F.pad(values, (HALF, HALF, HALF, HALF), mode="replicate")
+    return F.avg_pool2d(wide, 2 * HALF + 1, 1)
 
 
 def _found(first: Tensor, second: Tensor) -> RapidMotion:
@@ -85,18 +107,18 @@ def _found(first: Tensor, second: Tensor) -> RapidMotion:
         one, other = (pyramid[level] for pyramid in pyramids)
         if level < count - 1:
             flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear")
-        flow, texture, unlike = _refined(one, other, flow, STEPS if level < 2 else STEPS_BELOW)
-    texture, unlike, flow = (
-        F.interpolate(part, scale_factor=2, mode="bilinear")[..., : seen[0], : seen[1]] for part in (texture, unlike, flow)
+        flow, *parts = _refined(one, other, flow, STEPS if level < 2 else STEPS_BELOW)
+    flow, *parts = (
+        F.interpolate(part, scale_factor=2, mode="bilinear")[..., : seen[0], : seen[1]] for part in (flow, *parts)
     )
-    if by == 1:
-        return RapidMotion(flow, texture, unlike)
-    wide = [F.interpolate(part, shape, mode="bilinear") for part in (texture, unlike)]
-    return RapidMotion(resize_flow(flow, shape), *wide)
+    if by < 1:
+        flow, *parts = resize_flow(flow, shape), *(F.interpolate(part, shape, mode="bilinear") for part in parts)
+        parts[-1] = parts[-1] / by
+    return RapidMotion(flow, *parts)
 
 
-def _refined(first: Tensor, second: Tensor, flow: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The motion at one level, its texture and what it does not explain, at half the pictures' shape.
+def _refined(first: Tensor, second: Tensor, flow: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The parts of a `RapidMotion` at one level, at half the pictures' shape.
 
     first, second (B, 1, h, w); flow (B, 2, h / 2, w / 2): px of this level, from the one below.
     """
@@ -112,40 +134,48 @@ def _refined(first: Tensor, second: Tensor, flow: Tensor, steps: int) -> tuple[T
     texture = (middle - apart.sqrt()).clamp_(min=0)
     downs, acrosses = downs + DAMPING, acrosses + DAMPING
     over = 1 / (downs * acrosses - mixed * mixed)
-    least, best = None, flow
     room = first.new_empty(len(first), 3, *first.shape[-2:])
-    for step in range(steps + 1):
-        error = _warped(second, flow).sub_(first)
+
+    def read(moved: Tensor, count: int = 3) -> list[Tensor]:
+        """What the windows do not explain, a mean square, and its products with both slopes, or the first of them."""
+        error = moved - first
         mean_error = _windows(error)
-        pairs = ((error, error), (error, down), (error, across))[: 1 if step == steps else 3]
-        squares, *on = _windows(_products(pairs, room[:, : len(pairs)])).split(1, 1)
-        left = (squares - mean_error * mean_error).clamp_(min=0)
-        if least is None:
-            least = left
-        else:  # where a step explains less, the motion is that before it
-            better = left < least
-            best, least = torch.where(better, flow, best), torch.where(better, left, least)
-        if step == steps:
-            break
-        on_down, on_across = on[0] - mean_error * mean_down, on[1] - mean_error * mean_across
-        change = torch.cat([mixed * on_across - acrosses * on_down, mixed * on_down - downs * on_across], 1).mul_(over)
-        flow = flow + change.clamp_(-FARTHEST, FARTHEST)
+        pairs = ((error, error), (error, down), (error, across))[:count]
+        found = _windows(_products(pairs, room[:, :count])).split(1, 1)
+        means = (mean_error, mean_down, mean_across)
+        return [part - mean_error * other for part, other in zip(found, means, strict=False)]
+
+    # What the level below found, or nothing, where that explains as much: still windows are never led astray.
+    least, *on = read(_warped(second, flow))
+    still = read(second)
+    is_still = still[0] <= least
+    best = torch.where(is_still, 0.0, flow)
+    least, *on = (torch.where(is_still, a, b) for a, b in zip(still, (least, *on), strict=True))
+    for step in range(steps):
+        change = torch.cat([mixed * on[1] - acrosses * on[0], mixed * on[0] - downs * on[1]], 1).mul_(over)
+        flow = best + change.clamp_(-FARTHEST, FARTHEST)
+        left, *more = read(_warped(second, flow), 3 if step < steps - 1 else 1)
+        better = left < least  # a step that explains less is not taken
+        best, least = torch.where(better, flow, best), torch.where(better, left, least)
+        on = [torch.where(better, a, b) for a, b in zip(more, on, strict=False)]
+    least = least.clamp_min(0)
     # Windows that tell little take the motion of their surroundings that tell more.
     trust = texture + DAMPING / 100
-    weights = _means(_means(torch.cat([trust, best * trust], 1)))
+    weights = cell_means(cell_means(torch.cat([trust, best * trust], 1)))
     own = texture / (texture + DAMPING)
     around = weights[:, 1:] / weights[:, :1]
-    return around.lerp_(best, own.expand_as(best)), texture, (least / (variance + DAMPING)).clamp_(0, 1)
+    doubt = (least / (INDEPENDENT * (texture + DAMPING))).sqrt_()
+    return around.lerp_(best, own.expand_as(best)), texture, (least / (variance + DAMPING)).clamp_(0, 1), doubt
 
 
 def _warped(picture: Tensor, flow: Tensor) -> Tensor:
-    """Picture (B, 1, h, w) as seen from where flow (B, 2, h / 2, w / 2) starts."""
+    """Picture (B, 1, h, w) as seen from where flow (B, 2, h / 2, w / 2) starts: the same for the 2 x 2 px of a cell."""
     height, width = picture.shape[-2:]
-    wide = F.interpolate(flow, scale_factor=2, mode="bilinear")
-    rows = (2 * torch.arange(height, device=flow.device) + 1) / height - 1
-    columns = (2 * torch.arange(width, device=flow.device) + 1) / width - 1
-    grid = torch.stack([wide[:, 1] * (2 / width) + columns, wide[:, 0] * (2 / height) + rows[:, None]], -1)
-    return F.grid_sample(picture, grid, "bilinear", "border", align_corners=False)
+    wide = F.interpolate(flow, scale_factor=2, mode="nearest")
+    rows, columns = (torch.arange(1, 2 * side, 2).to(picture) / side - 1 for side in (height, width))
+    # Two planes, and not a plane of pairs: what is written is what lies side by side.
+    planes = torch.stack([wide[:, 1] * (2 / width) + columns, wide[:, 0] * (2 / height) + rows[:, None]], 1)
+    return F.grid_sample(picture, planes.permute(0, 2, 3, 1), "bilinear", "border", align_corners=False)
 
 
 def _products(pairs: Sequence[tuple[Tensor, Tensor]], room: Tensor) -> Tensor:
@@ -157,7 +187,7 @@ def _products(pairs: Sequence[tuple[Tensor, Tensor]], room: Tensor) -> Tensor:
 
 def _windows(values: Tensor) -> Tensor:
     """The means of values (B, C, h, w) over the windows around each cell of 2 px: (B, C, h / 2, w / 2)."""
-    return _means(_means(_halved(values)))
+    return cell_means(cell_means(_halved(values)))
 
 
 def _halved(values: Tensor) -> Tensor:
@@ -166,21 +196,10 @@ def _halved(values: Tensor) -> Tensor:
     return (rows[..., 0::2] + rows[..., 1::2]).mul_(0.25)
 
 
-def _means(values: Tensor) -> Tensor:
-    """The means of values (B, C, h, w) over windows of 2 HALF + 1 cells a side; beyond the border they are its own."""
-    height, width = values.shape[-2:]
-    wide = F.pad(values, (HALF, HALF, HALF, HALF), mode="replicate")
-    total = wide[..., :height, :] + wide[..., 1 : 1 + height, :]
-    for shift in range(2, 2 * HALF + 1):
-        total += wide[..., shift : shift + height, :]
-    found = total[..., :width] + total[..., 1 : 1 + width]
-    for shift in range(2, 2 * HALF + 1):
-        found += total[..., shift : shift + width]
-    return found.mul_(1 / (2 * HALF + 1) ** 2)
-
-
 def _slope(picture: Tensor, axis: int) -> Tensor:
     """Half the difference of two neighbours along an axis; at the border of the pixel itself and its one neighbour."""
-    first, last = picture.narrow(axis, 0, 1), picture.narrow(axis, picture.shape[axis] - 1, 1)
-    wide = torch.cat([first, picture, last], axis)
-    return (wide.narrow(axis, 2, picture.shape[axis]) - wide.narrow(axis, 0, picture.shape[axis])) / 2
+    count, found = picture.shape[axis], torch.empty_like(picture)
+    torch.sub(picture.narrow(axis, 2, count - 2), picture.narrow(axis, 0, count - 2), out=found.narrow(axis, 1, count - 2))
+    for at, one, other in ((0, 1, 0), (count - 1, count - 1, count - 2)):
+        found.narrow(axis, at, 1).copy_(picture.narrow(axis, one, 1) - picture.narrow(axis, other, 1))
+    return found.mul_(0.5)

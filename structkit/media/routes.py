@@ -15,7 +15,7 @@ from structkit.media import subtitles
 from structkit.media.cues import Cue, CueStack
 from structkit.media.sound import SoundDecoder, packed, unpacked
 from structkit.media.stretch import RetimedSound, Stretcher, Varispeed
-from structkit.media.timing import IDENTITY, TimeMap
+from structkit.media.timing import IDENTITY
 
 BIT_RATES = {"aac": 192_000, "libopus": 160_000}  # bits a second; high enough for sound that is encoded a second time
 SAMPLE_RATES = {  # samples a second that each encoder takes, in ascending order
@@ -265,5 +265,9 @@ def _layout(encoder: str, rate: int, source: av.AudioStream) -> str:
 
 
 def is_mixable(source: av.AudioStream) -> bool:
-    """Whether the channels of a stream can be brought to those of an encoder: many without names cannot."""
-    return source.channels in LAYOUTS or source.layout.name != f"{source.channels} channels"
+    """Whether the channels of a stream can be brought to two: nine without names cannot, for example."""
+    try:
+        sample = packed(np.zeros((1, source.channels), np.float32), source.layout.name, source.rate)
+        return bool(av.AudioResampler("flt", "stereo", source.rate).resample(sample))
+    except (av.FFmpegError, ValueError):
+        return False

@@ -42,8 +42,8 @@ class SampledFrame:
 class SampledVideo:
     """A video as one small frame for each 1/rate s, from its first frame's time to the end of its last.
 
-    May be iterated again and again, in constant memory.  Each sample is the source frame that is shown at its time; the
-    stamps may be off by a quarter of 1/rate.
+    May be iterated again and again, in constant memory.  Each sample is the source frame that is shown at its time, or
+    up to a quarter of 1/rate later; a rest at the end that is shorter than that has no sample.
     source: as `VideoReader` takes it, or a `VideoReader`.
     side: px, to which the short side is reduced (by area); smaller videos keep their size.
     rate: samples a second.
@@ -77,7 +77,7 @@ class SampledVideo:
     @property
     def count(self) -> int | None:
         """The number of samples, at least one."""
-        return None if self.end is None else max(1, ceil((self.end - self.start) * self.rate))
+        return None if self.end is None else max(1, ceil((self.end - self.start) * self.rate - LOOKED_UP))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -104,8 +104,6 @@ class SampledVideo:
             for frame in frames:
                 gap = frame.duration or gap
                 end = frame.time + gap
-                if number == 0:
-                    self.start = frame.time
                 fresh = None
                 while self.start + (number + LOOKED_UP) / self.rate < end:
                     if fresh is None:
@@ -114,10 +112,8 @@ class SampledVideo:
                     else:
                         yield fresh, True
                     shown, number = fresh, number + 1
-        while number == 0 or self.start + number / self.rate < end:  # a last cell that is shorter than the others
-            fresh = convert(frame.picture)
-            yield fresh, shown is not None and np.array_equal(fresh, shown)
-            shown, number = fresh, number + 1
+        if number == 0:  # the whole video is shorter than that
+            yield convert(frame.picture), False
         self.end = end
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 LOOSE = Fraction(1, 50)  # s; times that are off by less are taken as exact, those of packets being rounded
 TORN = 10  # s; a frame whose time is further from that of its packet has none
+LOUDEST = 8.0  # times full scale; beyond, and where a sample is no number, encoders give up
 AT_ONCE = 48_000  # samples of silence
 
 
@@ -87,7 +88,7 @@ class SoundDecoder:
     def _after(self, frames: Iterable[av.AudioFrame], time: Fraction | None) -> Iterator[np.ndarray]:
         """The samples of frames, the first of which is heard at a time, put behind those before."""
         for frame in frames:
-            samples = unpacked(frame)
+            samples = np.nan_to_num(unpacked(frame)).clip(-LOUDEST, LOUDEST)
             if self.start is None:
                 self.start = time or Fraction(0)
             elif time is not None and abs(off := time - self.end) > LOOSE:

@@ -65,7 +65,8 @@ def heard(video: VideoReader, *, step: Fraction = Fraction(1, 25), start: Fracti
     total = ceil(count * step * RATE / HOP)
     parts: list[np.ndarray] = []
     with video.demuxer() as container:
-        streams = [s for s in container.streams.audio if s.rate and s.codec_context.name in SOUND_CODECS]
+        known = [s for s in container.streams.audio if s.codec_context and s.codec_context.name in SOUND_CODECS]
+        streams = [stream for stream in known if stream.rate]
         if not streams:
             return None
         buffer, done = np.zeros(WINDOW // 2 - HOP // 2, np.float32), 0

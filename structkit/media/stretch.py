@@ -7,6 +7,8 @@ faded in over the end of that one.
 
 What differs from the paper: the place of a piece comes from a map instead of one factor, so that errors never add up.
 A piece that simply goes on is not faded but copied, so that where the speed is 1 the samples are the input's own.
+Pieces that are not alike, as those of noise, are faded at equal power instead of equal gain, so that wind and water do
+not flutter.
 An onset is put at its mapped time with its surroundings uncut; by the search alone clicks get lost from a speed of
 about 1.5 on.
 """
@@ -260,7 +262,7 @@ class Stretcher(RetimedSound):
             at = self._alike(place)
         self._goes_on = onset is not None
         head = self._strip.read(at, self._hop)
-        block = head if at == on else self._tail + self._fade * (head - self._tail)
+        block = head if at == on else _crossfade(self._tail, head, self._fade)
         self._tail, self._at = self._strip.read(at + self._hop, self._hop), at
         self._number += 1
         return block
@@ -332,6 +334,14 @@ class Varispeed(RetimedSound):
         region, places = self._strip.read(first, span), (whole - whole[0])[:, None] + np.arange(2 * half)
         channels = [(region[:, c][places] * weights).sum(1) for c in range(self._channels)]
         return np.stack(channels, 1).astype(np.float32)
+
+
+def _crossfade(tail: np.ndarray, head: np.ndarray, fade: np.ndarray) -> np.ndarray:
+    """One sound faded into another, as loud in between as they are, be they alike or not."""
+    own = np.vdot(tail, tail) * np.vdot(head, head)
+    alike = max(0.0, float(np.vdot(tail, head) / np.sqrt(own))) if own > 0 else 1.0
+    faded = tail + fade * (head - tail)
+    return faded / np.sqrt(1 - 2 * fade * (1 - fade) * np.float32(1 - min(1.0, alike)))
 
 
 def _likeness(region: np.ndarray, wanted: np.ndarray) -> np.ndarray:

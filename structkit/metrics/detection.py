@@ -33,13 +33,17 @@ def area_under_curve(found: Tensor, others: Tensor) -> float:
 
 
 def threshold(found: Tensor, others: Tensor) -> float:
-    """The threshold on scores at which the most examples are on their side: `found` (N,) above, `others` (M,) below."""
+    """The threshold on scores at which the most examples are on their side: `found` (N,) above, `others` (M,) below.
+
+    Where several are as good, the middle one.
+    """
     scores = torch.cat([found, others]).double().sort().values
     cuts = torch.cat([scores[:1] - 1, (scores[1:] + scores[:-1]) / 2])
     right = (found.double()[None] > cuts[:, None]).double().mean(1) + (
         others.double()[None] <= cuts[:, None]
     ).double().mean(1)
-    return float(cuts[right.argmax()])
+    best = (right >= right.max() - 1e-9).nonzero()[:, 0]
+    return float(cuts[best[len(best) // 2]])
 
 
 def temperature(found: Tensor, others: Tensor, *, least: float = 0.05, most: float = 20.0) -> float:

@@ -19,7 +19,7 @@ from structkit.engines.speednet.model import SpeedNet
 from structkit.engines.speednet.training import SpeedNetTraining
 from structkit.errors import CheckpointError
 from structkit.header import read_card
-from structkit.media.files import one_line, sha256_file
+from structkit.media.files import one_line, sha256_file, write_atomically
 from structkit.models import resolve_model
 from structkit.nets.s3dg import S3DG, load_trunk
 from structkit.recipes import plans
@@ -27,6 +27,7 @@ from structkit.recipes.run import Recipe, TrainingJob, TrainingOptions, train, t
 from structkit.training.planned import in_minutes
 from structkit.training.stages import Training
 
+LEFT_OUT = "left-out.txt"  # in the cache: all of the table
 TABLE = 12  # lines of the table of rejected videos that are said; the others are counted
 
 
@@ -57,8 +58,10 @@ class VideoMaterial:
         found = read_videos(self.videos, cache, **how)
         if job.processes.first:
             job.processes.wait()
+        if job.processes.first:
+            write_atomically(self.cache / LEFT_OUT, "".join(f"{line}\n" for line in found.table()).encode())
         self.kept, self.held = split_videos(found, config.held)
-        job.say(*_told(found, self.held, self.videos.foreign, cache.hits))
+        job.say(*_told(found, self.held, self.videos.foreign, cache.hits, self.cache))
         self.digests = {"videos": found.sha256}
         if config.init:
             self.digests["init"] = sha256_file(resolve_model(config.init))
@@ -117,13 +120,13 @@ def _take_published(net: SpeedNet, *, state: dict[str, Tensor], path: Path) -> N
     load_trunk(net.network, state, str(path))
 
 
-def _told(found: VideoSet, held: list, foreign: int, hits: int) -> Iterable[str]:
+def _told(found: VideoSet, held: list, foreign: int, hits: int, cache: Path) -> Iterable[str]:
     """What is to be said of the videos: how many serve, the table of the others, how many are held out."""
     if found.rejected:
         yield f"{counted(len(found.rejected), 'video')} left out:"
         yield from (f"  {line}" for line in found.table()[:TABLE])
         if (more := len(found.rejected) - TABLE) > 0:
-            yield f"  and {more:,} more"
+            yield f"  and {more:,} more, all in {cache / LEFT_OUT}"
     cached = f", {counted(hits, 'file')} from the cache" if hits else ""
     out = f"{len(held):,} of them are held out, for the scores" if held else "too few to hold any out for scores"
     others = f"; {counted(foreign, 'other file')} passed over" if foreign else ""

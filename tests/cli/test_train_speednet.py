@@ -56,7 +56,7 @@ def test_it_says_which_videos_serve_and_leaves_a_model_with_its_scores(run, vide
     assert {"accuracy", "accuracy_low", "pairwise_low", "flow_accuracy", "reference_speed"} <= card["scores"].keys()
     model = load("m.safetensors", "cpu", verb="speedup")
     assert model.logits(torch.zeros(1, 3, 8, 32, 48)).shape == (1, 8)
-    assert sorted(path.suffix for path in (videos / "m.cache").iterdir()) == [".json"] * 7 + [".rgb"] * 7
+    assert sorted(path.suffix for path in (videos / "m.cache").iterdir()) == [".json"] * 7 + [".rgb"] * 7 + [".txt"]
     again = run(*TRAIN)
     assert again.code == 0 and "is there already" in again.err
     assert "6 videos, 0.16 minutes, 7 files from the cache; 3 of them" in again.err

@@ -79,6 +79,29 @@ def test_videos_are_decoded_once_and_again_where_the_cache_is_damaged(tmp_path, 
     assert len(list(cache.folder.iterdir())) == 4
 
 
+def test_the_cache_stays_within_its_bound_and_one_video_more_leaves_it_as_it_is(tmp_path, cache):
+    write_video(tmp_path / "v/a.mp4", drifting(40, 1))
+    read(tmp_path / "v", cache, most_bytes=10e6)
+    write_video(tmp_path / "v/b.mp4", drifting(40, 1, seed=1))
+    read(tmp_path / "v", cache, most_bytes=10e6)
+    assert cache.hits == 1 and len(list(cache.folder.iterdir())) == 4
+    (tmp_path / "v/a.mp4").unlink()
+    again = ProxyCache(cache.folder, 32)
+    [left] = read(tmp_path / "v", again, most_bytes=10e6).proxies
+    assert again.hits == 1 and len(list(cache.folder.iterdir())) == 4
+    again.prune(left.frames.nbytes)
+    assert sorted(path.suffix for path in cache.folder.iterdir()) == [".json", ".rgb"]
+    assert read(tmp_path / "v", again).proxies[0].frames.shape == left.frames.shape and again.hits == 2
+
+
+def test_what_short_videos_leave_is_there_for_long_ones(tmp_path, cache):
+    for number in range(3):
+        write_video(tmp_path / f"v/{number}.mp4", drifting(40, 1, seed=number, height=32, width=32))
+    write_video(tmp_path / "v/long.mp4", drifting(500, 1, seed=9, height=32, width=32))
+    found = read(tmp_path / "v", cache, most_bytes=700 * 32 * 32 * 3)
+    assert sorted(len(proxy) for proxy in found.proxies) == [40, 40, 40, 500]
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_of_a_long_video_evenly_spread_runs_are_kept(tmp_path, cache, suffix):
     write_video(tmp_path / f"v/a{suffix}", drifting(1300, 1, height=32, width=32))

@@ -137,6 +137,14 @@ def test_clicks_of_5_ms_are_not_lost(speed):
     assert min(abs(found[round(time * RATE) :][: RATE // 100]).max() for time in heard) > 0.4
 
 
+@pytest.mark.parametrize("speed", [0.7, 1.3, 2, 3.2])
+def test_noise_does_not_flutter_at_the_joints(speed):
+    found = made(Stretcher, noise(20), at_speed(speed))
+    hop = round(0.015 * RATE)
+    phases = np.square(found[: len(found) // hop * hop]).reshape(-1, 8, hop // 8).mean((0, 2))
+    assert phases == pytest.approx([noise(20).var()] * 8, rel=0.08)
+
+
 def test_clicks_in_a_tone_are_not_lost():
     times = np.arange(0.2, 5, 0.37)
     wave = bursts(times, 5, RATE, 1, length=0.005) + 0.1 * sine(300, 5)

@@ -18,11 +18,11 @@ from torch import Tensor
 from structkit.data.moments import Moments, shown_whole
 from structkit.data.speeds import regular
 from structkit.engines.speednet.model import SpeedNet
+from structkit.kernels.rapid_flow import rapid_motion
 from structkit.metrics.detection import area_under_curve, temperature, threshold, wilson
 
 LADDER = tuple(1.25**power for power in range(11))  # factors at which a natural video may still look natural
 LADDER_MOMENTS = 32  # videos, at most, that climb it
-GREY = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +120,19 @@ class SpeedScores:
 
 
 @torch.no_grad()
+def calibrate(net: SpeedNet, seen: Moments, *, most: int) -> None:
+    """Move the logits of a network, in place, so that 0 is the best threshold on moments that it has learned from.
+
+    The relative objective says little of where natural ends, and the average of the weights is none of those that the
+    threshold was learned with.
+    """
+    logits = [net(clips.to(net.scale.device)).cpu() for clips in _both(net, seen, most)]
+    if logits:
+        natural, fast = torch.stack(logits, 1)
+        net.network.head.bias -= threshold(fast, natural)
+
+
+@torch.no_grad()
 def score_speeds(net: SpeedNet, held: Moments, seen: Moments, *, most: int, beside: bool = False) -> SpeedScores:
     """The scores of a network in evaluation mode on moments of videos that were held out.
 
@@ -162,15 +175,10 @@ def reference_speed(net: SpeedNet, moments: Moments) -> float | None:
 
 
 def mean_motion(clips: Tensor) -> Tensor:
-    """The mean motion of clips (B, 3, T, H, W) in px a frame, (B,): change in time over change in space.
-
-    The part of the motion that is seen across edges, as a mean over all pixels that is weighted by the edges.
-    """
-    grey = (clips * clips.new_tensor(GREY).view(1, 3, 1, 1, 1)).sum(1)
-    change = grey[:, 1:, 1:-1, 1:-1] - grey[:, :-1, 1:-1, 1:-1]
-    rows = (grey[:, :-1, 2:, 1:-1] - grey[:, :-1, :-2, 1:-1]) / 2
-    columns = (grey[:, :-1, 1:-1, 2:] - grey[:, :-1, 1:-1, :-2]) / 2
-    return change.abs().mean((1, 2, 3)) / (rows.square() + columns.square()).sqrt().mean((1, 2, 3)).clamp(min=1e-6)
+    """The mean motion of clips (B, 3, T, H, W) in px a frame, (B,): the length of the flow of all pixels and frames."""
+    count, frames = clips.shape[0], clips.transpose(1, 2)
+    flow = rapid_motion(frames[:, :-1].flatten(0, 1), frames[:, 1:].flatten(0, 1)).flow
+    return flow.square().sum(1).sqrt().mean((1, 2)).view(count, -1).mean(1)
 
 
 def _both(net: SpeedNet, moments: Moments, most: int) -> Iterator[Tensor]:

@@ -28,7 +28,7 @@ from structkit.data.moments import ClipView, Moment, Moments, shown_square
 from structkit.data.proxies import Proxy
 from structkit.data.speeds import SpeedSampler
 from structkit.engines.speednet.model import SpeedNet
-from structkit.engines.speednet.scoring import SpeedScores, score_speeds
+from structkit.engines.speednet.scoring import SpeedScores, calibrate, score_speeds
 from structkit.training.draw import Draw
 from structkit.training.ema import Average
 from structkit.training.schedule import rising_and_falling
@@ -149,8 +149,11 @@ class SpeedNetTraining(Training):
             told = ((natural < 0).float().mean() + (fast > 0).float().mean()) / 2
         return {name: value.detach() for name, value in terms.items()} | {"told": told}
 
-    def batch(self, draw: Draw) -> Tensor:
-        """The clips of a step, (2 B, 3, T, N, N): this process's share of moments that are drawn at random."""
+    def batch(self, draw: Draw, *, shared: bool = True) -> Tensor:
+        """The clips of a step, (2 B, 3, T, N, N), of moments that are drawn at random.
+
+        shared: this process's part of them, else all.
+        """
         c, generator = self.config, replace(draw, device="cpu").generator("batch")
         whole = self.processes.evenly(c.batch)
         side = c.side
@@ -159,7 +162,8 @@ class SpeedNetTraining(Training):
         moments = self.moments.draw(whole, generator)
         others = moments if c.same_batch else self.moments.draw(whole, generator)
         plans = [self._versions(*two, generator) for two in zip(moments, others, strict=True)]
-        ours = [plans[number] for number in self.processes.share(torch.arange(whole)).tolist()]
+        numbers = torch.arange(whole)
+        ours = [plans[number] for number in (self.processes.share(numbers) if shared else numbers).tolist()]
         clips = [
             shown_square(self.moments.frames(moment, at), view, side)
             for fast in (0, 1)
@@ -240,8 +244,9 @@ class SpeedNetTraining(Training):
             norm.momentum = None  # the mean over all batches
             norm.train()
         for number in range(min(SETTLING, updates)):
-            net(self.batch(Draw(0, 0, number, self.device)))
-        self.settled = updates, net.eval()
+            net(self.batch(Draw(0, 0, number, self.device), shared=False))
+        calibrate(net.eval(), self.moments, most=MOMENTS)
+        self.settled = updates, net
         return net
 
     def _offer(self) -> SpeedScores:

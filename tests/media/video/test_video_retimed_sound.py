@@ -1,5 +1,6 @@
 """Sound goes through the time map of the pictures: what was heard with a picture is heard with it afterwards."""
 
+from contextlib import suppress
 from fractions import Fraction
 
 import av
@@ -7,12 +8,24 @@ import numpy as np
 import pytest
 
 from structkit.errors import InputError, OptionError
+from structkit.media.speech import heard as heard_in
 from structkit.media.timing import IDENTITY, TimeMap
+from structkit.media.video import VideoReader
 
 from .flashes import BURST, bursts, curve, flashes, flashing, heard, onsets, retimed, swinging
+from .test_mutants import mutant
 
 TIMES = (0.4, 1.0, 1.6, 2.2, 2.72)  # s, of frames
 QUICK = curve(lambda time: 1.8 + np.sin(2 * np.pi * time / 2.5), 3)
+KINDS = (
+    (".mp4", {}),
+    (".mkv", {"codec": "pcm_s16le", "rate": 22254, "layout": "stereo"}),
+    (".ts", {}),
+    (".mkv", {"codec": "libopus", "rate": 48000}),
+    (".mov", {"layout": "5.1", "rate": 48000}),
+    (".avi", {"codec": "mp3"}),
+    (".mkv", {"codec": "flac", "rate": 48000}),
+)  # of files
 CLOSE = 0.04  # s, between sound and picture
 
 
@@ -189,6 +202,19 @@ def test_damaged_sound_is_an_error_and_silence_where_damage_is_tolerated(tmp_pat
     assert max(map(abs, offsets(out))) < 0.005
 
 
+def test_samples_that_are_no_numbers_are_silence_and_those_beyond_measure_are_clipped(tmp_path):
+    path = flashing(tmp_path / "in.mkv", TIMES, codec="pcm_f32le", rate=48_000)
+    data = bytearray(path.read_bytes())
+    sample = np.float32(0.6 * np.sin(2 * np.pi * 1000 * (0.4 * 48_000 + 10) / 48_000)).tobytes()
+    for at, value in ((0, np.nan), (4, np.inf), (8, 1e30)):
+        place = data.index(sample) + at
+        data[place : place + 4] = np.float32(value).tobytes()
+    path.write_bytes(data)
+    retimed(path, out := tmp_path / "out.mp4", QUICK)
+    assert max(map(abs, offsets(out))) < 0.01
+    assert np.isfinite(heard(out)[0]).all()
+
+
 def test_a_part_that_takes_no_time_is_not_heard(tmp_path):
     path = flashing(tmp_path / "in.mkv", TIMES)
     cut = TimeMap(((Fraction(7, 10), Fraction(7, 10)), (Fraction(19, 10), Fraction(7, 10))))
@@ -206,3 +232,36 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
 
 def test_bursts_are_found_where_they_are_put():
     assert onsets(bursts((0.1, 0.5), 1, 8000, 1), 8000) == pytest.approx([0.1, 0.5], abs=0.001) and BURST > CLOSE
+
+
+@pytest.mark.parametrize("timing", [IDENTITY, QUICK], ids=["a shift", "a curve"])
+def test_sound_of_a_codec_without_a_name_is_left_out_with_a_note(tmp_path, timing):
+    path = flashing(tmp_path / "in.mkv", TIMES)
+    path.write_bytes(path.read_bytes().replace(b"A_AAC", b"A_ABC"))
+    assert retimed(path, tmp_path / "out.mp4", timing) == ("unknown sound left out: its codec is not read",)
+
+
+def test_many_channels_without_names_are_left_out_with_a_note(tmp_path):
+    """Matroska says only how many there are; nine cannot be brought to two by their number."""
+    layout = "FL+FR+FC+LFE+BL+BR+FLC+FRC+BC"
+    path = flashing(tmp_path / "in.mkv", TIMES, codec="pcm_s16le", layout=layout)
+    notes = retimed(path, tmp_path / "out.mp4", QUICK)
+    assert notes == ("pcm_s16le sound left out: what its 9 channels are is not said",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: " ".join(map(str, (kind[0], *kind[1].values()))))
+def test_damage_of_any_kind_ends_in_a_video_or_in_an_error_of_ours(tmp_path, kind):
+    suffix, how = kind
+    data = flashing(tmp_path / f"in{suffix}", (0.2, 0.6), seconds=1.2, **how).read_bytes()
+    path, ends = tmp_path / f"damaged{suffix}", set()
+    for seed in range(77):
+        path.write_bytes(mutant(data, seed))
+        try:
+            retimed(path, tmp_path / "out.mp4", curve(swinging, 1.2), tolerant=bool(seed % 2))
+            ends.add("written")
+        except InputError:
+            ends.add("refused")
+        with suppress(InputError):
+            heard_in(VideoReader(path, tolerant=True), start=Fraction(0), count=30)
+    assert ends == {"written", "refused"}

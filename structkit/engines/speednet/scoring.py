@@ -17,7 +17,7 @@ from torch import Tensor
 
 from structkit.data.moments import Moments, shown_whole
 from structkit.data.speeds import regular
-from structkit.engines.speednet.model import SpeedNet
+from structkit.engines.speednet.model import LEAST_ACCURACY, SpeedNet
 from structkit.kernels.rapid_flow import rapid_motion
 from structkit.metrics.detection import area_under_curve, temperature, threshold, wilson
 
@@ -109,6 +109,13 @@ class SpeedScores:
         if self.reference is not None:
             found["reference_speed"] = self.reference
         return {name: round(value, 4) for name, value in found.items()}
+
+    def motion_words(self) -> str:
+        """The scores of the mean motion in a line, and whether the network is surely better."""
+        card = self.card()
+        above = card["accuracy_low"] > max(LEAST_ACCURACY, card["flow_accuracy"])
+        verdict = "" if above else ", which it does not surely beat: structkit speedup --method motion serves as well"
+        return f"{card['flow_accuracy']:.0%}, {card['flow_pairwise']:.0%} and {card['flow_auc']:.2f}{verdict}"
 
     def words(self) -> str:
         """The scores in a line."""

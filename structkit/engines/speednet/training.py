@@ -188,6 +188,8 @@ class SpeedNetTraining(Training):
     def scores(self) -> dict[str, float]:
         """The scores of the model, by name: see `SpeedScores`; without videos held out, only what is known anyway."""
         found = score_speeds(self.model(), self.held, self.moments, most=MOST_MOMENTS, beside=True)
+        if len(found.natural):
+            self.tell(f"in the end: {found.words()}; by the motion alone {found.motion_words()}")
         hours = sum(proxy.seconds for proxy in (*self.moments.proxies, *self.held.proxies)) / 3600
         return found.card() | {"hours": round(hours, 4), "held_videos": float(len(self.held.proxies))}
 

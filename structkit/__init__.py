@@ -27,20 +27,27 @@ if TYPE_CHECKING:
     from structkit.media.moving_pictures import read_clip, write_clip
     from structkit.media.pictures import read_picture, write_picture
     from structkit.models import load
+    from structkit.recipes.action import train_action
     from structkit.recipes.domains import train_difference, train_transfer
     from structkit.recipes.genvideo import train_genvideo
     from structkit.recipes.pair import train_analogy
     from structkit.recipes.speednet import train_speednet
     from structkit.verbs.analogy_video import analogy_video
+    from structkit.verbs.classify import classify
     from structkit.verbs.content import remove, segment, transfer
     from structkit.verbs.genvideo import genvideo
+    from structkit.verbs.heatmap import heatmap
     from structkit.verbs.patchwork import analogy, refine, retarget, sample
+    from structkit.verbs.similar import similar
+    from structkit.verbs.speedup import speed_curve, speedup
 
 __all__ = [
     "__version__",
     "analogy",
     "analogy_video",
+    "classify",
     "genvideo",
+    "heatmap",
     "load",
     "read_clip",
     "read_picture",
@@ -49,6 +56,10 @@ __all__ = [
     "retarget",
     "sample",
     "segment",
+    "similar",
+    "speed_curve",
+    "speedup",
+    "train_action",
     "train_analogy",
     "train_difference",
     "train_genvideo",
@@ -62,7 +73,9 @@ __all__ = [
 _MODULES = {
     "analogy": "verbs.patchwork",
     "analogy_video": "verbs.analogy_video",
+    "classify": "verbs.classify",
     "genvideo": "verbs.genvideo",
+    "heatmap": "verbs.heatmap",
     "load": "models",
     "read_clip": "media.moving_pictures",
     "read_picture": "media.pictures",
@@ -71,6 +84,10 @@ _MODULES = {
     "retarget": "verbs.patchwork",
     "sample": "verbs.patchwork",
     "segment": "verbs.content",
+    "similar": "verbs.similar",
+    "speed_curve": "verbs.speedup",
+    "speedup": "verbs.speedup",
+    "train_action": "recipes.action",
     "train_analogy": "recipes.pair",
     "train_difference": "recipes.domains",
     "train_genvideo": "recipes.genvideo",

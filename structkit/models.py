@@ -30,12 +30,18 @@ class Abilities:
     two_sided: to tell two contents apart, one of each of its domains; a model without it knows one.
     paint: to paint what is beneath the mask sharply, pixel by pixel.
     cut: to bring a donor's own pixels to where they belong.
+    features: to tell how alike clips are.
+    labels: to name what is shown.
+    clips: to see clips; a model without it sees pictures.
     """
 
     mask: bool = False
     two_sided: bool = False
     paint: bool = False
     cut: bool = False
+    features: bool = False
+    labels: bool = False
+    clips: bool = False
 
 
 def _of_content(config: Mapping[str, Any]) -> Abilities:
@@ -83,10 +89,11 @@ KINDS = {
     ),
     "speednet": Kind(
         "whether a video plays at its natural speed, or faster",
-        ("speedup",),
+        ("speedup", "similar"),
         "speednet",
         "structkit.recipes.speednet.SPEEDNET",
         "structkit.engines.speednet.model.SpeedNet",
+        lambda config: Abilities(features=True, clips=True),
     ),
     "content-transfer": Kind(
         "transfer of a content, such as glasses, by masks",
@@ -103,6 +110,14 @@ KINDS = {
         "structkit.recipes.domains.DIFFERENCE",
         "structkit.engines.difference.model.DomainDifference",
         lambda config: Abilities(two_sided=True),
+    ),
+    "action": Kind(
+        "what is done in clips, by name",
+        ("classify", "similar"),
+        "action",
+        "structkit.recipes.action.ACTION",
+        "structkit.engines.speednet.action.ActionNet",
+        lambda config: Abilities(features=True, labels=True, clips=True),
     ),
 }
 

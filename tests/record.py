@@ -31,6 +31,7 @@ PAIR = "--steps 6 --size 40 --coarsest 20 --quiet"
 CLIP = "--size 24 --coarsest 16 --window 5 --strides 2,1 --width 4 --latent 2 --steps 4 --quiet"
 SPEED = "--frames 8 --smallest 32 --largest 40 --width 0.25 --batch 2 --steps 6 --checks 2 --quiet"
 FOLDERS = "--size 32 --steps 8 --batch 4 --quiet"
+ACTION = "--width 0.1 --side 32 --frames 8 --batch 4 --steps 6 --quiet"
 PAINTER = "--painter-size 32 --rounds 2 --painter-steps 4 --placer-steps 4"
 
 # One command a line; those that begin with ~ are stopped by SIGTERM on their way, as soon as their log has lines.
@@ -58,6 +59,11 @@ genvideo clip.mkv --loop --max-side 48 --frames 8 -o loop.gif --compare loop.htm
 genvideo clip.mkv --extend 3 --extend-back 2 --max-side 48 -o longer.webp --quality 80
 genvideo clip.mkv --slow 2 --max-side 48 -o slow.png
 genvideo clip.mkv --size 96x32 --max-side 48 COUNT=1 --format webm --json
+speedup clip.mkv --rate 2 --curve curve.json --report curve.html -o short.mp4 --json
+speedup clip.mkv --from-curve curve.json --rate 1.5 --audio varispeed --resample blend -o shorter.mkv
+speedup clip.mkv --keep 0-0.1s --protect-speech --resample vfr --curve curve.svg -o kept.mp4
+speedup clip.mkv --dry-run --json
+speedup clip.mkv --dry-run --curve curve.csv --silence-speed 4
 remove avatar.png --model glasses -o plain.png
 remove avatar.png deep.png --model glasses --model beard -o removed/ --json
 segment avatar.png --model glasses -o mask.png
@@ -91,6 +97,17 @@ genvideo clip.mkv --model moves.safetensors --inject 1 -o injected-clip.png
 train speednet moving {SPEED} -o speed.safetensors
 ~train speednet moving {SPEED} --steps 400 -o speed-stopped.safetensors
 train speednet moving {SPEED} --steps 400 -o speed-stopped.safetensors
+train action ways {ACTION} -o action.safetensors
+~train action ways {ACTION} --steps 300 -o action-stopped.safetensors
+train action ways {ACTION} --steps 300 -o action-stopped.safetensors
+train action ways --init action.safetensors --baseline --steps 4 --batch 4 --json -o tuned.safetensors
+classify ways --model action.safetensors
+classify ways/down --model tuned.safetensors --top 1 --json
+classify ways -o labels.csv --model action.safetensors
+similar ways/across/0.mp4 ways --model action.safetensors
+similar ways/across/0.mp4 --at 0:00.2 --model action.safetensors --json
+similar ways/across/0.mp4 ways --model action.safetensors -n 3 -o sheet.png
+similar ways/across/0.mp4 ways/down --model action.safetensors -o similar.json --json
 train transfer --with glasses --without plain {FOLDERS} {PAINTER} -o content.safetensors
 ~train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
 train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
@@ -119,8 +136,12 @@ sample x --print-config
 retarget x --print-config
 refine x --print-config
 genvideo x --print-config
+speedup x --print-config
 train genvideo x --print-config
 train speednet x --print-config
+similar x --print-config
+classify x --print-config
+train action x --print-config
 transfer x --print-config
 remove x --print-config
 segment x --print-config
@@ -141,8 +162,17 @@ analogy --model glasses -o never.png
 genvideo
 genvideo clear.png -o never.mp4
 genvideo clip.mkv --slow 2 --loop -o never.mp4
+speedup clip.mkv --rate 20 -o never.mp4
+speedup clip.mkv --from-curve damaged.png -o never.mp4
+speedup clear.png -o never.mp4
 genvideo clip.mkv --refine patches -o never.mp4
 genvideo --model glasses -o never.mp4
+similar ways/across/0.mp4 --model action.safetensors
+similar ways/across/0.mp4 ways --model glasses
+classify clear.png --model action.safetensors
+classify ways --model action.safetensors -o never.txt
+train action glasses -o never.safetensors
+train action ways/down -o never.safetensors
 remove avatar.png -o never.png
 remove avatar.png --model nothing -o never.png
 segment avatar.png --model difference.safetensors -o never.png
@@ -205,6 +235,23 @@ def clip(path: Path) -> None:
         container.mux(sound.encode(None))
 
 
+def way(path: Path, seed: int, across: int, down: int) -> None:
+    """A square that goes its way for 16 frames, as a video."""
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=25, options={"threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
+        ground = np.asarray(Image.fromarray(picture(seed, 48)).crop((0, 0, 48, 40))) // 2
+        for step in range(16):
+            pixels = ground.copy()
+            y, x = 2 + down * step, 2 + across * step
+            pixels[y : y + 8, x : x + 8] = (240, 220, 60)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
 def drift(path: Path, seed: int) -> None:
     """A picture that drifts by a pixel a frame, 30 frames at 25 a second."""
     import av
@@ -256,6 +303,9 @@ def prepare(folder: Path) -> None:
         Image.fromarray(picture(i, 24, 1)[..., 0]).save(folder / "masks" / f"{i}.png")
         Image.fromarray(((picture(i, 24, 1)[..., 0] > 120) * 255).astype(np.uint8)).save(folder / "truth" / f"{i}.png")
     clip(folder / "clip.mkv")
+    for i in range(4):
+        way(folder / "ways" / "across" / f"{i}.mp4", i, 2, 0)
+        way(folder / "ways" / "down" / f"{i}.mp4", 20 + i, 0, 1)
     for i in range(5):
         drift(folder / "moving" / f"{i}.mp4", 20 + i)
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from structkit import checkpoint, models
-from structkit.configs import GenvideoConfig, PairConfig, TransferConfig
+from structkit.configs import ActionConfig, GenvideoConfig, PairConfig, TransferConfig
 from structkit.engines.genvideo.model import PatchVaeGan
 from structkit.engines.pair.model import PairAnalogy
+from structkit.engines.speednet.action import ActionNet
 from structkit.engines.transfer.model import ContentTransfer
 from structkit.errors import CheckpointError
 from structkit.header import read_card
@@ -26,7 +27,7 @@ WRONG = [None, True, -1, 1.5, "a\nb", [], [{}], {"a": [1]}]
 RAW = re.compile(
     r"unhashable|NoneType|not (iterable|subscriptable|callable)|attribute|__init__|keyword|positional|unpack|operand|"
     r"'(int|str|list|dict|float|bool)'|invalid literal|must be (str|real|a mapping)|out of range|unexpected|codec|"
-    r"Expecting|Extra data|recursion|indices|dimension|class|KeyError|argument"
+    r"Expecting|Extra data|recursion|indices|dimension|<class|KeyError|argument"
 )
 
 
@@ -65,11 +66,12 @@ def small() -> dict[str, Any]:
         "clip": PatchVaeGan(
             GenvideoConfig(width=4, latent=2, layers=3, encoder_layers=2).filled(), [(2, 4, 6), (3, 5, 8)], 3, "25", 1
         ),
+        "action": ActionNet(ActionConfig(width=0.1), ["walk", "run"]),
         "transfer": ContentTransfer(TransferConfig(**size, separate=2, painter=0, rounds=0).filled()),
     }
 
 
-@pytest.mark.parametrize("kind", ["pair", "clip", "transfer"])
+@pytest.mark.parametrize("kind", ["pair", "clip", "action", "transfer"])
 def test_any_wrong_value_in_a_card_is_a_fact_in_words(tmp_path, kind):
     path = tmp_path / "m.safetensors"
     run = {"config": {"size": 40}, "inputs": {"source": "00ff"}, "minutes": 1}

@@ -154,7 +154,8 @@ def test_type_checkers_see_the_names_that_are_loaded_when_they_are_used():
 
 def test_a_training_function_names_all_its_options():
     inputs = {structkit.train_analogy: 2, structkit.train_transfer: 2, structkit.train_difference: 2}
-    for train, count in (inputs | {structkit.train_genvideo: 1, structkit.train_speednet: 1}).items():
+    inputs |= dict.fromkeys((structkit.train_genvideo, structkit.train_speednet, structkit.train_action), 1)
+    for train, count in inputs.items():
         names = list(inspect.signature(train).parameters)
         assert names[count:] == ["output", *(f.name for f in fields(TrainingOptions) if f.name not in OWN), "options"]
         assert "minutes: the time in which" in train.__doc__

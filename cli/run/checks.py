@@ -38,9 +38,10 @@ def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> No
     named = [(output, task) for output, task in outputs if output.path]
     files = [(output.path, task) for output, task in named]
     _check_names(files, shared(tasks), keep_suffix=running.keep_suffix)
-    _check_in_place(files, tasks, exists)
+    written = [(output, task) for output, task in named if not output.dry]
+    _check_in_place(written, tasks, exists)
     writable: set[Path] = set()
-    for output, _ in named:
+    for output, _ in written:
         _check_writable(output, writable)
         if exists == "error" and os.path.lexists(output.path):
             raise OptionError(f"{output.path} exists: choose another name, or say --exists overwrite")
@@ -122,7 +123,7 @@ def _are_told_apart_by_suffix(several: Sequence[tuple[Path, Task]]) -> bool:
     return len(suffixes) == len(several)
 
 
-def _check_in_place(files: Sequence[tuple[Path, Task]], tasks: Sequence[Task], exists: str) -> None:
+def _check_in_place(outputs: Sequence[tuple[Output, Task]], tasks: Sequence[Task], exists: str) -> None:
     """Refuse an output that is an input; links of both kinds are seen through."""
     readers: dict[tuple[int, int], list[Task]] = {}
     identities = {path: _identity(path) for path in {given.path for task in tasks for given in task.inputs.values()}}
@@ -130,14 +131,15 @@ def _check_in_place(files: Sequence[tuple[Path, Task]], tasks: Sequence[Task], e
         for source in task.inputs.values():
             if (identity := identities[source.path]) is not None:
                 readers.setdefault(identity, []).append(task)
-    for path, task in files:
+    for output, task in outputs:
+        path, flag = output.path, output.flag
         users = readers.get(_identity(path))  # type: ignore[arg-type]
         if users and any(user is not task for user in users):
             raise OptionError(
-                f"{path} is an output of one input and an input of another: write to another folder with --output"
+                f"{path} is an output of one input and an input of another: write to another folder with {flag}"
             )
         if users and exists != "overwrite":
-            raise OptionError(f"{path} is an input too: write elsewhere with --output, or say --exists overwrite")
+            raise OptionError(f"{path} is an input too: write elsewhere with {flag}, or say --exists overwrite")
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:

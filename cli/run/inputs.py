@@ -160,16 +160,23 @@ class InputList:
 
 
 def gather(
-    arguments: Sequence[str], *, leave_out: Iterable[str | None] = (), videos: bool = False, clips: bool = False
+    arguments: Sequence[str],
+    *,
+    leave_out: Iterable[str | None] = (),
+    videos: bool = False,
+    clips: bool = False,
+    films: bool = False,
 ) -> InputList:
     """The pictures (and videos) that the arguments stand for, as a `PathList` finds them, or standard input; each once.
 
     clips: true for videos and animated pictures alone.
+    films: true for videos alone.
     leave_out: the folders that are passed over, where the outputs go.
     Raises OptionError.
     """
     skipped = [Path(folder).resolve() for folder in leave_out if folder is not None and folder != "-"]
     suffixes = (*MOVING, *VIDEO_SUFFIXES) if clips else (*SUFFIXES, *VIDEO_SUFFIXES) if videos else SUFFIXES
+    suffixes = tuple(VIDEO_SUFFIXES) if films else suffixes
     paths = PathList(suffixes, skipped, _lines, _moves if clips else None)
     inputs: list[InputFile] = []
     for argument in arguments:

@@ -32,14 +32,15 @@ class Finding:
 class Ledger:
     """The manifests of all folders that a run writes to, and the rule for outputs that exist.
 
-    outputs: of all tasks; those to standard output have no place in it.
+    outputs: of all tasks; those to standard output, and those of a dry run, have no place in it.
     exists: the rule: error, skip or overwrite.
     options: all that change the outputs' bytes, among them `verb` and `quality`.
     many: true for a batch.  A batch begins a manifest in a folder that has none; so does a run that skips.
     """
 
     def __init__(self, outputs: Sequence[Output], exists: str, options: Mapping[str, Any], *, many: bool) -> None:
-        self.outputs, self.exists, self.options = [output for output in outputs if output.path], exists, options
+        self.outputs = [output for output in outputs if output.path and not output.dry]
+        self.exists, self.options = exists, options
         roots = sorted({output.root for output in self.outputs})
         self.manifests = {root: Manifest(root, wanted=many or exists == "skip") for root in roots}
 
@@ -63,7 +64,7 @@ class Ledger:
         sources = {role: source.sha256 for role, source in task.inputs.items()} if is_kept else {}
         current: dict[int, Verdict] = {}
         for i, output in enumerate(task.outputs):
-            if self.exists != "skip" or output.path is None:
+            if self.exists != "skip" or output.path is None or output.dry:
                 continue
             verdict = self.manifests[output.root].verdict(output.path, self._origin(task, output, sources))
             if verdict.refusal:

@@ -13,7 +13,14 @@ from structkit.media.containers import VIDEO_SUFFIXES, WRITTEN
 from structkit.media.formats import SUFFIXES, format_of
 from structkit.media.formats import WRITTEN as PICTURES_WRITTEN
 from structkit_cli.run.inputs import InputFile, InputList
-from structkit_cli.run.results import CLIPS_WRITTEN, DATA_SUFFIXES, DEFAULT_FORMATS, OutputKind, Result
+from structkit_cli.run.results import (
+    CLIPS_WRITTEN,
+    CURVES_WRITTEN,
+    DATA_SUFFIXES,
+    DEFAULT_FORMATS,
+    OutputKind,
+    Result,
+)
 
 Progress = Callable[[float, str], None]  # called with the share of a task that is done, 0 to 1, and a note
 
@@ -25,6 +32,7 @@ class Output:
     path: None is standard output.
     root: the folder whose manifest knows of it.
     format: a video's is its suffix.
+    dry: true for one that is only planned, and never written: a dry run's.
     """
 
     path: Path | None
@@ -32,11 +40,12 @@ class Output:
     format: str
     seed: int
     kind: OutputKind = OutputKind.PICTURE
+    dry: bool = False
 
     @property
     def flag(self) -> str:
         """The option that names its place."""
-        return "--compare" if self.kind.compares else "--output"
+        return self.kind.flag
 
 
 @dataclass(frozen=True)
@@ -238,6 +247,18 @@ def _clip_format(path: Path, format: str | None, flag: str) -> str:
     return suffix.removeprefix(".")
 
 
+def _curve_format(path: Path, format: str | None, flag: str) -> str:
+    if path.suffix.lower() not in CURVES_WRITTEN:
+        raise OptionError(f"{flag} {path} has a suffix that names no format: use one of {' '.join(CURVES_WRITTEN)}")
+    return path.suffix.lower().removeprefix(".")
+
+
+def _report_format(path: Path, format: str | None, flag: str) -> str:
+    if path.suffix.lower() != DATA_SUFFIXES["html"]:
+        raise OptionError(f"{flag} {path} is to be a page: end the name in .html")
+    return "html"
+
+
 def _data_format(path: Path, format: str | None, flag: str) -> str:
     """The format that a verb has chosen, whatever the name; else the one of the suffix."""
     by_suffix = {suffix: name for name, suffix in DATA_SUFFIXES.items()}
@@ -251,6 +272,9 @@ FORMAT_READERS = {
     OutputKind.CLIP: _clip_format,
     OutputKind.PLAYER: _data_format,
     OutputKind.DATA: _data_format,
+    OutputKind.CURVE: _curve_format,
+    OutputKind.HEATMAP: _video_format,
+    OutputKind.REPORT: _report_format,
 }
 
 

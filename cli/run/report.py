@@ -107,8 +107,11 @@ class Report:
         """Tell the record of one output that was written or skipped, or whose input failed.
 
         cause: of a refusal to replace the output.
-        Refusals that are alike, and warnings about skipped outputs, are told a few times and then counted.
+        Refusals that are alike, and warnings about skipped outputs, are told a few times and then counted.  Its `lines`
+        are told on stdout where it is not told as JSON.
         """
+        lines = record.get("lines", ())
+        record = {key: value for key, value in record.items() if key != "lines"}
         status, name = record["status"], record["output"]
         self.counts[status] = self.counts.get(status, 0) + 1
         with self._aside():
@@ -131,6 +134,8 @@ class Report:
                 self.spoken = self.clock()
             if self.as_json:
                 emit(json.dumps({"record": "output", **record}).encode() + b"\n")
+            elif lines:
+                emit("".join(f"{printable(line)}\n" for line in lines).encode("utf-8", "backslashreplace"))
             elif status == "written" and self.paths:
                 emit_path(name)
 

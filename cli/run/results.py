@@ -22,21 +22,33 @@ if TYPE_CHECKING:
 
     from structkit.media.pictures import Picture
     from structkit.verbs.frames import VideoSummary
+    from structkit.verbs.speedup import SpeedupSummary
     from structkit_cli.run.sinks import Sink
 
     Film = Callable[[Path | BinaryIO], VideoSummary]  # makes a video there, whole or not at all
 
 DATA_SUFFIXES = {"json": ".json", "csv": ".csv", "svg": ".svg", "html": ".html", "text": ".txt"}
 # Data have none: their verb names it.
-DEFAULT_FORMATS = {"picture": "png", "comparison": "png", "player": "html", "video": "mp4", "clip": "mp4"}
+DEFAULT_FORMATS = {
+    "picture": "png",
+    "comparison": "png",
+    "player": "html",
+    "video": "mp4",
+    "clip": "mp4",
+    "curve": "json",
+    "report": "html",
+    "heatmap": "mp4",
+}
 CLIPS_WRITTEN = (*WRITTEN, *ANIMATED)
+CURVES_WRITTEN = (".json", ".csv", ".svg", ".png", ".otio", ".fcpxml")
 
 
 class OutputKind(Enum):
     """The kinds of outputs.
 
     A comparison is a strip of pictures, and a player is a page that plays clips, beside the results that they show.
-    A clip is a video or an animated picture.
+    A clip is a video or an animated picture.  A curve says how fast a video is, a report is a page that shows it,
+    and a heat map is the video under colours that show where.
     """
 
     PICTURE = "picture"
@@ -45,11 +57,19 @@ class OutputKind(Enum):
     VIDEO = "video"
     CLIP = "clip"
     DATA = "data"
+    CURVE = "curve"
+    REPORT = "report"
+    HEATMAP = "heatmap"
 
     @property
     def role(self) -> str:
         """The word for the kind in records."""
-        return "comparison" if self.compares else "result"
+        return "comparison" if self.compares else self.value if self.accompanies else "result"
+
+    @property
+    def flag(self) -> str:
+        """The option that names the place of such an output."""
+        return "--compare" if self.compares else f"--{self.value}" if self.accompanies else "--output"
 
     @property
     def compares(self) -> bool:
@@ -57,32 +77,40 @@ class OutputKind(Enum):
         return self in (OutputKind.COMPARISON, OutputKind.PLAYER)
 
     @property
+    def accompanies(self) -> bool:
+        """True for an output that says how a result is made."""
+        return self in (OutputKind.CURVE, OutputKind.REPORT, OutputKind.HEATMAP)
+
+    @property
     def suffixes(self) -> tuple[str, ...]:
         """The suffixes of file names that say such a kind, with their dots."""
         return {
             OutputKind.VIDEO: tuple(WRITTEN),
+            OutputKind.HEATMAP: tuple(WRITTEN),
             OutputKind.CLIP: CLIPS_WRITTEN,
             OutputKind.PLAYER: (DATA_SUFFIXES["html"],),
+            OutputKind.REPORT: (DATA_SUFFIXES["html"],),
+            OutputKind.CURVE: CURVES_WRITTEN,
             OutputKind.DATA: tuple(DATA_SUFFIXES.values()),
         }.get(self, PICTURES_WRITTEN)
 
     def suffix_of(self, format: str) -> str:
         """The suffix, with its dot, of an output of this format whose name the program chooses."""
-        if self in (OutputKind.DATA, OutputKind.PLAYER):
+        if self in (OutputKind.DATA, OutputKind.PLAYER, OutputKind.REPORT):
             return DATA_SUFFIXES[format]
-        is_moving = self in (OutputKind.VIDEO, OutputKind.CLIP)
-        return f".{format}" if is_moving else format_of(format).suffixes[0]
+        by_suffix = self in (OutputKind.VIDEO, OutputKind.CLIP, OutputKind.CURVE, OutputKind.HEATMAP)
+        return f".{format}" if by_suffix else format_of(format).suffixes[0]
 
     def quality(self, asked: int | None) -> int | None:
         """The quality that an output is encoded with, where this one is asked of the results."""
-        return None if self.compares else asked
+        return None if self.compares or self.accompanies else asked
 
     def encoded_quality(self, format: str, asked: int | None) -> int | None:
         """The quality of an output of this format, also where none is asked of the results.
 
         None for a format that has none, and for one that is lossless then.
         """
-        if self in (OutputKind.DATA, OutputKind.PLAYER):
+        if self in (OutputKind.DATA, OutputKind.PLAYER) or self.accompanies:
             return None
         if (own := self.quality(asked)) is not None:
             return own
@@ -91,11 +119,13 @@ class OutputKind(Enum):
         return PICTURE_QUALITY.get(format_of(format).name)
 
     def suits_quality(self, format: str) -> bool:
-        """True if a quality may be asked of the results; a comparison leaves that to the result beside it."""
+        """True if a quality may be asked of the results; what stands beside a result leaves that to it."""
         if self is OutputKind.CLIP and f".{format}" in WRITTEN:
             return True
         still = self in (OutputKind.PICTURE, OutputKind.CLIP)
-        return self.compares or self is OutputKind.VIDEO or (still and format_of(format).has_quality)
+        return (
+            self.compares or self.accompanies or self is OutputKind.VIDEO or (still and format_of(format).has_quality)
+        )
 
     def loses_alpha(self, format: str) -> bool:
         """True if a transparent picture cannot be kept as it is.  The strip of a comparison is opaque by itself."""
@@ -216,10 +246,41 @@ class TableResult:
 
 
 @dataclass(frozen=True)
-class DryResult:
-    """The result of a dry run: no file, and in its place the facts of its record."""
+class RetimedResult:
+    """A video that was made from another one by a curve of speeds, which the record tells of."""
 
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    film: Callable[[Path | BinaryIO], SpeedupSummary]
 
     def write(self, sink: Sink) -> dict[str, Any]:
-        return dict(self.facts)
+        from structkit.verbs.speedup import pace_facts
+
+        with sink.streamed() as where:
+            made = self.film(where)
+        pace = pace_facts(made.curve)
+        return {"warnings": list(made.notes), "frames": made.frames, "pace": pace}
+
+
+@dataclass(frozen=True)
+class BytesResult:
+    """A file that is made already."""
+
+    data: bytes
+    notes: tuple[str, ...] = ()
+
+    def write(self, sink: Sink) -> dict[str, Any]:
+        sink.put(self.data)
+        return {"warnings": list(self.notes)}
+
+
+@dataclass(frozen=True)
+class DryResult:
+    """The result of a dry run: no file, and in its place the facts of its record.
+
+    lines: what is told on stdout where no record is.
+    """
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    lines: Sequence[str] = ()
+
+    def write(self, sink: Sink) -> dict[str, Any]:
+        return {**self.facts, "lines": list(self.lines)} if self.lines else dict(self.facts)

@@ -5,6 +5,7 @@ makes one option of each field (name, default, help, limits), and `--config` and
 fields.
 """
 
+from structkit.configs.action import ActionConfig
 from structkit.configs.base import LEAST_SIDE, MAX_CLIP_SIDE, MAX_SIDE, MOST_SIDE, Config, of_preset, option
 from structkit.configs.clips import LEAST_FRAMES, ClipCourse
 from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
@@ -15,12 +16,24 @@ from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, Pai
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
 from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
+from structkit.configs.speedup import (
+    HEATMAP_KINDS,
+    NO_FACTORS,
+    NO_SPEEDUP_MODEL,
+    SPEECH_SPEED,
+    SPEEDUP_METHODS,
+    SPEEDUP_MODEL,
+    SPEEDUP_RATE,
+    RetimeConfig,
+    SpeedCurveConfig,
+)
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
     "DIFFERENCE_PRESETS",
     "GENVIDEO_PRESETS",
     "GENVIDEO_VARIANTS",
+    "HEATMAP_KINDS",
     "INJECTED_BELOW",
     "LEAST_FRAMES",
     "LEAST_SIDE",
@@ -30,15 +43,22 @@ __all__ = [
     "MAX_SIDE",
     "MOST_SIDE",
     "NO_DONOR",
+    "NO_FACTORS",
+    "NO_SPEEDUP_MODEL",
     "PAIR_MODES",
     "PAIR_PRESETS",
     "PICTURE_QUALITY",
     "PROBED",
+    "SPEECH_SPEED",
     "SPEEDNET_PRESETS",
+    "SPEEDUP_METHODS",
+    "SPEEDUP_MODEL",
+    "SPEEDUP_RATE",
     "STEADY",
     "TOLERANCE",
     "TRANSFER_PRESETS",
     "VIDEO_QUALITY",
+    "ActionConfig",
     "AnalogyConfig",
     "ClipConfig",
     "ClipCourse",
@@ -53,7 +73,9 @@ __all__ = [
     "PatchConfig",
     "RefineConfig",
     "RetargetConfig",
+    "RetimeConfig",
     "SampleConfig",
+    "SpeedCurveConfig",
     "SpeedNetConfig",
     "TransferConfig",
     "millions",

@@ -15,6 +15,7 @@ from structkit.engines.pair.model import PairAnalogy
 from structkit.media.moving_pictures import write_clip
 from structkit_cli.app import GROUPS
 
+from ..speed_models import class_folders, film, tiny_action, tiny_speednet
 from ..speed_videos import drifting, write_video
 from .conftest import paint, small_clip
 
@@ -36,10 +37,14 @@ QUICK = {
     "train speednet": "--width 0.1 --frames 8 --smallest 32 --largest 32 --side 32 --batch 1 --steps 2 --checks 1 "
     "--dtype float32 --device cpu",
     "score independence": "--device cpu",
+    "train action": "--width 0.1 --side 32 --frames 8 --steps 2 --dtype float32 --device cpu",
+    "similar": "--device cpu",
+    "classify": "--device cpu",
 }
 FIRST = {"independence": "common", "novelty": "nnfdiv"}  # words of what is told, where that is not the measure
 SCORES = [name.removeprefix("score ") for name in PAGES if name.startswith("score ")]
 MEASURES = {f"score {name}": f"{FIRST.get(name, name)} " for name in SCORES}
+MEASURES |= {"similar": "rank ", "classify": "input "}
 
 
 @pytest.fixture
@@ -58,7 +63,13 @@ def prepare(words: list[str], folder: Path) -> None:
     """Make what an example reads: pictures and clips of 32 px, folders of 24, features, checkpoints."""
     output = words[words.index("-o") + 1] if "-o" in words else None
     for i, name in enumerate(words):
-        if name == "holidays/":
+        if name == "classes/":
+            class_folders(folder / name, each=1)
+        elif name == "clips/":
+            film(folder / name / "one.mp4", "down")
+        elif words[0] in ("similar", "classify") and name.endswith(".mp4"):
+            film(folder / name)
+        elif name == "holidays/":
             for seed in range(2):
                 write_video(folder / name / f"{seed}.mp4", drifting(30, 1, seed=seed))
         elif name.endswith("/"):
@@ -73,6 +84,10 @@ def prepare(words: list[str], folder: Path) -> None:
         elif name == "faces.safetensors" != output:
             config = DifferenceConfig(size=16, width=4, widest=16, separate=2).filled()
             DomainDifference(config).save(folder / name, complete=True)
+        elif name == "speed.safetensors" != output:
+            tiny_speednet().save(folder / name, complete=True)
+        elif name == "action.safetensors" != output:
+            tiny_action().save(folder / name, complete=True)
         elif name == "pair.safetensors" != output:
             PairAnalogy(PairConfig(size=30).filled(), [(20, 20), (30, 30)], 1).save(folder / name, complete=True)
 

@@ -21,7 +21,18 @@ from structkit.training.parallel import Processes
 from ...speed_videos import drifting, proxy, write_video
 
 TINY = SpeedNetConfig(
-    width=0.25, frames=8, smallest=32, largest=32, side=32, batch=4, steps=40, checks=2, zoom=False, jitter=0.0
+    width=0.25,
+    frames=8,
+    smallest=32,
+    largest=32,
+    side=32,
+    batch=4,
+    steps=40,
+    checks=2,
+    zoom=False,
+    jitter=0.0,
+    noise=0.0,
+    blur=0.0,
 )
 PLAIN = replace(
     TINY,
@@ -56,8 +67,8 @@ def trained(training: SpeedNetTraining, *, stop: int | None = None, seed: int = 
 class Mislabelled(SpeedNetTraining):
     """A training whose labels are drawn by a coin for each moment."""
 
-    def batch(self, draw):
-        natural, fast = super().batch(draw).chunk(2)
+    def batch(self, draw, **how):
+        natural, fast = super().batch(draw, **how).chunk(2)
         coins = torch.rand(len(natural), 1, 1, 1, 1, generator=draw.generator("coins")) < 0.5
         return torch.cat([torch.where(coins, fast, natural), torch.where(coins, natural, fast)])
 
@@ -155,6 +166,11 @@ def test_the_losses_are_those_written_out(natural):
     relative = sum(likelihood(b - a) for a, b in pairs) / 2
     found = speed_losses(one, other, replace(TINY, objective="binary"))
     assert {name: float(value) for name, value in found.items()} == pytest.approx({"binary": binary})
+    ranked = sum(likelihood(b - a) for a in (natural, 1.0) for b in (0.5, -2.0)) / 4
+    found = speed_losses(one, other, replace(TINY, objective="ranked", calibration=0.25))
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(
+        {"ranked": ranked, "binary": 0.25 * binary}
+    )
     found = speed_losses(one, other, replace(TINY, objective="relative", calibration=0.25))
     wanted = {"relative": relative, "binary": 0.25 * binary}
     assert {name: float(value) for name, value in found.items()} == pytest.approx(wanted)
@@ -167,7 +183,9 @@ def test_both_versions_show_the_same_square_unless_each_has_a_scale_of_its_own()
         batch = SpeedNetTraining(still, [], replace(TINY, jitter=0.3, **changed)).batch(Draw(2, 0, 1))
         return batch.chunk(2)
 
-    assert torch.equal(*two())
+    assert torch.equal(*two()) and torch.equal(*two(blur=1.0))
+    one, other = two(noise=1.0)
+    assert not torch.equal(one, other) and 0 < float((one - other).std()) < 1
     assert not torch.equal(*two(zoom=True))
     assert not torch.equal(*two(same_batch=False, objective="binary"))
 
@@ -189,6 +207,7 @@ def test_processes_share_a_batch():
         parts.append(training.batch(Draw(0, 0, 1)))
     (a, b), (c, d) = (part.chunk(2) for part in parts)
     assert torch.equal(torch.cat([a, c, b, d]), whole)
+    assert torch.equal(training.batch(Draw(0, 0, 1), shared=False), whole)  # what all have alike is made of all
 
 
 def test_it_ends_where_checks_find_nothing_better():
@@ -216,7 +235,8 @@ def test_the_best_weights_are_kept():
 
 
 def test_the_mean_motion_is_that_of_a_texture_that_moves():
-    x = torch.linspace(0, 12, 96)
+    y, x = torch.linspace(0, 12, 64)[:, None], torch.linspace(0, 18, 96)
     for speed in (0.5, 1.0):
-        clip = torch.stack([torch.sin(x - 12 / 95 * speed * t).expand(3, 20, 96) for t in range(6)], 1)
-        assert float(mean_motion(clip[None])) == pytest.approx(speed, rel=0.05)
+        step = 18 / 95 * speed
+        clip = torch.stack([(torch.sin(x - step * t) * torch.cos(y)).expand(3, 64, 96) for t in range(6)], 1)
+        assert float(mean_motion(clip[None])) == pytest.approx(speed, rel=0.1)

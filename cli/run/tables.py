@@ -1,0 +1,212 @@
+"""The runner behind verbs that tell what they find: a table or JSON records on stdout, or a file of them.
+
+A file goes through the runner of all verbs that write outputs, with their manifest, --exists and exit codes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from structkit._version import __version__
+from structkit.configs import MAX_FRAME_PIXELS, millions, option
+from structkit.data.listing import counted
+from structkit.device import load_torch
+from structkit.errors import InputError, OptionError
+from structkit_cli.options import TOLERANT, CommonOptions, named
+from structkit_cli.run import batch
+from structkit_cli.run.inputs import InputFile
+from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, Task
+from structkit_cli.run.report import Report, exit_code
+from structkit_cli.run.results import DATA_SUFFIXES, JsonResult, OutputKind, PictureResult, Result, TableResult
+from structkit_cli.run.scorer import emit_lines, emit_record
+from structkit_cli.streams import check_stdout, tell
+
+if TYPE_CHECKING:
+    from structkit.media.pictures import Picture
+
+WRITTEN = tuple(DATA_SUFFIXES[name] for name in ("json", "csv"))
+GAP = "  "  # between the columns of a table on stdout
+
+
+@dataclass(frozen=True)
+class TableOptions(CommonOptions):
+    """Options of verbs that tell what they find, which is the same with every seed."""
+
+    seed = 0
+    dtype = "auto"
+    format = quality = None
+    keep_suffix = False
+    output: str | None = named(None, "file to write in place of the table on stdout, by the end of its name", "OUT")
+    exists: str | None = option(
+        None, "what to do when the output is there; else error", choices=("error", "skip", "overwrite")
+    )
+    max_pixels: int | None = option(None, f"largest frame that is read, px; else {millions(MAX_FRAME_PIXELS)}", low=1)
+    tolerant: bool = option(False, TOLERANT)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The options with which an input is read, by name."""
+        return {"max_pixels": self.max_pixels, "tolerant": self.tolerant}
+
+
+@dataclass
+class Findings:
+    """The findings of a verb.
+
+    kind: of a record, in JSON.
+    records: the facts of each by name, as JSON; those of one run have the same names.
+    lines: the table, a row of texts for each line, the names of the columns first.
+    rows: of a CSV file, facts by name, all of the same names; None: the records.
+    failures: the exit code of each input that failed, whose error was told.
+    sheet: makes the picture of the findings, where there is one.
+    """
+
+    kind: str
+    records: list[dict[str, Any]]
+    lines: list[Sequence[str]]
+    rows: list[dict[str, Any]] | None = None
+    notes: list[str] = field(default_factory=list)
+    failures: list[int] = field(default_factory=list)
+    sheet: Callable[[], Picture] | None = None
+
+
+Find = Callable[[str, Progress], Findings]  # from the device, and how to tell the progress
+
+
+class FindingsMaker(Maker):
+    """The maker of the one file that findings are written into."""
+
+    def __init__(self, find: Find) -> None:
+        self.find = find
+
+    def make(
+        self, task: Task, missing: Sequence[Output], device: str, progress: Progress
+    ) -> Iterator[tuple[Output, Result]]:
+        found = self.find(device, progress)
+        for output in missing:
+            yield output, _result(found, output)
+        if found.failures:  # the file is written; the run is not all that was asked for
+            fact = f"{counted(len(found.failures), 'input')} could not be read, as told above"
+            raise InputError(f"{next(iter(task.inputs.values())).name} and others: {fact}")
+
+
+def run(
+    verb: str,
+    inputs: Mapping[str, InputFile],
+    find: Find,
+    running: TableOptions,
+    *,
+    model: InputFile,
+    options: Mapping[str, Any],
+    sheets: bool = False,
+    foreign: int = 0,
+) -> None:
+    """Tell or write what is found in the inputs, and end the program with the exit code that tells how it went.
+
+    inputs: by role.  model: by which it is found.
+    options: those of the verb that decide on what is found.
+    sheets: true if the findings can be a picture.
+    """
+    if running.output is None:
+        _tell(verb, inputs, find, running, foreign)
+    kind, format = _kind_of(running.output, sheets=sheets)
+    place = Destination(running.output, many=False, format=format, kind=kind, inputs=list(inputs.values()))
+    output = place.output(PurePath(verb), seed=0)
+    tasks = [Task({**inputs, "model": model}, (output,))] if inputs else []
+    settings = {**options, **{name: value for name, value in running.reading.items() if value}}
+    batch.run(Plan(verb, tasks, FindingsMaker(find), options=settings, many=False, foreign=foreign), running)
+
+
+def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: TableOptions, foreign: int) -> None:
+    """Tell the findings on stdout.  Raises typer.Exit."""
+    if running.exists is not None:
+        raise OptionError("--exists is about a file, and none is written: name one with --output, or leave it out")
+    check_stdout()
+    began, failures, device = time.monotonic(), [], None
+    if inputs:
+        load_torch()
+        from structkit.device import resolve
+
+        device = resolve(running.device)
+        with Report(verb, total=1, as_json=False, quiet=running.quiet, paths=False) as report:
+            found = find(device, report.progress)
+        failures = found.failures
+        if not running.quiet:
+            for note in dict.fromkeys(found.notes):
+                tell(f"warning: {note}")
+        if running.json:
+            for record in found.records:
+                emit_record({"record": found.kind, **record})
+        elif found.records:
+            emit_lines(_aligned(found.lines))
+    succeeded = len(inputs) - len(failures)
+    code = batch.NOTHING_TO_DO if not inputs else 0 if not failures else 1 if succeeded else max(failures)
+    if running.json:
+        facts = {"verb": verb, "version": __version__, "inputs": len(inputs), "failed": len(failures)}
+        ms = round(1000 * (time.monotonic() - began))
+        emit_record({"record": "summary", **facts, "foreign": foreign, "device": device, "ms": ms, "exit": code})
+    if not inputs:
+        others = f" ({counted(foreign, 'other file')})" if foreign else ""
+        tell(f"nothing to do: there is no file that {verb} reads among the inputs{others}")
+    raise typer.Exit(code)
+
+
+def each_input(
+    inputs: Sequence[InputFile], do: Callable[[InputFile], None], progress: Progress, share: float = 1.0
+) -> list[int]:
+    """Do something with each input; one that fails is told and passed over.  Returns the exit codes of the failures.
+
+    share: of the whole work, which this is the first part of.
+    Raises what every other input would meet too: a model or a device that does not work.
+    """
+    failures = []
+    for done, given in enumerate(inputs):
+        progress(share * done / len(inputs), given.name)
+        try:
+            do(given)
+        except InputError as error:
+            tell(f"error: {error}")
+            failures.append(exit_code(error))
+    return failures
+
+
+def _kind_of(output: str | None, *, sheets: bool) -> tuple[OutputKind, str | None]:
+    """The kind and the format of the file that is named.  Raises OptionError."""
+    name = str(output)
+    suffix = PurePath(name).suffix.lower()
+    if suffix in WRITTEN:
+        return OutputKind.DATA, None
+    if sheets and suffix in OutputKind.PICTURE.suffixes:
+        return OutputKind.PICTURE, None
+    ends = " ".join((*WRITTEN, *(OutputKind.PICTURE.suffixes if sheets else ())))
+    if name == "-":
+        raise OptionError(
+            "--output - means nothing here: the table goes to stdout by itself, and --json prints records"
+        )
+    raise OptionError(f"--output {name} has a suffix that names no format: use one of {ends}")
+
+
+def _result(found: Findings, output: Output) -> Result:
+    notes = tuple(dict.fromkeys(found.notes))
+    if output.kind is OutputKind.PICTURE:
+        from dataclasses import replace
+
+        picture = found.sheet()  # type: ignore[misc]
+        return PictureResult(replace(picture, notes=notes))
+    if output.format == "json":
+        return JsonResult(found.records, notes)
+    rows = found.records if found.rows is None else found.rows
+    names = tuple(rows[0]) if rows else ()
+    return TableResult(names, [tuple(row.values()) for row in rows], notes)
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table whose columns stand beneath one another; the last column is as wide as it is."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [GAP.join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]

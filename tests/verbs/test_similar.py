@@ -1,0 +1,108 @@
+"""Pieces of videos that are like a query, by the features of a network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import structkit
+from structkit.errors import CheckpointError, InputError, OptionError
+from structkit.verbs.similar import PieceIndex
+
+from ..speed_models import FRAMES, film, tiny_action, tiny_speednet
+
+HOW = {"device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny_speednet()
+
+
+@pytest.fixture
+def films(tmp_path):
+    return [film(tmp_path / f"{way}.mp4", way, seed=i) for i, way in enumerate(("across", "down", "blink"))]
+
+
+def test_a_clip_is_most_similar_to_itself(model, films, tmp_path):
+    for one in films:
+        copy = shutil.copy(one, tmp_path / "copy.mp4")
+        first, *others = structkit.similar(one, [*(f for f in films if f != one), copy], model, **HOW)
+        assert first.video == str(copy) and first.similarity == pytest.approx(1, abs=1e-5)
+        assert (first.start, first.end) == (first.query_start, first.query_end)
+        assert all(match.similarity <= first.similarity + 1e-6 for match in others)
+
+
+def test_matches_are_ranked_and_do_not_overlap(model, films):
+    found = structkit.similar(films[0], films[1:], model, count=99, **HOW)
+    assert [match.rank for match in found] == list(range(1, len(found) + 1))
+    likeness = [match.similarity for match in found]
+    assert likeness == sorted(likeness, reverse=True) and len(found) > 2
+    for i, one in enumerate(found):
+        for other in found[i + 1 :]:
+            assert one.video != other.video or one.end <= other.start or other.end <= one.start
+
+
+def test_in_one_video_the_piece_itself_is_no_match(model, tmp_path):
+    one = film(tmp_path / "long.mp4", count=48)
+    found = structkit.similar(one, model=model, at=1.0, count=99, **HOW)
+    asked = found[0].query_start, found[0].query_end
+    assert asked[1] - asked[0] == pytest.approx(FRAMES / 25)
+    assert asked[0] <= 1.0 <= asked[1] and found
+    assert all(match.end <= asked[0] + 1e-9 or asked[1] <= match.start + 1e-9 for match in found)
+
+
+def test_an_embedding_does_not_depend_on_what_else_is_looked_at(model, films):
+    alone, together = PieceIndex(model, **HOW), PieceIndex(model, **HOW)
+    alone.add(films[1])
+    for one in films:
+        together.add(one)
+    [mine] = [m for m in together.matches(films[0], count=99) if m.video == str(films[1]) and m.start == 0] or [None]
+    [other] = [m for m in alone.matches(films[0], count=99) if m.start == 0] or [None]
+    assert (mine is None) == (other is None)
+    if mine:
+        assert mine.similarity == pytest.approx(other.similarity, abs=1e-5)
+    clips = torch.rand(5, 3, FRAMES, 32, 40) * 2 - 1
+    with torch.inference_mode():
+        whole, apart = model.features(clips), torch.cat([model.features(clip[None]) for clip in clips])
+    assert torch.allclose(whole, apart, atol=1e-5)
+
+
+def test_the_features_of_a_classifier_serve_as_well(films):
+    assert structkit.similar(films[0], films[1], tiny_action(), **HOW)
+
+
+def test_a_sheet_has_a_row_for_the_query_and_one_for_each_match(model, films):
+    index = PieceIndex(model, **HOW)
+    for one in films[1:]:
+        index.add(one)
+    matches = index.matches(films[0])
+    heights = [index.sheet(films[0], matches[:count]).height for count in (1, 2)]
+    sheet = index.sheet(films[0], matches[:2])
+    assert heights[1] > heights[0] and sheet.pixels.dtype == np.uint8
+    assert (sheet.pixels[..., 0] > 200).any() and (sheet.pixels[..., 2] < 100).any()  # the square is seen
+
+
+def test_a_record_is_json_with_the_facts_of_the_match(model, films):
+    [match] = structkit.similar(films[0], films[1], model, count=1, **HOW)
+    record = json.loads(json.dumps(match.record()))
+    assert record["video"] == str(films[1]) and record["rank"] == 1 and -1 <= record["similarity"] <= 1
+
+
+def test_what_cannot_be_asked(model, films):
+    with pytest.raises(OptionError, match="--at is missing: one video, and nothing says which piece"):
+        structkit.similar(films[0], model=model, **HOW)
+    with pytest.raises(OptionError, match="the model is missing: name a checkpoint"):
+        structkit.similar(films[0], films[1])
+    with pytest.raises(OptionError, match="--count is 0: it must be at least 1"):
+        structkit.similar(films[0], films[1], model, count=0, **HOW)
+    with pytest.raises(OptionError, match="--at is -1: it must be a time in the video"):
+        structkit.similar(films[0], model=model, at=-1, **HOW)
+    with pytest.raises(InputError, match=r"across.mp4: no frame at 9 s"):
+        structkit.similar(films[0], model=model, at=9, **HOW)
+    with pytest.raises(CheckpointError, match=r"transfer of a content.*not similar; make one with structkit train"):
+        structkit.similar(films[0], films[1], "glasses", **HOW)

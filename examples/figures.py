@@ -303,7 +303,7 @@ def main() -> None:
             rng = np.random.default_rng((wanted.seed, number))
             name, scene, camera = physics.scene(rng, wanted.seconds)
             path = wanted.out / f"{number:04d}_{name}.mp4"
-            shoot(path, rng, scene, camera, (128, 96), round(wanted.seconds * RATE))
+            shoot(path, rng, scene, camera, (128, 96), round(wanted.seconds * RATE), worst=42)
         else:
             for row, action in enumerate(ACTIONS):
                 rng = np.random.default_rng((wanted.seed, number, row))

@@ -186,7 +186,7 @@ def crowd(rng: Generator, seconds: float) -> tuple[list[Actor], Camera]:
 def scene(rng: Generator, seconds: float) -> tuple[str, list[Actor], Camera]:
     """The name of a kind of scene, its actors and the camera before them."""
     kind = str(
-        rng.choice(["people", "balls", "juggling", "pendulums", "wheel", "leaves", "water"], p=[0.4] + [0.1] * 6)
+        rng.choice(["people", "balls", "juggling", "pendulums", "wheel", "leaves", "water"], p=[0.52] + [0.08] * 6)
     )
     if kind == "people":
         return kind, *crowd(rng, seconds)

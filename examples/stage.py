@@ -146,17 +146,33 @@ class Actor(Protocol):
 
 @dataclass(frozen=True)
 class Film:
-    """A film stock: the open time of the shutter as a share of a frame, its noise, gamma and quality."""
+    """A film stock: the open time of the shutter as a share of a frame, noise, gamma, sharpness and quality.
+
+    sharp: the share of the pixels that the lens resolves, along a side.  crf: of H.264; 40 is that of a poor camera.
+    """
 
     shutter: float
     grain: float
     gamma: float
+    sharp: float
     crf: int
 
     @classmethod
-    def random(cls, rng: Generator) -> Film:
-        shutter = rng.choice([0.0, rng.uniform(0.1, 1.0)])
-        return cls(float(shutter), rng.uniform(0, 6), rng.uniform(0.75, 1.3), int(rng.integers(17, 29)))
+    def random(cls, rng: Generator, worst: int) -> Film:
+        """A random film.  worst: the highest crf."""
+        shutter = float(rng.choice([0.0, rng.uniform(0.1, 1.0)]))
+        sharp = float(rng.choice([1.0, rng.uniform(0.4, 1.0)]))
+        return cls(shutter, 8 * rng.random() ** 2, rng.uniform(0.75, 1.3), sharp, int(rng.integers(17, worst + 1)))
+
+    def developed(self, light: Array, rng: Generator) -> Array:
+        """A picture (height, width, 3) uint8 of what fell on the film, (height, width, 3) float32, 0 to 255."""
+        seen = 255 * np.clip(light / 255, 0, 1) ** self.gamma + rng.normal(0, self.grain, light.shape)
+        picture = np.clip(seen, 0, 255).astype(np.uint8)
+        if self.sharp == 1:
+            return picture
+        image = Image.fromarray(picture)
+        small = image.resize([max(8, round(self.sharp * side)) for side in image.size], Image.Resampling.BOX)
+        return np.asarray(small.resize(image.size, Image.Resampling.BILINEAR))
 
 
 def exposed(scene: list[Actor], camera: Camera, wall: Image.Image, film: Film, time: float, size) -> Array:
@@ -174,17 +190,25 @@ def exposed(scene: list[Actor], camera: Camera, wall: Image.Image, film: Film, t
     return total / moments
 
 
-def shoot(path: Path, rng: Generator, scene: list[Actor], camera: Camera, size: tuple[int, int], frames: int) -> None:
-    """Write a film of a scene as H.264: `frames` pictures of `size` px, 25 a second."""
-    film, wall = Film.random(rng), backdrop(rng, size)
+def shoot(
+    path: Path,
+    rng: Generator,
+    scene: list[Actor],
+    camera: Camera,
+    size: tuple[int, int],
+    frames: int,
+    *,
+    worst: int = 28,
+) -> None:
+    """Write a film of a scene as H.264: `frames` pictures of `size` px, 25 a second.  worst: the highest crf."""
+    film, wall = Film.random(rng, worst), backdrop(rng, size)
     path.parent.mkdir(parents=True, exist_ok=True)
+    options = {"crf": str(film.crf), "preset": "veryfast", "g": str(rng.choice([12, 25, 250]))}
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(RATE), options={"crf": str(film.crf), "preset": "fast"})
+        stream = container.add_stream("libx264", rate=Fraction(RATE), options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.codec_context.thread_count = 1
         for number in range(frames):
-            seen = exposed(scene, camera, wall, film, number / RATE, size)
-            seen = 255 * np.clip(seen / 255, 0, 1) ** film.gamma + rng.normal(0, film.grain, seen.shape)
-            picture = np.clip(seen, 0, 255).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            light = exposed(scene, camera, wall, film, number / RATE, size)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(film.developed(light, rng), format="rgb24")))
         container.mux(stream.encode(None))

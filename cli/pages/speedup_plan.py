@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("mp4", "mov", "mkv", "webm")
 FEW = 12  # segments that are told
-PAGED = 0.5  # of the work of a report, before the videos of its page
+MEASURED = 0.4  # of the work, where there is something to write
 
 
 @dataclass(frozen=True)
@@ -71,18 +71,21 @@ class SpeedupMaker(Maker):
         import structkit
 
         with task.inputs["video"].video(**self.running.reading) as reader:
-            made = 0.4 if any(output.kind is not OutputKind.CURVE and not output.dry for output in missing) else 1.0
-            how: dict[str, Any] = {"device": device, "progress": _part(progress, 0, made), **self.planning}
+            films = [output for output in missing if output.kind is not OutputKind.CURVE and not output.dry]
+            first = MEASURED if films else 1.0
+            how: dict[str, Any] = {"device": device, "progress": _part(progress, 0, first), **self.planning}
             if self.models and "curve" not in task.inputs and self.planning["method"] != "motion":
                 [how["model"]] = self.models.on(device)
             if "curve" in task.inputs:
                 how["measured"] = task.inputs["curve"].source
             curve = structkit.speed_curve(reader, **how)
             for output in missing:
+                done, step = films.index(output) if output in films else 0, (1 - first) / max(1, len(films))
+                part = _part(progress, first + done * step, first + (done + 1) * step)
                 if output.kind is OutputKind.HEATMAP:
-                    yield output, self._heatmap(reader, device, _part(progress, made, 1.0))
-                    continue
-                yield output, self._result(output, reader, curve, task, _part(progress, made, 1.0))
+                    yield output, self._heatmap(reader, device, part)
+                else:
+                    yield output, self._result(output, reader, curve, task, part)
 
     def _heatmap(self, reader: VideoReader, device: str, progress: Progress) -> VideoResult:
         import structkit

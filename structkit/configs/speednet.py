@@ -23,6 +23,8 @@ SPEEDNET_PRESETS: Presets = {
         "batch": 16,
         "steps": 50_000,
         "jitter": 0.0,
+        "noise": 0.0,
+        "blur": 0.0,
     },
     # For two CPU cores: minutes.
     "fast": {
@@ -38,9 +40,12 @@ SPEEDNET_PRESETS: Presets = {
         "batch": 8,
         "steps": 1500,
         "jitter": 0.2,
+        "noise": 0.1,
+        "blur": 0.25,
     },
 }
 SPEEDNET_NETWORKS = ("plain", "s3dg")
+SPEEDNET_OBJECTIVES = ("binary", "relative", "ranked")
 SPEEDNET_GATES = ("none", "stem", "mixed", "all")
 SAMPLERS = ("bernoulli", "dither", "mix")
 LEAST_CLIP_SIDE = 32  # px, of the clips that are learned from
@@ -66,16 +71,21 @@ class SpeedNetConfig(Config):
         ".safetensors; else random ones",
     )
     objective: str | None = _preset(
-        "what is learned: binary, of each clip whether it is sped up (published); or relative, which of two versions "
-        "of a moment is",
+        "what is learned: binary, of each clip whether it is sped up (published); relative, which of two versions of "
+        "a moment is; ranked, which of two clips of any moments is",
         "objective",
-        choices=("binary", "relative"),
+        choices=SPEEDNET_OBJECTIVES,
     )
     calibration: float = option(
-        0.5, "weight of the binary objective beside the relative one: it says where natural ends", low=0, high=100
+        0.5, "weight of the binary objective beside the others: it says where natural ends", low=0, high=100
     )
     network: str | None = _preset(
         "the network: plain, for processors; or s3dg (published)", "network", choices=SPEEDNET_NETWORKS
+    )
+    sees: str = option(
+        "colour",
+        "what the network sees: colour, the frames (published); motion, where something changes from one to the next",
+        choices=("colour", "motion"),
     )
     width: float = option(1.0, "channels of the network, in units of its usual ones", low=0.05, high=4)
     gates: str | None = _preset("where s3dg gates its features", "gates", choices=SPEEDNET_GATES)
@@ -113,6 +123,15 @@ class SpeedNetConfig(Config):
     )
     jitter: float | None = _preset(
         "changes of brightness, contrast and saturation, drawn for each frame; 0: none", "jitter", low=0, high=0.9
+    )
+    noise: float | None = _preset(
+        "largest standard deviation of noise on the clips, black to white = 2: what a poor camera shows is not motion",
+        "noise",
+        low=0,
+        high=1,
+    )
+    blur: float | None = _preset(
+        "share of the moments whose frames are blended with the next, as with a longer exposure", "blur", low=0, high=1
     )
     batch: int | None = _preset("moments in each step; each has two clips", "batch", low=1, high=256)
     steps: int | None = _preset("steps of training", "steps", low=1, high=10_000_000)

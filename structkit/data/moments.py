@@ -40,12 +40,17 @@ class ClipView:
     place: of the square, in units of the room that there is, rows and columns, 0 to 1.
     flip: mirrored left to right.
     colours: (T, 3) factors of brightness, contrast and saturation, or None.
+    noise: standard deviation, black to white = 2.  seed: of the noise.
+    blurred: each frame is blended with the next.
     """
 
     scale: float = 1.0
     place: tuple[float, float] = (0.5, 0.5)
     flip: bool = False
     colours: Tensor | None = None
+    noise: float = 0.0
+    seed: int = 0
+    blurred: bool = False
 
 
 class Moments:
@@ -99,9 +104,16 @@ class Moments:
         turns = [of[turn] for turn in range(each) for of in found if turn < len(of)]
         return turns[:most]
 
-    def frames(self, moment: Moment, at: Tensor) -> Tensor:
-        """Frames of a moment, (T, 3, h, w) uint8.  at: (T,), which of them."""
-        picked = np.ascontiguousarray(self.proxies[moment.proxy].frames[moment.start + at.numpy()])
+    def frames(self, moment: Moment, at: Tensor, *, blurred: bool = False) -> Tensor:
+        """Frames of a moment, (T, 3, h, w) uint8.
+
+        at: (T,), which of them.  blurred: each is the mean of it and the next of the moment.
+        """
+        whole = self.proxies[moment.proxy].frames
+        picked = np.ascontiguousarray(whole[moment.start + at.numpy()])
+        if blurred:
+            following = whole[moment.start + (at + 1).clamp(max=moment.frames - 1).numpy()]
+            picked = ((picked.astype(np.uint16) + following + 1) // 2).astype(np.uint8)
         return torch.from_numpy(picked).permute(0, 3, 1, 2)
 
 
@@ -124,7 +136,11 @@ def shown_square(frames: Tensor, view: ClipView, side: int) -> Tensor:
         cut = cut.flip(3)
     if view.colours is not None:
         cut = coloured(cut, view.colours)
-    return signed(cut).transpose(0, 1)
+    clip = signed(cut).transpose(0, 1)
+    if view.noise:
+        drawn = torch.randn(clip.shape, generator=torch.Generator().manual_seed(view.seed))
+        clip = (clip + view.noise * drawn).clamp(-1, 1)
+    return clip
 
 
 def shown_whole(frames: Tensor, side: int) -> Tensor:

@@ -121,7 +121,7 @@ def blended(frames: Iterable[MappedFrame], rate: Fraction, convert: Converter) -
         done = current
     elif current.total:  # too short for a frame of its own
         done.join(current)
-    yield done.frame()
+    yield done.frame() if done.total else Frame(convert(frame.frame.picture), frame.frame.time)
 
 
 class Exposure:
@@ -137,19 +137,17 @@ class Exposure:
 
     def add(self, pixels: np.ndarray, share: Fraction, time: Fraction) -> None:
         """Add a frame, (H, W, 3) uint8, that is shown for this share of the whole."""
+        if self._light is None and self.total:
+            self._light = _lit(self._longest[2], self.total)
         if self._light is not None:
-            self._light += float(share) * light()[pixels]
-        elif self.total:
-            self._light = float(self.total) * light()[self._longest[2]] + float(share) * light()[pixels]
+            self._light += _lit(pixels, share)
         self.total += share
         if share > self._longest[0]:
             self._longest = share, time, pixels
 
     def join(self, other: Exposure) -> None:
         """Add what another one has seen."""
-        mine, others = (
-            float(one.total) * light()[one._longest[2]] if one._light is None else one._light for one in (self, other)
-        )
+        mine, others = (_lit(one._longest[2], one.total) if one._light is None else one._light for one in (self, other))
         self._light = mine + others
         self.total += other.total
         self._longest = max(self._longest, other._longest, key=lambda seen: seen[0])
@@ -160,7 +158,16 @@ class Exposure:
         if self._light is None:
             return Frame(pixels, time)
         self._light *= (LEVELS - 1) / float(self.total)
-        return Frame(shades()[(self._light + 0.5).astype(np.uint16)], time)
+        self._light += 0.5
+        np.minimum(self._light, LEVELS - 1, out=self._light)
+        return Frame(np.take(shades(), self._light.astype(np.uint16), mode="clip"), time)
+
+
+def _lit(pixels: np.ndarray, share: Fraction) -> np.ndarray:
+    """The light of a frame that is shown for a share of the whole, (H, W, 3) float32."""
+    lit = np.take(light(), pixels)
+    lit *= float(share)
+    return lit
 
 
 @cache

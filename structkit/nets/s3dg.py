@@ -93,6 +93,7 @@ class S3DG(ClipNetwork):
         *,
         width: float = 1.0,
         classes: int = 1,
+        motion: bool = False,
         gates: str = "all",
         gate_bias: bool = True,
         gate_frames: int | None = None,
@@ -100,6 +101,7 @@ class S3DG(ClipNetwork):
         pool_stride: int = 1,
     ) -> None:
         """width: in units of the published channels.
+        motion: whether it sees changes alone, see `MotionContrast`.
         gates: none; after the stem, in the mixed blocks, or in all places.
         gate_bias: as in PyTorch's ports; TensorFlow's gates have none.
         stem_stride, pool_stride: strides in time of the first layer and of the last two pools, 1 or 2.
@@ -112,7 +114,7 @@ class S3DG(ClipNetwork):
 
         one, two = scaled(64, width), scaled(192, width)
         layers: list[nn.Module] = [
-            SeparableConv(3, one, 7, stride=2, time_stride=stem_stride),
+            SeparableConv(self._see(motion), one, 7, stride=2, time_stride=stem_stride),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
             ConvUnit(one, one, ONE, ONE),
             SeparableConv(one, two, 3),
@@ -136,7 +138,7 @@ class S3DG(ClipNetwork):
         self.head = nn.Conv3d(inputs, classes, 1)
 
     @property
-    def halo(self) -> int | None:
+    def trunk_halo(self) -> int | None:
         if self.strides != (1, 1):
             return None
         depth = {"none": 0, "stem": 1, "mixed": sum(map(len, MIXED)), "all": 1 + sum(map(len, MIXED))}[self.gates]

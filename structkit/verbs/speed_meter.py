@@ -11,8 +11,9 @@ import numpy as np
 
 import structkit_weights
 from structkit.configs import NO_FACTORS, NO_SPEEDUP_MODEL, SPEEDUP_MODEL, SpeedCurveConfig
-from structkit.device import enough_memory
+from structkit.device import enough_memory, one_thread
 from structkit.engines.speednet.curve import natural_rate, tolerated
+from structkit.engines.speednet.ladder import SpeedLadder
 from structkit.engines.speednet.motion import SIDE, MotionMeter, tolerated_motion
 from structkit.errors import OptionError
 from structkit.media.sampled import SampledFrame, SampledVideo
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 TOGETHER = 48  # frames
 DIGITS = 5  # of motion, heights of the frame a second: as it is kept in files
-FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
 def measured_curve(
@@ -78,11 +78,10 @@ def _name(model: SpeedNet | str | Path | None) -> str:
 
 def _by_motion(reader: VideoReader, notes: tuple[str, ...], progress: Progress | None) -> SpeedCurve:
     meter, samples = MotionMeter(), SampleLog(SampledVideo(reader, side=SIDE), progress, "motion")
-    for frames in samples.batches():
-        meter.push(
-            [frame.pixels for frame in frames], [frame.repeated for frame in frames], [frame.cut for frame in frames]
-        )
-    motion = np.round(meter.finish(), DIGITS).tolist()
+    with one_thread():
+        for frames in samples.batches():
+            meter.push(*zip(*((frame.pixels, frame.repeated, frame.cut) for frame in frames), strict=True))
+        motion = np.round(meter.finish(), DIGITS).tolist()
     return samples.curve(facts={"method": "motion", "motion": motion, "cuts": samples.cuts, "notes": list(notes)})
 
 
@@ -93,17 +92,14 @@ def _by_model(
     notes: tuple[str, ...],
     progress: Progress | None,
 ) -> SpeedCurve:
-    from structkit.engines.speednet.ladder import SpeedLadder
-
-    factors = np.array(FACTORS)
-    ladder, samples = SpeedLadder(net, FACTORS), SampleLog(SampledVideo(reader, side=net.config.side), progress, name)
+    ladder, samples = SpeedLadder(net), SampleLog(SampledVideo(reader, side=net.config.side), progress, name)
     device = str(next(net.parameters()).device)
     with enough_memory(device):
         for frames in samples.batches():
             ladder.push([frame.pixels for frame in frames])
         predictions = ladder.finish()
     facts = {"method": "speednet", "model": name, "cuts": samples.cuts, "notes": list(notes)}
-    return samples.curve(factors=factors, predictions=predictions, facts=facts)
+    return samples.curve(factors=ladder.factors, predictions=predictions, facts=facts)
 
 
 class SampleLog:

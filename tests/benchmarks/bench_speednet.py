@@ -34,6 +34,9 @@ from structkit.engines.speednet.scoring import score_speeds
 VARIANTS: dict[str, dict[str, Any]] = {
     "relative": {},
     "binary": {"objective": "binary"},
+    "ranked": {"objective": "ranked"},
+    "ranked, of motion": {"objective": "ranked", "sees": "motion"},
+    "relative, of motion": {"sees": "motion"},
     "relative, one scale": {"zoom": False},
     "binary, one scale": {"objective": "binary", "zoom": False},
     "relative, bernoulli": {"sampler": "bernoulli"},
@@ -41,9 +44,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "relative, no time augmentation": {"time_augmentation": False},
     "relative, no space augmentation": {"space_augmentation": False},
     "relative, no jitter": {"jitter": 0.0},
+    "relative, no noise, no blur": {"noise": 0.0, "blur": 0.0},
     "binary, not in the same batch": {"objective": "binary", "same_batch": False},
     "binary, no device": {
         **{"objective": "binary", "same_batch": False, "zoom": False, "jitter": 0.0},
+        **{"noise": 0.0, "blur": 0.0},
         **{"time_augmentation": False, "space_augmentation": False},
     },
 }

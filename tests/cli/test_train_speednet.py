@@ -51,6 +51,7 @@ def test_it_says_which_videos_serve_and_leaves_a_model_with_its_scores(run, vide
     assert re.search(r"1 video left out:\nstructkit:   v/short.mp4 +too short: 0.36 s without a cut, and", ran.err)
     assert "6 videos, 0.16 minutes; 3 of them are held out, for the scores; 1 other file passed over" in ran.err
     assert re.search(r"after part 1 of 2: accuracy \d+% \(\d+% to \d+%\), of two versions \d+%, area under", ran.err)
+    assert re.search(r"in the end: .*; by the motion alone \d+%, \d+% and \d\.\d+, which it does not surely", ran.err)
     card = read_card("m.safetensors")
     assert card["complete"] and card["run"]["inputs"].keys() == {"videos"}
     assert {"accuracy", "accuracy_low", "pairwise_low", "flow_accuracy", "reference_speed"} <= card["scores"].keys()

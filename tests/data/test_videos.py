@@ -169,6 +169,14 @@ def test_a_square_is_seen_at_its_place_mirrored_and_small():
     assert Moments([proxy(drifting(40, 1))], 24, 18).frames(Moment(0, 3, 20), torch.arange(4)).shape == (4, 3, 40, 56)
 
 
+def test_a_blurred_frame_is_the_mean_of_it_and_the_next_of_its_moment():
+    moments = Moments([proxy(drifting(40, 3))], 24, 18)
+    plain = moments.frames(Moment(0, 5, 20), torch.arange(20)).float()
+    blurred = moments.frames(Moment(0, 5, 20), torch.arange(20), blurred=True).float()
+    torch.testing.assert_close(blurred[:-1], (plain[:-1] + plain[1:]) / 2, atol=0.5, rtol=0)
+    torch.testing.assert_close(blurred[-1], plain[-1])
+
+
 def test_colours_are_drawn_for_each_frame_and_factors_of_one_change_nothing():
     frames = torch.randint(256, (2, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     plain = shown_square(frames, ClipView(), 12)

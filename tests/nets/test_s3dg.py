@@ -8,7 +8,7 @@ from torchvision.models.video import s3d
 
 from structkit.errors import CheckpointError
 from structkit.nets.s3dg import GATES, S3DG, FeatureGate, load_trunk
-from structkit.nets.separable import PlainClipNetwork
+from structkit.nets.separable import MotionContrast, PlainClipNetwork
 
 
 def parameters(network: torch.nn.Module) -> int:
@@ -64,6 +64,7 @@ def test_clips_of_any_size_have_a_logit_for_each_frame(network, shape):
     ("network", "halo"),
     [
         (PlainClipNetwork(width=0.5), 8),
+        (PlainClipNetwork(width=0.5, motion=True), 13),
         (S3DG(width=0.1, gates="none"), 14),
         (S3DG(width=0.1, gates="stem", gate_frames=5), 16),
     ],
@@ -76,16 +77,28 @@ def test_a_frame_changes_the_logits_as_far_as_the_halo_says(network, halo):
     with torch.no_grad():
         network = network.eval().double()
         changed = (network.frame_logits(one.double()) != network.frame_logits(other.double()))[0, 0].nonzero()
-    assert (int(changed.min()), int(changed.max())) == (3, 2 * halo + 3)
+    late = isinstance(network.view, MotionContrast)  # a change is that from the frame before
+    assert (int(changed.min()), int(changed.max())) == (3 + late, 2 * halo + 3)
 
 
-@pytest.mark.parametrize("network", [PlainClipNetwork(width=0.5), S3DG(width=0.1, gates="none")])
+@pytest.mark.parametrize(
+    "network", [PlainClipNetwork(width=0.5), PlainClipNetwork(motion=True), S3DG(width=0.1, gates="none")]
+)
 def test_a_chunk_with_its_halo_has_the_logits_of_the_whole(network):
     halo = network.halo
     whole = clips(3 * halo, 32, 32)
     with torch.no_grad():
         dense, part = network.eval().frame_logits(whole), network.frame_logits(whole[:, :, : 2 * halo])
     torch.testing.assert_close(part[..., :halo], dense[..., :halo], rtol=1e-4, atol=1e-5)
+
+
+def test_the_contrast_of_motion_is_as_strong_whatever_the_light_and_none_where_nothing_moves():
+    moving = 0.8 * clips(12, 20, 20)
+    view = MotionContrast()
+    torch.testing.assert_close(view(moving / 2 + 0.1), view(moving), rtol=0.2, atol=0.05)
+    assert view(moving[:, :, :1].expand(-1, -1, 12, -1, -1)).eq(0).all()
+    noise = 0.01 * clips(12, 20, 20)
+    assert view(noise).abs().mean() < 0.3 * view(moving).abs().mean()
 
 
 def test_where_gates_see_all_of_the_clip_no_halo_is_enough():

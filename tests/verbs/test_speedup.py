@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import structkit
+from structkit.engines.speednet.ladder import FACTORS
 from structkit.errors import InputError, OptionError
 from structkit.media.speech import Heard
 from structkit.media.speed_curve import SpeedCurve, curve_file, read_curve
@@ -180,8 +181,8 @@ class OddNet:
 class OddLadder:
     """Its ladder."""
 
-    def __init__(self, model, factors, **_) -> None:
-        self.factors, self.count = factors, 0
+    def __init__(self, model) -> None:
+        self.factors, self.count = np.array(FACTORS), 0
 
     def push(self, frames) -> None:
         self.count += len(frames)
@@ -196,9 +197,7 @@ class OddLadder:
 @pytest.fixture
 def odd_net(monkeypatch):
     """odd_net(trusted, ships): puts stand-ins in the place of models."""
-    monkeypatch.setitem(
-        __import__("sys").modules, "structkit.engines.speednet.ladder", SimpleNamespace(SpeedLadder=OddLadder)
-    )
+    monkeypatch.setattr(speed_meter, "SpeedLadder", OddLadder)
 
     def install(*, trusted: bool, ships: bool) -> None:
         monkeypatch.setattr(speed_meter, "usable", lambda model, device, verb: OddNet(trusted=trusted))

@@ -33,10 +33,11 @@ LEAST_ACCURACY = 0.55  # of which nobody would say that it tells speeds apart
 def clip_network(config: SpeedNetConfig, classes: int = 1) -> ClipNetwork:
     """The network of a configuration, untrained.  classes: of its head."""
     if config.network == "plain":
-        return PlainClipNetwork(width=config.width, classes=classes)
+        return PlainClipNetwork(width=config.width, classes=classes, motion=config.sees == "motion")
     return S3DG(
         width=config.width,
         classes=classes,
+        motion=config.sees == "motion",
         gates=config.gates,
         gate_bias=config.gate_bias,
         gate_frames=config.gate_frames,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from structkit.data.moments import Moments, shown_whole
 from structkit.data.speeds import regular
-from structkit.engines.speednet.model import SpeedNet
+from structkit.engines.speednet.model import LEAST_ACCURACY, SpeedNet
 from structkit.kernels.rapid_flow import rapid_motion
 from structkit.metrics.detection import area_under_curve, temperature, threshold, wilson
 
@@ -42,6 +42,7 @@ class SpeedScores:
     """The logits of both versions of some moments, and what they tell.
 
     natural, fast: (N,), of the same moments.
+    videos: the number of videos that these are of.
     motion: of the same clips, where it was measured.
     reference: the factor up to which videos at their own speed look natural, the median; None where it was not
     measured.
@@ -49,6 +50,7 @@ class SpeedScores:
 
     natural: Tensor
     fast: Tensor
+    videos: int
     motion: MotionScores | None = None
     reference: float | None = None
 
@@ -87,17 +89,17 @@ class SpeedScores:
         is the faster.  auc: see above.
         flow_accuracy, flow_pairwise, flow_auc: the same by the mean motion; its threshold is the best one on the videos
         that were learned from.
-        reference_speed: see above.  moments: how many were looked at; those of one video are much alike, so that the
-        intervals are rather too narrow.
+        reference_speed: see above.  moments: how many were looked at.
+        The moments of one video are much alike: intervals are as wide as if each video was one case.
         """
         count = len(self.natural)
         if not count:
             return {}
-        shares = {"accuracy": (self.right, 2 * count), "pairwise": (self.pairs, count)}
+        shares = {"accuracy": self.right / (2 * count), "pairwise": self.pairs / count}
         found: dict[str, float] = {}
-        for name, (right, of) in shares.items():
-            low, high = wilson(right, of)
-            found |= {name: right / of, f"{name}_low": low, f"{name}_high": high}
+        for name, share in shares.items():
+            low, high = wilson(share * self.videos, self.videos)
+            found |= {name: share, f"{name}_low": low, f"{name}_high": high}
         found |= {"auc": self.auc, "moments": float(count)}
         if (motion := self.motion) is not None:
             told = (motion.natural < motion.threshold).float().mean() + (motion.fast > motion.threshold).float().mean()
@@ -107,6 +109,13 @@ class SpeedScores:
         if self.reference is not None:
             found["reference_speed"] = self.reference
         return {name: round(value, 4) for name, value in found.items()}
+
+    def motion_words(self) -> str:
+        """The scores of the mean motion in a line, and whether the network is surely better."""
+        card = self.card()
+        above = card["accuracy_low"] > max(LEAST_ACCURACY, card["flow_accuracy"])
+        verdict = "" if above else ", which it does not surely beat: structkit speedup --method motion serves as well"
+        return f"{card['flow_accuracy']:.0%}, {card['flow_pairwise']:.0%} and {card['flow_auc']:.2f}{verdict}"
 
     def words(self) -> str:
         """The scores in a line."""
@@ -148,7 +157,8 @@ def score_speeds(net: SpeedNet, held: Moments, seen: Moments, *, most: int, besi
         own = torch.stack(known, 1) if known else moved
         motion = MotionScores(moved[0], moved[1], threshold(own[1], own[0]))
         reference = reference_speed(net, held)
-    return SpeedScores(natural, fast, motion, reference)
+    videos = len({moment.proxy for moment in held.spread(2 * net.config.frames, most)})
+    return SpeedScores(natural, fast, videos, motion, reference)
 
 
 @torch.no_grad()

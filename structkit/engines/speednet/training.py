@@ -6,7 +6,8 @@ little, and the resizing blurs the noise of codecs away; speeds and gaps are dra
 repeated frames are left out (`structkit.data.proxies`).  Each can be switched off, to measure what it is good for.
 
 Objectives: `binary` is cross entropy, label 1 for sped up (published).  `relative` compares the two versions of a
-moment, -log sigmoid(l(2x) - l(1x)), with a share of the binary one, without which nothing says where natural ends.
+moment, -log sigmoid(l(2x) - l(1x)), with a share of the binary one, without which nothing says where natural ends;
+`ranked` compares each sped-up clip of a batch with each natural one.
 Two versions of a moment at one scale are told apart by the mere amount of motion, hence `zoom`: each is seen at a scale
 of its own, by up to twice, as much as the speeds differ.
 
@@ -45,14 +46,18 @@ NOT_CLAIMED = "fewer than 5 different videos, so that none was held out: how wel
 
 
 def speed_losses(natural: Tensor, fast: Tensor, config: SpeedNetConfig) -> dict[str, Tensor]:
-    """The losses of a batch, by name: cross entropy of each clip, and of the order of each two versions.
+    """The losses of a batch, by name: cross entropy of each clip, and of the order of two versions, or of two clips.
 
     natural, fast: logits (B,) of the versions of the same moments.
     """
     binary = (F.softplus(natural).mean() + F.softplus(-fast).mean()) / 2
     if config.objective == "binary":
         return {"binary": binary}
-    return {"relative": F.softplus(natural - fast).mean(), "binary": config.calibration * binary}
+    if config.objective == "ranked":  # each sped-up clip with each natural one: it bounds the area under the curve
+        order = {"ranked": F.softplus(natural[:, None] - fast[None]).mean()}
+    else:
+        order = {"relative": F.softplus(natural - fast).mean()}
+    return order | {"binary": config.calibration * binary}
 
 
 class BestWeights:
@@ -165,7 +170,7 @@ class SpeedNetTraining(Training):
         numbers = torch.arange(whole)
         ours = [plans[number] for number in (self.processes.share(numbers) if shared else numbers).tolist()]
         clips = [
-            shown_square(self.moments.frames(moment, at), view, side)
+            shown_square(self.moments.frames(moment, at, blurred=view.blurred), view, side)
             for fast in (0, 1)
             for moment, at, view in (plan[fast] for plan in ours)
         ]
@@ -183,6 +188,8 @@ class SpeedNetTraining(Training):
     def scores(self) -> dict[str, float]:
         """The scores of the model, by name: see `SpeedScores`; without videos held out, only what is known anyway."""
         found = score_speeds(self.model(), self.held, self.moments, most=MOST_MOMENTS, beside=True)
+        if len(found.natural):
+            self.tell(f"in the end: {found.words()}; by the motion alone {found.motion_words()}")
         hours = sum(proxy.seconds for proxy in (*self.moments.proxies, *self.held.proxies)) / 3600
         return found.card() | {"hours": round(hours, 4), "held_videos": float(len(self.held.proxies))}
 
@@ -214,6 +221,7 @@ class SpeedNetTraining(Training):
             low, high = SCALES
             scales = (low + (high - low) * torch.rand(2, generator=generator, dtype=torch.float64)).tolist()
             views = [replace(view, scale=scale) for view, scale in zip(views, scales, strict=True)]
+        views[1] = replace(views[1], seed=views[1].seed + 1)  # noise is another one in each frame that is seen
         frames = [
             self.sampler.indices(moment.frames, is_fast, generator)
             for moment, is_fast in ((natural, False), (fast, True))
@@ -223,12 +231,14 @@ class SpeedNetTraining(Training):
     def _view(self, generator: torch.Generator) -> ClipView:
         """A way to show a clip."""
         c = self.config
-        scale, top, left, coin = torch.rand(4, generator=generator, dtype=torch.float64).tolist()
+        scale, top, left, flip, noisy, noise, blur = torch.rand(7, generator=generator, dtype=torch.float64).tolist()
+        seed = int(torch.randint(2**31, (), generator=generator))
         colours = 1 + c.jitter * (2 * torch.rand(c.frames, 3, generator=generator) - 1) if c.jitter else None
-        if not c.space_augmentation:
-            return ClipView(flip=coin < 0.5, colours=colours)
         low, high = SHARED_SCALES
-        return ClipView(low + (high - low) * scale, (top, left), coin < 0.5, colours)
+        square = (low + (high - low) * scale, (top, left)) if c.space_augmentation else (1.0, (0.5, 0.5))
+        # Half of the clips are as they are, and of the others most have little noise.
+        level = c.noise * noise**2 if noisy < 0.5 else 0.0
+        return ClipView(*square, flip < 0.5, colours, level, seed, blur < c.blur)
 
     @torch.no_grad()
     def _settled(self) -> SpeedNet:

@@ -21,7 +21,18 @@ from structkit.training.parallel import Processes
 from ...speed_videos import drifting, proxy, write_video
 
 TINY = SpeedNetConfig(
-    width=0.25, frames=8, smallest=32, largest=32, side=32, batch=4, steps=40, checks=2, zoom=False, jitter=0.0
+    width=0.25,
+    frames=8,
+    smallest=32,
+    largest=32,
+    side=32,
+    batch=4,
+    steps=40,
+    checks=2,
+    zoom=False,
+    jitter=0.0,
+    noise=0.0,
+    blur=0.0,
 )
 PLAIN = replace(
     TINY,
@@ -155,6 +166,11 @@ def test_the_losses_are_those_written_out(natural):
     relative = sum(likelihood(b - a) for a, b in pairs) / 2
     found = speed_losses(one, other, replace(TINY, objective="binary"))
     assert {name: float(value) for name, value in found.items()} == pytest.approx({"binary": binary})
+    ranked = sum(likelihood(b - a) for a in (natural, 1.0) for b in (0.5, -2.0)) / 4
+    found = speed_losses(one, other, replace(TINY, objective="ranked", calibration=0.25))
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(
+        {"ranked": ranked, "binary": 0.25 * binary}
+    )
     found = speed_losses(one, other, replace(TINY, objective="relative", calibration=0.25))
     wanted = {"relative": relative, "binary": 0.25 * binary}
     assert {name: float(value) for name, value in found.items()} == pytest.approx(wanted)
@@ -167,7 +183,9 @@ def test_both_versions_show_the_same_square_unless_each_has_a_scale_of_its_own()
         batch = SpeedNetTraining(still, [], replace(TINY, jitter=0.3, **changed)).batch(Draw(2, 0, 1))
         return batch.chunk(2)
 
-    assert torch.equal(*two())
+    assert torch.equal(*two()) and torch.equal(*two(blur=1.0))
+    one, other = two(noise=1.0)
+    assert not torch.equal(one, other) and 0 < float((one - other).std()) < 1
     assert not torch.equal(*two(zoom=True))
     assert not torch.equal(*two(same_batch=False, objective="binary"))
 

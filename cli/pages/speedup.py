@@ -67,8 +67,9 @@ class SpeedupOptions(Config):
     )
     heatmap_kind: str | None = option(
         None,
-        "of --heatmap: cam, where the model sees what is sped up, from blue to red; or speed, how fast each place plays "
-        "beside the others of the clip, from blue, the fastest, over green and yellow to orange, slowed down; else cam",
+        "of --heatmap: cam, where the model sees what is sped up, from blue to red; or speed, how fast each place "
+        "plays beside the others of the clip, from blue, the fastest, over green and yellow to orange, slowed down; "
+        "else cam",
         choices=HEATMAP_KINDS,
     )
     dry_run: bool = option(

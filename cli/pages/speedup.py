@@ -68,7 +68,8 @@ class SpeedupOptions(Config):
     heatmap_kind: str | None = option(
         None,
         "of --heatmap: cam, where the model sees what is sped up, from blue to red; or speed, how fast each place "
-        "plays, blue and green as it should, yellow and orange slowed down; else cam",
+        "plays beside the others of the clip, from blue, the fastest, over green and yellow to orange, slowed down; "
+        "else cam",
         choices=HEATMAP_KINDS,
     )
     dry_run: bool = option(

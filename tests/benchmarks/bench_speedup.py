@@ -25,8 +25,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-import torch
-from measure import natural_picture, record
 
 from structkit.media.video_writer import ALIKE, ENCODERS
 
@@ -47,6 +45,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         rows = memory(Path(folder)) if chosen.memory else times(Path(folder), chosen.model, chosen.repeat)
+    from measure import record
+
     record(__file__, rows)
 
 
@@ -107,6 +107,9 @@ def ran(command: list[str]) -> tuple[float, float, float]:
 
 def make_film(path: Path, width: int, height: int, seconds: int) -> Path:
     """A film of four parts, again and again: still, a pan, things that cross, and a slow one; with bursts of a tone."""
+    import torch
+    from measure import natural_picture  # loads torch, which the plain loop does without
+
     small = natural_picture(height // 4, width // 2, seed=1)[None]
     large = torch.nn.functional.interpolate(small, scale_factor=4, mode="bicubic").clamp(-1, 1)[0]
     scene = ((large + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()

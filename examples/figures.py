@@ -298,6 +298,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4, help="length of a clip of `physics` (default: 4)")
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
+    import physics  # which needs the figures
+
     for number in range(wanted.clips):
         if wanted.what == "physics":
             rng = np.random.default_rng((wanted.seed, number))
@@ -311,6 +313,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    import physics
-
     main()

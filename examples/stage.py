@@ -203,7 +203,8 @@ def shoot(
     """Write a film of a scene as H.264: `frames` pictures of `size` px, 25 a second.  worst: the highest crf."""
     film, wall = Film.random(rng, worst), backdrop(rng, size)
     path.parent.mkdir(parents=True, exist_ok=True)
-    options = {"crf": str(film.crf), "preset": "veryfast", "g": str(rng.choice([12, 25, 250]))}
+    # With its tree of macroblocks x264 makes other bytes each time, see `structkit/media/video_writer.py`.
+    options = {"crf": str(film.crf), "preset": "veryfast", "g": str(rng.choice([12, 25, 250])), "mbtree": "0"}
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(RATE), options=options)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"

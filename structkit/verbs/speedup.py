@@ -7,6 +7,7 @@ measured and to what must not be fast.  A curve holds both, so that another leng
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MEASURED = 0.4  # of the work of a whole run, about
 CELLS = 25  # a second
+# Notes on sound that do not differ from what was asked for: a track that keeps its codec, and one that is left out.
+AS_ASKED = re.compile(r"\b(\w+) sound encoded anew as \1, (stretched|played like a tape)$|sound left out, as asked$")
 BEYOND = 1.005  # times the natural rate, from which there is a note
 
 
@@ -120,7 +123,8 @@ def speedup(
             curve = speed_curve(reader, measured=curve, device=device, progress=_part(progress, 0, part), **of_curve)
         how = {"resample": config.resample, "audio": config.audio, "quality": quality, "max_side": config.max_side}
         made = retime(reader, output, curve.timing(), progress=_part(progress, part, 1), **how)
-        notes = dict.fromkeys((*reader.notes, *curve.facts.get("notes", ()), *made.notes))
+        told = (note for note in made.notes if not AS_ASKED.search(note))
+        notes = dict.fromkeys((*reader.notes, *curve.facts.get("notes", ()), *told))
         return SpeedupSummary(made.frames, float(made.seconds), tuple(notes), curve)
 
 

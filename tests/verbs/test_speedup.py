@@ -235,6 +235,13 @@ def test_speednet_without_a_model_is_refused(clip, odd_net):
         structkit.speed_curve(clip, method="motion", model="net.safetensors", **HOW)
 
 
+def test_what_was_asked_of_sound_is_no_news_and_another_codec_is(clip, measured, tmp_path):
+    for audio in ("stretch", "varispeed", "drop"):
+        assert structkit.speedup(clip, tmp_path / f"{audio}.mp4", curve=measured, audio=audio).notes == ()
+    [note] = structkit.speedup(clip, tmp_path / "out.webm", curve=measured).notes
+    assert "sound encoded anew as opus" in note
+
+
 def test_options_of_the_video_reach_it(clip, measured, tmp_path):
     for name, asked in {"drop": {"audio": "drop"}, "small": {"max_side": 32}, "all": {"resample": "vfr"}}.items():
         structkit.speedup(clip, tmp_path / f"{name}.mp4", curve=measured, **asked)

@@ -69,6 +69,8 @@ def test_a_curve_that_nothing_else_is_asked_of_stays_as_it_is(clip, measured, tm
     (tmp_path / "curve.json").write_bytes(curve_file(measured, "json"))
     again = structkit.speed_curve(clip, measured=tmp_path / "curve.json")
     assert np.array_equal(again.speeds, measured.speeds) and np.array_equal(again.times, measured.times)
+    sent = structkit.speed_curve(clip, measured=(tmp_path / "curve.json").read_bytes())
+    assert np.array_equal(sent.speeds, measured.speeds)
     anything = structkit.speed_curve(clip, measured=measured, keep="0-0.5s")
     assert anything.rate == pytest.approx(measured.rate) and not np.array_equal(anything.speeds, measured.speeds)
 

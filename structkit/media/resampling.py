@@ -74,17 +74,12 @@ def _chosen(frames: Iterable[MappedFrame], rate: Fraction) -> Iterator[StoredFra
             origin, previous = following.start, following
             continue
         until = following.start - DUE * step
-        is_short = following.start - previous.start <= step
-        # The first frame is shown in any case.
-        while (count == 0 or origin + count * step < until) and not (is_short and shown is previous.frame):
+        while count == 0 or origin + count * step < until:  # the first frame is shown in any case
             if shown:
                 yield shown
             shown, count = previous.frame, count + 1
         previous = following
-    length = (previous.end - origin) * rate
-    total = max(count, 1, round(length))
-    if previous.end - previous.start <= step and length < count + 2:  # not twice
-        total = min(total, count + 1)
+    total = max(count, 1, round((previous.end - origin) * rate))
     if count == total > 1:  # a single frame is the first one
         yield previous.frame
         return

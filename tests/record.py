@@ -61,7 +61,7 @@ genvideo clip.mkv --slow 2 --max-side 48 -o slow.png
 genvideo clip.mkv --size 96x32 --max-side 48 COUNT=1 --format webm --json
 speedup clip.mkv --rate 2 --curve curve.json --report curve.html -o short.mp4 --json
 speedup clip.mkv --from-curve curve.json --rate 1.5 --audio varispeed --resample blend -o shorter.mkv
-speedup clip.mkv --keep 0-0.1s --protect-speech --resample vfr --curve curve.svg -o kept.mp4
+speedup clip.mkv --rate 1.2 --keep 0-0.1s --protect-speech --resample vfr --curve curve.svg -o kept.mp4
 speedup clip.mkv --dry-run --json
 speedup clip.mkv --dry-run --curve curve.csv --silence-speed 4
 remove avatar.png --model glasses -o plain.png

@@ -21,7 +21,7 @@ Kept = Annotated[
     list[str] | None,
     typer.Option(
         "--keep",
-        help="a span that is no faster than it is, such as 0:10-0:25, 40s- or -5s; may be given several times",
+        help="a span that is no faster than it is, such as 0:10-0:25, or 40s- to the end; may be given several times",
         metavar="FROM-TO",
         rich_help_panel="What to make",
         show_envvar=False,

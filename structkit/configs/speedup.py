@@ -38,7 +38,7 @@ class SpeedCurveConfig(Config):
     )
     max_speed: float = option(8.0, "no moment is faster", low=1, high=MOST_SPEED)
     smooth: float = option(
-        100.0, "how slowly the speed changes: 10 follows each movement, 1000 hardly any", low=0, high=1e6
+        100.0, "how slowly the speed changes: 10 follows each movement, 1000 hardly any", low=0, high=1_000_000
     )
     protect_speech: bool = option(False, f"where somebody speaks, at most {SPEECH_SPEED:g} times as fast")
     silence_speed: float | None = option(

@@ -11,14 +11,15 @@ import numpy as np
 class Frame:
     """A frame of a video.
 
-    pixels: (H, W, 3) uint8 RGB over the full range, upright and with square pixels.
+    pixels: (H, W, 3) uint8 RGB over the full range, upright and with square pixels; on the way to a writer also the
+    decoder's own picture, if it can be encoded as it is.
     time: when it is shown, s, from the start of the presentation.
     duration: for how long, s; None for the last one where the container does not say.
     Nothing but this field tells how long the last frame is shown, so `dataclasses.replace(frame, pixels=...)` is the
     way to paint on a frame.
     """
 
-    pixels: np.ndarray
+    pixels: np.ndarray | av.VideoFrame
     time: Fraction
     duration: Fraction | None = None
 

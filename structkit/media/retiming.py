@@ -86,7 +86,7 @@ def retime(
     if rate is not None and rate <= 0:
         raise OptionError(f"{rate} frames a second; it must be more than 0")
     size, count, start = _size(video, max_side), 0, timing.at(video.start)
-    convert = video.converter(size)
+    convert = video.converter(size, encodable=paint is None and resample != "blend")
     is_even = resample != "vfr" and (timing.shift is None or rate is not None)
     with closing(video.stored_frames(LONGEST_HOLD)) as stored:
         if is_even:

@@ -154,7 +154,10 @@ class VideoWriter:
 
     def write(self, frame: Frame) -> None:
         """Append a frame.  Its time must be after that of the frame before."""
-        if frame.pixels.shape != (self.height, self.width, 3) or frame.pixels.dtype != np.uint8:
+        if isinstance(frame.pixels, av.VideoFrame):
+            if not yuv.is_encodable(frame.pixels, self.width, self.height):
+                raise InputError(f"{self.name}: a picture that must be converted before it can be encoded")
+        elif frame.pixels.shape != (self.height, self.width, 3) or frame.pixels.dtype != np.uint8:
             fact = f"a frame of {frame.pixels.dtype} {frame.pixels.shape}"
             raise InputError(f"{self.name}: {fact}; all frames must be uint8 ({self.height}, {self.width}, 3)")
         if self._waiting is None:
@@ -208,7 +211,10 @@ class VideoWriter:
             raise InputError(
                 f"{self.name}: {fact}; a frame of this {self._muxer} lasts {most} s at most: mend its times"
             )
-        picture = self._subsampler(self._waiting.pixels)
+        picture = self._waiting.pixels
+        if not isinstance(picture, av.VideoFrame):
+            picture = self._subsampler(picture)
+        picture.pict_type = 0  # the encoder's choice
         picture.time_base, picture.pts = self._tick, self._at
         self._durations[picture.pts] = duration
         with self._output_errors():

@@ -98,6 +98,13 @@ def likely_matrix(frame: av.VideoFrame) -> str:
     return "bt709" if frame.width >= 1280 or frame.height > 576 else "bt601"
 
 
+def is_encodable(frame: av.VideoFrame, width: int, height: int) -> bool:
+    """True for a frame of this size that is as `Subsampler` makes them, which an encoder can take as it is."""
+    matrix = MATRICES.get(frame.colorspace) or likely_matrix(frame)
+    kind = frame.format.name, frame.width, frame.height, width % 2, height % 2
+    return kind == ("yuv420p", width, height, 0, 0) and matrix == "bt709" and frame.color_range != FULL
+
+
 class Subsampler:
     """A converter of RGB pixels to the frames that an encoder takes: yuv420p in BT.709 of limited range, as `TAGS` say.
 

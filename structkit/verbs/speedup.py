@@ -7,6 +7,7 @@ measured and to what must not be fast.  A curve holds both, so that another leng
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MEASURED = 0.4  # of the work of a whole run, about
 CELLS = 25  # a second
+# Notes on sound that do not differ from what was asked for: a track that keeps its codec, and one that is left out.
+AS_ASKED = re.compile(r"\b(\w+) sound encoded anew as \1, (stretched|played like a tape)$|sound left out, as asked$")
 BEYOND = 1.005  # times the natural rate, from which there is a note
 
 
@@ -59,7 +62,7 @@ def speed_curve(
     duration: str | float | None = None,
     keep: Sequence[str] = (),
     model: SpeedNet | str | Path | None = None,
-    measured: SpeedCurve | str | Path | None = None,
+    measured: SpeedCurve | Source | None = None,
     device: str = "auto",
     progress: Progress | None = None,
     **options: Any,
@@ -71,8 +74,8 @@ def speed_curve(
     duration: of the result: seconds, or a text such as 90s, 1:30, 3m or 50%.
     keep: spans that are no faster than they are, such as 0:10-0:25.
     model: of `train_speednet`, a checkpoint or the name of one that ships; it is asked how fast each moment may be.
-    measured: a curve of the same video, or the file of one: nothing is measured again.  Where nothing else is asked
-    for, its own speeds stay; one without tolerated speeds lends its speeds for these.
+    measured: a curve of the same video, a file of one, or its bytes: nothing is measured again.  Where nothing else is
+    asked for, its own speeds stay; one that was drawn by hand lends its speeds for what is tolerated.
     device: of the model.
     progress: called with the share that is done.
     options: fields of `configs.SpeedCurveConfig`.
@@ -93,7 +96,7 @@ def speedup(
     video: VideoReader | Source,
     output: str | Path | BinaryIO,
     *,
-    curve: SpeedCurve | str | Path | None = None,
+    curve: SpeedCurve | Source | None = None,
     quality: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
@@ -120,7 +123,8 @@ def speedup(
             curve = speed_curve(reader, measured=curve, device=device, progress=_part(progress, 0, part), **of_curve)
         how = {"resample": config.resample, "audio": config.audio, "quality": quality, "max_side": config.max_side}
         made = retime(reader, output, curve.timing(), progress=_part(progress, part, 1), **how)
-        notes = dict.fromkeys((*reader.notes, *curve.facts.get("notes", ()), *made.notes))
+        told = (note for note in made.notes if not AS_ASKED.search(note))
+        notes = dict.fromkeys((*reader.notes, *curve.facts.get("notes", ()), *told))
         return SpeedupSummary(made.frames, float(made.seconds), tuple(notes), curve)
 
 
@@ -129,7 +133,7 @@ def _curve_of(
     config: SpeedCurveConfig,
     target: SpeedTarget,
     model: SpeedNet | str | Path | None,
-    measured: SpeedCurve | str | Path | None,
+    measured: SpeedCurve | Source | None,
     device: str,
     progress: Progress | None,
 ) -> SpeedCurve:
@@ -171,10 +175,11 @@ def _keeps_all(config: SpeedCurveConfig, target: SpeedTarget) -> bool:
     return not target.says_rate and not target.kept and config == SpeedCurveConfig()
 
 
-def _fitted(measured: SpeedCurve | str | Path, reader: VideoReader) -> SpeedCurve:
+def _fitted(measured: SpeedCurve | Source, reader: VideoReader) -> SpeedCurve:
     """An earlier curve, for this video.  Raises InputError for one that ends within it."""
-    name = "the curve" if isinstance(measured, SpeedCurve) else str(measured)
-    curve = measured if isinstance(measured, SpeedCurve) else read_curve(Path(measured), name)
+    name = str(measured) if isinstance(measured, str | Path) else "the curve"
+    source = Path(measured) if isinstance(measured, str) else measured
+    curve = source if isinstance(source, SpeedCurve) else read_curve(source, name)
     gap = float(1 / (reader.rate or 25))
     last = float(curve.times[-1])
     end = last if reader.end is None else float(reader.end)

@@ -89,6 +89,16 @@ def test_flat_noise_has_little_texture_and_what_was_replaced_is_unlike():
     assert unlike[..., 36:54, 46:74].mean() > 0.3 > 30 * unlike[..., :15, :].mean()
 
 
+def test_what_changes_in_one_place_does_not_move_its_surroundings():
+    picture = texture(80, 120)
+    dark, light = picture.clone(), picture.clone()
+    dark[..., 34:46, 54:66], light[..., 34:46, 54:66] = -0.9, 0.9
+    flow = rapid_motion(dark, light).flow.norm(dim=1)
+    away = torch.ones_like(flow, dtype=torch.bool)
+    away[..., 24:56, 44:76] = False
+    assert flow[away].max() < 0.05
+
+
 def test_mirroring_the_pictures_does_so_to_the_motion():
     wide = texture(110, 140)
     first, second = moved(wide, 0, 0, 64, 96), moved(wide, 2, -3, 64, 96)

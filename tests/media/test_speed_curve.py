@@ -72,6 +72,13 @@ def test_a_jump_of_speed_is_where_it_is_and_not_near_it():
     assert timing.at(Fraction(24, 25)) == Fraction(23, 25) + Fraction(1, 100)
 
 
+def test_a_short_cell_before_a_long_one_leaves_the_long_one_as_it_is():
+    timing = SpeedCurve([0, 3.05, 3.1, 10], [1, 1.1, 1.2]).timing()
+    shown = Fraction(305, 100) + Fraction(5, 110)
+    assert abs(timing.at(Fraction(31, 10)) - shown) < Fraction(1, 10**6)
+    assert abs(timing.at(Fraction(10)) - shown - Fraction(69, 12)) < Fraction(2, 10**6)
+
+
 def test_the_map_of_a_constant_speed_has_that_slope_everywhere():
     timing = SpeedCurve(np.arange(101) / 25, np.full(100, 2.0)).timing()
     assert timing.before == timing.after == Fraction(1, 2) and len(timing.knots) == 1

@@ -69,6 +69,8 @@ def test_a_curve_that_nothing_else_is_asked_of_stays_as_it_is(clip, measured, tm
     (tmp_path / "curve.json").write_bytes(curve_file(measured, "json"))
     again = structkit.speed_curve(clip, measured=tmp_path / "curve.json")
     assert np.array_equal(again.speeds, measured.speeds) and np.array_equal(again.times, measured.times)
+    sent = structkit.speed_curve(clip, measured=(tmp_path / "curve.json").read_bytes())
+    assert np.array_equal(sent.speeds, measured.speeds)
     anything = structkit.speed_curve(clip, measured=measured, keep="0-0.5s")
     assert anything.rate == pytest.approx(measured.rate) and not np.array_equal(anything.speeds, measured.speeds)
 
@@ -233,6 +235,13 @@ def test_speednet_without_a_model_is_refused(clip, odd_net):
         structkit.speed_curve(clip, method="speednet", **HOW)
     with pytest.raises(OptionError, match="--model is of --method speednet, and motion needs none"):
         structkit.speed_curve(clip, method="motion", model="net.safetensors", **HOW)
+
+
+def test_what_was_asked_of_sound_is_no_news_and_another_codec_is(clip, measured, tmp_path):
+    for audio in ("stretch", "varispeed", "drop"):
+        assert structkit.speedup(clip, tmp_path / f"{audio}.mp4", curve=measured, audio=audio).notes == ()
+    [note] = structkit.speedup(clip, tmp_path / "out.webm", curve=measured).notes
+    assert "sound encoded anew as opus" in note
 
 
 def test_options_of_the_video_reach_it(clip, measured, tmp_path):

@@ -171,7 +171,7 @@ def _weighted_median(values: Tensor, weights: Tensor) -> Tensor:
 
 def _small(frame: np.ndarray) -> Tensor:
     """A frame (h, w, 3) uint8 as grey (1, h', w') float32 in [-1, 1], of a short side of at most 80 px."""
-    pixels = torch.from_numpy(frame)
+    pixels = torch.from_numpy(frame if frame.flags.writeable else frame.copy())  # else PyTorch warns
     grey = (pixels[..., 1].float().mul_(2).add_(pixels[..., 0]).add_(pixels[..., 2])).mul_(1 / 510).sub_(1)
     by = SIDE / min(grey.shape)
     if by < 1:

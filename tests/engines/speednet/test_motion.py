@@ -104,6 +104,8 @@ def test_a_cut_is_no_motion():
     frames = scene(15) + scene(15, seed=3)
     assert measured(frames, cuts=[index == 15 for index in range(30)]).max() == 0
     assert measured(frames).max() == 0  # and one that was not found is short, so that the median leaves it out
+    back_and_forth = scene(2, pan=3, thing=(0, 0)) * 15
+    assert measured(back_and_forth, cuts=[True] * 30).max() == 0 and measured(back_and_forth).min() > 0.1
 
 
 def test_frames_that_are_shown_twice_move_as_those_that_are_shown_once():

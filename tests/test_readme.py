@@ -35,11 +35,13 @@ SHORT = {  # how a slow command begins: what makes it short
     "structkit train analogy": "--minutes 0.02",
     "structkit train transfer": f"{CODES} --painter 4 --rounds 2 --painter-steps 2 --placer-steps 2 --painter-size 32",
     "structkit train difference": CODES,
+    "structkit train action": "--width 0.1 --side 32 --frames 8 --steps 2",
 }
 WITHOUT_PICTURE = {
     "train": "a model is a file of weights; the pictures of other verbs show what models do",
     "score": "a score is a line of figures",
     "info": "a card is lines of text",
+    "classify": "labels are lines of text",
 }
 
 

@@ -52,8 +52,9 @@ def similar(query: QueryVideo, gallery: GalleryVideos = None, *, wanted: Similar
 
     In: a video to look for, and those to look in; with --at and no GALLERY, the rest of QUERY itself.  A piece lasts as
     long as those that the model was trained on, about a second, and every half of that another one begins.  Out: a
-    table on stdout, the most alike first: rank, video, from and to, and the similarity, which is the cosine of the
-    model's features: 1 for a piece and itself.  No two matches of one video overlap.
+    table on stdout, the most alike first: rank, similarity, from and to, and video.  The similarity is the cosine of
+    the model's features, less what all pieces have in common: 1 for a piece and itself, about 0 for any two.  No two
+    matches of one video overlap.
 
     -o matches.csv or matches.json writes the table with all figures; -o sheet.png (.jpg, .webp and others) shows the
     query and its matches beneath one another, some pictures of each in a row.

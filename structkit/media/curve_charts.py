@@ -31,6 +31,7 @@ class ChartText:
     """A text of a chart: its place, its size, px, its colour, and the side that it stands at.
 
     anchor: start, middle or end.
+    halo: true for one that stands over lines, and keeps them at a distance.
     """
 
     x: float
@@ -40,6 +41,7 @@ class ChartText:
     colour: str = FAINT
     anchor: str = "start"
     bold: bool = False
+    halo: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,10 @@ def svg_chart(curve: SpeedCurve) -> str:
     for shape in _layout(curve):
         if isinstance(shape, ChartText):
             weight = ' font-weight="600"' if shape.bold else ""
+            halo = f' stroke="{PAPER}" stroke-width="4" stroke-opacity="0.8" paint-order="stroke"' if shape.halo else ""
             parts.append(
                 f'<text x="{shape.x:.1f}" y="{shape.y:.1f}" font-size="{shape.size}" fill="{shape.colour}" '
-                f'text-anchor="{shape.anchor}"{weight}>{escape(shape.text)}</text>'
+                f'text-anchor="{shape.anchor}"{weight}{halo}>{escape(shape.text)}</text>'
             )
             continue
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in shape.points.tolist())
@@ -110,14 +113,9 @@ def png_chart(curve: SpeedCurve) -> bytes:
     for text in texts:
         font = ImageFont.load_default(text.size * PIXELS)
         anchor = {"start": "ls", "middle": "ms", "end": "rs"}[text.anchor]
-        draw.text(
-            (text.x * PIXELS, text.y * PIXELS),
-            text.text,
-            text.colour,
-            font,
-            anchor,
-            stroke_width=0.6 if text.bold else 0,
-        )
+        place = text.x * PIXELS, text.y * PIXELS
+        stroke = (2 * PIXELS, PAPER) if text.halo else (0.3 * PIXELS if text.bold else 0, text.colour)
+        draw.text(place, text.text, text.colour, font, anchor, stroke_width=stroke[0], stroke_fill=stroke[1])
     found = BytesIO()
     image.save(found, "PNG", optimize=False)
     return found.getvalue()
@@ -169,7 +167,7 @@ def _layout(curve: SpeedCurve) -> Iterator[ChartText | ChartLine]:
     yield ChartLine(_course(across(times), up(speeds), _stepped(times, speeds)), SPEED, 2.4, filled=True)
     y = float(up(curve.rate))
     yield ChartLine(np.array([[LEFT, y], [RIGHT, y]]), MEAN, 1.4, (7, 5))
-    yield ChartText(RIGHT, y - 7, f"{_number(curve.rate)}x on the whole", 13, MEAN, "end")
+    yield ChartText(RIGHT, y - 7, f"{_number(curve.rate)}x on the whole", 13, MEAN, "end", halo=True)
     yield ChartText(LEFT, 34, _summary(curve), 20, INK, bold=True)
     yield ChartText(LEFT, 58, f"speed, from {_number(speeds.min())}x to {_number(speeds.max())}x", 14, SPEED)
     if curve.tolerated is not None:

@@ -74,17 +74,12 @@ def _chosen(frames: Iterable[MappedFrame], rate: Fraction) -> Iterator[StoredFra
             origin, previous = following.start, following
             continue
         until = following.start - DUE * step
-        is_short = following.start - previous.start <= step
-        # The first frame is shown in any case.
-        while (count == 0 or origin + count * step < until) and not (is_short and shown is previous.frame):
+        while count == 0 or origin + count * step < until:  # the first frame is shown in any case
             if shown:
                 yield shown
             shown, count = previous.frame, count + 1
         previous = following
-    length = (previous.end - origin) * rate
-    total = max(count, 1, round(length))
-    if previous.end - previous.start <= step and length < count + 2:  # not twice
-        total = min(total, count + 1)
+    total = max(count, 1, round((previous.end - origin) * rate))
     if count == total > 1:  # a single frame is the first one
         yield previous.frame
         return
@@ -121,7 +116,7 @@ def blended(frames: Iterable[MappedFrame], rate: Fraction, convert: Converter) -
         done = current
     elif current.total:  # too short for a frame of its own
         done.join(current)
-    yield done.frame()
+    yield done.frame() if done.total else Frame(convert(frame.frame.picture), frame.frame.time)
 
 
 class Exposure:
@@ -137,19 +132,17 @@ class Exposure:
 
     def add(self, pixels: np.ndarray, share: Fraction, time: Fraction) -> None:
         """Add a frame, (H, W, 3) uint8, that is shown for this share of the whole."""
+        if self._light is None and self.total:
+            self._light = _lit(self._longest[2], self.total)
         if self._light is not None:
-            self._light += float(share) * light()[pixels]
-        elif self.total:
-            self._light = float(self.total) * light()[self._longest[2]] + float(share) * light()[pixels]
+            self._light += _lit(pixels, share)
         self.total += share
         if share > self._longest[0]:
             self._longest = share, time, pixels
 
     def join(self, other: Exposure) -> None:
         """Add what another one has seen."""
-        mine, others = (
-            float(one.total) * light()[one._longest[2]] if one._light is None else one._light for one in (self, other)
-        )
+        mine, others = (_lit(one._longest[2], one.total) if one._light is None else one._light for one in (self, other))
         self._light = mine + others
         self.total += other.total
         self._longest = max(self._longest, other._longest, key=lambda seen: seen[0])
@@ -160,7 +153,16 @@ class Exposure:
         if self._light is None:
             return Frame(pixels, time)
         self._light *= (LEVELS - 1) / float(self.total)
-        return Frame(shades()[(self._light + 0.5).astype(np.uint16)], time)
+        self._light += 0.5
+        np.minimum(self._light, LEVELS - 1, out=self._light)
+        return Frame(np.take(shades(), self._light.astype(np.uint16), mode="clip"), time)
+
+
+def _lit(pixels: np.ndarray, share: Fraction) -> np.ndarray:
+    """The light of a frame that is shown for a share of the whole, (H, W, 3) float32."""
+    lit = np.take(light(), pixels)
+    lit *= float(share)
+    return lit
 
 
 @cache

@@ -21,7 +21,7 @@ from structkit.errors import OptionError
 from structkit.media.resampling import blended, mapped, nearest
 from structkit.media.tags import is_cover
 from structkit.media.timing import TimeMap
-from structkit.media.video import Frame, VideoReader
+from structkit.media.video import LONGEST_HOLD, Frame, VideoReader
 from structkit.media.video_writer import RATE, VideoWriter
 
 RESAMPLE = ("nearest", "blend", "vfr")
@@ -88,7 +88,7 @@ def retime(
     size, count, start = _size(video, max_side), 0, timing.at(video.start)
     convert = video.converter(size)
     is_even = resample != "vfr" and (timing.shift is None or rate is not None)
-    with closing(video.stored_frames()) as stored:
+    with closing(video.stored_frames(LONGEST_HOLD)) as stored:
         if is_even:
             rate = even_rate(video) if rate is None else Fraction(rate).limit_denominator(FINEST)
             resampled = blended if resample == "blend" else nearest

@@ -17,7 +17,7 @@ import numpy as np
 
 from structkit.media.cuts import CutFinder
 from structkit.media.files import Source
-from structkit.media.video import MAX_PIXELS, VideoReader
+from structkit.media.video import LONGEST_HOLD, MAX_PIXELS, VideoReader
 
 RATE = Fraction(25)  # samples a second
 # Of a cell, from its begin: where its frame is looked up.  The begins of frames of 25 and of 50 a second lie farthest
@@ -100,7 +100,7 @@ class SampledVideo:
         convert = self.reader.converter((max(1, round(width * share)), max(1, round(height * share))))
         gap = 1 / (self.reader.rate or self.rate)
         frame, shown, number = None, None, 0
-        with closing(self.reader.stored_frames()) as frames:
+        with closing(self.reader.stored_frames(LONGEST_HOLD)) as frames:
             for frame in frames:
                 gap = frame.duration or gap
                 end = frame.time + gap

@@ -203,11 +203,12 @@ class Soundtrack:
         if stream.type == "audio" and self._audio == "drop":
             self.notes.append(f"{called} sound left out, as asked")
             return False
-        is_sound = stream.type == "audio" and bool(stream.codec_context)
-        if is_sound and not stream.rate:  # of which nothing is known at the begin of the file
+        if stream.type == "audio" and not (
+            stream.codec_context and stream.rate
+        ):  # of which nothing is known at the begin of the file
             self.notes.append(f"{called} sound left out: it begins too late in the file")
             return False
-        if is_sound and self.timing.shift is None and not is_mixable(stream):
+        if stream.type == "audio" and self.timing.shift is None and not is_mixable(stream):
             self.notes.append(f"{called} sound left out: what its {stream.channels} channels are is not said")
             return False
         route = self._route(stream, codec)

@@ -28,7 +28,7 @@ SAME_PEAK = 0.85  # of the highest peak: the first one that reaches it is the pe
 NOWHERE = 1e-12  # of the square of full scale, the least power
 
 QUIET = -40.0  # dB of full scale, of silence
-FAR_BELOW = 30.0  # dB below speech; silence too
+FAR_BELOW = 25.0  # dB below speech; silence too
 RANGE, ABOVE = 25.0, 6.0  # dB below the loud parts of the track and above its quiet ones: what may be speech
 LEAST_VOICED = 0.5  # of the correlation one period later
 LEAST_SHARE = 0.25  # of the values within half a second, voiced
@@ -164,7 +164,7 @@ def _speech(level: np.ndarray, voiced: np.ndarray, period: np.ndarray) -> np.nda
 def _silence(level: np.ndarray, speech: np.ndarray) -> np.ndarray:
     """Where next to nothing is heard, for each value.  level: dB of full scale."""
     smooth = 10 * np.log10(_mean(10 ** (level / 10), SMOOTH) + NOWHERE)
-    spoken = np.median(smooth[speech]) if speech.any() else -np.inf
+    spoken = np.percentile(smooth[speech], 75) if speech.any() else -np.inf
     quiet = (smooth < max(QUIET, spoken - FAR_BELOW)) & ~speech
     return _without_short(~_without_short(~quiet, SHORT_SOUND) & ~speech, SHORT_SILENCE)
 

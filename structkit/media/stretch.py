@@ -9,8 +9,8 @@ What differs from the paper: the place of a piece comes from a map instead of on
 A piece that simply goes on is not faded but copied, so that where the speed is 1 the samples are the input's own.
 Pieces that are not alike, as those of noise, are faded at equal power instead of equal gain, so that wind and water do
 not flutter.
-An onset is put at its mapped time with its surroundings uncut; by the search alone clicks get lost from a speed of
-about 1.5 on.
+An onset is put at its mapped time with its surroundings uncut, and is heard once.  By the search alone clicks get lost
+from a speed of about 1.5 on, and are doubled where sound is slowed down.
 """
 
 from __future__ import annotations
@@ -115,11 +115,12 @@ class OnsetFinder:
     """A finder of onsets: where sound becomes louder at once, as clicks, drums and plosives do.
 
     rate: samples a second.
+    frame: samples, the resolution.
     reached: the sample up to which all onsets are known.
     """
 
     def __init__(self, rate: int, channels: int) -> None:
-        self._frame = max(1, round(ONSET_FRAME * rate))
+        self.frame = max(1, round(ONSET_FRAME * rate))
         self._rest = np.zeros((0, channels), np.float32)
         self._energies = np.zeros(ONSET_BEHIND)  # of the last frames
         self._last = -ONSET_APART
@@ -128,18 +129,18 @@ class OnsetFinder:
     def push(self, samples: np.ndarray) -> list[int]:
         """The onsets in the next samples: the first sample of the frame of each."""
         samples = np.concatenate([self._rest, samples])
-        count = len(samples) // self._frame
-        self._rest = samples[count * self._frame :]
-        frames = samples[: count * self._frame].reshape(count, self._frame * samples.shape[1])
+        count = len(samples) // self.frame
+        self._rest = samples[count * self.frame :]
+        frames = samples[: count * self.frame].reshape(count, self.frame * samples.shape[1])
         energies = np.concatenate([self._energies, np.square(frames, dtype=np.float64).mean(1)])
         behind = sum(energies[k : k + count] for k in range(ONSET_BEHIND)) / ONSET_BEHIND
         self._energies = energies[count:]
-        first, found = self.reached // self._frame, []
+        first, found = self.reached // self.frame, []
         for number in np.flatnonzero(energies[ONSET_BEHIND:] > ONSET_RATIO * (behind + ONSET_FLOOR)) + first:
             if number - self._last >= ONSET_APART:
-                found.append(int(number) * self._frame)
+                found.append(int(number) * self.frame)
                 self._last = number
-        self.reached += count * self._frame
+        self.reached += count * self.frame
         return found
 
 
@@ -214,7 +215,9 @@ class Stretcher(RetimedSound):
         self._hop = max(1, round(HOP * rate / self._step)) * self._step
         self._reach = round(SEARCH * rate)
         self._fade = (np.sin(np.pi / 2 * (np.arange(self._hop) + 0.5) / self._hop) ** 2).astype(np.float32)[:, None]
-        self._onsets, self._finder = [], OnsetFinder(rate, channels)
+        self._finder = OnsetFinder(rate, channels)
+        self._onsets: list[tuple[int, float]] = []  # samples of the input, and when they are heard
+        self._passed: int | None = None  # the last of them that was put at its time
         self._places, self._number = np.zeros(0), 0  # where pieces are to be read, and the number of the next
         self._at = self._place(-1)  # where the last piece is read
         self._tail = np.zeros((self._hop, channels), np.float32)  # its second half
@@ -222,7 +225,8 @@ class Stretcher(RetimedSound):
 
     def _append(self, samples: np.ndarray) -> None:
         super()._append(samples)
-        self._onsets += self._finder.push(samples)
+        found = [(onset, self._path.arrival(onset)) for onset in self._finder.push(samples)]
+        self._onsets += [(onset, heard) for onset, heard in found if heard is not None]
         if self._number == 0:
             self._tail = self._strip.read(self._at + self._hop, self._hop)
 
@@ -235,16 +239,15 @@ class Stretcher(RetimedSound):
         return int(self._places[index])
 
     def _can_go_on(self) -> bool:
-        place, needed = self._place(self._number), 3 * self._hop + self._reach
-        heard = float(self._path.at(np.array((self._number + 2.0) * self._hop)))
-        can = self._strip.count >= max(place, self._at) + needed and self._finder.reached > heard
+        place = self._place(self._number)
+        due = float(self._path.at(np.array((self._number + 2.0) * self._hop)))
         self._forget(place)
-        return can
+        return self._finder.reached > max(due, max(place, self._at) + 3 * self._hop + self._reach)
 
     def _forget(self, place: int) -> None:
         """Drop what no piece will be read from any more."""
         self._strip.drop(min(self._at + self._hop if self._is_near(place) else place, place - self._reach))
-        self._onsets = [onset for onset in self._onsets if onset >= place - self._rate]
+        self._onsets = [found for found in self._onsets if found[0] >= place - self._rate]
 
     def _is_near(self, place: int) -> bool:
         return self._goes_on or abs(self._at + self._hop - place) <= 3 * self._hop
@@ -253,35 +256,49 @@ class Stretcher(RetimedSound):
         place, on = self._place(self._number), self._at + self._hop
         is_plain = abs(place - self._place(self._number - 1) - self._hop) <= SLOW_ENOUGH * self._hop
         is_on = abs(on - place) <= self._reach
-        onset = None if (is_plain and is_on) or self._goes_on else self._onset(place)
-        if onset is not None:
-            at = onset
-        elif self._goes_on or is_on:
+        is_again = self._passed is not None and place < self._passed <= on  # an onset would be heard twice
+        due = None if (is_plain and is_on) or self._goes_on else self._due()
+        if due is not None:
+            self._passed, heard = due
+            at = self._passed - round(heard) + self._number * self._hop
+        elif self._goes_on or is_on or is_again:
             at = on
         else:
             at = self._alike(place)
-        self._goes_on = onset is not None
+        self._goes_on = due is not None
         head = self._strip.read(at, self._hop)
-        block = head if at == on else _crossfade(self._tail, head, self._fade)
+        block = head if at == on else _crossfade(self._tail, head, self._fade_before(self._coming() - on))
         self._tail, self._at = self._strip.read(at + self._hop, self._hop), at
         self._number += 1
         return block
 
-    def _onset(self, place: int) -> int | None:
-        """Where the next piece is read for an onset that is due in its second half; None without one."""
-        due = (self._number + 1) * self._hop
-        for onset in self._onsets:
-            heard = self._path.arrival(onset)
-            if heard is not None and due <= heard < due + self._hop:
-                return onset - round(heard - due) - self._hop
-        return None
+    def _due(self) -> tuple[int, float] | None:
+        """The onset that is due in the second half of the next piece; None without one."""
+        start = (self._number + 1) * self._hop
+        return next((found for found in self._onsets if start <= found[1] < start + self._hop), None)
+
+    def _coming(self) -> float:
+        """The first onset that is not due before the second half of the next piece."""
+        start = (self._number + 1) * self._hop
+        return next((onset for onset, heard in self._onsets if heard >= start), np.inf)
+
+    def _fade_before(self, count: float) -> np.ndarray:
+        """The fade from one piece to the next, done before so many samples, where the first would run into an onset."""
+        if count >= self._hop or count < 0:
+            return self._fade
+        count = int(count)
+        ramp = np.sin(np.pi / 2 * (np.arange(count) + 0.5) / max(1, count)) ** 2
+        return np.concatenate([ramp, np.ones(self._hop - count)]).astype(np.float32)[:, None]
 
     def _alike(self, place: int) -> int:
         """Where the input is most like what the last piece goes on with, within the reach of a place."""
-        low, count, step = place - self._reach, 2 * self._reach, self._step
         if not self._tail.any():
             return place
+        low, high, step = place - self._reach, place + self._reach, self._step
+        if self._passed is not None:
+            low = max(low, min(self._passed + self._finder.frame, place))
         low -= low % step
+        count = int(max(min(high, self._coming() - self._hop), low + step) - low)
         region = self._strip.read(low, count + self._hop)
         if step > 1:
             coarse = region[: len(region) // step * step].reshape(-1, step, self._channels).mean(1)

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import BinaryIO, Self
 
@@ -28,6 +28,7 @@ from structkit.media.account import Account
 from structkit.media.codecs import SOUND_CODECS, VIDEO_CODECS
 from structkit.media.fields import FieldFilter, deinterlaced
 from structkit.media.files import COPY_OR_TOLERATE, Source, one_line, open_source, read_pieces
+from structkit.media.frames import Frame, StoredFrame
 from structkit.media.picture_notes import picture_notes
 from structkit.media.subtitles import TEXT
 from structkit.media.tags import is_cover
@@ -35,39 +36,11 @@ from structkit.media.transport import MendedRecording, TransportSurvey
 
 MAX_PIXELS = MAX_FRAME_PIXELS
 TURNED_BACK = Fraction(1, 2)  # s; frames whose times go back by more are two recordings in one file
+LONGEST_HOLD = Fraction(2 * 60 * 60)  # s, of a frame on a regular grid of times: recorders of screens hold for minutes
 MOST_ASPECT = 8  # of a stored pixel, its longer side over the shorter; what states more is damaged
 MOST_SIDE = 16384  # px, to which square pixels may widen a frame: the limit of encoders
 MOST_OF_THE_DISK = 0.5  # of the space that is free, for the copy of a stream
 COPIED = 1 << 20  # bytes at once
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """A frame of a video.
-
-    pixels: (H, W, 3) uint8 RGB over the full range, upright and with square pixels.
-    time: when it is shown, s, from the start of the presentation.
-    duration: for how long, s; None for the last one where the container does not say.
-    Nothing but this field tells how long the last frame is shown, so `dataclasses.replace(frame, pixels=...)` is the
-    way to paint on a frame.
-    """
-
-    pixels: np.ndarray
-    time: Fraction
-    duration: Fraction | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class StoredFrame:
-    """A frame of a video as its decoder gives it.
-
-    picture: in the stored size, turn and colours.
-    time, duration: as a `Frame` has them.
-    """
-
-    picture: av.VideoFrame
-    time: Fraction
-    duration: Fraction | None = None
 
 
 class DamagedVideo(InputError):
@@ -168,8 +141,11 @@ class VideoReader:
             for frame in frames:
                 yield Frame(convert(frame.picture), frame.time, frame.duration)
 
-    def stored_frames(self) -> Iterator[StoredFrame]:
-        """The frames before their pixels are converted, deinterlaced, each when the next one has told its duration."""
+    def stored_frames(self, longest: Fraction | None = None) -> Iterator[StoredFrame]:
+        """The frames before their pixels are converted, deinterlaced, each when the next one has told its duration.
+
+        longest: s; a frame that is shown for longer than that is damage.
+        """
         waiting, gap, end = None, None, self.end
         with self.demuxer() as container:
             try:
@@ -178,6 +154,9 @@ class VideoReader:
                         self._note("the frame size changes on the way: all frames are scaled to the first's")
                     time = self._time(picture, waiting and waiting.time, number)
                     if waiting:
+                        if longest and time - waiting.time > longest:
+                            fact = f"no frame from {float(waiting.time):.2f} s to {float(time):.6g} s"
+                            raise DamagedVideo(self.name, fact, COPY_OR_TOLERATE)
                         gap = time - waiting.time
                         yield replace(waiting, duration=gap)
                     waiting = StoredFrame(picture, time)
@@ -187,6 +166,7 @@ class VideoReader:
                 self._note(f"{damage.fact}: the video ends there")
                 end = gap and waiting.time + gap
             left = end - waiting.time if end is not None else 0
+            left = (gap or 0) if longest and left > longest else left
             yield replace(waiting, duration=left) if left > 0 else waiting
 
     def converter(self, size: tuple[int, int] | None = None) -> Callable[[av.VideoFrame], np.ndarray]:

@@ -41,12 +41,13 @@ class VideoMaterial:
 
     def fitted(self, config: SpeedNetConfig) -> SpeedNetConfig:
         """The configuration as it is: it suits any videos."""
+        self.first = None if config.init is None else resolve_model(config.init)  # the weights to begin with
         return config
 
     def find(self, output: Path) -> list[Path]:
         """The files of the videos, and that of the first weights."""
         self.videos, self.cache = list_videos(self.given), output.with_suffix(".cache")
-        return list(self.videos.files)
+        return [*self.videos.files, *([self.first] if self.first else [])]
 
     def read(self, config: SpeedNetConfig, job: TrainingJob) -> None:
         """Decode the videos, or take them from the cache; tell which do not serve, and why."""
@@ -63,8 +64,8 @@ class VideoMaterial:
         self.kept, self.held = split_videos(found, config.held)
         job.say(*_told(found, self.held, self.videos.foreign, cache.hits, self.cache))
         self.digests = {"videos": found.sha256}
-        if config.init:
-            self.digests["init"] = sha256_file(resolve_model(config.init))
+        if self.first:
+            self.digests["init"] = sha256_file(self.first)
 
     def training(self, kind: type[Training], job: TrainingJob, config: SpeedNetConfig) -> Training:
         """The training on these videos."""

@@ -11,7 +11,7 @@ import numpy as np
 
 import structkit_weights
 from structkit.configs import NO_FACTORS, NO_SPEEDUP_MODEL, SPEEDUP_MODEL, SpeedCurveConfig
-from structkit.device import enough_memory
+from structkit.device import enough_memory, one_thread
 from structkit.engines.speednet.curve import natural_rate, tolerated
 from structkit.engines.speednet.ladder import SpeedLadder
 from structkit.engines.speednet.motion import SIDE, MotionMeter, tolerated_motion
@@ -78,11 +78,10 @@ def _name(model: SpeedNet | str | Path | None) -> str:
 
 def _by_motion(reader: VideoReader, notes: tuple[str, ...], progress: Progress | None) -> SpeedCurve:
     meter, samples = MotionMeter(), SampleLog(SampledVideo(reader, side=SIDE), progress, "motion")
-    for frames in samples.batches():
-        meter.push(
-            [frame.pixels for frame in frames], [frame.repeated for frame in frames], [frame.cut for frame in frames]
-        )
-    motion = np.round(meter.finish(), DIGITS).tolist()
+    with one_thread():
+        for frames in samples.batches():
+            meter.push(*zip(*((frame.pixels, frame.repeated, frame.cut) for frame in frames), strict=True))
+        motion = np.round(meter.finish(), DIGITS).tolist()
     return samples.curve(facts={"method": "motion", "motion": motion, "cuts": samples.cuts, "notes": list(notes)})
 
 

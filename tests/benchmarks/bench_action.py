@@ -131,8 +131,12 @@ def rows(chosen: argparse.Namespace) -> Iterator[dict[str, str]]:
         return {"case": case, "path": path, **figures, "cpu_s": "" if cpu is None else f"{cpu:.0f}", "dtype": dtype}
 
     case = f"retrieval, {len(everyone)} videos"
-    yield row(case, "chance", chance, len(everyone))
-    for name, see in {"pixels": colours, **{name: model.features for name, model in models.items()}}.items():
+    seeing = {"pixels": colours, **{name: model.features for name, model in models.items()}}
+    if not chosen.retrieval:
+        seeing = {}
+    else:
+        yield row(case, "chance", chance, len(everyone))
+    for name, see in seeing.items():
         found = seen(everyone, see, config.frames)
         yield row(case, name, neighbours(found, labels, False), len(everyone))
         yield row(case, f"{name}, less the mean", neighbours(found, labels, True), len(everyone))
@@ -158,6 +162,7 @@ def main() -> None:
     parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=PATH", help="checkpoints of SpeedNet")
     parser.add_argument("--videos", nargs="*", type=int, default=[4, 36], help="of each class that are learned from")
     parser.add_argument("--steps", nargs="*", type=int, default=[200])
+    parser.add_argument("--no-retrieval", dest="retrieval", action="store_false", help="accuracies alone")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args()

@@ -86,6 +86,8 @@ def test_it_begins_with_the_weights_of_another_model(run):
     torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
     wide = run(*TRAIN[:4], "w.safetensors", *TINY, "--init", "m.safetensors", "--width", "0.5")
     assert wide.code == 3 and "m.safetensors: weights of another network; use the --network" in wide.err
+    onto_itself = run(*TRAIN[:4], "m.safetensors", *TINY, "--init", "m.safetensors", "--exists", "overwrite")
+    assert onto_itself.code == 3 and "m.safetensors" in onto_itself.err and load("m.safetensors", "cpu")
     missing = run(*TRAIN[:4], "w.safetensors", *TINY, "--init", "nowhere.safetensors")
     assert missing.code == 3 and "nowhere.safetensors: " in missing.err
 

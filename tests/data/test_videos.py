@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from structkit.data.moments import ClipView, Moment, Moments, runs, shown_square, shown_whole
 from structkit.data.proxies import ProxyCache, near_duplicates
-from structkit.data.videos import list_videos, read_videos, split_videos
+from structkit.data.videos import VideoSet, list_videos, read_videos, split_videos
 from structkit.errors import InputError
 
 from ..speed_videos import drifting, proxy, write_video
@@ -135,6 +136,13 @@ def test_the_hash_of_a_file_decides_on_its_part_and_copies_are_in_one(tmp_path, 
     (tmp_path / "v/0.mp4").rename(tmp_path / "v/zero.mp4")
     again = split_videos(read(tmp_path / "v", cache), 0.2)
     assert [one.sha256 for one in again[1]] == [one.sha256 for one in held]
+
+
+def test_videos_that_are_nearly_all_alike_are_not_all_held_out():
+    alike = [replace(proxy(drifting(40, 1), f"{n}.mp4"), thumbnail=np.zeros((16, 16))) for n in range(7)]
+    others = [replace(proxy(drifting(40, 1), f"z{n}.mp4"), thumbnail=np.full((16, 16), 90.0 * (n + 1))) for n in (0, 1)]
+    kept, held = split_videos(VideoSet((*alike, *others), ()), 0.5)
+    assert {one.name for one in held} == {"z0.mp4", "z1.mp4"} and len(kept) == 7
 
 
 def test_of_fewer_than_five_videos_none_is_held_out(tmp_path, cache):

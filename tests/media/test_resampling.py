@@ -101,6 +101,12 @@ def test_blending_loses_no_light_and_lasts_as_asked(speed):
     assert all(0 <= frame.time <= times[-1] for frame in made)
 
 
+def test_a_map_that_stands_still_leaves_one_frame():
+    still = TimeMap(((Fraction(0), Fraction(0)),), Fraction(0), Fraction(0))
+    for how in (nearest, blended):
+        assert len(shown([n * THIRTY for n in range(5)], THIRTY, still, Fraction(30), how)) == 1
+
+
 def test_light_and_shades_are_inverse():
     assert (shades()[np.rint(light() * 65535).astype(int)] == np.arange(256)).all()
     assert (np.diff(light()) > 0).all() and light()[0] == 0 and light()[255] == 1

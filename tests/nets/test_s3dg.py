@@ -34,12 +34,17 @@ def test_it_has_as_many_parameters_as_published():
 
 
 def test_with_the_weights_of_torchvision_its_features_are_torchvisions():
-    theirs, ours = s3d(num_classes=400).eval(), published().eval()
+    theirs, ours = s3d(num_classes=4).eval(), published().eval()
+    for layer in theirs.modules():  # as they are made, features fade away with depth
+        if isinstance(layer, torch.nn.Conv3d):
+            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     names = sorted(theirs.state_dict())  # in no order of layers
     load_trunk(ours, {name: theirs.state_dict()[name] for name in names})
     with torch.no_grad():
         x = clips(16, 64, 64)
-        torch.testing.assert_close(ours.trunk(x), theirs.features(x), rtol=1e-5, atol=1e-6)
+        wanted = theirs.features(x)
+        assert wanted.std() > 0.1
+        torch.testing.assert_close(ours.trunk(x), wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_weights_of_another_network_are_refused():

@@ -1,12 +1,14 @@
-"""The laws of falling learning rates."""
+"""The laws of learning rates that fall, and that rise before."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from structkit.training.schedule import LAST, falling
+from structkit.training.schedule import LAST, falling, rising_and_falling
 
 SHARES = some.floats(0.01, 1)
 
@@ -34,3 +36,14 @@ def test_its_end_is_a_tenth_and_its_middle_lies_halfway(share):
 @given(some.floats(0, 1))
 def test_without_a_share_it_stays(done):
     assert falling(done, 0) == 1
+
+
+@given(some.floats(0.001, 1), some.floats(0.01, 0.9))
+def test_a_rate_with_a_warm_up_rises_evenly_to_one_and_falls_to_nothing(done, rise):
+    rate = rising_and_falling(done, rise)
+    assert 0 <= rate <= 1
+    if done < rise:
+        assert rate == pytest.approx(done / rise)
+    assert rising_and_falling(rise, rise) == pytest.approx(1) and rising_and_falling(1, rise) == pytest.approx(0)
+    assert rising_and_falling(done, 0.0) == pytest.approx((1 + math.cos(math.pi * done)) / 2)
+    assert rising_and_falling(1.0, 1.0) == 1

@@ -193,9 +193,9 @@ def _filled(values: np.ndarray) -> np.ndarray:
 
 
 def _median(values: np.ndarray, width: int) -> np.ndarray:
-    """The median of values (N,) within half a width on each side, of the ends repeated beyond them."""
+    """The median of values (N,) within half a width on each side, mirrored at the ends."""
     half = width // 2
     if not len(values):
         return values
-    wide = np.pad(values, half, mode="edge")
+    wide = np.pad(values, half, mode="reflect")
     return np.median(np.lib.stride_tricks.sliding_window_view(wide, width), -1)

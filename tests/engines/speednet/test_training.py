@@ -17,6 +17,7 @@ from structkit.engines.speednet.training import NOT_CLAIMED, BestWeights, SpeedN
 from structkit.metrics.detection import area_under_curve
 from structkit.training.draw import Draw
 from structkit.training.parallel import Processes
+from structkit.training.planned import PlannedTraining
 
 from ...speed_videos import drifting, proxy, write_video
 
@@ -223,6 +224,22 @@ def test_it_ends_where_checks_find_nothing_better():
     again = SpeedNetTraining(videos(2), videos(2, 50), training.config)
     again.restore(1, training.state())
     assert again.over and [stage.steps for stage in again.stages] == [3, 1, 1, 1]
+
+
+def test_it_ends_early_with_a_plan_too():
+    config = replace(TINY, steps=12, checks=3, patience=1)
+
+    def make(config: SpeedNetConfig) -> SpeedNetTraining:
+        return SpeedNetTraining(videos(2), videos(2, 50), config)
+
+    planned = PlannedTraining(
+        make, [config], lambda t: [1.0] * 3, seconds=1e6, least=lambda t: [1] * 3, clock=iter(range(10**6)).__next__
+    )
+    planned.begin(0, Draw(0, 0, 0))
+    planned.step(Draw(0, 0, 1))
+    planned.inner.best.score = 2.0
+    planned.begin(1, Draw(0, 1, 0))
+    assert [stage.steps for stage in planned.stages] == [4, 1, 1] and planned.step(Draw(0, 1, 1)) == {}
 
 
 def test_the_best_weights_are_kept():

@@ -115,6 +115,8 @@ def heard(path: Path, track: int = 0) -> tuple[np.ndarray, int, float]:
     with av.open(str(path)) as container:
         for frame in container.decode(audio=track):
             packed = packed or av.AudioResampler("flt", frame.layout.name, frame.sample_rate)
+            if frame.pts is None:  # what a decoder gives at the end of Windows Media
+                continue
             time, rate, channels = float(frame.pts * frame.time_base), frame.sample_rate, len(frame.layout.channels)
             first = time if first is None else first
             pieces += [

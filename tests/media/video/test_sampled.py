@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from structkit.errors import InputError
 from structkit.media.cuts import CutFinder
 from structkit.media.sampled import SampledVideo
 from structkit.media.video import VideoReader
@@ -112,6 +113,15 @@ def test_one_frame_is_one_sample(film):
     video = SampledVideo(film(times=[0]), side=16)
     samples = list(video)
     assert len(samples) == video.count == 1 and not samples[0].repeated and not samples[0].cut
+
+
+def test_a_jump_of_hours_is_damage(numbered):
+    path = numbered([0, 40, 80, 9 * 3_600_000])
+    with pytest.raises(InputError, match=r"no frame from 0.08 s to 32400 s"):
+        list(SampledVideo(path, side=16))
+    video = SampledVideo(path, side=16, tolerant=True)
+    assert numbers(video) == [0, 1, 2] and any("the video ends there" in note for note in video.notes)
+    assert len(list(VideoReader(path))) == 4
 
 
 def test_a_cut_is_found_and_a_pan_and_a_flash_are_none():

@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 
+from structkit.errors import InputError
 from structkit.media.sampled import SampledVideo
 from structkit.media.video import VideoReader
 
@@ -77,6 +78,13 @@ def test_damage_behind_interlaced_frames_takes_none_of_them(laced):
     frames = list(video)
     assert 3 < len(frames) < len(whole) == COUNT
     assert all((a.pixels == b.pixels).all() for a, b in zip(frames[:-2], whole, strict=False))
+
+
+def test_damage_behind_interlaced_frames_is_an_error_where_nothing_else_is_asked(laced):
+    with open(laced(True), "rb") as file:
+        data = file.read()
+    with pytest.raises(InputError, match="damaged"):
+        list(VideoReader(data[: len(data) * 2 // 3] + bytes(len(data) // 3 + 9)))
 
 
 def test_a_picture_too_low_for_the_filter_is_left_as_it_is(laced):

@@ -98,7 +98,7 @@ def within(phrases, by: float = 0, count: int = 25 * SECONDS) -> np.ndarray:
 @pytest.mark.parametrize("hiss", [0, 0.005])
 def test_phrases_are_found_whole_and_pauses_between_them_too(listened, loudness, hiss):
     found = listened(loudness * (talk() + noise(hiss)))
-    assert found.speech[within(PHRASES)].all()
+    assert found.speech[within(PHRASES, 0.06)].all()  # and a little more, so that nothing is cut
     assert not found.speech[~within(PHRASES, 0.6)].any()
     assert not (found.speech & found.silence).any()
     assert found.silence[~within(PHRASES, 0.6)].all() or (hiss and loudness == 1)
@@ -123,10 +123,10 @@ def test_silence_is_where_the_level_is_low_for_a_while(listened):
     assert not found[~within([(1, 2), (5, 9)], 0.08)].any()
 
 
-def test_far_below_speech_is_silence_at_any_level(listened):
-    wave = talk() + noise(0.0004)
-    for loudness in (1, 0.2):
-        assert listened(loudness * wave).silence[within([(5.3, 6.4), (12.3, 13.8)])].all()
+def test_far_below_loud_speech_is_silence_too(listened):
+    hiss, pauses = noise(0.0112), within([(5.3, 6.4), (12.3, 13.8)])  # of -39 dB
+    assert listened(1.8 * talk().clip(-0.5, 0.5) + hiss).silence[pauses].all()
+    assert not listened(0.3 * talk() + hiss).silence[pauses].any()
 
 
 @pytest.mark.parametrize("at", [-0.5, 0.7])

@@ -12,7 +12,7 @@ import numpy as np
 import structkit_weights
 from structkit.configs import NO_FACTORS, NO_SPEEDUP_MODEL, SPEEDUP_MODEL, SpeedCurveConfig
 from structkit.device import enough_memory, one_thread
-from structkit.engines.speednet.curve import natural_rate, tolerated
+from structkit.engines.speednet.curve import natural_rate, tolerated, tolerated_at
 from structkit.engines.speednet.ladder import SpeedLadder
 from structkit.engines.speednet.motion import SIDE, MotionMeter, tolerated_motion
 from structkit.errors import OptionError
@@ -139,8 +139,8 @@ def judged(curve: SpeedCurve, config: SpeedCurveConfig, rate: float) -> tuple[np
     The natural rate is None where nothing tells it.
     """
     if curve.predictions is not None:
-        found = tolerated(curve.predictions, curve.factors, mode=config.vmode)
-        return found, natural_rate(found, curve.durations)
+        natural = natural_rate(tolerated(curve.predictions, curve.factors, mode=config.vmode), curve.durations)
+        return tolerated_at(curve.predictions, curve.factors, curve.durations, rate, mode=config.vmode), natural
     motion = curve.facts.get("motion")
     if isinstance(motion, list) and len(motion) == len(curve.speeds):
         return tolerated_motion(np.array(motion), curve.durations, rate, most=config.max_speed), None

@@ -7,6 +7,8 @@ Differs from the paper: it minimises sum w (S - V)^2 + beta (mean S - R)^2 + alp
 zero, and a mean speed of R is not a clip of 1/R the length: the harmonic mean is.  Here s = log S minimises
 sum w (s - log V - mu)^2 + alpha sum s'^2 within bounds, with the mu at which the harmonic mean is R exactly.  V(t) is
 the largest factor below which at most one is refused, in place of the largest that is not refused (`mode="max"`).
+Where more is asked for than looks natural, the threshold rises as far as the rate needs: the paper's stays, and then
+all moments that look sped up at once are alike.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ ACROSS = 0.1  # of the weight of smoothness, across a cut: there a jump is not s
 BOX = 13  # cells over which predictions are averaged: 0.5 s
 MARGIN = 0.05  # of a prediction around the threshold: there a cell is judged as its nearest clear neighbour
 HALVINGS = 200  # at most, of the interval of mu; 60 or so make it as small as numbers are
+MOST_DOUBT, STEPS = 16.0, 12  # the largest threshold that is tried, as a logit; halvings on the way to the one
 LEAST_WEIGHT = 0.1
 CLOSE = 1e-9  # of a rate: nearer to a bound, it is the bound
 
@@ -42,7 +45,8 @@ def tolerated(
     sped up.  "max": the largest natural one, as published.
     threshold: the probability from which a cell looks sped up.
     box: cells over which predictions are averaged.
-    margin: within this of the threshold a cell is judged as its nearest neighbour beyond it is (hysteresis).
+    margin: within this of the threshold a cell is judged as its nearest neighbour beyond it is (hysteresis); it is that
+    of a threshold of 0.5, and narrower towards 0 and 1.
     Raises OptionError for shapes that do not belong together, and another mode.
     """
     predictions, factors = np.asarray(predictions, np.float64), np.asarray(factors, np.float64)
@@ -55,6 +59,26 @@ def tolerated(
         missed = np.cumsum(~natural, 0)
         natural &= (missed <= 1) & natural[0]
     return np.where(natural, factors[:, None], 1.0).max(0).clip(1.0)
+
+
+def tolerated_at(
+    predictions: np.ndarray, factors: np.ndarray, durations: np.ndarray, rate: float, *, mode: str = "runs"
+) -> np.ndarray:
+    """What each cell tolerates, (N,), where the clip as a whole is to be `rate` times as fast; see `tolerated`.
+
+    durations (N,): of the cells, s.
+    Beyond the rate that looks natural, the threshold is the lowest one that allows for the rate.  So what looks least
+    sped up becomes faster first, where all cells would tolerate alike.
+    """
+    found = tolerated(predictions, factors, mode=mode)
+    if natural_rate(found, durations) >= rate:
+        return found
+    low, high = 0.0, MOST_DOUBT
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        found = tolerated(predictions, factors, mode=mode, threshold=_probability(middle))
+        low, high = (middle, high) if natural_rate(found, durations) < rate else (low, middle)
+    return tolerated(predictions, factors, mode=mode, threshold=_probability(high))
 
 
 def confidence(prediction: np.ndarray) -> np.ndarray:
@@ -153,7 +177,7 @@ def _natural(prediction: np.ndarray, threshold: float, box: int, margin: float) 
     if np.isnan(prediction).any():
         return np.zeros(len(prediction), bool)
     smoothed = _box(prediction, box)
-    clear = np.flatnonzero(np.abs(smoothed - threshold) > margin)
+    clear = np.flatnonzero(np.abs(smoothed - threshold) > margin * 4 * threshold * (1 - threshold))
     if not len(clear):
         return smoothed < threshold
     places = np.arange(len(smoothed))
@@ -162,6 +186,10 @@ def _natural(prediction: np.ndarray, threshold: float, box: int, margin: float) 
     nearer = np.where(places - clear[before] < clear[behind] - places, clear[before], clear[behind])
     nearer = np.where(places >= clear[-1], clear[-1], np.where(places <= clear[0], clear[0], nearer))
     return smoothed[nearer] < threshold
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + float(np.exp(-logit)))
 
 
 def _box(values: np.ndarray, width: int) -> np.ndarray:

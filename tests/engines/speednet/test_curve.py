@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from structkit.engines.speednet.curve import confidence, natural_rate, optimised, tolerated, tridiagonal
+from structkit.engines.speednet.curve import confidence, natural_rate, optimised, tolerated, tolerated_at, tridiagonal
 from structkit.errors import OptionError
 
 STEP = 1 / 25
@@ -166,6 +166,24 @@ def test_a_short_doubt_changes_nothing():
     predictions[1:] = np.where(np.arange(200) < 100, 0.2, 0.8)
     predictions[1:, 150:160] = 0.46  # near the threshold: as its neighbours
     assert set(tolerated(predictions, FACTORS)[110:].tolist()) == {1}
+
+
+def test_beyond_the_natural_rate_what_looks_least_sped_up_becomes_faster_first():
+    doubts = np.linspace(0.6, 0.999, 200)  # sped up everywhere, at every factor, and ever more so
+    predictions, durations = np.tile(doubts, (5, 1)), np.full(200, STEP)
+    assert (tolerated(predictions, FACTORS) == 1).all()
+    for rate in (1.5, 2.0, 3.0):
+        found = tolerated_at(predictions, FACTORS, durations, rate)
+        assert (np.diff(found) <= 0).all() and found[0] > found[-1]
+        assert natural_rate(found, durations) == pytest.approx(rate, rel=0.1)
+
+
+def test_up_to_the_natural_rate_the_threshold_stays():
+    predictions = np.where(np.arange(200) < 100, 0.2, 0.8) * np.ones((5, 1))
+    durations = np.full(200, STEP)
+    natural = natural_rate(tolerated(predictions, FACTORS), durations)
+    found = tolerated_at(predictions, FACTORS, durations, natural)
+    assert (found == tolerated(predictions, FACTORS)).all()
 
 
 def test_what_cannot_be_judged_together_is_refused():

@@ -15,7 +15,7 @@ from structkit.media import subtitles
 from structkit.media.cues import Cue, CueStack
 from structkit.media.sound import SoundDecoder, packed, unpacked
 from structkit.media.stretch import RetimedSound, Stretcher, Varispeed
-from structkit.media.timing import IDENTITY
+from structkit.media.timing import IDENTITY, TimeMap
 
 BIT_RATES = {"aac": 192_000, "libopus": 160_000}  # bits a second; high enough for sound that is encoded a second time
 SAMPLE_RATES = {  # samples a second that each encoder takes, in ascending order

@@ -272,12 +272,8 @@ def _checked(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
     notes = facts.get("notes", [])
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         raise InputError(f"{name}: its notes are no list of texts; {WAY_OUT}")
-    for fact, kinds, words in (
-        ("method", str, "text"),
-        ("model", str, "text"),
-        ("natural_rate", int | float, "number"),
-    ):
-        if not isinstance(facts.get(fact), kinds | None):
+    for fact, kind, words in (("method", str, "text"), ("model", str, "text"), ("natural_rate", int | float, "number")):
+        if not isinstance(facts.get(fact), kind | None):
             raise InputError(f"{name}: its {fact} is no {words}; {WAY_OUT}")
     return dict(facts)
 

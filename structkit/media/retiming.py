@@ -68,7 +68,7 @@ def retime(
     timing: from the input's times to the output's.
     resample: "nearest" shows source frames at an even rate: one never twice where nothing is slowed down, and the first
     and the last one always.  "blend" shows the mean light of those within each frame's time.  "vfr" keeps all of them,
-    each at its own time.
+    each at its own time, but those whose time is less than a tick of the file.
     audio: "stretch" keeps the pitch, "varispeed" plays sound like a tape, "drop" leaves it out.
     rate: frames a second of the first two; None: that of `even_rate`.
     max_side: px, to which the longer side is reduced.
@@ -105,7 +105,7 @@ def retime(
                 count += 1
                 if progress:
                     progress(_share(video, frame.time), f"frame {count}")
-    return RetimedVideo(count, writer.seconds, (*video.notes, *writer.notes))
+    return RetimedVideo(writer.frames, writer.seconds, (*video.notes, *writer.notes))
 
 
 def even_rate(video: VideoReader) -> Fraction:

@@ -72,6 +72,19 @@ def test_a_retimed_video_lasts_as_asked_whatever_the_film(film, tmp_path, name, 
         assert {b.time - a.time for a, b in pairwise(after)} == {1 / rate}
 
 
+def test_frames_that_have_no_tick_of_their_own_do_not_make_the_whole_longer(film, tmp_path):
+    source = film(times=[*range(0, 90, 3), 590])  # the last one, which is held, comes last
+    made = retime(VideoReader(source), tmp_path / "a.mkv", at_speed(8), resample="vfr")
+    after = frames_of(tmp_path / "a.mkv")
+    assert any("left out" in note for note in made.notes)
+    assert len(after) == made.frames < 30 and made.seconds == length(after)
+    assert abs(after[-1].time - Fraction(590, 8000)) <= Fraction(1, 1000)
+    steps = [b.time - a.time for a, b in pairwise(after)]
+    assert min(steps) > 0
+    last = list(VideoReader(source))[-1].pixels.astype(int)
+    assert abs(after[-1].pixels - last).mean() < 8
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 def test_sound_and_subtitles_go_with_the_frames(film, burst, tmp_path, suffix):
     source = film(".mkv", times=range(0, 1200, 40), sound={"aac": Fraction(0)}, words=True)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from structkit.media.files import one_line
+
 if TYPE_CHECKING:
     from structkit.media.speed_curve import SpeedCurve
 
@@ -173,7 +175,7 @@ def _layout(curve: SpeedCurve) -> Iterator[ChartText | ChartLine]:
     if curve.tolerated is not None:
         yield ChartText(LEFT + 210, 58, "tolerated", 14, "#8b93a1")
     if method := curve.facts.get("method"):
-        yield ChartText(RIGHT, 34, f"by {method}", 14, FAINT, "end")
+        yield ChartText(RIGHT, 34, f"by {one_line(method, 40)}", 14, FAINT, "end")
     yield ChartText(RIGHT, BOTTOM + 42, "time in the clip", 12, FAINT, "end")
 
 

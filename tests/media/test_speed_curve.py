@@ -242,6 +242,14 @@ def test_the_map_of_an_edit_list_is_the_curve_s_to_a_frame():
     assert root.find(".//sequence").get("duration") == root.find(".//asset-clip").get("duration")
 
 
+def test_names_that_are_no_text_are_left_out_of_what_must_be_text():
+    clip = EditedClip(Path("/clips/b\udcffad\x01.mp4"), Fraction(25))
+    root = ElementTree.fromstring(curve_file(curve(), "fcpxml", clip).decode().split("<!DOCTYPE fcpxml>")[1])
+    assert root.find(".//asset").get("name") == "b ad"
+    assert root.find(".//media-rep").get("src") == "file:///clips/b%FFad%01.mp4"
+    ElementTree.fromstring(curve_file(SpeedCurve([0, 1], [2], facts={"method": "\x01\udcff"}), "svg"))
+
+
 def test_a_format_is_one_that_there_is():
     assert [curve_format(f"a.b.{name.upper()}") for name in CURVE_FORMATS] == list(CURVE_FORMATS)
     with pytest.raises(OptionError, match=r"a.txt: no curve is written as that; end its name in .json, .csv, .svg"):

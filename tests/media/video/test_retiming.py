@@ -205,6 +205,16 @@ def test_rates(film):
     assert even_rate(VideoReader(film(times=held))) == 25
 
 
+def test_slides_are_all_shown_and_last_as_asked(film, tmp_path):
+    source = film(times=range(0, 16_000, 2000))
+    assert even_rate(VideoReader(source)) >= 10
+    made = retime(VideoReader(source), tmp_path / "a.mp4", at_speed(3))
+    shown = [frame.pixels.astype(int) for frame in frames_of(tmp_path / "a.mp4")]
+    for slide in VideoReader(source):
+        assert min(abs(frame - slide.pixels).mean() for frame in shown) < 4
+    assert abs(made.seconds - length(list(VideoReader(source))) / 3) <= Fraction(1, 10)
+
+
 def test_what_is_wrong_is_said_and_nothing_is_left(film, tmp_path):
     video, path = VideoReader(film()), tmp_path / "a.mp4"
     with pytest.raises(OptionError, match="linear is no way to resample; choose nearest, blend, vfr"):

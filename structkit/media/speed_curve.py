@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -234,14 +233,6 @@ def curve_file(curve: SpeedCurve, format: CurveFormat, clip: EditedClip | None =
     if clip is None:
         raise OptionError(f"a curve as {format} names its clip: hand it in")
     return (otio if format == "otio" else fcpxml)(curve, clip).encode()
-
-
-def curve_format(path: str | Path) -> CurveFormat:
-    """The format that a file's suffix names.  Raises OptionError for another suffix."""
-    suffix = Path(path).suffix.lower().removeprefix(".")
-    if suffix not in CURVE_FORMATS:
-        raise OptionError(f"{path}: no curve is written as that; end its name in .{', .'.join(CURVE_FORMATS)}")
-    return suffix  # type: ignore[return-value]
 
 
 def _microseconds(time: float) -> Fraction:

@@ -148,7 +148,7 @@ def test_all_tracks_are_carried(tmp_path):
 )
 def test_sound_without_pictures_is_left_out_with_a_note(tmp_path, how, left_out):
     path = flashing(tmp_path / "in.mkv", TIMES[2:], **how)
-    timing = curve(lambda time: 2, 3, begin=how.get("begin", 0))
+    timing = curve(lambda time: 0.1 if time < 1.2 else 2, 3, begin=how.get("begin", 0))
     begin = timing.at(Fraction(how.get("begin", 0)).limit_denominator(10))
     notes = retimed(path, tmp_path / "out.mkv", timing.then(TimeMap.shifted(-begin)))
     assert notes[1:] == tuple(f"sound {where} left out" for where in left_out)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from structkit.errors import InputError, OptionError
-from structkit.media.edit_lists import EditedClip
+from structkit.media.edit_lists import EditedClip, pieces
 from structkit.media.speed_curve import CURVE_FORMATS, SpeedCurve, curve_file, read_curve
 
 CLIP = EditedClip(Path("/clips/a day.mp4"), Fraction(30000, 1001))
@@ -229,6 +229,15 @@ def test_the_pieces_of_an_edit_list_follow_each_other_and_show_the_whole_clip():
     rate = float(CLIP.rate)
     assert at / rate == pytest.approx(made.times[-1]) and frames == round(made.duration * rate)
     assert video["children"][0]["media_reference"]["target_url"] == "file:///clips/a%20day.mp4"
+
+
+def test_within_a_piece_of_an_edit_list_the_speed_is_nearly_constant():
+    made = curve(start=0.0)
+    edges = pieces(made)
+    assert edges[0] == 0 and edges[-1] == 300 and len(edges) < 100
+    for first, last in pairwise(edges.tolist()):
+        speeds = made.speeds[first:last]
+        assert speeds.max() <= 1.11 * speeds.min()
 
 
 def test_the_map_of_an_edit_list_is_the_curve_s_to_a_frame():

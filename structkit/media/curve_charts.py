@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from structkit.media.files import one_line
+from structkit.media.moments import clock
+
 if TYPE_CHECKING:
     from structkit.media.speed_curve import SpeedCurve
 
@@ -121,20 +124,11 @@ def png_chart(curve: SpeedCurve) -> bytes:
     return found.getvalue()
 
 
-def clock(seconds: float, step: float = 1.0) -> str:
-    """A time as m:ss or h:mm:ss; with one decimal where steps are below a second."""
-    digits = 1 if step < 1 else 0
-    tenths = round(seconds * 10**digits)
-    whole, rest = divmod(tenths, 10**digits)
-    minutes, second = divmod(whole, 60)
-    text = f"{minutes // 60}:{minutes % 60:02}:{second:02}" if minutes >= 60 else f"{minutes}:{second:02}"
-    return f"{text}.{rest}" if digits else text
-
-
 def _summary(curve: SpeedCurve) -> str:
     """The lengths in and out, and the rate: 3:12 becomes 1:36, 2 times as fast."""
-    step = 0.1 if curve.seconds < 60 else 1.0
-    return f"{clock(curve.seconds, step)} becomes {clock(curve.duration, step)}, {_number(curve.rate)} times as fast"
+    digits = 1 if curve.seconds < 60 else 0
+    lengths = f"{clock(curve.seconds, digits)} becomes {clock(curve.duration, digits)}"
+    return f"{lengths}, {_number(curve.rate)} times as fast"
 
 
 def _layout(curve: SpeedCurve) -> Iterator[ChartText | ChartLine]:
@@ -159,7 +153,7 @@ def _layout(curve: SpeedCurve) -> Iterator[ChartText | ChartLine]:
     for tick in np.arange(0, seconds + step / 1e6, step).tolist():
         x = LEFT + tick / seconds * (RIGHT - LEFT)
         yield ChartLine(np.array([[x, BOTTOM], [x, BOTTOM + 5]]), TOLERATED)
-        yield ChartText(x, BOTTOM + 24, clock(tick, step), anchor="middle" if x < RIGHT - 20 else "end")
+        yield ChartText(x, BOTTOM + 24, clock(tick, 1 if step < 1 else 0), anchor="middle" if x < RIGHT - 20 else "end")
     times, speeds = _drawn(curve, curve.speeds)
     if curve.tolerated is not None:
         points = _drawn(curve, curve.tolerated)
@@ -173,7 +167,7 @@ def _layout(curve: SpeedCurve) -> Iterator[ChartText | ChartLine]:
     if curve.tolerated is not None:
         yield ChartText(LEFT + 210, 58, "tolerated", 14, "#8b93a1")
     if method := curve.facts.get("method"):
-        yield ChartText(RIGHT, 34, f"by {method}", 14, FAINT, "end")
+        yield ChartText(RIGHT, 34, f"by {one_line(method, 40)}", 14, FAINT, "end")
     yield ChartText(RIGHT, BOTTOM + 42, "time in the clip", 12, FAINT, "end")
 
 

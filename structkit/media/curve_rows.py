@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TIMES, SPEEDS = ("t", "time", "seconds", "s"), ("s", "speed", "rate", "factor")  # names of columns
 SLOWEST, FASTEST = 1e-3, 1e3  # what may stand in a file
+LATEST = 1e7  # s, before and behind zero; four months
 CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d*)?)")  # h:mm:ss.s or m:ss
 
 
@@ -39,8 +40,9 @@ def check_rows(times: np.ndarray, speeds: np.ndarray, name: str, rows: Sequence[
         raise InputError(
             f"{name}: {len(times)} times and {len(speeds)} speeds; each speed lasts from one time to the next"
         )
-    for index in np.flatnonzero(~np.isfinite(times))[:1].tolist():
-        raise InputError(f"{name}: {row(index)} has the time {times[index]}; a time is a number of seconds")
+    for index in np.flatnonzero(~(np.abs(times) <= LATEST))[:1].tolist():
+        fact = f"{row(index)} has the time {times[index]:g}"
+        raise InputError(f"{name}: {fact}; a time is a number of seconds, {LATEST:g} at most")
     for index in np.flatnonzero(~((speeds >= SLOWEST) & (speeds <= FASTEST)))[:1].tolist():
         way_out = f"a speed is a number above 0, {SLOWEST:g} to {FASTEST:g}: 1 as it was, 2 twice as fast"
         raise InputError(f"{name}: {row(index)} has the speed {speeds[index]:g}; {way_out}")

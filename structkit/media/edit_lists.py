@@ -16,6 +16,8 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
+from structkit.media.files import one_line
+
 if TYPE_CHECKING:
     from structkit.media.speed_curve import SpeedCurve
 
@@ -88,7 +90,7 @@ def fcpxml(curve: SpeedCurve, clip: EditedClip) -> str:
         'interp="linear"/>\n'
         for at, start in zip(frames, starts, strict=True)
     )
-    name, url = quoteattr(Path(clip.path).stem), quoteattr(clip.url)
+    name, url = quoteattr(one_line(Path(clip.path).stem)), quoteattr(clip.url)
     sound = ' hasAudio="1" audioSources="1" audioChannels="2"' if clip.audio else ""
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE fcpxml>

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice, pairwise
+from math import ceil
 from pathlib import Path
 from statistics import median_low
 from typing import BinaryIO
@@ -30,6 +31,7 @@ HELD = 0.45  # of the usual rate: an average below it comes from pictures that a
 MEASURED = 250  # packets, whose steps tell the usual rate
 FINEST = 1001  # parts of a second that a rate counts in
 ALIKE = 0.001  # the difference of two rates that are one
+LEAST = 10  # frames a second, at least: the length of the whole is a whole number of frames
 COMMON = (*(Fraction(1000 * rate, 1001) for rate in (24, 30, 60, 120)), *map(Fraction, (24, 25, 30, 50, 60, 120)))
 
 Paint = Callable[[np.ndarray, Fraction], np.ndarray]
@@ -68,7 +70,7 @@ def retime(
     timing: from the input's times to the output's.
     resample: "nearest" shows source frames at an even rate: one never twice where nothing is slowed down, and the first
     and the last one always.  "blend" shows the mean light of those within each frame's time.  "vfr" keeps all of them,
-    each at its own time.
+    each at its own time, but those whose time is less than a tick of the file.
     audio: "stretch" keeps the pitch, "varispeed" plays sound like a tape, "drop" leaves it out.
     rate: frames a second of the first two; None: that of `even_rate`.
     max_side: px, to which the longer side is reduced.
@@ -105,20 +107,24 @@ def retime(
                 count += 1
                 if progress:
                     progress(_share(video, frame.time), f"frame {count}")
-    return RetimedVideo(count, writer.seconds, (*video.notes, *writer.notes))
+    return RetimedVideo(writer.frames, writer.seconds, (*video.notes, *writer.notes))
 
 
 def even_rate(video: VideoReader) -> Fraction:
     """The rate, frames a second, at which a video's frames come: its average where it varies.
 
     Where frames are held so long that the average is less than half of what is usual between them, it is the usual one.
-    A rate within a thousandth of one in common use is that one.
+    A rate within a thousandth of one in common use is that one.  One below 10, as of slides, is multiplied until it is
+    10 or more, so that a slide that is shown for a shorter time is not left out.
     """
     rate, usual = video.rate or RATE, _usual_rate(video)
     if usual and (rate > TRUSTED or rate < HELD * usual):
         rate = min(usual, max(rate, TRUSTED))
     close = [common for common in COMMON if abs(rate / common - 1) < ALIKE]
-    return min(close, key=lambda common: abs(rate - common)) if close else Fraction(rate).limit_denominator(FINEST)
+    if close:
+        return min(close, key=lambda common: abs(rate - common))
+    rate = Fraction(rate).limit_denominator(FINEST)
+    return rate * ceil(LEAST / rate) if rate else Fraction(LEAST)
 
 
 def _usual_rate(video: VideoReader) -> Fraction | None:

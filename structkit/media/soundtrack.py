@@ -55,6 +55,7 @@ FASTEST = 120  # frames a second that a track of timecodes counts
 LEFT_OUT = {"attachment": "attachments", "data": "data tracks"}
 NAMES = {"ssa": "ASS", "ass": "ASS"}  # FFmpeg's decoders -> what their streams are called
 AUDIO = {"stretch": "stretched", "varispeed": "played like a tape", "drop": "left out"}  # in the words of our notes
+LOOSE = Fraction(1, 10)  # s, by which sound may begin before the pictures, or go on behind them, untold
 LATEST_END = 2**60  # of a chapter, ticks; one that is said to end later is damaged
 
 
@@ -138,9 +139,14 @@ class Soundtrack:
         return [route for route in self._routes.values() if isinstance(route, RetimedTranscode)]
 
     def _is_due(self, packet: av.Packet) -> bool:
-        """Whether the sound of a packet begins before the pictures end."""
-        start = self.timing.at(packet.dts * packet.time_base - self._video.origin)
-        return self.end is None or start < self.end
+        """Whether the sound of a packet begins before the pictures end; with a note on sound beside which there are
+        none."""
+        start = packet.dts * packet.time_base - self._video.origin
+        if self.timing.at(start + LOOSE) < 0:
+            self._note(["sound before the first picture left out"])
+        if self.end is not None and self.timing.at(start - LOOSE) > self.end:
+            self._note(["sound behind the last picture left out"])
+        return self.end is None or self.timing.at(start) < self.end
 
     def _retime(self, packet: av.Packet) -> bool:
         """Map the times of a packet, its end too; returns False if the map leaves it no time."""

@@ -21,6 +21,7 @@ from structkit.media.video import SOUND_CODECS, VideoReader
 RATE = 16_000  # samples a second, of the analysis
 HOP, WINDOW = 160, 512  # samples; a value each 10 ms
 AT_ONCE = 1000  # values
+AHEAD = 10 * RATE  # samples of silence before sound that begins late, in a piece
 BAND = 150, 4000  # Hz, of most of the energy of speech
 VOICED = 80, 2000  # Hz, in which the pitch is looked for
 LAGS = 8, 230  # samples, of a period: 2 kHz to 70 Hz
@@ -100,7 +101,8 @@ def _samples(
             for frame in converter.resample(packed(samples, "mono", decoder.rate)):
                 if skip is None:
                     skip = round((start - decoder.start) * RATE)
-                    yield np.zeros(max(0, min(-skip, round((end - start) * RATE))), np.float32)
+                    before = max(0, min(-skip, round((end - start) * RATE)))
+                    yield from (np.zeros(min(AHEAD, before - n), np.float32) for n in range(0, before, AHEAD))
                 found = unpacked(frame)[:, 0]
                 yield found[max(0, skip) :]
                 skip = max(0, skip - len(found))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -38,9 +37,10 @@ class SpeedCurve:
 
     times: (N + 1,) float64, s on the clip's clock, increasing: the edges of the cells.
     speeds: (N,) float64, above zero: input seconds for an output second.
-    tolerated: (N,) the fastest that each cell may be without looking so; None where nobody judged.
-    factors, predictions: (F,) and (F, N), how probably each cell looks sped up at each factor; None likewise.
-    facts: how the curve was made, by name, as JSON.
+    tolerated: (N,) above zero, the fastest that each cell may be without looking so; None where nobody judged.
+    factors, predictions: (F,) increasing, above zero, and (F, N), how probably each cell looks sped up at each factor;
+    None likewise.
+    facts: how the curve was made, by name, as JSON; `motion` has a number for each cell.
     Raises ValueError for shapes that do not belong together, and for times and speeds that cannot be.
     """
 
@@ -68,8 +68,12 @@ class SpeedCurve:
                 raise ValueError(f"a curve of {count} speeds cannot have {name} of {value.shape}")
         if not count or not np.isfinite(self.times).all() or (np.diff(self.times) <= 0).any():
             raise ValueError("the times of a curve must increase, from the first edge of a cell to the last")
-        if not np.isfinite(self.speeds).all() or (self.speeds <= 0).any():
-            raise ValueError("the speeds of a curve must be above zero")
+        for name in ("speeds", "tolerated", "factors"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) & (value > 0)).all():
+                raise ValueError(f"the {name} of a curve must be numbers above zero")
+        if self.factors is not None and (np.diff(self.factors) <= 0).any():
+            raise ValueError("the factors of a curve must increase")
 
     @property
     def durations(self) -> np.ndarray:
@@ -129,12 +133,17 @@ class SpeedCurve:
             way_out = f"give it a row for {end:g} s, which says where the last speed ends"
             raise InputError(f"{name}: the curve ends at {last:g} s, and the clip at {end:g} s: {way_out}")
         inside = np.flatnonzero((self.times[1:] > start) & (self.times[:-1] < end))
+        if not len(inside):  # all of a clip of a frame lies beside the curve
+            inside = np.array([0 if first >= end else len(self.speeds) - 1])
         times = self.times[inside[0] : inside[-1] + 2].copy()
         times[[0, -1]] = start, end
         tolerated, predictions = (
             None if value is None else value[..., inside] for value in (self.tolerated, self.predictions)
         )
-        return SpeedCurve(times, self.speeds[inside], tolerated, self.factors, predictions, self.facts)
+        facts = dict(self.facts)
+        if isinstance(motion := facts.get("motion"), list) and len(motion) == len(self.speeds):
+            facts["motion"] = motion[inside[0] : inside[-1] + 1]
+        return SpeedCurve(times, self.speeds[inside], tolerated, self.factors, predictions, facts)
 
     def document(self) -> dict[str, Any]:
         """The curve as JSON: `of` reads it back, its times and speeds to the last bit."""
@@ -162,11 +171,12 @@ class SpeedCurve:
             value = document.get(field_name)
             if value is None and field_name in ("times", "speeds"):
                 raise InputError(f"{name}: a curve without {field_name}; {WAY_OUT}")
-            arrays[field_name] = None if value is None else _numbers(value, f"{name}: its {field_name}")
+            rank = 2 if field_name == "predictions" else 1
+            arrays[field_name] = None if value is None else _numbers(value, f"{name}: its {field_name}", rank)
         check_rows(arrays["times"], arrays["speeds"], name)
         facts = document.get("facts", {})
         try:
-            return cls(**arrays, facts=facts if isinstance(facts, Mapping) else {})
+            return cls(**arrays, facts=_checked(facts, name) if isinstance(facts, Mapping) else {})
         except ValueError as error:
             raise InputError(f"{name}: {error}; {WAY_OUT}") from None
 
@@ -225,25 +235,38 @@ def curve_file(curve: SpeedCurve, format: CurveFormat, clip: EditedClip | None =
     return (otio if format == "otio" else fcpxml)(curve, clip).encode()
 
 
-def curve_format(path: str | Path) -> CurveFormat:
-    """The format that a file's suffix names.  Raises OptionError for another suffix."""
-    suffix = Path(path).suffix.lower().removeprefix(".")
-    if suffix not in CURVE_FORMATS:
-        raise OptionError(f"{path}: no curve is written as that; end its name in .{', .'.join(CURVE_FORMATS)}")
-    return suffix  # type: ignore[return-value]
-
-
 def _microseconds(time: float) -> Fraction:
     """A time, s, to the nearest microsecond."""
     return Fraction(round(time * MICROSECOND), MICROSECOND)
 
 
-def _numbers(value: Any, name: str) -> np.ndarray:
-    """An array of numbers from lists of them; None stands for one that there is not.  Raises InputError."""
+def _numbers(value: Any, name: str, rank: int = 1) -> np.ndarray:
+    """An array of numbers from lists of them; None stands for one that there is not.
+
+    rank: of the array: 1 for a list, 2 for a list of lists.
+    Raises InputError.
+    """
     try:
-        return np.array(value, np.float64)
+        found = np.array(value, np.float64)
     except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{name} are no list of numbers; {WAY_OUT}") from None
+        found = np.zeros(())
+    if found.ndim != rank:
+        raise InputError(f"{name} are no {'list of lists' if rank > 1 else 'list'} of numbers; {WAY_OUT}")
+    return found
+
+
+def _checked(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The facts of a document, of which those that are worked with are what they should be.  Raises InputError."""
+    for fact in ("cuts", "motion"):
+        if fact in facts and not np.isfinite(_numbers(facts[fact], f"{name}: its {fact}")).all():
+            raise InputError(f"{name}: its {fact} are no list of numbers; {WAY_OUT}")
+    notes = facts.get("notes", [])
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise InputError(f"{name}: its notes are no list of texts; {WAY_OUT}")
+    for fact, kind, words in (("method", str, "text"), ("model", str, "text"), ("natural_rate", int | float, "number")):
+        if not isinstance(facts.get(fact), kind | None):
+            raise InputError(f"{name}: its {fact} is no {words}; {WAY_OUT}")
+    return dict(facts)
 
 
 def _rounded(value: np.ndarray) -> Any:

@@ -73,7 +73,9 @@ class VideoWriter:
     "drop" leaves sound out.
     4:2:0 needs even sides: an odd one is made one pixel longer by repeating the edge, with a note.
     Frames that would begin before zero are moved to zero, and the sound with them, with a note.  A frame that is less
-    than a tick after the one before follows that one by a tick, with a note.
+    than a tick after the one before follows that one by a tick; under a map that is no shift it takes that one's place,
+    so that the whole stays as long as the map says.  There is a note on either.
+    frames: the number of those that are in the file, when the context has ended.
     The file takes its name when the context ends without an error; else nothing is left.
     Raises OptionError (size, quality, rate), OutputError (suffix, folder, disk), InputError (damaged sound; frames of
     another size or out of order; none).
@@ -121,6 +123,7 @@ class VideoWriter:
         self._waiting: Frame | None = None  # a frame is encoded when the next one tells its duration
         self._at = 0  # its time, in ticks
         self._first, self._shown = 0, 0  # ticks: the first frame's time, and how long all of them are shown
+        self.frames = 0
         self._durations: dict[int, int] = {}  # ticks, by the frame's tick, of frames inside the encoder
         self._gap, self._timing, self._audio = 1 / self._rate, timing, audio
         self._beside = timing if beside is None else beside
@@ -168,12 +171,15 @@ class VideoWriter:
             raise InputError(f"{self.name}: {fact}; times must increase")
         at = self._ticks(self._timing.at(frame.time))
         if self._waiting is not None:
+            self._gap = frame.time - self._waiting.time
+            tick = f"{self._tick} s, the {self._muxer} tick"
+            if at <= self._at and self._timing.shift is None:  # else the whole would last longer than the map says
+                self._note(f"frames that would be shown for less than {tick}, left out")
+                self._waiting = frame
+                return
             if at <= self._at:
                 at = self._at + 1
-                self._note(
-                    f"frames closer than {self._tick} s, the {self._muxer} tick: each follows the one before by one"
-                )
-            self._gap = frame.time - self._waiting.time
+                self._note(f"frames closer than {tick}: each follows the one before by one")
             self._encode(at - self._at)
         self._waiting, self._at = frame, at
 
@@ -211,6 +217,7 @@ class VideoWriter:
             raise InputError(
                 f"{self.name}: {fact}; a frame of this {self._muxer} lasts {most} s at most: mend its times"
             )
+        self.frames += 1
         picture = self._waiting.pixels
         if not isinstance(picture, av.VideoFrame):
             picture = self._subsampler(picture)

@@ -114,6 +114,12 @@ def test_the_page_asks_for_nothing_and_its_texts_are_text():
     assert "default-src 'none'" in page and "{{" not in page
 
 
+def test_a_name_is_text_even_if_it_looks_like_a_place_in_the_page():
+    page = report_page(curve(), (b"even", b"own"), name="{{even}} \udcff\x01.mp4")
+    assert facts(page)["name"] == "{{even}} .mp4" and page.count(base64.b64encode(b"even").decode()) == 1
+    page.encode()
+
+
 def test_a_curve_is_told_in_a_line():
     told = curve_words(curve((4.0, 1.0), method="motion", natural_rate=1.5))
     assert told == "0:02.0 in 0:01.2, 1.60 times as fast, from 1.00 to 4.00; natural up to 1.50; by motion"

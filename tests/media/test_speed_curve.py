@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from structkit.errors import InputError, OptionError
-from structkit.media.edit_lists import EditedClip
-from structkit.media.speed_curve import CURVE_FORMATS, SpeedCurve, curve_file, curve_format, read_curve
+from structkit.media.edit_lists import EditedClip, pieces
+from structkit.media.speed_curve import CURVE_FORMATS, SpeedCurve, curve_file, read_curve
 
 CLIP = EditedClip(Path("/clips/a day.mp4"), Fraction(30000, 1001))
 
@@ -132,7 +132,23 @@ def test_a_curve_is_written_by_hand_in_many_ways(text, tmp_path):
         ('{"times": [0, 1], "speeds": [1, 2, 3]}', "2 times and 3 speeds; each speed lasts from one time to the next"),
         ('{"times": [0, 1]}', "a curve without speeds; write one with --curve curve.json, or a CSV file"),
         ('{"times": "soon", "speeds": [1]}', "its times are no list of numbers"),
-        ('{"times": [[0], [1]], "speeds": [1]}', r"cannot have times of \(2, 1\)"),
+        ('{"times": [[0], [1]], "speeds": [1]}', "its times are no list of numbers"),
+        ('{"times": 5, "speeds": [1]}', "its times are no list of numbers"),
+        ('{"times": [0, 1], "speeds": [[0]]}', "its speeds are no list of numbers"),
+        ('{"times": [0, 1], "speeds": [1], "factors": 3}', "its factors are no list of numbers"),
+        ('{"times": [0, 1], "speeds": [1], "factors": [1], "predictions": [1]}', "predictions are no list of lists"),
+        ('{"times": [0, 1], "speeds": [1], "factors": [2, 1]}', "the factors of a curve must increase"),
+        ('{"times": [0, 1], "speeds": [1], "tolerated": [null]}', "the tolerated of a curve must be numbers above"),
+        ('{"times": [0, 1], "speeds": [1], "tolerated": [0]}', "the tolerated of a curve must be numbers above zero"),
+        (
+            '{"times": [0, 1e300], "speeds": [1]}',
+            "row 2 has the time 1e\\+300; a time is a number of seconds, 1e\\+07 at",
+        ),
+        ('{"times": [0, 1], "speeds": [1], "facts": {"cuts": "x"}}', "its cuts are no list of numbers"),
+        ('{"times": [0, 1], "speeds": [1], "facts": {"motion": [null]}}', "its motion are no list of numbers"),
+        ('{"times": [0, 1], "speeds": [1], "facts": {"notes": 3}}', "its notes are no list of texts"),
+        ('{"times": [0, 1], "speeds": [1], "facts": {"method": 3}}', "its method is no text"),
+        ('{"times": [0, 1], "speeds": [1], "facts": {"natural_rate": "x"}}', "its natural_rate is no number"),
         ('{"kind": "manifest"}', "no speed curve; write one with --curve curve.json"),
         ('{"version": 9, "times": [0, 1], "speeds": [1]}', "a curve of version 9; this structkit reads 1"),
         ("[1, 2]", "no speed curve; write one with --curve curve.json"),
@@ -158,10 +174,17 @@ def test_a_curve_is_cut_or_held_to_its_clip_within_a_frame():
     assert inner.times.tolist() == [1, 2] and inner.tolerated.tolist() == [5]
     held = made.over(-0.03, 3.03, 0.04, "c")
     assert held.times.tolist() == [-0.03, 1, 2, 3.03]
+    beside = SpeedCurve([-1, 0], [2]).over(0, 0.04, 0.04, "c")
+    assert beside.times.tolist() == [0, 0.04] and beside.speeds.tolist() == [2]
     with pytest.raises(InputError, match="c: the curve ends at 3 s, and the clip at 4 s: give it a row for 4 s, which"):
         made.over(0, 4, 0.04, "c")
     with pytest.raises(InputError, match="c: the curve begins at 0 s, and the clip at -1 s: give it a row for -1 s"):
         made.over(-1, 3, 0.04, "c")
+
+
+def test_the_motion_of_the_cells_is_cut_with_them():
+    made = SpeedCurve([0, 1, 2, 3], [1, 2, 3], facts={"motion": [7, 8, 9], "cuts": [1, 2, 3]})
+    assert made.over(1, 3, 0.04, "c").facts == {"motion": [8, 9], "cuts": [1, 2, 3]}
 
 
 def test_a_chart_says_both_lengths_and_has_a_line_of_what_was_tolerated():
@@ -208,6 +231,15 @@ def test_the_pieces_of_an_edit_list_follow_each_other_and_show_the_whole_clip():
     assert video["children"][0]["media_reference"]["target_url"] == "file:///clips/a%20day.mp4"
 
 
+def test_within_a_piece_of_an_edit_list_the_speed_is_nearly_constant():
+    made = curve(start=0.0)
+    edges = pieces(made)
+    assert edges[0] == 0 and edges[-1] == 300 and len(edges) < 100
+    for first, last in pairwise(edges.tolist()):
+        speeds = made.speeds[first:last]
+        assert speeds.max() <= 1.11 * speeds.min()
+
+
 def test_the_map_of_an_edit_list_is_the_curve_s_to_a_frame():
     made = curve(start=0.0)
     root = ElementTree.fromstring(curve_file(made, "fcpxml", CLIP).decode().split("<!DOCTYPE fcpxml>")[1])
@@ -219,10 +251,16 @@ def test_the_map_of_an_edit_list_is_the_curve_s_to_a_frame():
     assert root.find(".//sequence").get("duration") == root.find(".//asset-clip").get("duration")
 
 
+def test_names_that_are_no_text_are_left_out_of_what_must_be_text():
+    clip = EditedClip(Path("/clips/b\udcffad\x01.mp4"), Fraction(25))
+    root = ElementTree.fromstring(curve_file(curve(), "fcpxml", clip).decode().split("<!DOCTYPE fcpxml>")[1])
+    assert root.find(".//asset").get("name") == "b ad"
+    assert root.find(".//media-rep").get("src") == "file:///clips/b%FFad%01.mp4"
+    ElementTree.fromstring(curve_file(SpeedCurve([0, 1], [2], facts={"method": "\x01\udcff"}), "svg"))
+
+
 def test_a_format_is_one_that_there_is():
-    assert [curve_format(f"a.b.{name.upper()}") for name in CURVE_FORMATS] == list(CURVE_FORMATS)
-    with pytest.raises(OptionError, match=r"a.txt: no curve is written as that; end its name in .json, .csv, .svg"):
-        curve_format("a.txt")
+    assert all(curve_file(curve(), name, CLIP) for name in CURVE_FORMATS)
     with pytest.raises(OptionError, match="a curve as 'gif': choose one of json, csv"):
         curve_file(curve(), "gif")
     with pytest.raises(OptionError, match="a curve as otio names its clip: hand it in"):

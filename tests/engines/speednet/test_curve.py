@@ -164,7 +164,7 @@ def test_a_short_doubt_changes_nothing():
     predictions[1:, 100] = 0.9
     assert (tolerated(predictions, FACTORS) == 4).all()
     predictions[1:] = np.where(np.arange(200) < 100, 0.2, 0.8)
-    predictions[1:, 150:160] = 0.46  # near the threshold: as its neighbours
+    predictions[1:, 150:180] = 0.46  # for longer than predictions are averaged, near the threshold: as its neighbours
     assert set(tolerated(predictions, FACTORS)[110:].tolist()) == {1}
 
 

@@ -72,6 +72,19 @@ def test_a_retimed_video_lasts_as_asked_whatever_the_film(film, tmp_path, name, 
         assert {b.time - a.time for a, b in pairwise(after)} == {1 / rate}
 
 
+def test_frames_that_have_no_tick_of_their_own_do_not_make_the_whole_longer(film, tmp_path):
+    source = film(times=[*range(0, 90, 3), 590])  # the last one, which is held, comes last
+    made = retime(VideoReader(source), tmp_path / "a.mkv", at_speed(8), resample="vfr")
+    after = frames_of(tmp_path / "a.mkv")
+    assert any("left out" in note for note in made.notes)
+    assert len(after) == made.frames < 30 and made.seconds == length(after)
+    assert abs(after[-1].time - Fraction(590, 8000)) <= Fraction(1, 1000)
+    steps = [b.time - a.time for a, b in pairwise(after)]
+    assert min(steps) > 0
+    last = list(VideoReader(source))[-1].pixels.astype(int)
+    assert abs(after[-1].pixels - last).mean() < 8
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
 def test_sound_and_subtitles_go_with_the_frames(film, burst, tmp_path, suffix):
     source = film(".mkv", times=range(0, 1200, 40), sound={"aac": Fraction(0)}, words=True)
@@ -190,6 +203,16 @@ def test_rates(film):
     assert 19 < even_rate(VideoReader(film(times=dropped))) < 21
     held = [*range(0, 400, 40), *range(5000, 5400, 40), *range(20_000, 20_400, 40)]
     assert even_rate(VideoReader(film(times=held))) == 25
+
+
+def test_slides_are_all_shown_and_last_as_asked(film, tmp_path):
+    source = film(times=range(0, 16_000, 2000))
+    assert even_rate(VideoReader(source)) >= 10
+    made = retime(VideoReader(source), tmp_path / "a.mp4", at_speed(3))
+    shown = [frame.pixels.astype(int) for frame in frames_of(tmp_path / "a.mp4")]
+    for slide in VideoReader(source):
+        assert min(abs(frame - slide.pixels).mean() for frame in shown) < 4
+    assert abs(made.seconds - length(list(VideoReader(source))) / 3) <= Fraction(1, 10)
 
 
 def test_what_is_wrong_is_said_and_nothing_is_left(film, tmp_path):

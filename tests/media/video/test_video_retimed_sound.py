@@ -141,6 +141,19 @@ def test_all_tracks_are_carried(tmp_path):
         assert onsets(wave, rate, first) == pytest.approx([float(QUICK.at(Fraction(t))) for t in TIMES], abs=0.005)
 
 
+@pytest.mark.parametrize(
+    ("how", "left_out"),
+    [({}, ()), ({"begin": 0.8}, ("before the first picture",)), ({"end": 3.6}, ("behind the last picture",))],
+    ids=["with all pictures", "before them", "behind them"],
+)
+def test_sound_without_pictures_is_left_out_with_a_note(tmp_path, how, left_out):
+    path = flashing(tmp_path / "in.mkv", TIMES[2:], **how)
+    timing = curve(lambda time: 0.1 if time < 1.2 else 2, 3, begin=how.get("begin", 0))
+    begin = timing.at(Fraction(how.get("begin", 0)).limit_denominator(10))
+    notes = retimed(path, tmp_path / "out.mkv", timing.then(TimeMap.shifted(-begin)))
+    assert notes[1:] == tuple(f"sound {where} left out" for where in left_out)
+
+
 @pytest.mark.parametrize("timing", [IDENTITY, QUICK], ids=["a shift", "a curve"])
 def test_dropped_sound_is_left_out_with_a_note(tmp_path, timing):
     path = flashing(tmp_path / "in.mp4", TIMES)

@@ -65,7 +65,7 @@ def private_names(text: str) -> list[str]:
             used |= {(node.lineno, f"{node.module}.{n.name}") for n in node.names}
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
-            first, *rest = ast.unparse(node).split(".")
+            first, *rest = _parts(node)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr" and len(node.args) == 2:
             first, *rest = ast.unparse(node.args[0]).split(".")
             rest.append(str(getattr(node.args[1], "value", "")))
@@ -73,6 +73,15 @@ def private_names(text: str) -> list[str]:
             continue
         used.add((node.lineno, ".".join([full.get(first, ""), *rest])))
     return [f"line {line}: {name}" for line, name in sorted({(line, _private(name)) for line, name in used}) if name]
+
+
+def _parts(node: ast.expr) -> list[str]:
+    """The names along a chain of attributes, calls and subscripts; what calls are handed is none of them."""
+    names = []
+    while isinstance(node, ast.Attribute | ast.Call | ast.Subscript):
+        names += [node.attr] if isinstance(node, ast.Attribute) else []
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return [node.id if isinstance(node, ast.Name) else "", *reversed(names)]
 
 
 def _private(name: str) -> str:
@@ -135,6 +144,7 @@ def test_no_private_name_of_a_library_is_used(module):
         ("def f():\n    from typer._click import x", "typer._click"),
         ("import torch\ntorch._C._get_tracing_state()", "torch._C"),
         ("import torch.nn as layers\nlayers.modules._functions", "torch.nn.modules._functions"),
+        ("import torch\ntorch.round(x)._backward", "torch.round._backward"),
         ("import numpy as np\nnp._core.multiarray.array", "numpy._core"),
         ("from torch import distributed as dist\ndist._tensor", "torch.distributed._tensor"),
         ("import torch.distributed as dist\ndist.nn.all_gather(x)", "torch.distributed.nn"),
@@ -149,4 +159,5 @@ def test_a_name_that_is_no_librarys_or_not_private_is_not_found():
     own = "from structkit._version import __version__\nself._x\nother._y._z\nfrom ._parts import a"
     public = "import torch, torch.nn\ntorch.__version__\ntorch.nn.Module\nself.torch._x\nfrom torch import nn"
     assert private_names(own) == private_names(public) == []
+    assert private_names("import torch\ntorch.round(self._x.y).clamp(other._z)") == []
     assert private_names("import torch\ngetattr(torch.cpu, '_x', None)\ngetattr(torch, name)") == []

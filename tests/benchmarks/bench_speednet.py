@@ -2,13 +2,15 @@
 
     python tests/benchmarks/bench_speednet.py CASE --videos FOLDER... --held NAME=FOLDER... [--steps 600]
         [--only relative binary ...] [--keep FOLDER] [--seed 0] [--set network=s3dg --set width=0.25]
+        [--dtype bfloat16] [--note WORDS]
 
 Each variant is trained on `--videos` alone, and scored on each folder of `--held`, of which it sees nothing: clips at
 their own speed, and with every second frame left out.  `accuracy`, `low`, `high`: of telling clips apart, with its 95 %
 interval.  `pairwise`: of telling which of two versions of a moment is the faster.  `auc`: the chance that a sped-up
 clip has a higher logit than a natural one.  The row `motion` has the same of the mean motion, whose threshold is the
 best one on `--videos`; `trusted` says whether the interval is above it and above 55 %.
-With --keep the checkpoints stay, and what is there is not trained again.
+With --keep the checkpoints stay, and what is there is not trained again.  --note stands behind each variant, for what
+--set changes in all of them.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import argparse
 import os
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +31,8 @@ from structkit.configs import SpeedNetConfig
 from structkit.data.moments import Moments
 from structkit.data.proxies import ProxyCache
 from structkit.data.videos import list_videos, read_videos
-from structkit.engines.speednet.model import LEAST_ACCURACY, SpeedNet
-from structkit.engines.speednet.scoring import score_speeds
+from structkit.engines.speednet.model import LEAST_ACCURACY
+from structkit.engines.speednet.scoring import MotionScores, score_speeds
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "relative": {},
@@ -92,6 +95,8 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", type=value, default=[], metavar="NAME=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--note", default="")
     parser.add_argument("--keep", type=Path, help="folder in which checkpoints and decoded videos are kept")
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
@@ -104,7 +109,7 @@ def main() -> None:
         plain = SpeedNetConfig(**options).filled()
         seen = moments(chosen.videos, cache, plain)
         held = {name: moments([folder], cache, plain) for name, _, folder in (h.partition("=") for h in chosen.held)}
-        told = set()
+        motions: dict[str, MotionScores | None] = {}
         for variant in chosen.only:
             output = work / f"{chosen.case}-{variant}-{chosen.steps}-{chosen.seed}.safetensors".replace(" ", "-")
             link = output.with_suffix(".cache")
@@ -112,23 +117,17 @@ def main() -> None:
                 link.symlink_to(cache.resolve(), target_is_directory=True)
             began = time.process_time()
             net = train_speednet(
-                chosen.videos, output, seed=chosen.seed, device="cpu", dtype="float32", **options | VARIANTS[variant]
+                chosen.videos, output, seed=chosen.seed, device="cpu", dtype=chosen.dtype, **options | VARIANTS[variant]
             )
             cpu = f"{(time.process_time() - began) / 60:.1f}"
             for name, some in held.items():
-                rows = scored(f"{chosen.case} -> {name}", variant, net, some, seen, name not in told)
+                case, told = f"{chosen.case} -> {name}", name in motions
+                found = score_speeds(net, some, seen, most=MOST, beside=not told)
+                card = replace(found, motion=motions.setdefault(name, found.motion)).card()
+                rows = [] if told else [row(case, "motion", card, "flow_")]
+                rows.append(row(case, variant + chosen.note, card))
                 shown = {"moments": str(min(MOST, len(some.spread(2 * plain.frames, MOST)))), "steps": str(plain.steps)}
                 record(__file__, [one | shown | {"cpu_min": cpu, "seed": str(chosen.seed)} for one in rows])
-                told.add(name)
-
-
-def scored(
-    case: str, variant: str, net: SpeedNet, some: Moments, seen: Moments, with_motion: bool
-) -> list[dict[str, str]]:
-    """The rows of a model on a folder; with the first one also that of the motion."""
-    card = score_speeds(net, some, seen, most=MOST, beside=True).card()
-    rows = [row(case, variant, card)]
-    return [row(case, "motion", card, "flow_"), *rows] if with_motion else rows
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ class MotionContrast(nn.Module):
         change = grey[:, :, 1:] - grey[:, :, :-1]
         change = torch.cat([change[:, :, :1], change], 2)
         around = change.square()
-        for window in ((1, 1, self.SIDE), (1, self.SIDE, 1), (self.FRAMES, 1, 1)):  # one axis after the other
+        frames = min(self.FRAMES, (clips.shape[2] - 1) // 2 * 2 + 1)  # an odd number, as all
+        for window in ((1, 1, self.SIDE), (1, self.SIDE, 1), (frames, 1, 1)):  # one axis after the other
             border = tuple(side // 2 for side in window)
             around = F.avg_pool3d(around, window, 1, border, count_include_pad=False)
         return change / (around.sqrt() + self.FLOOR)

@@ -102,6 +102,7 @@ def test_the_contrast_of_motion_is_as_strong_whatever_the_light_and_none_where_n
     view = MotionContrast()
     torch.testing.assert_close(view(moving / 2 + 0.1), view(moving), rtol=0.2, atol=0.05)
     assert view(moving[:, :, :1].expand(-1, -1, 12, -1, -1)).eq(0).all()
+    assert view(moving[:, :, :8]).shape == (1, 1, 8, 20, 20)  # fewer frames than the window has
     noise = 0.01 * clips(12, 20, 20)
     assert view(noise).abs().mean() < 0.3 * view(moving).abs().mean()
 

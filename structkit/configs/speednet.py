@@ -178,6 +178,14 @@ class SpeedNetConfig(Config):
             for flag, is_set in of_s3dg.items():
                 if is_set:
                     raise OptionError(f"{flag} is of --network s3dg, and the network is plain: leave it out")
+        elif filled.gates == "none":
+            for flag in ("--gate-frames", "--no-gate-bias"):
+                if of_s3dg[flag]:
+                    raise OptionError(f"{flag} is of gates, and there are none: choose --gates, or leave it out")
+        if filled.objective == "binary" and filled.calibration != type(self).calibration:
+            raise OptionError(
+                "--calibration is a weight beside another objective, and --objective binary is alone: leave it out"
+            )
         return filled
 
     @property

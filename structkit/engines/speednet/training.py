@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from structkit.configs import SpeedNetConfig
+from structkit.data.listing import counted
 from structkit.data.moments import ClipView, Moment, Moments, shown_square
 from structkit.data.proxies import Proxy
 from structkit.data.speeds import SpeedSampler
@@ -42,7 +43,7 @@ SHARED_SCALES = 0.75, 1.0  # where both versions are seen alike
 MOMENTS = 64  # that a check looks at
 MOST_MOMENTS = 400  # that the last one does
 Version = tuple[Moment, Tensor, ClipView]  # which of its frames are seen, and how
-NOT_CLAIMED = "fewer than 5 different videos, so that none was held out: how well it tells speeds is not known"
+NOT_CLAIMED = "no video was held out, which takes 5 different ones or more: how well it tells speeds is not known"
 
 
 def speed_losses(natural: Tensor, fast: Tensor, config: SpeedNetConfig) -> dict[str, Tensor]:
@@ -67,12 +68,11 @@ class BestWeights:
         self.net, self.score, self.waited = copy.deepcopy(net), -1.0, 0
 
     def offer(self, net: nn.Module, score: float) -> None:
-        """Take weights where they are better, or as good."""
-        if score < self.score:
-            self.waited += 1
-            return
-        self.score, self.waited = score, 0
-        self.net.load_state_dict(net.state_dict())
+        """Take weights where they are better, or as good; only better ones end the wait."""
+        self.waited = 0 if score > self.score else self.waited + 1
+        if score >= self.score:
+            self.score = score
+            self.net.load_state_dict(net.state_dict())
 
     def state(self) -> dict[str, Tensor]:
         kept = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
@@ -271,6 +271,9 @@ class SpeedNetTraining(Training):
         """Look at the videos that are held out, after a part of the training."""
         if len(self.held) and not self.over:
             self.tell(f"after part {stage} of {len(self.stages)}: {self._offer().words()}")
+            if self.over:
+                checks = counted(self.best.waited, "check")
+                self.tell(f"{checks} without better scores: the training ends here, and the best weights are kept")
 
     def _shorten(self, stage: int) -> None:
         """Leave what is left of the training out, if it is over: a step is always done, and does nothing."""

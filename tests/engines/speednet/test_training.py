@@ -212,12 +212,15 @@ def test_processes_share_a_batch():
 
 
 def test_it_ends_where_checks_find_nothing_better():
-    training = SpeedNetTraining(videos(2), videos(2, 50), replace(TINY, steps=12, checks=4, patience=1))
+    told: list[str] = []
+    config = replace(TINY, steps=12, checks=4, patience=1)
+    training = SpeedNetTraining(videos(2), videos(2, 50), config, tell=told.append)
     training.begin(0, Draw(0, 0, 0))
     training.step(Draw(0, 0, 1))
     training.best.score = 2.0  # which none can reach
     training.begin(1, Draw(0, 1, 0))
     assert training.over and [stage.steps for stage in training.stages] == [3, 1, 1, 1]
+    assert told[-1] == "1 check without better scores: the training ends here, and the best weights are kept"
     before = [p.clone() for p in training.net.parameters()]
     assert training.step(Draw(0, 1, 1)) == {}
     assert all(torch.equal(a, b) for a, b in zip(before, training.net.parameters(), strict=True))
@@ -233,13 +236,14 @@ def test_it_ends_early_with_a_plan_too():
         return SpeedNetTraining(videos(2), videos(2, 50), config)
 
     planned = PlannedTraining(
-        make, [config], lambda t: [1.0] * 3, seconds=1e6, least=lambda t: [1] * 3, clock=iter(range(10**6)).__next__
+        make, [config], lambda t: [1.0] * 3, seconds=1e6, least=lambda t: [3] * 3, clock=iter(range(10**6)).__next__
     )
     planned.begin(0, Draw(0, 0, 0))
     planned.step(Draw(0, 0, 1))
     planned.inner.best.score = 2.0
     planned.begin(1, Draw(0, 1, 0))
     assert [stage.steps for stage in planned.stages] == [4, 1, 1] and planned.step(Draw(0, 1, 1)) == {}
+    assert "accuracy" in planned.scores() and planned.doubts() == []  # no more time would have made it better
 
 
 def test_the_best_weights_are_kept():
@@ -249,6 +253,9 @@ def test_the_best_weights_are_kept():
         torch.nn.init.constant_(net.weight, weight)
         best.offer(net, score)
     assert (best.net.weight.item(), best.score, best.waited) == (2.0, 0.7, 1)
+    torch.nn.init.constant_(net.weight, 4.0)
+    best.offer(net, 0.7)  # as good: the latest weights are kept, and the wait for better ones goes on
+    assert (best.net.weight.item(), best.score, best.waited) == (4.0, 0.7, 2)
 
 
 def test_the_mean_motion_is_that_of_a_texture_that_moves():

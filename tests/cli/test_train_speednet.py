@@ -81,9 +81,8 @@ def test_with_minutes_it_says_the_plan(run):
 def test_a_training_that_ends_early_says_so_and_counts_the_steps_that_it_did(run):
     ran = run(*TRAIN[:-6], "--steps", "8", "--checks", "8", "--patience", "1", "--rate", "1e-7", *TRAIN[-4:])
     assert ran.code == 0 and "1 check without better scores: the training ends here" in ran.err
-    assert (
-        re.search(r"m.safetensors: 2 steps, .* in float32; binary", ran.err) and ": 1 steps in 0:00; \n" not in ran.err
-    )
+    [steps] = re.findall(r"m\.safetensors: (\d) steps, .* in float32; binary", ran.err)
+    assert 2 <= int(steps) < 8 and "; \n" not in ran.err
     assert "accuracy" in read_card("m.safetensors")["scores"]
 
 
@@ -98,11 +97,7 @@ def test_it_begins_with_the_weights_of_another_model(run):
     assert wide.code == 3 and "m.safetensors: weights of another network; use the --network" in wide.err
     tiny_action().save("a.safetensors", complete=True)
     of_actions = run(*TRAIN[:4], "w.safetensors", *TINY, "--init", "a.safetensors")
-    assert (
-        of_actions.code == 3
-        and "what is done in clips" in of_actions.err
-        and "SpeedNet begins from one" in of_actions.err
-    )
+    assert of_actions.code == 3 and "clips, by name, and SpeedNet begins from one of its own" in of_actions.err
     assert "held out" not in wide.err + of_actions.err  # they are refused before the videos are read
     onto_itself = run(*TRAIN[:4], "m.safetensors", *TINY, "--init", "m.safetensors", "--exists", "overwrite")
     assert onto_itself.code == 3 and "m.safetensors" in onto_itself.err and load("m.safetensors", "cpu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from structkit.configs import ActionConfig
+from structkit.configs import ActionConfig, SpeedNetConfig
 from structkit.engines.speednet.action import (
     ActionNet,
     ActionTraining,
@@ -13,6 +13,7 @@ from structkit.engines.speednet.action import (
     confusion,
     score_lines,
 )
+from structkit.engines.speednet.model import SpeedNet
 from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.training.draw import Draw
 
@@ -111,6 +112,15 @@ def test_a_training_begins_from_the_weights_it_is_given_and_tunes_all_layers():
     made.step(Draw(0, 0, 1))
     moved = [not torch.equal(p.detach(), start[name]) for name, p in made.network.trunk.named_parameters()]
     assert all(moved)
+
+
+def test_a_model_that_begins_from_one_that_sees_motion_sees_it_too(tmp_path):
+    start = SpeedNet(SpeedNetConfig(**TINY, smallest=32, largest=32, sees="motion"))
+    made = training(start=start)
+    run(made, steps=range(1, 2))
+    made.model().save(tmp_path / "action.safetensors", complete=True)
+    again, clips = ActionNet.load(tmp_path / "action.safetensors"), torch.rand(1, 3, FRAMES, 32, 32)
+    assert again.backbone.sees == "motion" and torch.equal(again.logits(clips), made.model().logits(clips))
 
 
 def test_a_baseline_begins_from_random_weights_and_leaves_the_tuned_model_alone():

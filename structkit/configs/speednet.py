@@ -20,7 +20,7 @@ SPEEDNET_PRESETS: Presets = {
         "smallest": 64,
         "largest": 336,
         "side": 224,
-        "batch": 16,
+        "batch": 8,
         "steps": 50_000,
         "jitter": 0.0,
         "noise": 0.0,

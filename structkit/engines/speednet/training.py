@@ -29,6 +29,7 @@ from structkit.data.listing import counted
 from structkit.data.moments import ClipView, Moment, Moments, shown_square
 from structkit.data.proxies import Proxy
 from structkit.data.speeds import SpeedSampler
+from structkit.device import machine_memory
 from structkit.engines.speednet.model import SpeedNet
 from structkit.engines.speednet.scoring import SpeedScores, calibrate, score_speeds
 from structkit.training.draw import Draw
@@ -40,6 +41,7 @@ from structkit.training.state import Part, pack, unpack
 SETTLING = 8  # batches that settle the running statistics of the average
 SCALES = 0.5, 1.0  # of the squares that are seen, in units of the short side
 SHARED_SCALES = 0.75, 1.0  # where both versions are seen alike
+MANY = 2**24  # px of a batch, from which on memory is spared: 32 clips of 64 frames of 90 px
 MOMENTS = 64  # that a check looks at
 MOST_MOMENTS = 400  # that the last one does
 Version = tuple[Moment, Tensor, ClipView]  # which of its frames are seen, and how
@@ -145,6 +147,7 @@ class SpeedNetTraining(Training):
 
     def update(self, clips: Tensor) -> dict[str, Tensor]:
         """Do one step of the network.  clips: (2 B, 3, T, N, N), the natural versions first."""
+        self.net.network.sparing = clips[:, 0].numel() > MANY
         natural, fast = self.net(clips).chunk(2)
         terms = speed_losses(natural, fast, self.config)
         self.processes.descend(self.adam, sum(terms.values()), longest=self.config.gradient_clip)
@@ -164,6 +167,8 @@ class SpeedNetTraining(Training):
         side = c.side
         if c.space_augmentation:
             side = int(torch.randint(c.smallest, c.largest + 1, (), generator=generator))
+            if draw.stage == 0 and draw.step == 1:
+                side = c.largest  # so that what does not fit into memory is known at once
         moments = self.moments.draw(whole, generator)
         others = moments if c.same_batch else self.moments.draw(whole, generator)
         plans = [self._versions(*two, generator) for two in zip(moments, others, strict=True)]
@@ -209,6 +214,15 @@ class SpeedNetTraining(Training):
         self.average = Average(self.net, min(c.average, 1 - 1 / max(2, c.steps // 10)))
         self.best = BestWeights(self.average.module)
         self.adam = torch.optim.AdamW(self.net.parameters(), c.rate, weight_decay=c.weight_decay, fused=True)
+        if self.device == "cpu" and self._least_bytes() > machine_memory():
+            raise MemoryError  # now, and not by a system that ends the process in the midst of it
+
+    def _least_bytes(self) -> int:
+        """Bytes that a step on the largest clips takes at least: the values of the first layer, and their gradients."""
+        c, first = self.config, next(one for one in self.net.modules() if isinstance(one, nn.Conv3d))
+        side = c.largest if c.space_augmentation else c.side
+        clips = 2 * self.processes.evenly(c.batch) // self.processes.size
+        return 6 * 4 * clips * c.frames * first.out_channels * (side // 2) ** 2
 
     def _parts(self) -> dict[str, Part]:
         return {"net": self.net, "average": self.average, "best": self.best, "adam": self.adam}

@@ -195,8 +195,26 @@ def test_each_step_has_a_size_of_its_own_unless_there_is_no_augmentation():
     training = SpeedNetTraining(videos(2), [], replace(TINY, smallest=32, largest=60, side=40))
     sides = {training.batch(Draw(0, 0, step)).shape[-1] for step in range(1, 6)}
     assert len(sides) > 2 and min(sides) >= 32 and max(sides) <= 60
+    assert training.batch(Draw(0, 0, 1)).shape[-1] == 60  # what is too large for the memory shows at once
     training.config = replace(training.config, space_augmentation=False)
     assert training.batch(Draw(0, 0, 1)).shape == (8, 3, 8, 40, 40)
+
+
+def test_a_step_that_is_larger_than_the_machine_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr("structkit.engines.speednet.training.machine_memory", lambda: 1e6)
+    with pytest.raises(MemoryError):
+        SpeedNetTraining(videos(2), [], replace(TINY, largest=256)).begin(0, Draw(0, 0, 0))
+    SpeedNetTraining(videos(2), [], replace(TINY, batch=1)).begin(0, Draw(0, 0, 0))
+
+
+def test_a_large_batch_spares_memory(monkeypatch):
+    made = []
+    for many in (10**9, 0):
+        monkeypatch.setattr("structkit.engines.speednet.training.MANY", many)
+        training = trained(SpeedNetTraining(videos(2), [], TINY), stop=2)
+        made.append([parameter.detach() for parameter in training.net.parameters()])
+        assert training.net.network.sparing is (many == 0)
+    assert all(torch.equal(*two) for two in zip(*made, strict=True))
 
 
 def test_processes_share_a_batch():

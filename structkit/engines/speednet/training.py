@@ -33,7 +33,7 @@ from structkit.device import machine_memory
 from structkit.engines.speednet.model import SpeedNet
 from structkit.engines.speednet.scoring import SpeedScores, calibrate, score_speeds
 from structkit.training.draw import Draw
-from structkit.training.ema import Average
+from structkit.training.ema import Average, forget_statistics
 from structkit.training.schedule import rising_and_falling
 from structkit.training.stages import Stage, Training
 from structkit.training.state import Part, pack, unpack
@@ -262,11 +262,7 @@ class SpeedNetTraining(Training):
             return self.settled[1]
         net = copy.deepcopy(self.average.module)
         net.dtype = torch.float32
-        norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm3d)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the mean over all batches
-            norm.train()
+        forget_statistics(net)
         for number in range(min(SETTLING, updates)):
             net(self.batch(Draw(0, 0, number, self.device), shared=False))
         calibrate(net.eval(), self.moments, most=MOMENTS)

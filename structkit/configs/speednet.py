@@ -118,8 +118,8 @@ class SpeedNetConfig(Config):
     )
     zoom: bool | None = option(
         None,
-        "show each version of a moment at a scale of its own, so that motion in px does not tell them apart; else for "
-        "fast and not for paper",
+        "show each version of a moment at a scale of its own, so that motion in px does not tell them apart; else yes "
+        "for fast, no for paper",
     )
     jitter: float | None = _preset(
         "changes of brightness, contrast and saturation, drawn for each frame; 0: none", "jitter", low=0, high=0.9

@@ -220,6 +220,12 @@ def test_moments_lie_between_breaks_and_move():
     assert {m.proxy for m in fixed[:2]} == {0, 1}
 
 
+def test_a_cut_is_no_motion():
+    two_stills = np.concatenate([drifting(40, 0), drifting(40, 0, seed=1)])
+    moments = Moments([proxy(two_stills, breaks=(40,))], 24, 18)
+    assert len(moments) and moments.motion.max() == 0 and moments.spread(15, 100) == []
+
+
 def test_a_square_is_seen_at_its_place_mirrored_and_small():
     frames = torch.zeros(2, 3, 20, 40, dtype=torch.uint8)
     frames[:, :, :, 30:] = 255

@@ -97,6 +97,15 @@ def test_windows_show_parts_of_the_videos_of_their_labels():
         assert torch.allclose(window.transpose(0, 1), seen, atol=0.02)
 
 
+def test_half_of_the_windows_are_mirrored_unless_sides_matter():
+    drawn = torch.rand(30, 10, generator=torch.Generator().manual_seed(0))
+    [mirrored, kept] = (training(config={"sided": sided}).windows(drawn)[0] for sided in (False, True))
+    turned = drawn[:, 7] < 0.5
+    assert 5 < turned.sum() < 25
+    torch.testing.assert_close(mirrored[turned], kept[turned].flip(-1))
+    torch.testing.assert_close(mirrored[~turned], kept[~turned])
+
+
 def test_all_classes_are_drawn_alike_however_many_videos_they_have():
     videos = [*labelled(1), *(one for one in labelled(9, seed=50) if one.label == 0)]
     drawn = torch.rand(300, 10, generator=torch.Generator().manual_seed(0))

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from structkit.configs import SpeedNetConfig
-from structkit.data.moments import Moments
+from structkit.data.moments import Moments, shown_whole
 from structkit.data.proxies import ProxyCache
+from structkit.engines.speednet.model import SpeedNet
 from structkit.engines.speednet.scoring import mean_motion, score_speeds
 from structkit.engines.speednet.training import NOT_CLAIMED, BestWeights, SpeedNetTraining, speed_losses
-from structkit.metrics.detection import area_under_curve
+from structkit.metrics.detection import area_under_curve, threshold
 from structkit.training.draw import Draw
 from structkit.training.parallel import Processes
 from structkit.training.planned import PlannedTraining
@@ -132,6 +133,27 @@ def test_the_card_says_how_well_it_tells_beside_the_motion(learned):
     net = learned.model()
     wanted = score_speeds(net, learned.held, learned.moments, most=64).temperature
     assert net.temperature == pytest.approx(wanted) and abs(wanted - 1) > 0.01
+
+
+def test_zero_is_the_best_threshold_on_what_was_learned_from(learned):
+    net = learned.model()
+    found = score_speeds(net, learned.moments, learned.moments, most=64)
+    assert threshold(found.fast, found.natural) == pytest.approx(0, abs=1e-4)
+
+
+def test_scored_are_a_moment_at_its_own_speed_and_every_second_frame_of_it():
+    seen = []
+
+    class Watcher(SpeedNet):
+        def forward(self, frames):
+            seen.append(frames)
+            return super().forward(frames)
+
+    some = Moments([proxy(drifting(16, 1.5))], 24, 16)
+    score_speeds(Watcher(TINY).eval(), some, some, most=9)
+    [[natural, fast]] = seen
+    whole = shown_whole(torch.from_numpy(some.proxies[0].frames).permute(0, 3, 1, 2), 32)
+    assert torch.equal(fast, whole[:, ::2]) and torch.equal(natural, whole[:, 4:12])
 
 
 def test_without_videos_held_out_no_accuracy_is_claimed():

@@ -193,6 +193,8 @@ def test_confusions_are_counted():
 def test_options_that_do_not_go_together():
     with pytest.raises(OptionError, match="--baseline trains from random weights"):
         ActionConfig(baseline=True)
+    with pytest.raises(OptionError, match="--gates is of --network s3dg, and the network is plain"):
+        ActionConfig(gates="all").filled()
     start = tiny_speednet().config
     assert ActionConfig(init="x").begun_from(start).backbone().width == start.width
     with pytest.raises(OptionError, match="--network is s3dg and that of --init is plain: leave --network out"):

@@ -48,10 +48,10 @@ def train_speednet(videos: VideoFiles, *, engine: SpeedNetConfig, running: Train
 
     In: videos (MP4, MOV, MKV, WebM, AVI and others), folders of them (with their subfolders), patterns or lists.  They
     need no labels, and should play at their own speed: neither slow motion nor time lapse, 23 frames a second or more,
-    and two seconds or longer.  What cannot be used is left out, and a table says why.  Out: a checkpoint, at --output;
-    its path is printed on stdout.  Beside it stands the log of the losses and, while it trains, the state; and a folder
-    OUT.cache of decoded videos, of --cache-gb at most, which may be removed.  Use it with: structkit speedup
-    --model speed.safetensors
+    and two seconds or longer (six for --preset paper).  What cannot be used is left out, and a table says why.  Out: a
+    checkpoint, at --output; its path is printed on stdout.  Beside it stands the log of the losses and, while it
+    trains, the state; and a folder OUT.cache of decoded videos, of --cache-gb at most, which may be removed.  Use it
+    with: structkit speedup --model speed.safetensors
 
     About one video in five is held out (of fewer than five none): the scores in the card come from these, with 95 %
     intervals, beside those of the mean motion.  What is learned from minutes of video tells little that the motion does

@@ -294,7 +294,8 @@ class Voice:
                 self.line(f"what it makes now is shown in {event.preview}")
         if not event.eta:  # the stage is over
             with self._aside():
-                self.line(f"{where}: {event.step} steps in {clock_words(now - self.stage_began)}; {losses}")
+                if losses:  # else it was left out
+                    self.line(f"{where}: {event.step} steps in {clock_words(now - self.stage_began)}; {losses}")
                 facts = {"stage": event.stage, "number": event.number, "stages": event.stages, "steps": event.step}
                 self.ended(**facts, losses=dict(event.losses), ms=round(1000 * (now - self.stage_began)))
             self.stage_began = self.spoken = now
@@ -317,8 +318,9 @@ def _of_the_finished(output: Path, device: str) -> dict[str, Any]:
     lines = []
     with suppress(OSError, ValueError):  # the log is the user's to remove
         lines = [json.loads(line) for line in TrainingFiles(output).log.read_text().splitlines()]
-    steps = {line.pop("stage"): line.pop("step") for line in lines}
-    known = {"steps": sum(steps.values()), "losses": lines[-1]} if lines else {}
+    done = [line for line in lines if len(line) > 2]  # a stage that was left out has no losses
+    steps = {line.pop("stage"): line.pop("step") for line in done}
+    known = {"steps": sum(steps.values()), "losses": done[-1]} if done else {}
     return {"sha256": sha256_file(output), "device": resolve(device), **known}
 
 

@@ -75,6 +75,8 @@ class ActionConfig(Config):
         return self._with(known)
 
     def filled(self) -> ActionConfig:
-        """The configuration without None, but for `init`."""
+        """The configuration without None, but for `init`.  Raises OptionError for options that its network has not."""
         usual = SpeedNetConfig(preset="fast").filled()
-        return self._with({name: getattr(usual, name) for name in (*BACKBONE, "frames", "side")})
+        filled = self._with({name: getattr(usual, name) for name in (*BACKBONE, "frames", "side")})
+        filled.backbone()
+        return filled

@@ -20,7 +20,7 @@ SPEEDNET_PRESETS: Presets = {
         "smallest": 64,
         "largest": 336,
         "side": 224,
-        "batch": 16,
+        "batch": 8,
         "steps": 50_000,
         "jitter": 0.0,
         "noise": 0.0,
@@ -118,8 +118,8 @@ class SpeedNetConfig(Config):
     )
     zoom: bool | None = option(
         None,
-        "show each version of a moment at a scale of its own, so that motion in px does not tell them apart; else for "
-        "fast and not for paper",
+        "show each version of a moment at a scale of its own, so that motion in px does not tell them apart; else yes "
+        "for fast, no for paper",
     )
     jitter: float | None = _preset(
         "changes of brightness, contrast and saturation, drawn for each frame; 0: none", "jitter", low=0, high=0.9
@@ -178,6 +178,14 @@ class SpeedNetConfig(Config):
             for flag, is_set in of_s3dg.items():
                 if is_set:
                     raise OptionError(f"{flag} is of --network s3dg, and the network is plain: leave it out")
+        elif filled.gates == "none":
+            for flag in ("--gate-frames", "--no-gate-bias"):
+                if of_s3dg[flag]:
+                    raise OptionError(f"{flag} is of gates, and there are none: choose --gates, or leave it out")
+        if filled.objective == "binary" and filled.calibration != type(self).calibration:
+            raise OptionError(
+                "--calibration is a weight beside another objective, and --objective binary is alone: leave it out"
+            )
         return filled
 
     @property

@@ -11,19 +11,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from structkit.errors import InputError
-from structkit.media.files import atomic_path, sha256_file, write_atomically
+from structkit.errors import InputError, OutputError
+from structkit.media.files import atomic_path, remove_leftovers, sha256_file, write_atomically
 from structkit.media.sampled import SampledVideo
 
-VERSION = 1  # of the proxies on the disk
+VERSION = 2  # of the proxies on the disk
 THUMBNAIL = 16  # px: the side of the grey picture that tells first frames apart
+PLAIN = 12.0  # grey levels: the standard deviation of a picture that shows nothing yet, such as one that fades in
 STOPPED = 3  # repeated frames in a row, behind which a new run begins: leaving them out would be a jump
 RUN = 400  # frames of the runs that are kept of a video with more than may be kept
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -40,7 +43,7 @@ class Proxy:
     rate: frames per second that its file states; 0 where it states none.
     repeated: the share of the frames that were repeated.
     seconds: of the video.
-    thumbnail: (16, 16) grey levels of the first frame.
+    thumbnail: (16, 16) grey levels of the first frame that shows something.
     notes: those of its reader.
     """
 
@@ -84,24 +87,13 @@ class ProxyCache:
         stem = f"{digest[:24]}-{hashlib.sha256(how).hexdigest()[:8]}"
         raw, facts = (self.folder / f"{stem}.{suffix}" for suffix in ("rgb", "json"))
         self.used.add(stem)
-        if not (known := _known(raw, facts, most_bytes)):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            known = self._decoded(path, raw, most_bytes)
-            write_atomically(facts, json.dumps(known).encode())
-        else:
+        if proxy := _known(path.name, digest, raw, facts, most_bytes):
             self.hits += 1
-        return Proxy(
-            path.name,
-            digest,
-            np.memmap(raw, np.uint8, "r", shape=tuple(known["shape"])),
-            np.array(known["motion"], np.float32),
-            np.array(known["breaks"], bool),
-            known["rate"],
-            known["repeated"],
-            known["seconds"],
-            np.array(known["thumbnail"], np.float32),
-            tuple(known["notes"]),
-        )
+            return proxy
+        self._make_folder()
+        known = self._decoded(path, raw, most_bytes)
+        write_atomically(facts, json.dumps(known).encode())
+        return _proxy(path.name, digest, raw, known)
 
     def prune(self, most_bytes: float) -> None:
         """Remove proxies that were not used, the oldest first, while all together are larger than may be."""
@@ -112,6 +104,15 @@ class ProxyCache:
                 path.with_suffix(".json").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
                 total -= size
+
+    def _make_folder(self) -> None:
+        """Make the folder, and remove what a process that was killed left in it unfinished."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            fact = f"no folder of decoded videos can be made here ({error.strerror})"
+            raise OutputError(f"{self.folder}: {fact}; name another output") from error
+        remove_leftovers(self.folder)
 
     def _decoded(self, path: Path, raw: Path, most_bytes: float) -> dict:
         """Decode a video into the file of its frames; returns what is known of them."""
@@ -131,7 +132,8 @@ class ProxyCache:
                 if (every and number % every >= RUN) or kept >= most:
                     continue
                 small = _grey(frame.pixels)
-                first = small if first is None else first
+                if first is None or float(first.std()) < min(PLAIN, float(small.std())):
+                    first = small
                 gap = last is not None and every is not None and number // every != last // every
                 breaks.append(last is None or frame.cut or stopped or gap)
                 motion.append(0.0 if before is None else float(np.abs(small - before).mean()))
@@ -166,16 +168,32 @@ def _period(count: int | None, most: int) -> int | None:
     return max(RUN, -(-RUN * count // most))
 
 
-def _known(raw: Path, facts: Path, most_bytes: float) -> dict | None:
-    """What is known of frames on the disk; None where they are not there in full, or are others than may be kept."""
+def _known(name: str, digest: str, raw: Path, facts: Path, most_bytes: float) -> Proxy | None:
+    """The proxy on the disk; None where it is not there in full, is damaged, or has other frames than may be kept."""
     with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
         known = json.loads(facts.read_bytes())
-        size = int(np.prod(known["shape"], dtype=np.int64))
-        most = max(1, int(most_bytes // (size // known["shape"][0])))
-        fits = known["shape"][0] < most if known["most"] is None else known["most"] == most
-        if fits and raw.stat().st_size == size > 0:
-            return known
+        count, *shape = known["shape"]
+        most = max(1, int(most_bytes // int(np.prod(shape, dtype=np.int64))))
+        fits = count < most if known["most"] is None else known["most"] == most
+        if fits and raw.stat().st_size == np.prod(known["shape"], dtype=np.int64) > 0:
+            return _proxy(name, digest, raw, known)
     return None
+
+
+def _proxy(name: str, digest: str, raw: Path, known: dict) -> Proxy:
+    """A proxy of what is on the disk and known of it.
+
+    Raises ValueError, KeyError or TypeError where this is damaged.
+    """
+    shape = tuple(known["shape"])
+    motion, breaks = np.array(known["motion"], np.float32), np.array(known["breaks"], bool)
+    thumbnail = np.array(known["thumbnail"], np.float32)
+    if motion.shape != shape[:1] or breaks.shape != shape[:1] or thumbnail.shape != (THUMBNAIL, THUMBNAIL):
+        raise ValueError(f"{raw}: not of {shape[0]} frames")
+    # Unlike numpy's, torch's mapping keeps no file open, and there may be more videos than files that may be.
+    frames = torch.from_file(str(raw), shared=False, size=math.prod(shape), dtype=torch.uint8).numpy().reshape(shape)
+    values = (float(known[key]) for key in ("rate", "repeated", "seconds"))
+    return Proxy(name, digest, frames, motion, breaks, *values, thumbnail, tuple(known["notes"]))
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:
@@ -188,20 +206,17 @@ def _grey(pixels: np.ndarray) -> np.ndarray:
     return sums / np.maximum(counts, 1)
 
 
-def near_duplicates(proxies: list[Proxy], *, most: float = 3.0) -> Iterator[list[int]]:
+def near_duplicates(proxies: Sequence[Proxy], *, most: float = 3.0) -> Iterator[list[int]]:
     """Groups of the proxies, by number, whose first frames are nearly alike, as those of two copies of a video.
 
     most: mean absolute difference of grey levels.
     """
-    left = list(range(len(proxies)))
-    while left:
-        group = [left.pop(0)]
+    thumbnails = np.stack([proxy.thumbnail for proxy in proxies]).reshape(len(proxies), -1) if proxies else np.empty(0)
+    left = np.arange(len(proxies))
+    while len(left):
+        group, left = [int(left[0])], left[1:]
         for one in group:  # which grows
-            near = [
-                other
-                for other in left
-                if float(np.abs(proxies[one].thumbnail - proxies[other].thumbnail).mean()) <= most
-            ]
-            group += near
-            left = [other for other in left if other not in near]
+            is_near = np.abs(thumbnails[left] - thumbnails[one]).mean(1) <= most
+            group += left[is_near].tolist()
+            left = left[~is_near]
         yield group

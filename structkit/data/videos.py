@@ -172,12 +172,12 @@ def split_videos(videos: VideoSet, share: float) -> tuple[list[Proxy], list[Prox
     if len(proxies) < LEAST_FILES or len(groups) < 2 or not share:
         return proxies, []
     wanted = max(LEAST_HELD, round(share * len(proxies)))
-    held: list[int] = []
+    held: set[int] = set()
     for group in sorted(groups, key=lambda group: min(proxies[one].sha256 for one in group)):
         if len(held) >= wanted:
             break
         if len(held) + len(group) <= max(wanted, len(proxies) // 2):
-            held += group
+            held.update(group)
     kept = [proxy for number, proxy in enumerate(proxies) if number not in held]
     return kept, [proxies[number] for number in sorted(held)]
 

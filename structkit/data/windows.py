@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from structkit.configs.speednet import LEAST_CLIP_SIDE
 from structkit.errors import InputError
 from structkit.media.sampled import SampledVideo
 from structkit.media.tensors import to_range
 
 TOGETHER = 8  # windows that a network sees at once
-LEAST_FRAMES, LEAST_SIDE = 8, 32  # px; of clips that networks see
+LEAST_FRAMES, LEAST_SIDE = 8, LEAST_CLIP_SIDE  # px; of clips that networks see
 
 
 @dataclass(frozen=True, eq=False)

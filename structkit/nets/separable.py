@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 EPS, MOMENTUM = 1e-3, 0.1  # of batch norms; TensorFlow's S3D-G takes means over 1,000 steps, a short training cannot
 
@@ -52,7 +53,8 @@ class MotionContrast(nn.Module):
         change = grey[:, :, 1:] - grey[:, :, :-1]
         change = torch.cat([change[:, :, :1], change], 2)
         around = change.square()
-        for window in ((1, 1, self.SIDE), (1, self.SIDE, 1), (self.FRAMES, 1, 1)):  # one axis after the other
+        frames = min(self.FRAMES, (clips.shape[2] - 1) // 2 * 2 + 1)  # an odd number, as all
+        for window in ((1, 1, self.SIDE), (1, self.SIDE, 1), (frames, 1, 1)):  # one axis after the other
             border = tuple(side // 2 for side in window)
             around = F.avg_pool3d(around, window, 1, border, count_include_pad=False)
         return change / (around.sqrt() + self.FLOOR)
@@ -65,17 +67,25 @@ class ClipNetwork(nn.Module):
     trunk: from there to features (B, `channels`, T', h, w).
     head: a linear map from features to logits, without any pooling, so that it may follow a maximum over places as well
     as come before it.
+    sparing: whether a training keeps what goes into each layer of the trunk alone and computes the rest again for the
+    gradients: less than half of the memory, a third more time.  The batch norms then take each batch in twice.
     """
 
     view: nn.Module
     trunk: nn.Module
     head: nn.Conv3d
     channels: int
+    sparing: bool = False
 
     def features(self, clips: Tensor) -> Tensor:
         """Features of each place and frame, (B, channels, T', h, w)."""
         # Channels innermost in memory: as measured, a step takes four fifths of the time on a processor.
-        return self.trunk(self.view(clips).contiguous(memory_format=torch.channels_last_3d))
+        seen = self.view(clips).contiguous(memory_format=torch.channels_last_3d)
+        if not (self.sparing and torch.is_grad_enabled()):
+            return self.trunk(seen)
+        for layer in self.trunk:
+            seen = checkpoint(layer, seen, use_reentrant=False)
+        return seen
 
     def pooled(self, clips: Tensor) -> Tensor:
         """Features of each frame, (B, channels, T'): the largest over all places, so that what moves most decides."""

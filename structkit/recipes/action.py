@@ -93,7 +93,7 @@ class ClassFolders:
         c = config.filled()
         self.classes = list(self.files)
         count = sum(map(len, self.files.values()))
-        most = max(1, int(MOST_BYTES / count / (STRETCH * c.frames * 3 * c.side * 1.8 * c.side)))
+        longest, most = held_frames(count, c)
         seen: dict[str, str] = {}
         self.learned: list[LabelledVideo] = []
         self.held: list[LabelledVideo] = []
@@ -105,7 +105,7 @@ class ClassFolders:
                     self.rejected.append((name, f"the same as {seen[digest]}"))
                     continue
                 seen[digest] = name
-                if video := self._video(path, name, label, c, most):
+                if video := self._video(path, name, label, c, longest, most):
                     read[digest] = video
             if not read:
                 self._tell_rejected(job)
@@ -117,7 +117,9 @@ class ClassFolders:
         self._tell_rejected(job)
         labels = Counter(video.label for video in (*self.learned, *self.held))
         job.say(
-            ", ".join(f"{name} {labels[i]}" for i, name in enumerate(self.classes)) + " videos; " + self._held_words()
+            ", ".join(f"{name} {labels[i]}" for i, name in enumerate(self.classes))
+            + " videos; "
+            + self._held_words(c.held)
         )
         names = "".join(f"{digest} {name}\n" for digest, name in sorted(seen.items()))
         self.digests["classes"] = _digest(names)
@@ -131,11 +133,13 @@ class ClassFolders:
         """No notes but those that were said while the videos were read."""
         return ()
 
-    def _video(self, path: Path, name: str, label: int, config: ActionConfig, most: int) -> LabelledVideo | None:
-        """A video, small; None for one that is rejected."""
+    def _video(
+        self, path: Path, name: str, label: int, config: ActionConfig, longest: int, most: int
+    ) -> LabelledVideo | None:
+        """A video, small; None for one that is rejected.  longest: frames of a stretch.  most: stretches."""
         try:
             sampled = SampledVideo(path, side=config.side, **self.reading)  # type: ignore[arg-type]
-            kept = stretches(sampled, config.frames, STRETCH * config.frames, most)
+            kept = stretches(sampled, config.frames, longest, most)
         except InputError as error:
             self.rejected.append((name, str(error).removeprefix(f"{path}: ")))
             return None
@@ -154,10 +158,20 @@ class ClassFolders:
         if len(self.rejected) > TOLD:
             job.say(f"left out: {counted(len(self.rejected) - TOLD, 'more file')}")
 
-    def _held_words(self) -> str:
+    def _held_words(self, share: float) -> str:
         if not self.held:
-            return "too few to hold any out for scores"
+            return "too few to hold any out for scores" if share else "none is held out, so there are no scores"
         return f"{len(self.held)} of them {'is' if len(self.held) == 1 else 'are'} held out, for the scores"
+
+
+def held_frames(videos: int, config: ActionConfig) -> tuple[int, int]:
+    """The frames of a stretch, and the stretches of each of so many videos, so that all fit into memory.
+
+    Of very many videos each has a single window, and all together may take more.
+    """
+    frames = int(MOST_BYTES / videos / (3 * config.side * 1.8 * config.side))  # of a video
+    longest = min(max(frames, config.frames), STRETCH * config.frames)
+    return longest, max(1, frames // longest)
 
 
 def action_work(training: ActionTraining) -> list[float]:
@@ -202,7 +216,7 @@ def train_action(classes: str | Path, options: TrainingOptions, settings: dict[s
 
     classes: the folder.  A quarter of each class's files are held out, by which the accuracy in the card is measured.
     options: fields of `configs.ActionConfig`; `init` is a model of `train_speednet` whose weights are the beginning.
-    All layers are tuned.  In memory are stretches of the videos, of the model's size, 2 GB at most.
+    All layers are tuned.  In memory are stretches of the videos, of the model's size: 2 GB at most, or one window each.
     Method: SpeedNet (Benaim et al., CVPR 2020), see `structkit.engines.speednet.action`.
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not
     finite.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from structkit.engines.speednet.training import SpeedNetTraining
 from structkit.errors import CheckpointError
 from structkit.header import read_card
 from structkit.media.files import one_line, sha256_file, write_atomically
-from structkit.models import resolve_model
+from structkit.models import kind_of, resolve_model
 from structkit.nets.s3dg import S3DG, load_trunk
 from structkit.recipes import plans
 from structkit.recipes.run import Recipe, TrainingJob, TrainingOptions, train, training_function
+from structkit.training.draw import own_randomness
 from structkit.training.planned import in_minutes
 from structkit.training.stages import Training
 
@@ -62,7 +64,8 @@ class VideoMaterial:
         if job.processes.first:
             write_atomically(self.cache / LEFT_OUT, "".join(f"{line}\n" for line in found.table()).encode())
         self.kept, self.held = split_videos(found, config.held)
-        job.say(*_told(found, self.held, self.videos.foreign, cache.hits, self.cache))
+        parts = _parts(self.held, config.held)
+        job.say(*_told(found, parts, self.videos.foreign, cache.hits, self.cache))
         self.digests = {"videos": found.sha256}
         if self.first:
             self.digests["init"] = sha256_file(self.first)
@@ -87,9 +90,16 @@ def weights(config: SpeedNetConfig) -> Any:
     path = resolve_model(config.init)
     state = _tensors(path)
     if any(name.startswith("network.trunk.") for name in state):
-        read_card(path)
-        return functools.partial(_take_over, state={k: v for k, v in state.items() if k != "scale"}, path=path)
-    return functools.partial(_take_published, state=state, path=path)
+        card = read_card(path)
+        if (kind := kind_of(path, card)) and card["kind"] != SpeedNet.kind:
+            fact = f"a model of {kind.words}, and SpeedNet begins from one of its own"
+            raise CheckpointError(f"{path}: {fact}; name a model of structkit train speednet")
+        init = functools.partial(_take_over, state={k: v for k, v in state.items() if k != "scale"}, path=path)
+    else:
+        init = functools.partial(_take_published, state=state, path=path)
+    with own_randomness("cpu"):  # whether they fit is found before hours are spent on videos
+        init(SpeedNet(replace(config, init=None)))
+    return init
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -110,18 +120,27 @@ def _take_over(net: SpeedNet, *, state: dict[str, Tensor], path: Path) -> None:
             raise RuntimeError("other layers")
     except RuntimeError as error:
         raise CheckpointError(
-            f"{path}: weights of another network; use the --network, --width and --gates that `structkit info` says "
-            "of it"
+            f"{path}: weights of another network; use the --network, --width, --gates and --sees that `structkit info` "
+            "says of it"
         ) from error
 
 
 def _take_published(net: SpeedNet, *, state: dict[str, Tensor], path: Path) -> None:
     if not isinstance(net.network, S3DG):
         raise CheckpointError(f"{path}: no checkpoint of SpeedNet; weights of torchvision's S3D need --network s3dg")
+    if net.config.sees != "colour":
+        raise CheckpointError(f"{path}: weights of torchvision's S3D see colour; leave --sees out")
     load_trunk(net.network, state, str(path))
 
 
-def _told(found: VideoSet, held: list, foreign: int, hits: int, cache: Path) -> Iterable[str]:
+def _parts(held: list, share: float) -> str:
+    """The words for the part of the videos that is held out.  share: which was asked for."""
+    if held:
+        return f"{len(held):,} of them are held out, for the scores"
+    return "too few different ones to hold any out for scores" if share else "none is held out, so there are no scores"
+
+
+def _told(found: VideoSet, parts: str, foreign: int, hits: int, cache: Path) -> Iterable[str]:
     """What is to be said of the videos: how many serve, the table of the others, how many are held out."""
     if found.rejected:
         yield f"{counted(len(found.rejected), 'video')} left out:"
@@ -129,9 +148,8 @@ def _told(found: VideoSet, held: list, foreign: int, hits: int, cache: Path) -> 
         if (more := len(found.rejected) - TABLE) > 0:
             yield f"  and {more:,} more, all in {cache / LEFT_OUT}"
     cached = f", {counted(hits, 'file')} from the cache" if hits else ""
-    out = f"{len(held):,} of them are held out, for the scores" if held else "too few to hold any out for scores"
     others = f"; {counted(foreign, 'other file')} passed over" if foreign else ""
-    yield f"{counted(len(found.proxies), 'video')}, {in_minutes(found.seconds)} minutes{cached}; {out}{others}"
+    yield f"{counted(len(found.proxies), 'video')}, {in_minutes(found.seconds)} minutes{cached}; {parts}{others}"
 
 
 SPEEDNET = Recipe(

@@ -1,4 +1,4 @@
-"""The exponential moving average of a network: the one to sample from, where the weights themselves swing."""
+"""The exponential moving average of a network, to sample from where the weights swing, and its running statistics."""
 
 from __future__ import annotations
 
@@ -40,3 +40,16 @@ class Average:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         self.module.load_state_dict({name.removeprefix("module."): t for name, t in state.items() if name != "updates"})
         self.updates = int(state["updates"])
+
+
+def forget_statistics(network: nn.Module) -> int:
+    """Let the batch norms of a network gather their running statistics anew; returns how many norms there are.
+
+    Until the network is set to evaluation, these become the means over all batches that it sees.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    return len(norms)

@@ -234,9 +234,11 @@ class PlannedTraining(Training):
         return self.inner.preview(draw)
 
     def _too_short(self) -> bool:
-        """True, at the end, if the training was planned with too few steps, or a stage has done too few."""
+        """True, at the end, if the training was planned with too few steps, or a stage was cut off after too few."""
+        if self.short or self.inner.over:  # what ended early has had all the steps that it could use
+            return self.short
         pairs = zip(self.done, self.fewest, strict=True)
-        return self.short or any(done < ENOUGH_SHARE * fewest for done, fewest in pairs)
+        return any(done < ENOUGH_SHARE * fewest for done, fewest in pairs)
 
     def _planned(self, draw: Draw) -> TrainingPlan:
         """The plan of the first training whose fewest steps that make sense fit, else of the last."""

@@ -40,6 +40,7 @@ class Training(ABC):
     stages: Sequence[Stage]
     device: str
     processes: Processes = ALONE  # those that share the work; the loop sets it before it calls anything
+    over: bool = False  # true if the training has ended early, since nothing gets better; its steps then do nothing
 
     @abstractmethod
     def begin(self, stage: int, draw: Draw) -> None:

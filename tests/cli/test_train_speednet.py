@@ -20,6 +20,7 @@ from structkit.errors import CheckpointError, InputError
 from structkit.header import read_card
 from structkit.recipes.speednet import weights
 
+from ..speed_models import tiny_action
 from ..speed_videos import drifting, write_video
 
 TINY = (
@@ -65,16 +66,25 @@ def test_it_says_which_videos_serve_and_leaves_a_model_with_its_scores(run, vide
 
 def test_files_folders_and_patterns_are_taken_as_everywhere(run):
     ran = run("train", "speednet", "v/0.mp4", "v/[1-3].mp4", *TRAIN[3:])
-    assert ran.code == 0 and "4 videos, 0.11 minutes; too few to hold any out for scores" in ran.err
-    assert "fewer than 5 different videos, so that none was held out" in ran.err
+    assert ran.code == 0 and "4 videos, 0.11 minutes; too few different ones to hold any out for scores" in ran.err
+    assert "no video was held out, which takes 5 different ones or more" in ran.err
     assert "accuracy" not in read_card("m.safetensors")["scores"]
     nothing = run("train", "speednet", "v/none-*.mp4", *TRAIN[3:])
     assert nothing.code == 1 and "v/none-*.mp4: a pattern that matches nothing; name a folder of videos" in nothing.err
 
 
 def test_with_minutes_it_says_the_plan(run):
-    ran = run(*TRAIN, "--minutes", "0.1", "--steps", "100000")
-    assert ran.code == 0 and re.search(r"--minutes 0.1: [\d,]+ of 100,000 steps", ran.err)
+    ran = run(*TRAIN, "--minutes", "0.1", "--steps", "100000", "--held", "0")
+    assert ran.code == 0 and "none is held out, so there are no scores" in ran.err
+    assert re.search(r"--minutes 0.1: [\d,]+ of 100,000 steps", ran.err)
+
+
+def test_a_training_that_ends_early_says_so_and_counts_the_steps_that_it_did(run):
+    ran = run(*TRAIN[:-6], "--steps", "8", "--checks", "8", "--patience", "1", "--rate", "1e-7", *TRAIN[-4:])
+    assert ran.code == 0 and "1 check without better scores: the training ends here" in ran.err
+    [steps] = re.findall(r"m\.safetensors: (\d) steps, .* in float32; binary", ran.err)
+    assert 2 <= int(steps) < 8 and "; \n" not in ran.err
+    assert "accuracy" in read_card("m.safetensors")["scores"]
 
 
 def test_it_begins_with_the_weights_of_another_model(run):
@@ -86,6 +96,10 @@ def test_it_begins_with_the_weights_of_another_model(run):
     torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
     wide = run(*TRAIN[:4], "w.safetensors", *TINY, "--init", "m.safetensors", "--width", "0.5")
     assert wide.code == 3 and "m.safetensors: weights of another network; use the --network" in wide.err
+    tiny_action().save("a.safetensors", complete=True)
+    of_actions = run(*TRAIN[:4], "w.safetensors", *TINY, "--init", "a.safetensors")
+    assert of_actions.code == 3 and "clips, by name, and SpeedNet begins from one of its own" in of_actions.err
+    assert "held out" not in wide.err + of_actions.err  # they are refused before the videos are read
     onto_itself = run(*TRAIN[:4], "m.safetensors", *TINY, "--init", "m.safetensors", "--exists", "overwrite")
     assert onto_itself.code == 3 and "m.safetensors" in onto_itself.err and load("m.safetensors", "cpu")
     missing = run(*TRAIN[:4], "w.safetensors", *TINY, "--init", "nowhere.safetensors")
@@ -100,6 +114,8 @@ def test_it_begins_with_weights_of_torchvision(videos):
     assert torch.equal(net.network.trunk[0][0][0].weight, state["features.0.0.0.weight"])
     with pytest.raises(CheckpointError, match=r"s3d\.safetensors: no checkpoint of SpeedNet; .* need --network s3dg"):
         train_speednet("v", "u.safetensors", init="s3d.safetensors", steps=1, device="cpu")
+    with pytest.raises(CheckpointError, match="weights of torchvision's S3D see colour; leave --sees out"):
+        weights(SpeedNetConfig(network="s3dg", init="s3d.safetensors", sees="motion"))
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         train_speednet("nowhere", "u.safetensors", steps=1, device="cpu")
 

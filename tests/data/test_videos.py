@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ import torch
 from structkit.data.moments import ClipView, Moment, Moments, runs, shown_square, shown_whole
 from structkit.data.proxies import ProxyCache, near_duplicates
 from structkit.data.videos import VideoSet, list_videos, read_videos, split_videos
-from structkit.errors import InputError
+from structkit.errors import InputError, OutputError
+from structkit.media.locks import TEMP_PREFIX
 
 from ..speed_videos import drifting, proxy, write_video
 
@@ -78,6 +80,58 @@ def test_videos_are_decoded_once_and_again_where_the_cache_is_damaged(tmp_path, 
     assert cache.hits == 1 and json.loads(facts.read_text())["shape"] == [40, 32, 48, 3]
     read(tmp_path / "v", ProxyCache(cache.folder, 24))  # other settings, other files
     assert len(list(cache.folder.iterdir())) == 4
+
+
+def test_a_proxy_of_which_too_little_is_known_is_made_again(tmp_path, cache):
+    write_video(tmp_path / "v/a.mp4", drifting(40, 1))
+    [first] = read(tmp_path / "v", cache).proxies
+    [facts] = cache.folder.glob("*.json")
+    whole = json.loads(facts.read_text())
+    for damaged in (
+        {name: value for name, value in whole.items() if name != "seconds"},
+        whole | {"motion": whole["motion"][:-1]},
+        whole | {"thumbnail": [[1.0]]},
+        whole | {"notes": None},
+        whole | {"shape": []},
+        [1],
+    ):
+        facts.write_text(json.dumps(damaged))
+        [again] = read(tmp_path / "v", cache).proxies
+        assert cache.hits == 0 and np.array_equal(again.motion, first.motion)
+
+
+def test_a_cache_that_cannot_be_made_is_no_fault_of_the_videos(tmp_path, cache):
+    write_video(tmp_path / "v/a.mp4", drifting(40, 1))
+    cache.folder.write_text("no folder")
+    with pytest.raises(OutputError, match="cache: no folder of decoded videos can be made here"):
+        read(tmp_path / "v", cache)
+
+
+def test_what_a_killed_process_left_in_the_cache_is_removed(tmp_path, cache):
+    write_video(tmp_path / "v/a.mp4", drifting(40, 1))
+    cache.folder.mkdir()
+    left = cache.folder / f"{TEMP_PREFIX}{'0' * 16}.rgb"
+    left.write_bytes(b"some frames")
+    read(tmp_path / "v", cache)
+    assert not left.exists() and len(list(cache.folder.glob("*.rgb"))) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="tells open files by /proc")
+def test_proxies_keep_no_file_open(tmp_path, cache):
+    write_video(tmp_path / "v/a.mp4", drifting(40, 1))
+    read(tmp_path / "v", cache)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    kept = [read(tmp_path / "v", cache) for _ in range(3)]
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before and kept[2].proxies[0].frames.shape[0] == 40
+
+
+def test_videos_that_begin_in_black_are_not_alike_for_that(tmp_path, cache):
+    for number in range(2):
+        shown = drifting(40, 1, seed=number)
+        shown[:6] = (shown[:6] * np.array([0, 0, 0, 0.05, 0.1, 0.15])[:, None, None, None]).astype(np.uint8)
+        write_video(tmp_path / f"v/{number}.mp4", shown)
+    found = read(tmp_path / "v", cache)
+    assert len(list(near_duplicates(found.proxies))) == 2
 
 
 def test_the_cache_stays_within_its_bound_and_one_video_more_leaves_it_as_it_is(tmp_path, cache):
@@ -164,6 +218,12 @@ def test_moments_lie_between_breaks_and_move():
     fixed = moments.spread(15, 100)
     assert fixed == moments.spread(15, 100) and all(m.proxy or m.start >= 40 for m in fixed)
     assert {m.proxy for m in fixed[:2]} == {0, 1}
+
+
+def test_a_cut_is_no_motion():
+    two_stills = np.concatenate([drifting(40, 0), drifting(40, 0, seed=1)])
+    moments = Moments([proxy(two_stills, breaks=(40,))], 24, 18)
+    assert len(moments) and moments.motion.max() == 0 and moments.spread(15, 100) == []
 
 
 def test_a_square_is_seen_at_its_place_mirrored_and_small():

@@ -97,11 +97,27 @@ def test_a_chunk_with_its_halo_has_the_logits_of_the_whole(network):
     torch.testing.assert_close(part[..., :halo], dense[..., :halo], rtol=1e-4, atol=1e-5)
 
 
+def test_gradients_are_the_same_with_less_memory(monkeypatch):
+    network, kept = PlainClipNetwork(width=0.5), []
+    found = []
+    for sparing in (False, True):
+        network.sparing = sparing
+        network.zero_grad()
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+            logits = network(clips(8, 32, 32))
+        logits.sum().backward()
+        found.append(([p.grad.clone() for p in network.parameters()], sum(kept)))
+        kept.clear()
+    (plain, much), (again, little) = found
+    assert all(torch.equal(*two) for two in zip(plain, again, strict=True)) and little < much / 2
+
+
 def test_the_contrast_of_motion_is_as_strong_whatever_the_light_and_none_where_nothing_moves():
     moving = 0.8 * clips(12, 20, 20)
     view = MotionContrast()
     torch.testing.assert_close(view(moving / 2 + 0.1), view(moving), rtol=0.2, atol=0.05)
     assert view(moving[:, :, :1].expand(-1, -1, 12, -1, -1)).eq(0).all()
+    assert view(moving[:, :, :8]).shape == (1, 1, 8, 20, 20)  # fewer frames than the window has
     noise = 0.01 * clips(12, 20, 20)
     assert view(noise).abs().mean() < 0.3 * view(moving).abs().mean()
 

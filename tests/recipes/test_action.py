@@ -12,7 +12,7 @@ import torch
 import structkit
 from structkit.configs import ActionConfig
 from structkit.errors import CheckpointError, InputError, OptionError, OutputError
-from structkit.recipes.action import ClassFolders
+from structkit.recipes.action import MOST_BYTES, ClassFolders, held_frames
 
 from ..speed_models import FRAMES, SIDE, WAYS, class_folders, film, tiny_speednet
 
@@ -22,6 +22,16 @@ HOW = {"width": 0.1, "side": SIDE, "frames": FRAMES, "batch": 4, "steps": 2, "de
 @pytest.fixture(scope="module")
 def classes(tmp_path_factory, one_thread):
     return class_folders(tmp_path_factory.mktemp("made") / "classes", each=4)
+
+
+def test_the_more_videos_the_less_of_each_is_in_memory():
+    config = ActionConfig(frames=16, side=64).filled()
+    frame = 3 * 64 * 1.8 * 64
+    for videos in (10, 1000, 5000, 20_000, 10**6):
+        longest, most = held_frames(videos, config)
+        assert 16 <= longest <= 4 * 16 and most >= 1
+        assert videos * longest * most * frame <= MOST_BYTES or (longest, most) == (16, 1)
+    assert held_frames(10, config)[1] > 100 and held_frames(10**6, config) == (16, 1)
 
 
 def read(folder: Path) -> ClassFolders:
@@ -122,9 +132,10 @@ def test_few_videos_leave_none_to_hold_out(tmp_path):
     assert told[0].endswith("too few to hold any out for scores") and model.card["scores"] == {}
 
 
-def test_long_videos_are_held_as_stretches_within_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("structkit.recipes.action.MOST_BYTES", 1)
+@pytest.mark.parametrize(("frames", "held"), [(40, 32), (1, FRAMES)])
+def test_long_videos_are_held_as_stretches_within_the_memory(tmp_path, monkeypatch, frames, held):
+    monkeypatch.setattr("structkit.recipes.action.MOST_BYTES", 3 * frames * 3 * SIDE * 1.8 * SIDE)
     folder = class_folders(tmp_path / "classes", each=1, ways=WAYS[:2])
     film(folder / "down" / "long.mp4", "down", count=100)
     material = read(folder)
-    assert {video.name: [len(s) for s in video.stretches] for video in material.learned}["down/long.mp4"] == [32]
+    assert {video.name: [len(s) for s in video.stretches] for video in material.learned}["down/long.mp4"] == [held]

@@ -85,7 +85,7 @@ def test_what_was_slowed_down_has_another_colour_than_what_was_not(tmp_path):
     write_clip(Clip(frames, Fraction(25)), tmp_path / "half.mp4")
 
     class Judge:
-        halo, config = 2, SimpleNamespace(side=16, frames=8)
+        halo, temperature, config = 2, 1.0, SimpleNamespace(side=16, frames=8)
 
         def maps(self, clips):
             changed = (clips[:, :, 1:] - clips[:, :, :-1]).abs().mean(1)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from structkit.configs import DifferenceConfig
 from structkit.data.batches import drawn, mirrored, signed
@@ -21,7 +21,7 @@ from structkit.engines.difference.model import DomainDifference
 from structkit.metrics.independence import probe
 from structkit.nets.codes import LATENT, CodeCritic, confusion, discrimination
 from structkit.training.draw import Draw
-from structkit.training.ema import Average
+from structkit.training.ema import Average, forget_statistics
 from structkit.training.frozen import frozen
 from structkit.training.precision import arithmetic
 from structkit.training.schedule import falling
@@ -200,11 +200,7 @@ class DifferenceTraining(Training):
             return self.settled[1]
         net = copy.deepcopy(self.average.module)
         net.dtype = torch.float32
-        norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the mean over all batches
-            norm.train()
+        norms = forget_statistics(net)
         for number in range(min(SETTLING, self.average.updates) if norms else 0):
             squares = self._in_order(number * self.config.batch, self.config.batch)
             paint(net, encode(net, squares.flip(3) if number % 2 else squares))

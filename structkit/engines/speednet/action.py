@@ -34,7 +34,7 @@ from structkit.training.schedule import rising_and_falling
 from structkit.training.stages import Stage, Training
 from structkit.training.state import pack, unpack
 
-BACKBONE = ("network", "width", "gates", "gate_bias", "gate_frames", "stem_stride", "pool_stride")
+BACKBONE = ("network", "sees", "width", "gates", "gate_bias", "gate_frames", "stem_stride", "pool_stride")
 LONGEST = 5.0  # norm of the gradient, to which a longer one is cut down
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from structkit.configs import SpeedNetConfig
+from structkit.data.windows import LEAST_FRAMES, LEAST_SIDE
 from structkit.errors import InputError
 from structkit.nets.s3dg import S3DG
 from structkit.nets.separable import ClipNetwork, PlainClipNetwork
@@ -26,7 +27,6 @@ from structkit.training.model import Model
 from structkit.training.precision import arithmetic
 
 RATE = 25  # frames per second, of all clips that are learned from or looked at
-LEAST_FRAMES = 8  # of a clip
 LEAST_ACCURACY = 0.55  # of which nobody would say that it tells speeds apart
 
 
@@ -49,8 +49,8 @@ def clip_network(config: SpeedNetConfig, classes: int = 1) -> ClipNetwork:
 class SpeedNet(Model):
     """A network that tells of clips, and of each of their frames, whether they are sped up.
 
-    All clips are (B, 3, T, H, W) in [-1, 1], at 25 frames a second, of any size from 64 px on: those that it has
-    learned from have `config.smallest` to `config.largest` px, and `config.side` is what it was scored at.
+    All clips are (B, 3, T, H, W) in [-1, 1], at 25 frames a second, of 8 frames and 32 px or more: those that it
+    has learned from have `config.smallest` to `config.largest` px, and `config.side` is what it was scored at.
     network: the `ClipNetwork` behind it.
     dtype: of the network's arithmetic.
     """
@@ -120,11 +120,10 @@ class SpeedNet(Model):
 
     @staticmethod
     def _check(frames: Tensor) -> None:
-        if frames.dim() != 5 or frames.shape[1] != 3 or frames.shape[2] < LEAST_FRAMES or min(frames.shape[3:]) < 32:
-            raise InputError(
-                f"clips of shape {tuple(frames.shape)}: expected (B, 3, T, H, W) of {LEAST_FRAMES} frames, and 32 px, "
-                "or more"
-            )
+        shape = tuple(frames.shape)
+        if len(shape) != 5 or shape[1] != 3 or shape[2] < LEAST_FRAMES or min(shape[3:]) < LEAST_SIDE:
+            wanted = f"(B, 3, T, H, W) of {LEAST_FRAMES} frames, and {LEAST_SIDE} px, or more"
+            raise InputError(f"clips of shape {shape}: expected {wanted}")
 
     @staticmethod
     def _of_each_frame(found: Tensor, frames: int) -> Tensor:

@@ -38,6 +38,7 @@ class PlaceModel(Protocol):
     """A network of the speed of each place: `structkit.engines.speednet.model.SpeedNet`."""
 
     halo: int | None
+    temperature: float
 
     def maps(self, frames: Tensor) -> Tensor: ...
 
@@ -85,16 +86,18 @@ def tolerance(
     """The logarithm (base 2) of the speed-up that each place tolerates, as expected.
 
     factors: speeds at which it is looked at, rising from 1.
-    With p_i = sigmoid(logit), the probability of sped up at factor X_i, where no factor before was refused:
+    With p_i = sigmoid(logit / temperature), the probability of sped up at factor X_i, and where no factor before was
+    refused:
     E log2 V = sum over i > 0 of (log2 X_i - log2 X_(i-1)) * product over j <= i of (1 - p_j).
     A place is not what the network was calibrated on: such values are to be compared with one another.
     Raises as `class_activation`.
     """
     logs = [math.log2(factor) for factor in factors]
+    temperature = model.temperature
     gaps = torch.tensor([after - before for before, after in itertools.pairwise(logs)])
 
     def expected(logits: Tensor) -> Tensor:
-        accepted = torch.sigmoid(-logits).cumprod(1)[:, 1:]
+        accepted = torch.sigmoid(-logits / temperature).cumprod(1)[:, 1:]
         return (gaps[None, :, None, None] * accepted).sum(1)
 
     return _maps(video, model, factors, expected, device, progress)

@@ -25,13 +25,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from structkit.configs import SpeedNetConfig
+from structkit.data.listing import counted
 from structkit.data.moments import ClipView, Moment, Moments, shown_square
 from structkit.data.proxies import Proxy
 from structkit.data.speeds import SpeedSampler
+from structkit.device import machine_memory
 from structkit.engines.speednet.model import SpeedNet
 from structkit.engines.speednet.scoring import SpeedScores, calibrate, score_speeds
 from structkit.training.draw import Draw
-from structkit.training.ema import Average
+from structkit.training.ema import Average, forget_statistics
 from structkit.training.schedule import rising_and_falling
 from structkit.training.stages import Stage, Training
 from structkit.training.state import Part, pack, unpack
@@ -39,10 +41,11 @@ from structkit.training.state import Part, pack, unpack
 SETTLING = 8  # batches that settle the running statistics of the average
 SCALES = 0.5, 1.0  # of the squares that are seen, in units of the short side
 SHARED_SCALES = 0.75, 1.0  # where both versions are seen alike
+MANY = 2**24  # px of a batch, from which on memory is spared: 32 clips of 64 frames of 90 px
 MOMENTS = 64  # that a check looks at
 MOST_MOMENTS = 400  # that the last one does
 Version = tuple[Moment, Tensor, ClipView]  # which of its frames are seen, and how
-NOT_CLAIMED = "fewer than 5 different videos, so that none was held out: how well it tells speeds is not known"
+NOT_CLAIMED = "no video was held out, which takes 5 different ones or more: how well it tells speeds is not known"
 
 
 def speed_losses(natural: Tensor, fast: Tensor, config: SpeedNetConfig) -> dict[str, Tensor]:
@@ -67,12 +70,11 @@ class BestWeights:
         self.net, self.score, self.waited = copy.deepcopy(net), -1.0, 0
 
     def offer(self, net: nn.Module, score: float) -> None:
-        """Take weights where they are better, or as good."""
-        if score < self.score:
-            self.waited += 1
-            return
-        self.score, self.waited = score, 0
-        self.net.load_state_dict(net.state_dict())
+        """Take weights where they are better, or as good; only better ones end the wait."""
+        self.waited = 0 if score > self.score else self.waited + 1
+        if score >= self.score:
+            self.score = score
+            self.net.load_state_dict(net.state_dict())
 
     def state(self) -> dict[str, Tensor]:
         kept = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
@@ -145,6 +147,7 @@ class SpeedNetTraining(Training):
 
     def update(self, clips: Tensor) -> dict[str, Tensor]:
         """Do one step of the network.  clips: (2 B, 3, T, N, N), the natural versions first."""
+        self.net.network.sparing = clips[:, 0].numel() > MANY
         natural, fast = self.net(clips).chunk(2)
         terms = speed_losses(natural, fast, self.config)
         self.processes.descend(self.adam, sum(terms.values()), longest=self.config.gradient_clip)
@@ -164,6 +167,8 @@ class SpeedNetTraining(Training):
         side = c.side
         if c.space_augmentation:
             side = int(torch.randint(c.smallest, c.largest + 1, (), generator=generator))
+            if draw.stage == 0 and draw.step == 1:
+                side = c.largest  # so that what does not fit into memory is known at once
         moments = self.moments.draw(whole, generator)
         others = moments if c.same_batch else self.moments.draw(whole, generator)
         plans = [self._versions(*two, generator) for two in zip(moments, others, strict=True)]
@@ -209,6 +214,15 @@ class SpeedNetTraining(Training):
         self.average = Average(self.net, min(c.average, 1 - 1 / max(2, c.steps // 10)))
         self.best = BestWeights(self.average.module)
         self.adam = torch.optim.AdamW(self.net.parameters(), c.rate, weight_decay=c.weight_decay, fused=True)
+        if self.device == "cpu" and self._least_bytes() > machine_memory():
+            raise MemoryError  # now, and not by a system that ends the process in the midst of it
+
+    def _least_bytes(self) -> int:
+        """Bytes that a step on the largest clips takes at least: the values of the first layer, and their gradients."""
+        c, first = self.config, next(one for one in self.net.modules() if isinstance(one, nn.Conv3d))
+        side = c.largest if c.space_augmentation else c.side
+        clips = 2 * self.processes.evenly(c.batch) // self.processes.size
+        return 6 * 4 * clips * c.frames * first.out_channels * (side // 2) ** 2
 
     def _parts(self) -> dict[str, Part]:
         return {"net": self.net, "average": self.average, "best": self.best, "adam": self.adam}
@@ -248,11 +262,7 @@ class SpeedNetTraining(Training):
             return self.settled[1]
         net = copy.deepcopy(self.average.module)
         net.dtype = torch.float32
-        norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm3d)]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # the mean over all batches
-            norm.train()
+        forget_statistics(net)
         for number in range(min(SETTLING, updates)):
             net(self.batch(Draw(0, 0, number, self.device), shared=False))
         calibrate(net.eval(), self.moments, most=MOMENTS)
@@ -271,6 +281,9 @@ class SpeedNetTraining(Training):
         """Look at the videos that are held out, after a part of the training."""
         if len(self.held) and not self.over:
             self.tell(f"after part {stage} of {len(self.stages)}: {self._offer().words()}")
+            if self.over:
+                checks = counted(self.best.waited, "check")
+                self.tell(f"{checks} without better scores: the training ends here, and the best weights are kept")
 
     def _shorten(self, stage: int) -> None:
         """Leave what is left of the training out, if it is over: a step is always done, and does nothing."""

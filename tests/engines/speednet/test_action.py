@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from structkit.configs import ActionConfig
+from structkit.configs import ActionConfig, SpeedNetConfig
 from structkit.engines.speednet.action import (
     ActionNet,
     ActionTraining,
@@ -13,6 +13,7 @@ from structkit.engines.speednet.action import (
     confusion,
     score_lines,
 )
+from structkit.engines.speednet.model import SpeedNet
 from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.training.draw import Draw
 
@@ -96,6 +97,15 @@ def test_windows_show_parts_of_the_videos_of_their_labels():
         assert torch.allclose(window.transpose(0, 1), seen, atol=0.02)
 
 
+def test_half_of_the_windows_are_mirrored_unless_sides_matter():
+    drawn = torch.rand(30, 10, generator=torch.Generator().manual_seed(0))
+    [mirrored, kept] = (training(config={"sided": sided}).windows(drawn)[0] for sided in (False, True))
+    turned = drawn[:, 7] < 0.5
+    assert 5 < turned.sum() < 25
+    torch.testing.assert_close(mirrored[turned], kept[turned].flip(-1))
+    torch.testing.assert_close(mirrored[~turned], kept[~turned])
+
+
 def test_all_classes_are_drawn_alike_however_many_videos_they_have():
     videos = [*labelled(1), *(one for one in labelled(9, seed=50) if one.label == 0)]
     drawn = torch.rand(300, 10, generator=torch.Generator().manual_seed(0))
@@ -111,6 +121,15 @@ def test_a_training_begins_from_the_weights_it_is_given_and_tunes_all_layers():
     made.step(Draw(0, 0, 1))
     moved = [not torch.equal(p.detach(), start[name]) for name, p in made.network.trunk.named_parameters()]
     assert all(moved)
+
+
+def test_a_model_that_begins_from_one_that_sees_motion_sees_it_too(tmp_path):
+    start = SpeedNet(SpeedNetConfig(**TINY, smallest=32, largest=32, sees="motion"))
+    made = training(start=start)
+    run(made, steps=range(1, 2))
+    made.model().save(tmp_path / "action.safetensors", complete=True)
+    again, clips = ActionNet.load(tmp_path / "action.safetensors"), torch.rand(1, 3, FRAMES, 32, 32)
+    assert again.backbone.sees == "motion" and torch.equal(again.logits(clips), made.model().logits(clips))
 
 
 def test_a_baseline_begins_from_random_weights_and_leaves_the_tuned_model_alone():
@@ -174,6 +193,8 @@ def test_confusions_are_counted():
 def test_options_that_do_not_go_together():
     with pytest.raises(OptionError, match="--baseline trains from random weights"):
         ActionConfig(baseline=True)
+    with pytest.raises(OptionError, match="--gates is of --network s3dg, and the network is plain"):
+        ActionConfig(gates="all").filled()
     start = tiny_speednet().config
     assert ActionConfig(init="x").begun_from(start).backbone().width == start.width
     with pytest.raises(OptionError, match="--network is s3dg and that of --init is plain: leave --network out"):

@@ -74,6 +74,9 @@ def test_clips_of_too_few_frames_are_refused():
         ({"smallest": 64, "largest": 48}, "--smallest is 64: it must be at most --largest, which is 48"),
         ({"same_batch": False}, "--objective relative compares two versions of a moment"),
         ({"gates": "all"}, "--gates is of --network s3dg, and the network is plain: leave it out"),
+        ({"network": "s3dg", "gate_frames": 5}, "--gate-frames is of gates, and there are none: choose --gates"),
+        ({"network": "s3dg", "gate_bias": False}, "--no-gate-bias is of gates, and there are none"),
+        ({"objective": "binary", "calibration": 1.0}, "--calibration is a weight beside another objective"),
         ({"network": "s3dg", "gate_frames": 4}, "--gate-frames is 4: it must be an odd number"),
     ],
 )

@@ -24,7 +24,7 @@ class Teller:
     before.
     """
 
-    halo = 2
+    halo, temperature = 2, 1.0
 
     def __init__(self, level: float) -> None:
         self.level = level
@@ -85,14 +85,17 @@ def test_each_factor_sees_frames_that_are_so_far_apart(tmp_path):
         assert float(steps[: int(40 / factor)].mean()) == pytest.approx(4 * factor, rel=0.15)
 
 
-def test_a_place_tolerates_the_speeds_at_which_nothing_before_was_refused(video):
+@pytest.mark.parametrize("heat", [1.0, 3.0])
+def test_a_place_tolerates_the_speeds_at_which_nothing_before_was_refused(video, heat):
     """Expected, for independent refusals: here of chances that do not depend on the frames."""
     chances = iter([0.0, 0.5, 0.2, 1.0, 0.0])
 
     class Constant(Teller):
+        temperature = heat
+
         def maps(self, frames: Tensor) -> Tensor:
             chance = torch.full((1, frames.shape[2], 2, 4), next(chances)).clamp(1e-6, 1 - 1e-6)
-            return chance.logit()
+            return heat * chance.logit()
 
     logs = [math.log2(factor) for factor in places.FACTORS]
     expected = 0.5 * (logs[1] - logs[0]) + 0.5 * 0.8 * (logs[2] - logs[1])

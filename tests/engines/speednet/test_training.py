@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from structkit.configs import SpeedNetConfig
-from structkit.data.moments import Moments
+from structkit.data.moments import Moments, shown_whole
 from structkit.data.proxies import ProxyCache
+from structkit.engines.speednet.model import SpeedNet
 from structkit.engines.speednet.scoring import mean_motion, score_speeds
 from structkit.engines.speednet.training import NOT_CLAIMED, BestWeights, SpeedNetTraining, speed_losses
-from structkit.metrics.detection import area_under_curve
+from structkit.metrics.detection import area_under_curve, threshold
 from structkit.training.draw import Draw
 from structkit.training.parallel import Processes
 from structkit.training.planned import PlannedTraining
@@ -128,7 +129,31 @@ def test_the_card_says_how_well_it_tells_beside_the_motion(learned):
     assert scores["moments"] == 24 and scores["held_videos"] == 8
     assert 1 <= scores["reference_speed"] <= 2
     assert scores["hours"] == pytest.approx(38 * 60 / 25 / 3600, abs=1e-4)
-    assert learned.doubts() == [] and 0.05 <= learned.model().temperature < 20
+    assert learned.doubts() == []
+    net = learned.model()
+    wanted = score_speeds(net, learned.held, learned.moments, most=64).temperature
+    assert net.temperature == pytest.approx(wanted) and abs(wanted - 1) > 0.01
+
+
+def test_zero_is_the_best_threshold_on_what_was_learned_from(learned):
+    net = learned.model()
+    found = score_speeds(net, learned.moments, learned.moments, most=64)
+    assert threshold(found.fast, found.natural) == pytest.approx(0, abs=1e-4)
+
+
+def test_scored_are_a_moment_at_its_own_speed_and_every_second_frame_of_it():
+    seen = []
+
+    class Watcher(SpeedNet):
+        def forward(self, frames):
+            seen.append(frames)
+            return super().forward(frames)
+
+    some = Moments([proxy(drifting(16, 1.5))], 24, 16)
+    score_speeds(Watcher(TINY).eval(), some, some, most=9)
+    [[natural, fast]] = seen
+    whole = shown_whole(torch.from_numpy(some.proxies[0].frames).permute(0, 3, 1, 2), 32)
+    assert torch.equal(fast, whole[:, ::2]) and torch.equal(natural, whole[:, 4:12])
 
 
 def test_without_videos_held_out_no_accuracy_is_claimed():
@@ -195,8 +220,26 @@ def test_each_step_has_a_size_of_its_own_unless_there_is_no_augmentation():
     training = SpeedNetTraining(videos(2), [], replace(TINY, smallest=32, largest=60, side=40))
     sides = {training.batch(Draw(0, 0, step)).shape[-1] for step in range(1, 6)}
     assert len(sides) > 2 and min(sides) >= 32 and max(sides) <= 60
+    assert training.batch(Draw(0, 0, 1)).shape[-1] == 60  # what is too large for the memory shows at once
     training.config = replace(training.config, space_augmentation=False)
     assert training.batch(Draw(0, 0, 1)).shape == (8, 3, 8, 40, 40)
+
+
+def test_a_step_that_is_larger_than_the_machine_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr("structkit.engines.speednet.training.machine_memory", lambda: 1e6)
+    with pytest.raises(MemoryError):
+        SpeedNetTraining(videos(2), [], replace(TINY, largest=256)).begin(0, Draw(0, 0, 0))
+    SpeedNetTraining(videos(2), [], replace(TINY, batch=1)).begin(0, Draw(0, 0, 0))
+
+
+def test_a_large_batch_spares_memory(monkeypatch):
+    made = []
+    for many in (10**9, 0):
+        monkeypatch.setattr("structkit.engines.speednet.training.MANY", many)
+        training = trained(SpeedNetTraining(videos(2), [], TINY), stop=2)
+        made.append([parameter.detach() for parameter in training.net.parameters()])
+        assert training.net.network.sparing is (many == 0)
+    assert all(torch.equal(*two) for two in zip(*made, strict=True))
 
 
 def test_processes_share_a_batch():
@@ -212,12 +255,15 @@ def test_processes_share_a_batch():
 
 
 def test_it_ends_where_checks_find_nothing_better():
-    training = SpeedNetTraining(videos(2), videos(2, 50), replace(TINY, steps=12, checks=4, patience=1))
+    told: list[str] = []
+    config = replace(TINY, steps=12, checks=4, patience=1)
+    training = SpeedNetTraining(videos(2), videos(2, 50), config, tell=told.append)
     training.begin(0, Draw(0, 0, 0))
     training.step(Draw(0, 0, 1))
     training.best.score = 2.0  # which none can reach
     training.begin(1, Draw(0, 1, 0))
     assert training.over and [stage.steps for stage in training.stages] == [3, 1, 1, 1]
+    assert told[-1] == "1 check without better scores: the training ends here, and the best weights are kept"
     before = [p.clone() for p in training.net.parameters()]
     assert training.step(Draw(0, 1, 1)) == {}
     assert all(torch.equal(a, b) for a, b in zip(before, training.net.parameters(), strict=True))
@@ -233,13 +279,14 @@ def test_it_ends_early_with_a_plan_too():
         return SpeedNetTraining(videos(2), videos(2, 50), config)
 
     planned = PlannedTraining(
-        make, [config], lambda t: [1.0] * 3, seconds=1e6, least=lambda t: [1] * 3, clock=iter(range(10**6)).__next__
+        make, [config], lambda t: [1.0] * 3, seconds=1e6, least=lambda t: [3] * 3, clock=iter(range(10**6)).__next__
     )
     planned.begin(0, Draw(0, 0, 0))
     planned.step(Draw(0, 0, 1))
     planned.inner.best.score = 2.0
     planned.begin(1, Draw(0, 1, 0))
     assert [stage.steps for stage in planned.stages] == [4, 1, 1] and planned.step(Draw(0, 1, 1)) == {}
+    assert "accuracy" in planned.scores() and planned.doubts() == []  # no more time would have made it better
 
 
 def test_the_best_weights_are_kept():
@@ -249,6 +296,9 @@ def test_the_best_weights_are_kept():
         torch.nn.init.constant_(net.weight, weight)
         best.offer(net, score)
     assert (best.net.weight.item(), best.score, best.waited) == (2.0, 0.7, 1)
+    torch.nn.init.constant_(net.weight, 4.0)
+    best.offer(net, 0.7)  # as good: the latest weights are kept, and the wait for better ones goes on
+    assert (best.net.weight.item(), best.score, best.waited) == (4.0, 0.7, 2)
 
 
 def test_the_mean_motion_is_that_of_a_texture_that_moves():

@@ -141,6 +141,16 @@ def test_a_folder_is_mirrored_with_its_curves_and_goes_on_where_it_was(run, made
     ]
 
 
+def test_a_dry_run_of_a_batch_minds_no_output_that_exists_and_begins_no_folder(run, made, tmp_path):
+    (tmp_path / "clips").mkdir()
+    shutil.copy(made, tmp_path / "clips" / "one.mp4")
+    assert run("speedup", "clips/", "-o", "new/", "--dry-run").code == 0 and not (tmp_path / "new").exists()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "one.mp4").write_bytes(b"mine")
+    dry, _ = records(run("speedup", "clips/", "-o", "out/", "--dry-run", "--json"))
+    assert dry["status"] == "planned" and (tmp_path / "out" / "one.mp4").read_bytes() == b"mine"
+
+
 def test_one_bad_video_does_not_stop_the_others(run, made, tmp_path):
     (tmp_path / "clips").mkdir()
     shutil.copy(made, tmp_path / "clips" / "good.mp4")

@@ -75,6 +75,17 @@ def test_a_curve_that_nothing_else_is_asked_of_stays_as_it_is(clip, measured, tm
     assert anything.rate == pytest.approx(measured.rate) and not np.array_equal(anything.speeds, measured.speeds)
 
 
+def test_the_speed_may_jump_at_a_cut(clip, measured):
+    motion = [0.0] * 25 + [2.0] * 25
+    facts = {**measured.facts, "motion": motion}
+    smooth, cut = (
+        structkit.speed_curve(clip, rate=2, measured=replace(measured, facts={**facts, "cuts": cuts}))
+        for cuts in ([], [1.0])
+    )
+    jumps = [found.speeds[24] / found.speeds[25] for found in (smooth, cut)]
+    assert jumps[1] > 1.2 * jumps[0]
+
+
 def test_a_curve_that_was_drawn_by_hand_is_followed(clip, tmp_path):
     (tmp_path / "curve.csv").write_text("t,S\n0,4\n1.0,1\n2,1\n")
     made = structkit.speedup(clip, tmp_path / "out.mp4", curve=tmp_path / "curve.csv")

@@ -1,4 +1,4 @@
-"""The page of a clip that is sped up: whole in itself and small, its videos in step, in a browser where there is one."""
+"""The page of a clip sped up: whole in itself and small, its videos in step, in a browser where there is one."""
 
 from __future__ import annotations
 

@@ -65,9 +65,7 @@ def test_what_cannot_be_asked(model, tmp_path):
     path = film(tmp_path / "a.mp4")
     with pytest.raises(OptionError, match="--top is 0: it must be at least 1"):
         structkit.classify(path, model, top=0, **HOW)
-    with pytest.raises(
-        CheckpointError, match="similar and not classify; make one with structkit train"
-    ):
+    with pytest.raises(CheckpointError, match="similar and not classify; make one with structkit train"):
         structkit.classify(path, tiny_speednet(), **HOW)
     with pytest.raises(InputError, match=r"5.mp4: 0.20 s, and 0.32 s are the least"):
         structkit.classify(film(tmp_path / "5.mp4", count=5), model, **HOW)

@@ -137,10 +137,13 @@ def judged(curve: SpeedCurve, config: SpeedCurveConfig, rate: float) -> tuple[np
 
     rate: that is asked for; motion alone says which moments tolerate more than others, and not how much.
     The natural rate is None where nothing tells it.
+    Raises OptionError for a mode of factors where there are none.
     """
     if curve.predictions is not None:
         found = tolerated(curve.predictions, curve.factors, mode=config.vmode)
         return found, natural_rate(found, curve.durations)
+    if config.vmode != "runs":
+        raise OptionError(NO_FACTORS)
     motion = curve.facts.get("motion")
     if isinstance(motion, list) and len(motion) == len(curve.speeds):
         return tolerated_motion(np.array(motion), curve.durations, rate, most=config.max_speed), None

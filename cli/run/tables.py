@@ -17,7 +17,7 @@ from structkit._version import __version__
 from structkit.configs import MAX_FRAME_PIXELS, millions, option
 from structkit.data.listing import counted
 from structkit.device import load_torch
-from structkit.errors import InputError, OptionError
+from structkit.errors import InputError, OptionError, StructkitError
 from structkit_cli.options import TOLERANT, CommonOptions, named
 from structkit_cli.run import batch
 from structkit_cli.run.inputs import InputFile
@@ -139,13 +139,24 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
         raise OptionError("--exists is about a file, and none is written: name one with --output, or leave it out")
     check_stdout()
     began, failures, device = time.monotonic(), {}, None
+
+    def summary(code: int, failed: int) -> None:
+        if running.json:
+            facts = {"verb": verb, "version": __version__, "inputs": len(inputs), "failed": failed}
+            ms = round(1000 * (time.monotonic() - began))
+            emit_record({"record": "summary", **facts, "foreign": foreign, "device": device, "ms": ms, "exit": code})
+
     if inputs:
         load_torch()
         from structkit.device import resolve
 
         device = resolve(running.device)
-        with Report(verb, total=1, as_json=False, quiet=running.quiet, paths=False) as report:
-            found = find(device, report.progress)
+        try:
+            with Report(verb, total=1, as_json=False, quiet=running.quiet, paths=False) as report:
+                found = find(device, report.progress)
+        except StructkitError as error:
+            summary(exit_code(error), failed=1)
+            raise
         failures = found.failures
         if not running.quiet:
             for note in dict.fromkeys(found.notes):
@@ -157,10 +168,7 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
             emit_lines(_aligned(found.lines))
     succeeded = len(inputs) - len(failures)
     code = batch.NOTHING_TO_DO if not inputs else 0 if not failures else 1 if succeeded else max(failures.values())
-    if running.json:
-        facts = {"verb": verb, "version": __version__, "inputs": len(inputs), "failed": len(failures)}
-        ms = round(1000 * (time.monotonic() - began))
-        emit_record({"record": "summary", **facts, "foreign": foreign, "device": device, "ms": ms, "exit": code})
+    summary(code, failed=len(failures))
     if not inputs:
         others = f" ({counted(foreign, 'other file')})" if foreign else ""
         tell(f"nothing to do: there is no file that {verb} reads among the inputs{others}")

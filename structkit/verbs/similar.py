@@ -268,7 +268,7 @@ def check_matches(count: int) -> None:
 
 
 def _is_same(one: Video, other: Video) -> bool:
-    if isinstance(one, VideoReader) or isinstance(other, VideoReader):
+    if not isinstance(one, str | Path) or not isinstance(other, str | Path):
         return one is other
     return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
 

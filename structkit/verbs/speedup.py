@@ -115,7 +115,8 @@ def speedup(
 
     video: as `speed_curve` takes it.
     output: .mp4, .mov, .mkv or .webm, whole or not at all; a binary stream gets an MP4.
-    curve: the one to follow, or the file of one; None: that of `speed_curve`.
+    curve: the one to follow, or the file of one; with `rate`, `keep` or others it is planned anew.  None: that of
+    `speed_curve`.
     quality: 1 to 100, of the encoding.
     device, progress: as `speed_curve` takes them.
     options: fields of `configs.RetimeConfig`, and what else `speed_curve` takes.
@@ -128,7 +129,7 @@ def speedup(
     of_curve = {name: value for name, value in options.items() if name not in own}
     with opened_video(video) as reader:
         part = MEASURED if progress else 0.0
-        if not isinstance(curve, SpeedCurve):
+        if of_curve or not isinstance(curve, SpeedCurve):
             curve = speed_curve(reader, measured=curve, device=device, progress=_part(progress, 0, part), **of_curve)
         how = {"resample": config.resample, "audio": config.audio, "quality": quality, "max_side": config.max_side}
         made = retime(reader, output, curve.timing(), progress=_part(progress, part, 1), **how)

@@ -114,6 +114,8 @@ def test_a_query_that_cannot_be_read_is_told_before_the_gallery_is_looked_at(her
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     ran = here("nothing.mp4", "broken.mp4")
     assert ran.code == 1 and "nothing.mp4" in ran.err and "broken.mp4" not in ran.err
+    [summary] = (json.loads(line) for line in here("nothing.mp4", "broken.mp4", "--json").paths)
+    assert faults(summary, SCHEMA) == [] and (summary["exit"], summary["failed"]) == (1, 1)
 
 
 def test_a_gallery_of_the_query_alone_is_refused_with_the_way_out(here, tmp_path):

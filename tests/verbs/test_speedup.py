@@ -339,3 +339,10 @@ def test_facts_of_another_type_are_refused_by_name(clip, measured, fact, tmp_pat
     (tmp_path / "odd.json").write_text(json.dumps(document))
     with pytest.raises(InputError, match=rf"odd\.json: its facts say {next(iter(fact))}, and not as a"):
         structkit.speed_curve(clip, measured=tmp_path / "odd.json", rate=1.5, **HOW)
+
+
+def test_options_beside_a_curve_plan_it_anew_or_are_refused(clip, measured, tmp_path):
+    made = structkit.speedup(clip, tmp_path / "out.mp4", curve=measured, rate=4)
+    assert made.curve.rate == pytest.approx(4) and abs(length(tmp_path / "out.mp4") - 0.5) <= 1 / 25
+    with pytest.raises(OptionError, match="unexpected keyword argument 'pace'"):
+        structkit.speedup(clip, tmp_path / "no.mp4", curve=measured, pace=4)

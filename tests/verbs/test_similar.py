@@ -111,7 +111,7 @@ def test_a_record_is_json_with_the_facts_of_the_match(model, films):
     assert record["video"] == str(films[1]) and record["rank"] == 1 and -1 <= record["similarity"] <= 1
 
 
-def test_what_cannot_be_asked(model, films):
+def test_what_cannot_be_asked(model, films, tmp_path):
     with pytest.raises(OptionError, match="--at is missing: one video, and nothing says which piece"):
         structkit.similar(films[0], model=model, **HOW)
     with pytest.raises(OptionError, match="the model is missing: name a checkpoint"):
@@ -122,5 +122,8 @@ def test_what_cannot_be_asked(model, films):
         structkit.similar(films[0], model=model, at=-1, **HOW)
     with pytest.raises(InputError, match=r"across.mp4: no frame at 9 s"):
         structkit.similar(films[0], model=model, at=9, **HOW)
+    short = film(tmp_path / "short.mp4", count=5)
+    with pytest.raises(InputError, match=r"short.mp4: 0.20 s, and 0.32 s are the least"):
+        structkit.similar(short, model=model, at=0, **HOW)
     with pytest.raises(CheckpointError, match=r"transfer of a content.*not similar; make one with structkit train"):
         structkit.similar(films[0], films[1], "glasses", **HOW)

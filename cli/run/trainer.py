@@ -132,8 +132,7 @@ def run(
         voice.line(f"{output} is there already, the finished output of this very training")
     elif status == "written":
         how = f"{clock_words(ms / 1000)} on {facts['device']} in {dtype}"
-        told = f"{output}: {facts['steps']} steps, {how}", _losses(facts["losses"])
-        voice.line("; ".join(filter(None, told)))
+        voice.line(f"{output}: {facts['steps']} steps, {how}; {_losses(facts['losses'])}")
     facts |= {"error": error, "dtype": dtype, "seed": running.seed, "notes": voice.notes, "ms": ms, "exit": code}
     record("summary", verb=f"train {name}", version=__version__, output=str(output), status=status, **facts)
     if status == "written" and first and not running.json:
@@ -295,8 +294,7 @@ class Voice:
                 self.line(f"what it makes now is shown in {event.preview}")
         if not event.eta:  # the stage is over
             with self._aside():
-                told = f"{where}: {event.step} steps in {clock_words(now - self.stage_began)}", losses
-                self.line("; ".join(filter(None, told)))
+                self.line(f"{where}: {event.step} steps in {clock_words(now - self.stage_began)}; {losses}")
                 facts = {"stage": event.stage, "number": event.number, "stages": event.stages, "steps": event.step}
                 self.ended(**facts, losses=dict(event.losses), ms=round(1000 * (now - self.stage_began)))
             self.stage_began = self.spoken = now

@@ -17,6 +17,8 @@ from structkit_cli.run.models import model_refs, roles
 from structkit_cli.run.plan import Progress
 from structkit_cli.run.tables import Findings, TableOptions, each_input
 
+COLUMNS = ("input", "rank", "label", "probability")  # of a CSV file
+
 LabelledInputs = Annotated[
     list[str], typer.Argument(help="videos, folders, a 'pattern*.mp4', @list.txt or -", metavar="INPUT")
 ]
@@ -73,7 +75,8 @@ def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableO
             for record in records
             for rank, one in enumerate(record["labels"], 1)
         ]
-        return Findings("labels", records, _lines(records), rows=rows, notes=notes, failures=failures)
+        told = {"rows": rows, "notes": notes, "failures": failures}
+        return Findings("labels", records, _lines(records), COLUMNS, **told)
 
     how = {"model": ref.input, "options": {"top": wanted.top}, "foreign": found.foreign}
     tables.run("classify", roles("input", found.inputs), find, running, **how)
@@ -81,9 +84,8 @@ def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableO
 
 def _lines(records: list[dict[str, Any]]) -> list[list[str]]:
     most = max((len(record["labels"]) for record in records), default=0)
-    lines = [["input", *([""] * most)]]
+    lines = [["input", "labels", *([""] * (most - 1))]]
     for record in records:
         told = [f"{one['label']} {one['probability']:.3f}" for one in record["labels"]]
         lines.append([record["input"], *told])
-    lines[0][1:2] = ["label and probability"] if most else []
     return lines

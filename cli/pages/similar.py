@@ -21,6 +21,8 @@ from structkit_cli.run.tables import Findings, TableOptions, each_input
 if TYPE_CHECKING:
     from structkit.verbs.similar import Match
 
+COLUMNS = ("rank", "video", "start", "end", "similarity", "query_start", "query_end")  # of a CSV file
+
 QueryVideo = Annotated[str, typer.Argument(help="a video, or - for one on standard input", metavar="QUERY")]
 GalleryVideos = Annotated[
     list[str] | None,
@@ -75,22 +77,27 @@ def similar(query: QueryVideo, gallery: GalleryVideos = None, *, wanted: Similar
         raise OptionError(f"--at is missing: {fact}: say --at 0:05, or name other videos behind it")
     if at is None and gallery and found.many:
         videos = [given for given in videos if not _same(given, asked)]
+        if found.inputs and not videos:
+            fact = f"there is no video but {query} in what it is looked for in"
+            raise OptionError(f"{fact}: name others behind it, or say --at 0:05 to look in the rest of it")
 
     def find(device: str, progress: Progress) -> Findings:
         from structkit.verbs.similar import PieceIndex
 
         index = PieceIndex(ref.input.path, device=device, **running.reading)  # type: ignore[arg-type]
+        sought = index.query(asked.video(**running.reading), at=at)  # first: without it nothing can be found
         failures = each_input(
             videos, lambda given: index.add(given.video(**running.reading), given.name), progress, 0.9
         )
         own = next((given.name for given in videos if _same(given, asked)), None)
-        matches = index.matches(asked.video(**running.reading), at=at, count=wanted.count, name=own)
+        matches = index.matches(sought, count=wanted.count, name=own)
 
         def sheet():
-            return index.sheet(asked.video(**running.reading), matches, at=at)
+            return index.sheet(sought, matches)
 
         records = [match.record() for match in matches]
-        return Findings("match", records, _lines(matches), notes=index.notes, failures=failures, sheet=sheet)
+        told = {"notes": index.notes, "failures": failures, "sheet": sheet}
+        return Findings("match", records, _lines(matches), COLUMNS, **told)
 
     inputs = ({"query": asked} | roles("gallery", videos if gallery else [])) if videos else {}
     options = {"at": at, "count": wanted.count}

@@ -233,7 +233,7 @@ def _dry(curve: SpeedCurve, reader: VideoReader, name: str) -> DryResult:
 
     told = segments(curve, most=FEW)
     lines = [f"{name}: {curve_words(curve)}", *(f"  {segment.words}" for segment in told)]
-    notes = [*reader.notes, *curve.facts.get("notes", ())]
+    notes = [*reader.notes, *curve.notes]
     shown = {"times": curve.times.tolist(), "speeds": curve.speeds.tolist()}
     return DryResult({"warnings": notes, "pace": pace_facts(curve), "curve": shown}, lines)
 

@@ -17,7 +17,7 @@ from structkit._version import __version__
 from structkit.configs import MAX_FRAME_PIXELS, millions, option
 from structkit.data.listing import counted
 from structkit.device import load_torch
-from structkit.errors import InputError, OptionError
+from structkit.errors import InputError, OptionError, StructkitError
 from structkit_cli.options import TOLERANT, CommonOptions, named
 from structkit_cli.run import batch
 from structkit_cli.run.inputs import InputFile
@@ -62,18 +62,27 @@ class Findings:
     kind: of a record, in JSON.
     records: the facts of each by name, as JSON; those of one run have the same names.
     lines: the table, a row of texts for each line, the names of the columns first.
-    rows: of a CSV file, facts by name, all of the same names; None: the records.
-    failures: the exit code of each input that failed, whose error was told.
+    columns: the names of the facts in a CSV file.
+    rows: of a CSV file, facts by those names; None: the records.
+    failures: the exit code of each input that failed, whose error was told, by the input's name.
     sheet: makes the picture of the findings, where there is one.
     """
 
     kind: str
     records: list[dict[str, Any]]
     lines: list[Sequence[str]]
+    columns: Sequence[str]
     rows: list[dict[str, Any]] | None = None
     notes: list[str] = field(default_factory=list)
-    failures: list[int] = field(default_factory=list)
+    failures: dict[str, int] = field(default_factory=dict)
     sheet: Callable[[], Picture] | None = None
+
+    @property
+    def gap(self) -> str:
+        """The words for the inputs that failed."""
+        first, *others = self.failures
+        named = f"{first} and {counted(len(others), 'other input')}" if others else first
+        return f"{named} could not be read"
 
 
 Find = Callable[[str, Progress], Findings]  # from the device, and how to tell the progress
@@ -89,11 +98,12 @@ class FindingsMaker(Maker):
         self, task: Task, missing: Sequence[Output], device: str, progress: Progress
     ) -> Iterator[tuple[Output, Result]]:
         found = self.find(device, progress)
+        if found.failures and not found.records:
+            raise InputError(f"{found.gap}, as told above, and nothing is left to write")
         for output in missing:
             yield output, _result(found, output)
         if found.failures:  # the file is written; the run is not all that was asked for
-            fact = f"{counted(len(found.failures), 'input')} could not be read, as told above"
-            raise InputError(f"{next(iter(task.inputs.values())).name} and others: {fact}")
+            raise InputError(f"{found.gap}, as told above; what is written has all but that")
 
 
 def run(
@@ -128,14 +138,25 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
     if running.exists is not None:
         raise OptionError("--exists is about a file, and none is written: name one with --output, or leave it out")
     check_stdout()
-    began, failures, device = time.monotonic(), [], None
+    began, failures, device = time.monotonic(), {}, None
+
+    def summary(code: int, failed: int) -> None:
+        if running.json:
+            facts = {"verb": verb, "version": __version__, "inputs": len(inputs), "failed": failed}
+            ms = round(1000 * (time.monotonic() - began))
+            emit_record({"record": "summary", **facts, "foreign": foreign, "device": device, "ms": ms, "exit": code})
+
     if inputs:
         load_torch()
         from structkit.device import resolve
 
         device = resolve(running.device)
-        with Report(verb, total=1, as_json=False, quiet=running.quiet, paths=False) as report:
-            found = find(device, report.progress)
+        try:
+            with Report(verb, total=1, as_json=False, quiet=running.quiet, paths=False) as report:
+                found = find(device, report.progress)
+        except StructkitError as error:
+            summary(exit_code(error), failed=1)
+            raise
         failures = found.failures
         if not running.quiet:
             for note in dict.fromkeys(found.notes):
@@ -146,11 +167,8 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
         elif found.records:
             emit_lines(_aligned(found.lines))
     succeeded = len(inputs) - len(failures)
-    code = batch.NOTHING_TO_DO if not inputs else 0 if not failures else 1 if succeeded else max(failures)
-    if running.json:
-        facts = {"verb": verb, "version": __version__, "inputs": len(inputs), "failed": len(failures)}
-        ms = round(1000 * (time.monotonic() - began))
-        emit_record({"record": "summary", **facts, "foreign": foreign, "device": device, "ms": ms, "exit": code})
+    code = batch.NOTHING_TO_DO if not inputs else 0 if not failures else 1 if succeeded else max(failures.values())
+    summary(code, failed=len(failures))
     if not inputs:
         others = f" ({counted(foreign, 'other file')})" if foreign else ""
         tell(f"nothing to do: there is no file that {verb} reads among the inputs{others}")
@@ -159,20 +177,21 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
 
 def each_input(
     inputs: Sequence[InputFile], do: Callable[[InputFile], None], progress: Progress, share: float = 1.0
-) -> list[int]:
-    """Do something with each input; one that fails is told and passed over.  Returns the exit codes of the failures.
+) -> dict[str, int]:
+    """Do something with each input; one that fails is told and passed over.  Returns the exit codes of the failures, by
+    the names of the inputs.
 
     share: of the whole work, which this is the first part of.
     Raises what every other input would meet too: a model or a device that does not work.
     """
-    failures = []
+    failures = {}
     for done, given in enumerate(inputs):
         progress(share * done / len(inputs), given.name)
         try:
             do(given)
         except InputError as error:
             tell(f"error: {error}")
-            failures.append(exit_code(error))
+            failures[given.label] = exit_code(error)
     return failures
 
 
@@ -193,7 +212,8 @@ def _kind_of(output: str | None, *, sheets: bool) -> tuple[OutputKind, str | Non
 
 
 def _result(found: Findings, output: Output) -> Result:
-    notes = tuple(dict.fromkeys(found.notes))
+    # The gap is told again of a file that is there already.
+    notes = tuple(dict.fromkeys([*found.notes, *([found.gap] if found.failures else [])]))
     if output.kind is OutputKind.PICTURE:
         from dataclasses import replace
 
@@ -202,8 +222,7 @@ def _result(found: Findings, output: Output) -> Result:
     if output.format == "json":
         return JsonResult(found.records, notes)
     rows = found.records if found.rows is None else found.rows
-    names = tuple(rows[0]) if rows else ()
-    return TableResult(names, [tuple(row.values()) for row in rows], notes)
+    return TableResult(found.columns, [[row[name] for name in found.columns] for row in rows], notes)
 
 
 def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:

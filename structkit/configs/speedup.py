@@ -14,7 +14,7 @@ NO_SPEEDUP_MODEL = (
     "--method speednet needs a model, and none ships with this version: name one with --model, or make one with "
     "structkit train speednet"
 )
-NO_FACTORS = "--vmode is of --method speednet, and motion has no factors: leave it out"
+NO_FACTORS = "--vmode is of --method speednet, and only what that measured has factors: leave it out"
 SPEEDUP_RATE = 2.0  # where nothing says how long the result is to be
 SPEECH_SPEED = 1.6  # above, speech is hard to follow
 MOST_SPEED = 100

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from structkit.configs.speednet import LEAST_CLIP_SIDE
 from structkit.errors import InputError
-from structkit.media.sampled import SampledVideo
+from structkit.media.sampled import SampledFrame, SampledVideo
 from structkit.media.tensors import to_range
 
 TOGETHER = 8  # windows that a network sees at once
@@ -55,16 +55,11 @@ def video_windows(video: SampledVideo, frames: int) -> Iterator[VideoWindow]:
     for sample in video:
         held = [*held[1 - frames :], sample.pixels] if frames > 1 else [sample.pixels]
         count, fresh = count + 1, fresh + 1
-        if min(sample.pixels.shape[:2]) < LEAST_SIDE:
-            height, width = sample.pixels.shape[:2]
-            fact = f"{width} x {height} px, and {LEAST_SIDE} px are the least in which motion is seen"
-            raise InputError(f"{video.reader.name}: {fact}; give a larger video")
+        check_side(video, sample)
         if count >= frames and (fresh >= hop or count == frames):
             yield _window(video, held, count)
             fresh = 0
-    if count < LEAST_FRAMES:
-        fact = f"{count / float(video.rate):.2f} s, and {LEAST_FRAMES / float(video.rate):.2f} s are the least"
-        raise InputError(f"{video.reader.name}: {fact} in which motion is seen; give a longer video")
+    _check_length(video, count)
     if fresh:
         yield _window(video, held, count)
 
@@ -72,11 +67,12 @@ def video_windows(video: SampledVideo, frames: int) -> Iterator[VideoWindow]:
 def window_at(video: SampledVideo, frames: int, time: float) -> VideoWindow:
     """The window in whose middle a time is, s on the video's clock; near an end the first or the last one.
 
-    Raises InputError for a time that the video does not have, and for damage on the way.
+    Raises InputError for a time that the video does not have, and as `video_windows`.
     """
     held: list[np.ndarray] = []
     count, wanted = 0, None
     for sample in video:
+        check_side(video, sample)
         if wanted is None:
             wanted = max(round((time - float(video.start)) * float(video.rate)) + (frames + 1) // 2, frames)
         held = [*held[1 - frames :], sample.pixels] if frames > 1 else [sample.pixels]
@@ -87,7 +83,16 @@ def window_at(video: SampledVideo, frames: int, time: float) -> VideoWindow:
     if not first <= time <= last:
         fact = f"no frame at {time:.6g} s: the video goes from {first:.6g} to {last:.6g} s"
         raise InputError(f"{video.reader.name}: {fact}; name a time in it with --at")
+    _check_length(video, count)
     return _window(video, held, count)
+
+
+def check_side(video: SampledVideo, sample: SampledFrame) -> None:
+    """Refuse a frame that is too small for networks of clips.  Raises InputError."""
+    height, width = sample.pixels.shape[:2]
+    if min(height, width) < LEAST_SIDE:
+        fact = f"{width} x {height} px, and {LEAST_SIDE} px are the least in which motion is seen"
+        raise InputError(f"{video.reader.name}: {fact}; give a larger video")
 
 
 def stretches(video: SampledVideo, least: int, longest: int, most: int) -> list[np.ndarray]:
@@ -133,6 +138,13 @@ def seen_windows(
             yield from (
                 (VideoWindow(None, window.start, window.end), one) for window, one in zip(together, found, strict=True)
             )
+
+
+def _check_length(video: SampledVideo, count: int) -> None:
+    """Refuse a video of so few frames that networks of clips see nothing.  Raises InputError."""
+    if count < LEAST_FRAMES:
+        fact = f"{count / float(video.rate):.2f} s, and {LEAST_FRAMES / float(video.rate):.2f} s are the least"
+        raise InputError(f"{video.reader.name}: {fact} in which motion is seen; give a longer video")
 
 
 def _window(video: SampledVideo, held: Sequence[np.ndarray], count: int) -> VideoWindow:

@@ -80,8 +80,7 @@ def report_of(
     even = TimeMap.of_speeds([first, last], [(last - first) / (own.at(last) - own.at(first))])
     sound = has_sound(video) and audio != "drop" and curve.duration <= SOUNDING
     videos = previews(video, (even, own), size, audio=audio if sound else "drop", progress=progress)
-    notes = curve.facts.get("notes", ())
-    return report_page(curve, videos, name=name, rate=size.rate, sound=sound, notes=notes)
+    return report_page(curve, videos, name=name, rate=size.rate, sound=sound, notes=curve.notes)
 
 
 def previews(

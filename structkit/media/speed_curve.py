@@ -100,6 +100,11 @@ class SpeedCurve:
         """The speed of the whole: how many times as long the input is as the output."""
         return self.seconds / self.duration
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes on how it was measured, and on how it was planned from that."""
+        return (*self.facts.get("notes", ()), *self.facts.get("plan_notes", ()))
+
     def timing(self) -> TimeMap:
         """The time map of the curve: its first time is shown at zero.
 

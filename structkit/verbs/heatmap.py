@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from structkit.configs import HEATMAP_KINDS
+from structkit.data.windows import check_side
 from structkit.device import enough_memory, resolve
 from structkit.engines.speednet.places import PlaceMaps, class_activation, smoothed, tolerance
 from structkit.errors import OptionError
@@ -139,6 +140,7 @@ def heat_painter(
     Raises InputError, DeviceError.
     """
     sampled = SampledVideo(video, side=SIDE * model.config.side)
+    check_side(sampled, next(iter(sampled)))
 
     def told(count: int) -> None:
         if progress:

@@ -72,6 +72,23 @@ class Match:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A video that is looked for, or one piece of it.
+
+    pieces: that are looked for, each for itself.
+    features (pieces, C): of each.
+    at: s; the only piece is the one in whose middle this time is; None: all of them.
+    notes: on the video, one line each.
+    """
+
+    video: Video
+    pieces: list[VideoWindow]
+    features: Tensor
+    at: float | None
+    notes: list[str]
+
+
 class PieceIndex:
     """The pieces of a gallery of videos, and where to look for those that are like a query.
 
@@ -98,33 +115,43 @@ class PieceIndex:
         self._features: dict[str, Tensor] = {}  # (pieces, C), by video
         self._sources: dict[str, Video] = {}
 
-    def add(self, video: Video, name: str | None = None) -> None:
-        """Take in all pieces of a video.  name: by which matches name it; else its own.
+    def query(self, video: Video, *, at: float | None = None) -> Query:
+        """The query that asks for a video.  at: as for `similar`.  Raises InputError, DeviceError."""
+        sampled, frames = self._sampled(video), self.model.config.frames
+        windows = video_windows(sampled, frames) if at is None else [window_at(sampled, frames, at)]
+        pieces, features = self._seen(windows)
+        return Query(video, pieces, features, at, [f"{sampled.reader.name}: {note}" for note in sampled.notes])
 
+    def add(self, video: Video, name: str | None = None) -> str:
+        """Take in all pieces of a video.
+
+        name: by which matches name it; else its own, with a number where another video has the same one.
+        Returns the name.
         Raises InputError, DeviceError.
         """
         sampled = self._sampled(video)
-        name = name or sampled.reader.name
+        own = name = name or sampled.reader.name
+        number = 1
+        while name in self.videos and self._sources[name] != video:
+            number += 1
+            name = f"{own} ({number})"
         pieces, features = self._seen(video_windows(sampled, self.model.config.frames))
         self.notes += [f"{name}: {note}" for note in sampled.notes]
         self.videos[name], self._features[name], self._sources[name] = pieces, features, video
+        return name
 
-    def matches(
-        self, query: Video, *, at: float | None = None, count: int = COUNT, name: str | None = None
-    ) -> list[Match]:
+    def matches(self, query: Query, *, count: int = COUNT, name: str | None = None) -> list[Match]:
         """The pieces that are most like the query, of which no two of one video overlap; the most alike first.
 
-        at, count: as for `similar`.
-        name: that of the query among the videos, if it is one of them; its pieces that overlap the one in whose middle
-        `at` is are left out.
-        Raises InputError, DeviceError.
+        count: as for `similar`.
+        name: that of the query among the videos, if it is one of them; its pieces that overlap the only one that is
+        looked for are left out.
         """
-        sampled, frames = self._sampled(query), self.model.config.frames
-        asked = video_windows(sampled, frames) if at is None else [window_at(sampled, frames, at)]
-        sought, queries = self._seen(asked)
+        sought, queries, at = query.pieces, query.features, query.at
         every = torch.cat([queries, *self._features.values()])
         middle = every.sum(0) / (len(every) + RESTRAINT)
-        self.notes += [f"{sampled.reader.name}: {note}" for note in sampled.notes if name not in self.videos]
+        if name not in self.videos:
+            self.notes += query.notes
         found: list[tuple[float, str, VideoWindow, VideoWindow]] = []
         for video, pieces in self.videos.items():
             features = functional.normalize(self._features[video] - middle, dim=1)
@@ -144,13 +171,14 @@ class PieceIndex:
                 kept.append(Match(len(kept) + 1, video, *place))
         return kept
 
-    def sheet(self, query: Video, matches: Sequence[Match], *, at: float | None = None) -> Picture:
+    def sheet(self, query: Query, matches: Sequence[Match]) -> Picture:
         """A sheet of thumbnails: the query on top, beneath it the matches, each with its name, time and likeness.
 
         matches: of the query; of more than fit on a sheet the first are shown.
+        Raises InputError.
         """
-        frames, shown, asked = self.model.config.frames, matches[: MOST_ROWS - 1], self._thumbs(query)
-        window = next(video_windows(asked, frames)) if at is None else window_at(asked, frames, at)
+        frames, shown, asked = self.model.config.frames, matches[: MOST_ROWS - 1], self._thumbs(query.video)
+        window = next(video_windows(asked, frames)) if query.at is None else window_at(asked, frames, query.at)
         pieces = {"query": window.frames}
         for video in dict.fromkeys(match.video for match in shown):
             own = {(match.start, match.end): match.rank for match in shown if match.video == video}
@@ -211,14 +239,14 @@ def similar(
     check_query(at, alone=not videos)
     check_matches(count)
     index = PieceIndex(model, device=device, max_pixels=max_pixels, tolerant=tolerant)
-    own = None
+    asked, own = index.query(query, at=at), None  # first, since a query that cannot be read ends it all
     for done, video in enumerate(videos or [query], 1):
-        index.add(video)
+        name = index.add(video)
         if _is_same(video, query):
-            own = list(index.videos)[-1]
+            own = name
         if progress:
             progress(done / (len(videos) + 1), f"video {done}")
-    found = index.matches(query, at=at, count=count, name=own)
+    found = index.matches(asked, count=count, name=own)
     if progress:
         progress(1.0, "")
     return found
@@ -240,7 +268,7 @@ def check_matches(count: int) -> None:
 
 
 def _is_same(one: Video, other: Video) -> bool:
-    if isinstance(one, VideoReader) or isinstance(other, VideoReader):
+    if not isinstance(one, str | Path) or not isinstance(other, str | Path):
         return one is other
     return Path(one).exists() and Path(other).exists() and Path(one).samefile(other)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 import structkit_weights
 from structkit.configs import NO_FACTORS, NO_SPEEDUP_MODEL, SPEEDUP_MODEL, SpeedCurveConfig
+from structkit.data.windows import check_side
 from structkit.device import enough_memory, one_thread
 from structkit.engines.speednet.curve import natural_rate, tolerated, tolerated_at
 from structkit.engines.speednet.ladder import SpeedLadder
@@ -96,6 +97,7 @@ def _by_model(
     device = str(next(net.parameters()).device)
     with enough_memory(device):
         for frames in samples.batches():
+            check_side(samples.video, frames[0])
             ladder.push([frame.pixels for frame in frames])
         predictions = ladder.finish()
     facts = {"method": "speednet", "model": name, "cuts": samples.cuts, "notes": list(notes)}
@@ -105,30 +107,31 @@ def _by_model(
 class SampleLog:
     """The samples of a video on their way, and what is kept of them: their number, and the cuts between them.
 
+    video: that they are of.
     cuts: the times of the first samples behind cuts, s.
     """
 
     def __init__(self, video: SampledVideo, progress: Progress | None, word: str) -> None:
-        self._video, self._progress, self._word = video, progress, word
+        self.video, self._progress, self._word = video, progress, word
         self._count, self.cuts = 0, []
 
     def batches(self) -> Iterator[list[SampledFrame]]:
         """The samples, some at a time."""
-        samples = iter(self._video)
+        samples = iter(self.video)
         while frames := list(islice(samples, TOGETHER)):
             places = (self._count + i for i, frame in enumerate(frames) if frame.cut)
-            self.cuts += [round(float(self._video.start + place / self._video.rate), 6) for place in places]
+            self.cuts += [round(float(self.video.start + place / self.video.rate), 6) for place in places]
             self._count += len(frames)
             if self._progress:
-                total = self._video.count or 0
+                total = self.video.count or 0
                 self._progress(min(1.0, self._count / total) if total else 0.0, self._word)
             yield frames
 
     def curve(self, **measured: Any) -> SpeedCurve:
         """The curve of the samples at their own speed, with what was measured."""
-        start, step = self._video.start, 1 / self._video.rate
+        start, step = self.video.start, 1 / self.video.rate
         times = np.array([float(start + number * step) for number in range(self._count + 1)])
-        times[-1] = max(float(self._video.end), times[-2] + 1e-6)
+        times[-1] = max(float(self.video.end), times[-2] + 1e-6)
         return SpeedCurve(times, np.ones(self._count), **measured)
 
 
@@ -137,10 +140,13 @@ def judged(curve: SpeedCurve, config: SpeedCurveConfig, rate: float) -> tuple[np
 
     rate: that is asked for; motion alone says which moments tolerate more than others, and not how much.
     The natural rate is None where nothing tells it.
+    Raises OptionError for a mode of factors where there are none.
     """
     if curve.predictions is not None:
         natural = natural_rate(tolerated(curve.predictions, curve.factors, mode=config.vmode), curve.durations)
         return tolerated_at(curve.predictions, curve.factors, curve.durations, rate, mode=config.vmode), natural
+    if config.vmode != "runs":
+        raise OptionError(NO_FACTORS)
     motion = curve.facts.get("motion")
     if isinstance(motion, list) and len(motion) == len(curve.speeds):
         return tolerated_motion(np.array(motion), curve.durations, rate, most=config.max_speed), None

@@ -17,7 +17,7 @@ import numpy as np
 
 from structkit.configs import SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
 from structkit.engines.speednet.curve import confidence, optimised
-from structkit.errors import OptionError
+from structkit.errors import InputError, OptionError
 from structkit.media.retiming import retime
 from structkit.media.speed_curve import SpeedCurve, read_curve
 from structkit.media.speed_segments import segments
@@ -36,6 +36,15 @@ MEASURED = 0.4  # of the work of a whole run, about
 CELLS = 25  # a second
 # Notes on sound that do not differ from what was asked for: a track that keeps its codec, and one that is left out.
 AS_ASKED = re.compile(r"\b(\w+) sound encoded anew as \1, (stretched|played like a tape)$|sound left out, as asked$")
+NUMBER = int | float
+FACTS = {  # of a curve, as they stand in files: what they are, of which type, and whether there are several
+    "notes": ("a list of texts", str, True),
+    "plan_notes": ("a list of texts", str, True),
+    "cuts": ("a list of times", NUMBER, True),
+    "motion": ("a list of numbers", NUMBER, True),
+    "natural_rate": ("a number", NUMBER, False),
+    "method": ("a word", str, False),
+}
 BEYOND = 1.005  # times the natural rate, from which there is a note
 
 
@@ -106,7 +115,8 @@ def speedup(
 
     video: as `speed_curve` takes it.
     output: .mp4, .mov, .mkv or .webm, whole or not at all; a binary stream gets an MP4.
-    curve: the one to follow, or the file of one; None: that of `speed_curve`.
+    curve: the one to follow, or the file of one; with `rate`, `keep` or others it is planned anew.  None: that of
+    `speed_curve`.
     quality: 1 to 100, of the encoding.
     device, progress: as `speed_curve` takes them.
     options: fields of `configs.RetimeConfig`, and what else `speed_curve` takes.
@@ -119,12 +129,12 @@ def speedup(
     of_curve = {name: value for name, value in options.items() if name not in own}
     with opened_video(video) as reader:
         part = MEASURED if progress else 0.0
-        if not isinstance(curve, SpeedCurve):
+        if of_curve or not isinstance(curve, SpeedCurve):
             curve = speed_curve(reader, measured=curve, device=device, progress=_part(progress, 0, part), **of_curve)
         how = {"resample": config.resample, "audio": config.audio, "quality": quality, "max_side": config.max_side}
         made = retime(reader, output, curve.timing(), progress=_part(progress, part, 1), **how)
         told = (note for note in made.notes if not AS_ASKED.search(note))
-        notes = dict.fromkeys((*reader.notes, *curve.facts.get("notes", ()), *told))
+        notes = dict.fromkeys((*reader.notes, *curve.notes, *told))
         return SpeedupSummary(made.frames, float(made.seconds), tuple(notes), curve)
 
 
@@ -165,8 +175,7 @@ def _planned(
     speeds = optimised(within.tolerated, weights, found.durations, rate, **how)
     if natural is not None and rate > BEYOND * natural:
         notes += (f"{rate:.2f} times as fast is more than looks natural here, which is up to {natural:.2f}",)
-    facts = {"rate": rate, "natural_rate": natural and round(natural, 4)}
-    facts["notes"] = [*found.facts.get("notes", ()), *notes]
+    facts = {"rate": rate, "natural_rate": natural and round(natural, 4), "plan_notes": list(notes)}
     return replace(found, speeds=speeds, tolerated=within.tolerated, facts={**found.facts, **facts})
 
 
@@ -184,10 +193,22 @@ def _fitted(measured: SpeedCurve | Source, reader: VideoReader) -> SpeedCurve:
     last = float(curve.times[-1])
     end = last if reader.end is None else float(reader.end)
     curve = curve.over(float(reader.start), end, gap, name)
-    notes = [note for note in curve.facts.get("notes", ()) if isinstance(note, str)]
+    facts = _checked(curve.facts, name)
+    notes = list(facts.get("notes", ()))
     if last > end + gap:
         notes.append(f"{name} goes on for {last - end:.1f} s behind the end of the clip: is it of another one?")
-    return replace(curve, facts={"method": "curve", **curve.facts, "notes": notes})
+    return replace(curve, facts={"method": "curve", **facts, "notes": notes})
+
+
+def _checked(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """The facts of a curve from a file.  name: of the file.  Raises InputError for those of another type."""
+    for fact, (word, kind, among) in FACTS.items():
+        value = facts.get(fact)
+        entries = value if among and isinstance(value, list) else [value]
+        fits = isinstance(value, list) if among else True
+        if value is not None and not (fits and all(isinstance(entry, kind) for entry in entries)):
+            raise InputError(f"{name}: its facts say {fact}, and not as {word}; write it anew with --curve")
+    return {fact: value for fact, value in facts.items() if value is not None or fact not in FACTS}
 
 
 def _refined(curve: SpeedCurve) -> SpeedCurve:

@@ -89,9 +89,41 @@ def test_a_video_that_cannot_be_read_is_told_and_passed_over(here, tmp_path):
     ran = here("query.mp4", "clips")
     assert ran.code == 1 and len(ran.paths) > 2
     assert "clips/broken.mp4" in ran.err and "clips/short.mp4: 0.24 s, and 0.32 s are the least" in ran.err
-    ran = here("query.mp4", "clips", "-o", "found.csv")
-    assert ran.code == 1 and "2 inputs could not be read" in ran.err
+    for status in ("written", "skipped"):  # what is missing in a file is told whenever that is left as it is
+        ran = here("query.mp4", "clips", "-o", "found.csv", "--exists", "skip")
+        assert "warning: found.csv: clips/broken.mp4 and 1 other input could not be read" in ran.err, status
+        assert ran.code == (1 if status == "written" else 0)
     assert len(Path("found.csv").read_text().splitlines()) > 2
+
+
+def test_of_inputs_none_of_which_can_be_read_no_file_is_written(here, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    ran = here("query.mp4", "broken.mp4", "-o", "found.csv")
+    assert ran.code == 1 and not Path("found.csv").exists()
+    assert "error: broken.mp4 could not be read, as told above, and nothing is left to write" in ran.err
+
+
+def test_a_table_without_matches_has_its_head(here):
+    film(Path("only.mp4"), count=8)
+    assert here("only.mp4", "--at", "0:00.1", "-o", "found.csv").code == 0
+    head = "rank,video,start,end,similarity,query_start,query_end\n"
+    assert Path("found.csv").read_text() == head
+
+
+def test_a_query_that_cannot_be_read_is_told_before_the_gallery_is_looked_at(here, tmp_path):
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    ran = here("nothing.mp4", "broken.mp4")
+    assert ran.code == 1 and "nothing.mp4" in ran.err and "broken.mp4" not in ran.err
+    [summary] = (json.loads(line) for line in here("nothing.mp4", "broken.mp4", "--json").paths)
+    assert faults(summary, SCHEMA) == [] and (summary["exit"], summary["failed"]) == (1, 1)
+
+
+def test_a_gallery_of_the_query_alone_is_refused_with_the_way_out(here, tmp_path):
+    (tmp_path / "alone").mkdir()
+    shutil.copy(tmp_path / "query.mp4", tmp_path / "alone")
+    ran = here("alone/query.mp4", "alone")
+    assert ran.code == 2 and "no video but alone/query.mp4" in ran.err and "--at 0:05" in ran.err
+    assert here("alone/query.mp4", "alone", "--at", "0:00.2").code == 0
 
 
 @pytest.mark.parametrize(

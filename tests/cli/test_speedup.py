@@ -170,7 +170,7 @@ def test_one_bad_video_does_not_stop_the_others(run, made, tmp_path):
         ("--keep 0:30-", 2, "--keep begins at 0:30.0, and the clip lasts 0:02.0: name a span of the clip"),
         ("--method speednet", 2, "--method speednet needs a model"),
         ("--method motion --model m.safetensors", 2, "--model is of --method speednet, and motion needs none"),
-        ("--vmode max", 2, "--vmode is of --method speednet, and motion has no factors: leave it out"),
+        ("--vmode max", 2, "--vmode is of --method speednet, and only what that measured has factors: leave it out"),
         ("--model glasses", 3, "and not speedup"),
         ("--curve curve.txt", 2, "use one of .json .csv .svg .png .otio .fcpxml"),
         ("--curve -", 2, "--curve - cannot be: only the result goes to stdout; name a file"),

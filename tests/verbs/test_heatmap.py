@@ -112,4 +112,9 @@ def test_what_cannot_be_asked(model, tmp_path):
         structkit.heatmap(path, tmp_path / "b.xyz", model, **HOW)
     with pytest.raises(InputError, match=r"nothing.mp4"):
         structkit.heatmap(tmp_path / "nothing.mp4", tmp_path / "b.mp4", model, **HOW)
+    write_clip(Clip(np.zeros((10, 16, 24, 3), np.uint8), Fraction(25)), tmp_path / "small.mp4")
+    with pytest.raises(InputError, match=r"small.mp4: 24 x 16 px, and 32 px are the least in which motion is seen"):
+        structkit.heatmap(tmp_path / "small.mp4", tmp_path / "b.mp4", model, **HOW)
+    with pytest.raises(InputError, match=r"small.mp4: 24 x 16 px, and 32 px are the least in which motion is seen"):
+        structkit.speed_curve(tmp_path / "small.mp4", model=model, **HOW)
     assert not (tmp_path / "b.mp4").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import structkit
 from structkit.data.windows import video_windows, window_tensor
 from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.media.sampled import SampledVideo
+from structkit.media.video import VideoReader
 from structkit.verbs.similar import PieceIndex
 
 from ..speed_models import FRAMES, film, tiny_action, tiny_speednet
@@ -78,7 +80,7 @@ def test_what_all_pieces_have_in_common_does_not_make_them_alike(model, films):
     with torch.inference_mode():
         features = torch.nn.functional.normalize(model.features(window_tensor(windows)), dim=1)
     assert (features @ features.T).min() > 0.95  # so that the cosine itself says little
-    assert min(match.similarity for match in index.matches(films[0], count=99)) < 0.9
+    assert min(match.similarity for match in index.matches(index.query(films[0]), count=99)) < 0.9
 
 
 def test_the_features_of_a_classifier_serve_as_well(films):
@@ -89,11 +91,18 @@ def test_a_sheet_has_a_row_for_the_query_and_one_for_each_match(model, films):
     index = PieceIndex(model, **HOW)
     for one in films[1:]:
         index.add(one)
-    matches = index.matches(films[0])
-    heights = [index.sheet(films[0], matches[:count]).height for count in (1, 2)]
-    sheet = index.sheet(films[0], matches[:2])
+    query = index.query(films[0])
+    matches = index.matches(query)
+    heights = [index.sheet(query, matches[:count]).height for count in (1, 2)]
+    sheet = index.sheet(query, matches[:2])
     assert heights[1] > heights[0] and sheet.pixels.dtype == np.uint8
     assert (sheet.pixels[..., 0] > 200).any() and (sheet.pixels[..., 2] < 100).any()  # the square is seen
+
+
+def test_videos_of_one_name_are_told_apart(model, films):
+    readers = [VideoReader(Path(one).read_bytes(), name="clip") for one in films[1:]]
+    found = structkit.similar(films[0], readers, model, count=99, **HOW)
+    assert {match.video for match in found} == {"clip", "clip (2)"}
 
 
 def test_a_record_is_json_with_the_facts_of_the_match(model, films):
@@ -102,7 +111,7 @@ def test_a_record_is_json_with_the_facts_of_the_match(model, films):
     assert record["video"] == str(films[1]) and record["rank"] == 1 and -1 <= record["similarity"] <= 1
 
 
-def test_what_cannot_be_asked(model, films):
+def test_what_cannot_be_asked(model, films, tmp_path):
     with pytest.raises(OptionError, match="--at is missing: one video, and nothing says which piece"):
         structkit.similar(films[0], model=model, **HOW)
     with pytest.raises(OptionError, match="the model is missing: name a checkpoint"):
@@ -113,5 +122,8 @@ def test_what_cannot_be_asked(model, films):
         structkit.similar(films[0], model=model, at=-1, **HOW)
     with pytest.raises(InputError, match=r"across.mp4: no frame at 9 s"):
         structkit.similar(films[0], model=model, at=9, **HOW)
+    short = film(tmp_path / "short.mp4", count=5)
+    with pytest.raises(InputError, match=r"short.mp4: 0.20 s, and 0.32 s are the least"):
+        structkit.similar(short, model=model, at=0, **HOW)
     with pytest.raises(CheckpointError, match=r"transfer of a content.*not similar; make one with structkit train"):
         structkit.similar(films[0], films[1], "glasses", **HOW)

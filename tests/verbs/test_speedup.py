@@ -151,8 +151,8 @@ def test_what_is_heard_is_asked_for_the_cells_of_the_curve(tmp_path):
 def test_without_sound_the_options_of_sound_are_told_to_be_without_use(tmp_path):
     path = paced_clip(tmp_path / "clip.mp4", tone=None)
     found = structkit.speed_curve(path, protect_speech=True, **HOW)
-    assert found.facts["notes"] == ["no sound: --protect-speech and --silence-speed change nothing"]
-    assert structkit.speedup(path, tmp_path / "out.mp4", curve=found).notes == tuple(found.facts["notes"])
+    assert found.notes == ("no sound: --protect-speech and --silence-speed change nothing",)
+    assert structkit.speedup(path, tmp_path / "out.mp4", curve=found).notes == found.notes
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_a_model_says_how_fast_a_moment_may_be_and_beyond_that_there_is_a_note(c
     assert pace_facts(found)["natural_rate"] == pytest.approx(1 / (0.5 / 8 + 0.5), rel=0.1)
     (tmp_path / "curve.json").write_bytes(curve_file(found, "json"))
     beyond = structkit.speed_curve(clip, measured=tmp_path / "curve.json", rate=5.0)
-    assert "5.00 times as fast is more than looks natural here, which is up to 1." in beyond.facts["notes"][-1]
+    assert "5.00 times as fast is more than looks natural here, which is up to 1." in beyond.notes[-1]
 
 
 def test_a_model_that_was_not_found_to_tell_speeds_apart_is_asked_only_where_it_was_named(clip, odd_net):
@@ -315,3 +315,34 @@ def test_a_curve_read_back_is_the_one_that_was_written(measured, tmp_path):
     again = read_curve(tmp_path / "curve.json")
     assert again.facts["motion"] == measured.facts["motion"] and again.facts["cuts"] == measured.facts["cuts"]
     assert replace(again, speeds=measured.speeds).document() == measured.document()
+
+
+def test_notes_on_an_earlier_plan_are_not_told_of_another(clip, odd_net):
+    odd_net(trusted=True, ships=True)
+    fast = structkit.speed_curve(clip, rate=5, model="net.safetensors", **HOW)
+    again = structkit.speed_curve(clip, measured=fast, rate=1, **HOW)
+    assert any("5.00 times as fast is more than" in note for note in fast.notes)
+    assert again.notes == fast.notes[:-1]
+
+
+def test_a_mode_of_factors_is_refused_for_a_curve_without_them(clip, measured):
+    with pytest.raises(OptionError, match="--vmode is of --method speednet"):
+        structkit.speed_curve(clip, measured=measured, vmode="max", **HOW)
+
+
+@pytest.mark.parametrize(
+    "fact", [{"notes": 3}, {"notes": [3]}, {"cuts": ["a"]}, {"motion": [None]}, {"natural_rate": "x"}, {"method": []}]
+)
+def test_facts_of_another_type_are_refused_by_name(clip, measured, fact, tmp_path):
+    document = json.loads(curve_file(measured, "json"))
+    document["facts"] |= fact
+    (tmp_path / "odd.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=rf"odd\.json: its facts say {next(iter(fact))}, and not as a"):
+        structkit.speed_curve(clip, measured=tmp_path / "odd.json", rate=1.5, **HOW)
+
+
+def test_options_beside_a_curve_plan_it_anew_or_are_refused(clip, measured, tmp_path):
+    made = structkit.speedup(clip, tmp_path / "out.mp4", curve=measured, rate=4)
+    assert made.curve.rate == pytest.approx(4) and abs(length(tmp_path / "out.mp4") - 0.5) <= 1 / 25
+    with pytest.raises(OptionError, match="unexpected keyword argument 'pace'"):
+        structkit.speedup(clip, tmp_path / "no.mp4", curve=measured, pace=4)

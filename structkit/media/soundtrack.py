@@ -56,6 +56,7 @@ LEFT_OUT = {"attachment": "attachments", "data": "data tracks"}
 NAMES = {"ssa": "ASS", "ass": "ASS"}  # FFmpeg's decoders -> what their streams are called
 AUDIO = {"stretch": "stretched", "varispeed": "played like a tape", "drop": "left out"}  # in the words of our notes
 LOOSE = Fraction(1, 10)  # s, by which sound may begin before the pictures, or go on behind them, untold
+PRIMING = 3  # packets of silence, at most, with which encoders begin, before zero
 LATEST_END = 2**60  # of a chapter, ticks; one that is said to end later is damaged
 
 
@@ -142,7 +143,8 @@ class Soundtrack:
         """Whether the sound of a packet begins before the pictures end; with a note on sound beside which there are
         none."""
         start = packet.dts * packet.time_base - self._video.origin
-        if self.timing.at(start + LOOSE) < 0:
+        loose = max(LOOSE, PRIMING * (packet.duration or 0) * packet.time_base)
+        if self.timing.at(start + loose) < 0:
             self._note(["sound before the first picture left out"])
         if self.end is not None and self.timing.at(start - LOOSE) > self.end:
             self._note(["sound behind the last picture left out"])

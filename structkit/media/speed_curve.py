@@ -265,9 +265,10 @@ def _checked(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
     for fact in ("cuts", "motion"):
         if fact in facts and not np.isfinite(_numbers(facts[fact], f"{name}: its {fact}")).all():
             raise InputError(f"{name}: its {fact} are no list of numbers; {WAY_OUT}")
-    notes = facts.get("notes", [])
-    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
-        raise InputError(f"{name}: its notes are no list of texts; {WAY_OUT}")
+    for fact in ("notes", "plan_notes"):
+        notes = facts.get(fact, [])
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            raise InputError(f"{name}: its {fact} are no list of texts; {WAY_OUT}")
     for fact, kind, words in (("method", str, "text"), ("model", str, "text"), ("natural_rate", int | float, "number")):
         if not isinstance(facts.get(fact), kind | None):
             raise InputError(f"{name}: its {fact} is no {words}; {WAY_OUT}")

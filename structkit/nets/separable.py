@@ -68,7 +68,7 @@ class ClipNetwork(nn.Module):
     head: a linear map from features to logits, without any pooling, so that it may follow a maximum over places as well
     as come before it.
     sparing: whether a training keeps what goes into each layer of the trunk alone and computes the rest again for the
-    gradients: less than half of the memory, a third more time.  The batch norms then take each batch in twice.
+    gradients: less memory, about a quarter more time.  The batch norms then take each batch in twice.
     """
 
     view: nn.Module

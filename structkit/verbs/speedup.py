@@ -17,7 +17,7 @@ import numpy as np
 
 from structkit.configs import SPEEDUP_RATE, RetimeConfig, SpeedCurveConfig
 from structkit.engines.speednet.curve import confidence, optimised
-from structkit.errors import InputError, OptionError
+from structkit.errors import OptionError
 from structkit.media.retiming import retime
 from structkit.media.speed_curve import SpeedCurve, read_curve
 from structkit.media.speed_segments import segments
@@ -36,15 +36,6 @@ MEASURED = 0.4  # of the work of a whole run, about
 CELLS = 25  # a second
 # Notes on sound that do not differ from what was asked for: a track that keeps its codec, and one that is left out.
 AS_ASKED = re.compile(r"\b(\w+) sound encoded anew as \1, (stretched|played like a tape)$|sound left out, as asked$")
-NUMBER = int | float
-FACTS = {  # of a curve, as they stand in files: what they are, of which type, and whether there are several
-    "notes": ("a list of texts", str, True),
-    "plan_notes": ("a list of texts", str, True),
-    "cuts": ("a list of times", NUMBER, True),
-    "motion": ("a list of numbers", NUMBER, True),
-    "natural_rate": ("a number", NUMBER, False),
-    "method": ("a word", str, False),
-}
 BEYOND = 1.005  # times the natural rate, from which there is a note
 
 
@@ -193,22 +184,11 @@ def _fitted(measured: SpeedCurve | Source, reader: VideoReader) -> SpeedCurve:
     last = float(curve.times[-1])
     end = last if reader.end is None else float(reader.end)
     curve = curve.over(float(reader.start), end, gap, name)
-    facts = _checked(curve.facts, name)
+    facts = {fact: value for fact, value in curve.facts.items() if value is not None}
     notes = list(facts.get("notes", ()))
     if last > end + gap:
         notes.append(f"{name} goes on for {last - end:.1f} s behind the end of the clip: is it of another one?")
     return replace(curve, facts={"method": "curve", **facts, "notes": notes})
-
-
-def _checked(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """The facts of a curve from a file.  name: of the file.  Raises InputError for those of another type."""
-    for fact, (word, kind, among) in FACTS.items():
-        value = facts.get(fact)
-        entries = value if among and isinstance(value, list) else [value]
-        fits = isinstance(value, list) if among else True
-        if value is not None and not (fits and all(isinstance(entry, kind) for entry in entries)):
-            raise InputError(f"{name}: its facts say {fact}, and not as {word}; write it anew with --curve")
-    return {fact: value for fact, value in facts.items() if value is not None or fact not in FACTS}
 
 
 def _refined(curve: SpeedCurve) -> SpeedCurve:

@@ -337,7 +337,7 @@ def test_facts_of_another_type_are_refused_by_name(clip, measured, fact, tmp_pat
     document = json.loads(curve_file(measured, "json"))
     document["facts"] |= fact
     (tmp_path / "odd.json").write_text(json.dumps(document))
-    with pytest.raises(InputError, match=rf"odd\.json: its facts say {next(iter(fact))}, and not as a"):
+    with pytest.raises(InputError, match=rf"odd\.json: its {next(iter(fact))} (are|is) no "):
         structkit.speed_curve(clip, measured=tmp_path / "odd.json", rate=1.5, **HOW)
 
 

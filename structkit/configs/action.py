@@ -6,10 +6,10 @@ import dataclasses
 from dataclasses import dataclass
 
 from structkit.configs.base import Config, option
-from structkit.configs.speednet import LEAST_CLIP_SIDE, SPEEDNET_NETWORKS, SpeedNetConfig
+from structkit.configs.speednet import LEAST_CLIP_SIDE, SPEEDNET_NETWORKS, SPEEDNET_VIEWS, SpeedNetConfig
 from structkit.errors import OptionError
 
-BACKBONE = ("network", "width", "gates")  # options that a trained model to begin from decides on
+BACKBONE = ("network", "sees", "width", "gates")  # options that a trained model to begin from decides on
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,12 @@ class ActionConfig(Config):
         False, "with --init: also train from random weights, by as many steps, to compare with; twice the time"
     )
     network: str | None = option(None, "the network; else that of --init, or plain", choices=SPEEDNET_NETWORKS)
+    sees: str | None = option(
+        None,
+        "what the network sees: colour, the frames; motion, where something changes from one to the next; else what "
+        "that of --init does, or motion",
+        choices=SPEEDNET_VIEWS,
+    )
     width: float | None = option(
         None, "channels of the network, in units of its usual ones; else those of --init, or 1", low=0.05, high=4
     )
@@ -61,7 +67,12 @@ class ActionConfig(Config):
     def backbone(self) -> SpeedNetConfig:
         """The configuration of the network, of a `filled` configuration."""
         return SpeedNetConfig(
-            network=self.network, width=self.width, gates=self.gates, frames=self.frames, side=self.side
+            network=self.network,
+            sees=self.sees,
+            width=self.width,
+            gates=self.gates,
+            frames=self.frames,
+            side=self.side,
         ).filled()
 
     def begun_from(self, start: SpeedNetConfig) -> ActionConfig:

@@ -12,6 +12,7 @@ SPEEDNET_PRESETS: Presets = {
     # As published, as far as it is known: clips, sizes and network are; optimiser, batch and steps are not.
     "paper": {
         "network": "s3dg",
+        "sees": "colour",
         "gates": "all",
         "objective": "binary",
         "sampler": "bernoulli",
@@ -29,6 +30,7 @@ SPEEDNET_PRESETS: Presets = {
     # For two CPU cores: minutes.
     "fast": {
         "network": "plain",
+        "sees": "motion",
         "gates": "none",
         "objective": "relative",
         "sampler": "mix",
@@ -45,6 +47,7 @@ SPEEDNET_PRESETS: Presets = {
     },
 }
 SPEEDNET_NETWORKS = ("plain", "s3dg")
+SPEEDNET_VIEWS = ("colour", "motion")
 SPEEDNET_OBJECTIVES = ("binary", "relative", "ranked")
 SPEEDNET_GATES = ("none", "stem", "mixed", "all")
 SAMPLERS = ("bernoulli", "dither", "mix")
@@ -82,10 +85,10 @@ class SpeedNetConfig(Config):
     network: str | None = _preset(
         "the network: plain, for processors; or s3dg (published)", "network", choices=SPEEDNET_NETWORKS
     )
-    sees: str = option(
-        "colour",
+    sees: str | None = _preset(
         "what the network sees: colour, the frames (published); motion, where something changes from one to the next",
-        choices=("colour", "motion"),
+        "sees",
+        choices=SPEEDNET_VIEWS,
     )
     width: float = option(1.0, "channels of the network, in units of its usual ones", low=0.05, high=4)
     gates: str | None = _preset("where s3dg gates its features", "gates", choices=SPEEDNET_GATES)

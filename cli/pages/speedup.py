@@ -51,7 +51,7 @@ class SpeedupOptions(Config):
     from_curve: str | None = named(
         None,
         "take the curve from there, and measure nothing: .json, or .csv with a line t,S for each change of speed; "
-        "with another --rate, --keep ... a .json is planned anew; in a batch a folder",
+        "with --rate, --keep ... it is planned anew, by what is said now alone; in a batch a folder",
         "CURVE",
     )
     report: str | None = named(

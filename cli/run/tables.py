@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from structkit.media.pictures import Picture
 
 WRITTEN = tuple(DATA_SUFFIXES[name] for name in ("json", "csv"))
+SOME_FAILED = 1  # exit code
 GAP = "  "  # between the columns of a table on stdout
 
 
@@ -64,7 +65,7 @@ class Findings:
     lines: the table, a row of texts for each line, the names of the columns first.
     columns: the names of the facts in a CSV file.
     rows: of a CSV file, facts by those names; None: the records.
-    failures: the exit code of each input that failed, whose error was told, by the input's name.
+    failures: the names of the inputs that could not be read, of which each was told why.
     sheet: makes the picture of the findings, where there is one.
     """
 
@@ -74,7 +75,7 @@ class Findings:
     columns: Sequence[str]
     rows: list[dict[str, Any]] | None = None
     notes: list[str] = field(default_factory=list)
-    failures: dict[str, int] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
     sheet: Callable[[], Picture] | None = None
 
     @property
@@ -138,7 +139,7 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
     if running.exists is not None:
         raise OptionError("--exists is about a file, and none is written: name one with --output, or leave it out")
     check_stdout()
-    began, failures, device = time.monotonic(), {}, None
+    began, failures, device = time.monotonic(), [], None
 
     def summary(code: int, failed: int) -> None:
         if running.json:
@@ -166,8 +167,7 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
                 emit_record({"record": found.kind, **record})
         elif found.records:
             emit_lines(_aligned(found.lines))
-    succeeded = len(inputs) - len(failures)
-    code = batch.NOTHING_TO_DO if not inputs else 0 if not failures else 1 if succeeded else max(failures.values())
+    code = batch.NOTHING_TO_DO if not inputs else SOME_FAILED if failures else 0
     summary(code, failed=len(failures))
     if not inputs:
         others = f" ({counted(foreign, 'other file')})" if foreign else ""
@@ -177,21 +177,20 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
 
 def each_input(
     inputs: Sequence[InputFile], do: Callable[[InputFile], None], progress: Progress, share: float = 1.0
-) -> dict[str, int]:
-    """Do something with each input; one that fails is told and passed over.  Returns the exit codes of the failures, by
-    the names of the inputs.
+) -> list[str]:
+    """Do something with each input; one that cannot be read is told and passed over.  Returns the names of these.
 
     share: of the whole work, which this is the first part of.
     Raises what every other input would meet too: a model or a device that does not work.
     """
-    failures = {}
+    failures = []
     for done, given in enumerate(inputs):
         progress(share * done / len(inputs), given.name)
         try:
             do(given)
         except InputError as error:
             tell(f"error: {error}")
-            failures[given.label] = exit_code(error)
+            failures.append(given.label)
     return failures
 
 

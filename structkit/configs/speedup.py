@@ -46,8 +46,8 @@ class SpeedCurveConfig(Config):
     )
     vmode: str = option(
         "runs",
-        "of speednet: a moment may be as fast as it looks natural at, and at all lower factors (runs), or at that one "
-        "alone, as published (max)",
+        "of speednet: a moment may be as fast as it looks natural at, and at all lower factors but one (runs), or at "
+        "that factor alone, as published (max)",
         choices=("runs", "max"),
     )
 

@@ -141,6 +141,17 @@ def test_a_folder_is_mirrored_with_its_curves_and_goes_on_where_it_was(run, made
     ]
 
 
+def test_what_was_made_with_other_options_is_not_taken_for_what_is_asked(run, made, tmp_path):
+    (tmp_path / "clips").mkdir()
+    shutil.copy(made, tmp_path / "clips" / "one.mp4")
+    asked = ("speedup", "clips/", "-o", "out/", "--max-side", "32", "--rate", "3")
+    assert run(*asked).code == 0
+    for other in ("--audio drop", "--max-side 16", "--keep 0-0.1", "--resample blend", "--smooth 10", "--quality 30"):
+        ran = run(*asked, *other.split())
+        assert ran.code == 1 and "was made with other options" in ran.err, other
+    assert run(*asked[:-2], "--duration", "33%").code == 1 and run(*asked).paths == []
+
+
 def test_a_dry_run_of_a_batch_minds_no_output_that_exists_and_begins_no_folder(run, made, tmp_path):
     (tmp_path / "clips").mkdir()
     shutil.copy(made, tmp_path / "clips" / "one.mp4")

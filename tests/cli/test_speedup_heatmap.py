@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,19 @@ def test_it_stands_beside_the_result(here):
     how = ("--method", "motion", "--model", "speed.safetensors", "--heatmap", "heat.mp4")
     ran = here("clip.mp4", *how, "-o", "short.mp4")
     assert (ran.code, ran.paths) == (0, ["short.mp4", "heat.mp4"]), ran.err
+
+
+def test_another_kind_or_another_model_makes_another_one(here):
+    how = ("--method", "motion", "--heatmap", "heat.mp4", "--dry-run", "--exists", "skip")
+    assert here("clip.mp4", "--model", "speed.safetensors", *how).code == 0
+    ran = here("clip.mp4", "--model", "speed.safetensors", *how, "--heatmap-kind", "speed")
+    assert ran.code == 1 and "heat.mp4 exists and was made with other options" in ran.err
+    before = Path("heat.mp4").read_bytes()
+    words = ("--model", "speed.safetensors", *how[:-1], "overwrite", "--heatmap-kind", "speed")
+    assert here("clip.mp4", *words).code == 0 and Path("heat.mp4").read_bytes() != before
+    tiny_speednet(seed=3).save(Path("other.safetensors"), complete=True)
+    again = here("clip.mp4", "--model", "other.safetensors", *how)
+    assert "heat.mp4" in again.paths or "heat.mp4 exists" in again.err
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,13 @@ def test_in_one_video_the_piece_itself_is_no_match(model, tmp_path):
     assert all(match.end <= asked[0] + 1e-9 or asked[1] <= match.start + 1e-9 for match in found)
 
 
+def test_only_of_the_query_itself_is_the_piece_left_out(model, tmp_path):
+    one = film(tmp_path / "long.mp4", count=48)
+    copy = shutil.copy(one, tmp_path / "copy.mp4")
+    first, *_ = structkit.similar(one, [one, copy], model, at=0.96, **HOW)
+    assert first.video == str(copy) and (first.start, first.end) == (first.query_start, first.query_end)
+
+
 def test_an_embedding_does_not_depend_on_what_else_is_looked_at(model):
     clips = torch.rand(5, 3, FRAMES, 32, 40) * 2 - 1
     with torch.inference_mode():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import structkit
+from structkit.configs import SpeedCurveConfig
 from structkit.engines.speednet.ladder import FACTORS
 from structkit.errors import InputError, OptionError
 from structkit.media.speech import Heard
@@ -130,6 +131,14 @@ def test_where_somebody_speaks_it_is_at_most_so_fast(clip, measured, monkeypatch
     found = structkit.speed_curve(clip, measured=measured, rate=2, protect_speech=True)
     assert found.speeds[:15].max() <= 1.6 + 1e-9 < measured.speeds[:15].max()
     assert found.rate == pytest.approx(2)
+
+
+def test_speech_is_no_faster_than_anything_may_be(clip, measured, monkeypatch):
+    count = len(measured.speeds)
+    found = Heard(speech=np.ones(count, bool), silence=np.zeros(count, bool))
+    monkeypatch.setattr(speed_bounds, "heard", lambda *args, **how: found)
+    with pytest.raises(OptionError, match=r"1 to 1\.3 times as fast"):
+        structkit.speed_curve(clip, measured=measured, rate=1.5, max_speed=1.3, protect_speech=True)
 
 
 def test_silence_may_be_faster_than_anything_else_and_speech_in_it_goes_before(clip, measured, monkeypatch):
@@ -346,3 +355,16 @@ def test_options_beside_a_curve_plan_it_anew_or_are_refused(clip, measured, tmp_
     assert made.curve.rate == pytest.approx(4) and abs(length(tmp_path / "out.mp4") - 0.5) <= 1 / 25
     with pytest.raises(OptionError, match="unexpected keyword argument 'pace'"):
         structkit.speedup(clip, tmp_path / "no.mp4", curve=measured, pace=4)
+
+
+def test_where_a_curve_does_not_say_what_is_tolerated_its_speeds_are(clip):
+    said = {"times": [0, 1, 2], "speeds": [2, 1.5], "tolerated": [None, -3]}
+    found = structkit.speed_curve(clip, measured=json.dumps(said).encode(), rate=1.2, smooth=0.0)
+    assert found.tolerated[:20] == pytest.approx(2) and found.tolerated[30:] == pytest.approx(1)
+
+
+def test_the_mode_of_factors_decides_which_of_them_count():
+    predictions = np.array([[0.1] * 4, [0.9] * 4, [0.9] * 4, [0.1] * 4])  # natural, twice not so, and so again
+    curve = SpeedCurve(np.arange(5) / 25, np.ones(4), factors=np.array([1.0, 2.0, 3.0, 4.0]), predictions=predictions)
+    runs, top = (speed_meter.judged(curve, SpeedCurveConfig(vmode=mode), 2.0)[0] for mode in ("runs", "max"))
+    assert (runs < 2).all() and top == pytest.approx(4)

@@ -71,7 +71,7 @@ class SpeedNetConfig(Config):
     init: str | None = option(
         None,
         "weights to begin with: a checkpoint of SpeedNet with the same network; or a state dict of torchvision's S3D, "
-        ".safetensors; else random ones",
+        ".safetensors, with --network s3dg --sees colour; else random ones",
     )
     objective: str | None = _preset(
         "what is learned: binary, of each clip whether it is sped up (published); relative, which of two versions of "

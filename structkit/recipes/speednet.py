@@ -129,7 +129,7 @@ def _take_published(net: SpeedNet, *, state: dict[str, Tensor], path: Path) -> N
     if not isinstance(net.network, S3DG):
         raise CheckpointError(f"{path}: no checkpoint of SpeedNet; weights of torchvision's S3D need --network s3dg")
     if net.config.sees != "colour":
-        raise CheckpointError(f"{path}: weights of torchvision's S3D see colour; leave --sees out")
+        raise CheckpointError(f"{path}: weights of torchvision's S3D see colour; use --sees colour")
     load_trunk(net.network, state, str(path))
 
 

@@ -150,5 +150,4 @@ def judged(curve: SpeedCurve, config: SpeedCurveConfig, rate: float) -> tuple[np
     motion = curve.facts.get("motion")
     if isinstance(motion, list) and len(motion) == len(curve.speeds):
         return tolerated_motion(np.array(motion), curve.durations, rate, most=config.max_speed), None
-    known = curve.speeds if curve.tolerated is None else curve.tolerated
-    return np.maximum(np.where(np.isfinite(known), known, curve.speeds), 1.0), None
+    return np.maximum(curve.speeds if curve.tolerated is None else curve.tolerated, 1.0), None

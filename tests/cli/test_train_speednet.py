@@ -109,12 +109,12 @@ def test_it_begins_with_the_weights_of_another_model(run):
 def test_it_begins_with_weights_of_torchvision(videos):
     state = s3d(num_classes=4).state_dict()
     save_file(state, "s3d.safetensors")
-    net = SpeedNet(SpeedNetConfig(network="s3dg", init="s3d.safetensors"))
+    net = SpeedNet(SpeedNetConfig(network="s3dg", sees="colour", init="s3d.safetensors"))
     weights(net.config)(net)
     assert torch.equal(net.network.trunk[0][0][0].weight, state["features.0.0.0.weight"])
     with pytest.raises(CheckpointError, match=r"s3d\.safetensors: no checkpoint of SpeedNet; .* need --network s3dg"):
         train_speednet("v", "u.safetensors", init="s3d.safetensors", steps=1, device="cpu")
-    with pytest.raises(CheckpointError, match="weights of torchvision's S3D see colour; leave --sees out"):
+    with pytest.raises(CheckpointError, match="weights of torchvision's S3D see colour; use --sees colour"):
         weights(SpeedNetConfig(network="s3dg", init="s3d.safetensors", sees="motion"))
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         train_speednet("nowhere", "u.safetensors", steps=1, device="cpu")

@@ -11,7 +11,7 @@ from structkit.configs import SpeedNetConfig
 from structkit.engines.speednet.model import SpeedNet
 from structkit.errors import InputError, OptionError
 
-TINY = SpeedNetConfig(width=0.25, frames=8, smallest=32, largest=32, side=32)
+TINY = SpeedNetConfig(sees="colour", width=0.25, frames=8, smallest=32, largest=32, side=32)
 
 
 def clips(*shape: int) -> torch.Tensor:

@@ -39,6 +39,7 @@ TINY = SpeedNetConfig(
 PLAIN = replace(
     TINY,
     objective="binary",
+    sees="colour",
     width=0.5,
     batch=8,
     steps=100,

@@ -107,7 +107,7 @@ def speedup(
     video: as `speed_curve` takes it.
     output: .mp4, .mov, .mkv or .webm, whole or not at all; a binary stream gets an MP4.
     curve: the one to follow, or the file of one; with `rate`, `keep` or others it is planned anew.  None: that of
-    `speed_curve`.
+    `speed_curve`.  One in memory, with nothing else asked for, is followed as it is, beyond its end at its last speed.
     quality: 1 to 100, of the encoding.
     device, progress: as `speed_curve` takes them.
     options: fields of `configs.RetimeConfig`, and what else `speed_curve` takes.

@@ -2,8 +2,8 @@
 
     python examples/figures.py actions ACTIONS --clips 50
     python examples/figures.py physics PHYSICS --clips 150 --seconds 4
-    structkit train speednet PHYSICS -o speed.safetensors
-    python tests/benchmarks/bench_action.py ACTIONS --weights physics=speed.safetensors [--videos 4 36] [--steps 200]
+    structkit train speednet PHYSICS -o speed.safetensors    # also with --sees colour
+    python tests/benchmarks/bench_action.py ACTIONS --weights "physics, motion=speed.safetensors" [--videos 4 36]
 
 `accuracy`: of videos held out, named by a network that was tuned from the weights, or trained from random ones by as
 many steps, with `low` and `high` of 95 % confidence; the mean over `--seeds` trainings.  In cases that end in
@@ -12,9 +12,10 @@ many steps, with `low` and `high` of 95 % confidence; the mean over `--seeds` tr
 middle windows.  "pixels": the mean colours of 4 x 4 places in place of features.
 CPU seconds are those of the training alone.
 
-The row "physics" of 38 videos is of `structkit train action ACTIONS --init speed.safetensors --steps 300`, which does
-the same.  The weights "physics" are of 150 clips of 4 s and 800 steps, 11 minutes on a busy machine; two in five of
-these clips show crowds of the same kind of people at the same eight actions, which nobody names there.
+What a network sees stands behind its name.  The row "physics, colour" of 38 videos is of `structkit train action
+ACTIONS --init speed.safetensors --steps 300`, which does the same.  The weights "physics, colour" are of 150 clips of
+4 s and 800 steps; "may ship, motion" of 400 of 3 s and what else may be passed on (README.md), and 1,500 steps.  Two in
+five of these clips show crowds of the same kind of people at the same eight actions, which nobody names there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -121,7 +123,8 @@ def rows(chosen: argparse.Namespace) -> Iterator[dict[str, str]]:
     usual = SpeedNetConfig().filled()
     models = {name: SpeedNet.load(path) for name, _, path in (given.partition("=") for given in chosen.weights)}
     torch.manual_seed(1)
-    models = {"random": SpeedNet(usual).eval(), **models}
+    blank = {f"random, {view}": SpeedNet(replace(usual, sees=view)).eval() for view in chosen.views}
+    models = {**blank, **models}
     config = ActionConfig(steps=1).filled()
     material = read(chosen.classes, config)
     everyone = [*material.learned, *material.held]
@@ -150,8 +153,8 @@ def rows(chosen: argparse.Namespace) -> Iterator[dict[str, str]]:
             case = f"accuracy, {count} videos of each class, {steps} steps"
             yield row(case, "chance", chance, held)
             for name, model in models.items():
-                start = None if name == "random" else model
-                how = ActionConfig(steps=steps, init=None if start is None else name).filled()
+                start = None if name in blank else model
+                how = ActionConfig(steps=steps, init=start and name, sees=model.config.sees).filled()
                 each = [trained(material, learned, how, start, seed) for seed in range(chosen.seeds)]
                 accuracy, spent = (sum(figures) / len(each) for figures in zip(*each, strict=True))
                 yield row(case, name, accuracy, held, spent)
@@ -166,6 +169,7 @@ def main() -> None:
     parser.add_argument("--weights", nargs="*", default=[], metavar="NAME=PATH", help="checkpoints of SpeedNet")
     parser.add_argument("--videos", nargs="*", type=int, default=[4, 36], help="of each class that are learned from")
     parser.add_argument("--steps", nargs="*", type=int, default=[200])
+    parser.add_argument("--views", nargs="*", default=["colour", "motion"], help="of networks with random weights")
     parser.add_argument("--no-retrieval", dest="retrieval", action="store_false", help="accuracies alone")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)

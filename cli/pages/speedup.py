@@ -109,6 +109,7 @@ def speedup(
     that --output names, and what is there already, made from the same inputs and options, is skipped.
 
     Each option can also be set in the environment, such as STRUCTKIT_SPEEDUP_RATE=3, or in a file with --config.
+    In the environment the spans of --keep are separated by : and written as 10s-25s.
 
     Example: structkit speedup hike.mp4 --rate 2 --curve curve.svg -o short.mp4
     """

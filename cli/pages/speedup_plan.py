@@ -139,7 +139,8 @@ def plan_speedups(
     found = gather(videos, leave_out=(running.output, curve, report, heatmap), films=True)
     how = {"many": found.many, "keep_suffix": running.keep_suffix}
     _check_format(running)
-    place = Destination(running.output, format=running.format, kind=OutputKind.VIDEO, inputs=found.inputs, **how)
+    named_output = "." if dry and found.many and running.output is None else running.output  # nothing is written there
+    place = Destination(named_output, format=running.format, kind=OutputKind.VIDEO, inputs=found.inputs, **how)
     beside = [
         Destination(where, format=None, flag=kind.flag, kind=kind, many=found.many)
         for where, kind in ((curve, OutputKind.CURVE), (report, OutputKind.REPORT), (heatmap, OutputKind.HEATMAP))
@@ -157,7 +158,7 @@ def plan_speedups(
         if refs:
             inputs["model"] = refs[0].input
         tasks.append(Task(inputs, tuple(outputs)))
-    for one in (place, *beside):
+    for one in (*beside, *(() if dry else (place,))):
         one.set_apart((found,), running.exists)
     planning = {**asdict(course), "duration": duration, "keep": list(keep)}
     shown = {} if heatmap is None else {"heatmap": heatmap_kind or HEATMAP_KINDS[0]}

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from fractions import Fraction
+from math import floor
 from typing import Any, Self
 
 import av
@@ -157,13 +158,27 @@ class Soundtrack:
         packet.pts, packet.dts = (
             None if tick is None else self._tick(tick, packet.time_base) for tick in (packet.pts, packet.dts)
         )
+        left = self._left(self._tick(start, packet.time_base), packet.time_base)
+        if left is not None and left <= 0:
+            self._note(["subtitles behind the last picture left out"] if end is not None else [])
+            return False
         if end is None:
             return True
         packet.duration = self._tick(end, packet.time_base) - self._tick(start, packet.time_base)
         if not packet.duration:  # what takes any time at all takes a tick
             shown = [self.timing.at(tick * packet.time_base - self._video.origin) for tick in (start, end)]
             packet.duration = int(shown[0] < shown[1])
+        packet.duration = packet.duration if left is None else min(packet.duration, left)
         return packet.duration > 0
+
+    def _left(self, tick: int, base: Fraction) -> int | None:
+        """The ticks from one of the output to the end of the pictures, beyond which no text makes the video longer.
+
+        None under a shift, which leaves all as it is, and where that end is not stated.
+        """
+        if self.timing.shift is not None or self._video.end is None:
+            return None
+        return floor(self.timing.at(self._video.end) / base) - tick
 
     def _tick(self, tick: int, base: Fraction) -> int:
         """The output's tick for one of the input; base: of both, s."""

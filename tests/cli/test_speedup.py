@@ -156,6 +156,7 @@ def test_a_dry_run_of_a_batch_minds_no_output_that_exists_and_begins_no_folder(r
     (tmp_path / "clips").mkdir()
     shutil.copy(made, tmp_path / "clips" / "one.mp4")
     assert run("speedup", "clips/", "-o", "new/", "--dry-run").code == 0 and not (tmp_path / "new").exists()
+    assert run("speedup", "clips/", "--dry-run").paths[0].startswith("clips/one.mp4: 0:02.0 in 0:01.0, 2.00 times")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "one.mp4").write_bytes(b"mine")
     dry, _ = records(run("speedup", "clips/", "-o", "out/", "--dry-run", "--json"))

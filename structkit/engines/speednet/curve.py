@@ -142,6 +142,10 @@ def optimised(
 
 def out_of_reach(rate: float, slowest: float, fastest: float, seconds: float) -> str:
     """The message for a rate beyond the reachable ones."""
+    if fastest - slowest < 0.005:
+        only = f"here it can only be {fastest:.4g} times as fast, {seconds / fastest:.1f} s"
+        fact = f"a clip of {seconds:.1f} s cannot be made {rate:.4g} times as fast"
+        return f"{fact}: {only}; change --max-speed and what is kept slow"
     lengths = f"{seconds / fastest:.1f} to {seconds / slowest:.1f} s"
     return (
         f"a clip of {seconds:.1f} s cannot be made {rate:.4g} times as fast: here it can be made {slowest:.4g} to "

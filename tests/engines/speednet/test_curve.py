@@ -191,3 +191,10 @@ def test_what_cannot_be_judged_together_is_refused():
         tolerated(np.zeros((2, 3)), np.ones(3))
     with pytest.raises(OptionError, match="speeds are tolerated by 'mean': choose one of runs, max"):
         tolerated(np.zeros((2, 3)), np.ones(2), mode="mean")
+
+
+def test_where_all_is_kept_the_message_says_the_one_speed_that_there_is():
+    with pytest.raises(
+        OptionError, match=r"cannot be made 2 times as fast: here it can only be 1 times as fast, 4\.0 s"
+    ):
+        optimised(np.ones(100), None, np.full(100, STEP), 2.0, most=1.0)

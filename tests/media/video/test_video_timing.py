@@ -92,6 +92,29 @@ def test_a_first_frame_that_lands_before_zero_moves_the_map_on(clip, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_subtitles_that_go_on_behind_the_pictures_make_no_longer_video(film, tmp_path, suffix):
+    path, long = tmp_path / "clip.mkv", tmp_path / "long.mp4"
+    with av.open(str(film(".mkv", words=True))) as source, av.open(str(path), "w") as output:
+        made = {stream.type: output.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = made["video"]
+                output.mux(packet)
+        for start, end in ((100, 9000), (8000, 9500)):
+            packet = av.Packet(b"on and on")
+            packet.pts, packet.dts, packet.duration = start, start, end - start
+            packet.time_base, packet.stream = Fraction(1, 1000), made["subtitle"]
+            output.mux(packet)
+    written(path, long, IDENTITY)
+    notes = written(long, out := tmp_path / f"out{suffix}", DOUBLE)
+    end = VideoReader(long).end / 2
+    assert [shown_until for _, shown_until in shown(out)["subtitles"]] == [end]
+    assert notes[-1] == "subtitles behind the last picture left out"
+    with av.open(str(out)) as container:
+        assert abs(container.duration / av.time_base - float(end)) < 0.01
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_subtitles_of_a_few_ticks_last_at_any_speed(film, tmp_path, suffix):
     path, out = tmp_path / "clip.mkv", tmp_path / f"out{suffix}"
     spans = [(Fraction(k, 25), Fraction(k, 25) + Fraction(1 + k % 4, 1000)) for k in range(40)]

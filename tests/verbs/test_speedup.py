@@ -173,7 +173,7 @@ def test_without_sound_the_options_of_sound_are_told_to_be_without_use(tmp_path)
         ({"duration": "3s"}, r"--duration is 0:03\.0, and the clip lasts 0:02\.0: ask for less"),
         ({"duration": "130%"}, r"--duration is 0:02\.6"),
         ({"keep": ["2s-3s"]}, r"--keep begins at 0:02\.0, and the clip lasts 0:02\.0: name a span of the clip"),
-        ({"rate": 2, "keep": ["0-"]}, "here it can be made 1 to 1 times as fast"),
+        ({"rate": 2, "keep": ["0-"]}, "here it can only be 1 times as fast"),
         ({"vmode": "max"}, "--vmode is of --method speednet"),
         ({"method": "motion", "vmode": "max"}, "--vmode is of --method speednet"),
         ({"speed": 2}, "unexpected keyword argument 'speed'"),

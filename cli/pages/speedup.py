@@ -38,7 +38,7 @@ class SpeedupOptions(Config):
     )
     model: str | None = named(
         None,
-        "for speednet: a checkpoint of structkit train speednet, or the name of one that ships",
+        "for speednet and --heatmap: a checkpoint of structkit train speednet, or the name of one that ships",
         "MODEL",
         complete=complete_checkpoint,
     )

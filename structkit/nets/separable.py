@@ -132,7 +132,7 @@ class PlainClipNetwork(ClipNetwork):
     LAYERS = 2  # of each stage
 
     def __init__(self, *, width: float = 1.0, classes: int = 1, motion: bool = False) -> None:
-        """width: in units of the published channels.  motion: whether it sees changes alone, see `MotionContrast`."""
+        """width: in units of `WIDTHS`.  motion: whether it sees changes alone, see `MotionContrast`."""
         super().__init__()
         widths = [scaled(one, width) for one in self.WIDTHS]
         layers, inputs = [], self._see(motion)

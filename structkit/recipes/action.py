@@ -59,7 +59,8 @@ class ClassFolders:
             raise CheckpointError(f"{path}: {fact}; make one with structkit train speednet")
         model = load(path, "cpu")
         self.digests["init"], self.init, self.start = sha256_file(path), path, model  # type: ignore[assignment]
-        return config.begun_from(model.config if isinstance(model, SpeedNet) else model.config.backbone())  # type: ignore[attr-defined]
+        own = model.config
+        return config.begun_from(own if isinstance(model, SpeedNet) else own.backbone())  # type: ignore[attr-defined]
 
     def find(self, output: Path) -> list[Path]:
         """The videos of all classes, and the model to begin from.

@@ -18,7 +18,7 @@ from structkit.data.proxies import ProxyCache
 from structkit.data.videos import Videos, VideoSet, list_videos, read_videos, split_videos
 from structkit.engines.speednet.model import SpeedNet
 from structkit.engines.speednet.training import SpeedNetTraining
-from structkit.errors import CheckpointError
+from structkit.errors import CheckpointError, OptionError
 from structkit.header import read_card
 from structkit.media.files import one_line, sha256_file, write_atomically
 from structkit.models import kind_of, resolve_model
@@ -42,7 +42,17 @@ class VideoMaterial:
         self.digests: dict[str, str] = {}
 
     def fitted(self, config: SpeedNetConfig) -> SpeedNetConfig:
-        """The configuration as it is: it suits any videos."""
+        """The configuration as it is: it suits any videos.
+
+        Raises OptionError for options that would change nothing.
+        """
+        unused = {
+            "--no-time-augmentation": () if config.time_augmentation else ("sampler",),
+            "--no-space-augmentation": () if config.space_augmentation else ("smallest", "largest"),
+        }
+        for flag, names in unused.items():
+            for name in (name for name in names if getattr(config, name) is not None):
+                raise OptionError(f"--{name} changes nothing with {flag}: leave one of them out")
         self.first = None if config.init is None else resolve_model(config.init)  # the weights to begin with
         return config
 

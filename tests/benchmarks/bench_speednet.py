@@ -116,9 +116,11 @@ def main() -> None:
             if not link.exists():
                 link.symlink_to(cache.resolve(), target_is_directory=True)
             began = time.process_time()
-            net = train_speednet(
-                chosen.videos, output, seed=chosen.seed, device="cpu", dtype=chosen.dtype, **options | VARIANTS[variant]
-            )
+            settings = options | VARIANTS[variant]
+            if not settings.get("space_augmentation", True):  # then all clips are of one side
+                settings = {name: one for name, one in settings.items() if name not in ("smallest", "largest")}
+            how = {"seed": chosen.seed, "device": "cpu", "dtype": chosen.dtype}
+            net = train_speednet(chosen.videos, output, **how, **settings)
             cpu = f"{(time.process_time() - began) / 60:.1f}"
             for name, some in held.items():
                 case, told = f"{chosen.case} -> {name}", name in motions

@@ -16,7 +16,7 @@ from torchvision.models.video import s3d
 from structkit import load, train_speednet
 from structkit.configs import SpeedNetConfig
 from structkit.engines.speednet.model import SpeedNet
-from structkit.errors import CheckpointError, InputError
+from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.header import read_card
 from structkit.recipes.speednet import weights
 
@@ -118,6 +118,19 @@ def test_it_begins_with_weights_of_torchvision(videos):
         weights(SpeedNetConfig(network="s3dg", init="s3d.safetensors", sees="motion"))
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         train_speednet("nowhere", "u.safetensors", steps=1, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"time_augmentation": False, "sampler": "dither"}, "--sampler changes nothing with --no-time-augmentation"),
+        ({"space_augmentation": False, "largest": 40}, "--largest changes nothing with --no-space-augmentation"),
+        ({"space_augmentation": False, "smallest": 40}, "--smallest changes nothing with --no-space-augmentation"),
+    ],
+)
+def test_what_would_change_nothing_is_refused_before_videos_are_read(asked, said):
+    with pytest.raises(OptionError, match=said):
+        train_speednet("nowhere", "u.safetensors", steps=1, device="cpu", **asked)
 
 
 @pytest.mark.slow

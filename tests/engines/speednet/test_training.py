@@ -82,12 +82,18 @@ def learned(one_thread) -> SpeedNetTraining:
     return trained(SpeedNetTraining(videos(30), videos(8, 50), PLAIN))
 
 
-def test_it_learns_the_speed_of_things_and_not_with_labels_by_a_coin(learned):
+def test_it_learns_the_speed_of_things(learned):
     some = Moments(videos(40, 100), 24, 18)
-    mislabelled = trained(Mislabelled(videos(30), [], replace(PLAIN, steps=40))).model()
-    told, by_a_coin = (score_speeds(net, some, some, most=120) for net in (learned.model(), mislabelled))
+    told = score_speeds(learned.model(), some, some, most=120)
     assert told.right / 240 > 0.75 and told.auc > 0.8
-    assert abs(by_a_coin.right / 240 - 0.5) < 0.05
+
+
+@pytest.mark.slow
+def test_with_labels_by_a_coin_nothing_is_learned(one_thread):
+    some = Moments(videos(40, 100), 24, 18)
+    nets = (trained(Mislabelled(videos(30), [], replace(PLAIN, steps=40)), seed=seed).model() for seed in range(8))
+    right = [score_speeds(net, some, some, most=120).right / 240 for net in nets]
+    assert abs(sum(right) / len(right) - 0.5) < 0.05, right  # each network by itself leans to either side
 
 
 def test_the_noise_of_a_codec_on_a_still_picture_tells_no_speed(learned, tmp_path):

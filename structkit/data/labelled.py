@@ -7,12 +7,9 @@ any work.  Decoded pictures stay in memory while they fit there; the others are 
 from __future__ import annotations
 
 import hashlib
-import os
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from structkit.data.decoding import decoded_file, decoded_files, middle_square
 from structkit.data.label_arrays import LabelledArrays, read_arrays
 from structkit.data.listing import PathList, counted, unread_words
 from structkit.device import enough_memory
 from structkit.errors import InputError, OptionError
-from structkit.kernels.pyramid import resize
-from structkit.media.files import natural, open_source, read_pieces
-from structkit.media.pictures import MAX_BYTES, MAX_PIXELS, read_picture
-from structkit.media.tensors import filled, from_tensor
+from structkit.media.files import natural, sha256_file
 
-THREADS = min(4, os.cpu_count() or 1)  # threads that decode
-TOGETHER = 64  # pictures that they are given at once
 MOST_HELD = 2 * 10**9  # bytes of decoded pictures that stay in memory
-TOLD = 10.0  # seconds between two words on how far the reading is
 NAMED = 3  # rejected files that a message names
 # The names of a set's parts, by what they are for; the first that is there is taken.
 PARTS = {
     "train": ("train", "training", "test", "val", "valid", "validation"),
     "test": ("test", "val", "valid", "validation", "train", "training"),
 }
-
-Decoded = tuple[np.ndarray, str, tuple[str, ...]]  # pixels (h, w, 3) uint8, the file's SHA-256, and remarks
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,17 +70,36 @@ class LabelledPictures:
         """
         found = self.pictures[int(self.where[i])]
         if isinstance(found, Path):
-            return _decoded(found, **self.reading)[0]
+            return decoded_file(found, **self.reading).pixels
         return found if found.ndim == 3 else np.repeat(found[:, :, None], 3, 2)
 
     def squares(self, indices: Sequence[int], side: int) -> Tensor:
         """The squares of some pictures, (B, 3, side, side) uint8: short side resized to `side`, then the middle."""
-        if isinstance(self.pictures, np.ndarray) and self.pictures.shape[1:] == (side, side, 3):
-            return torch.from_numpy(self.pictures[self.where[list(indices)]]).permute(0, 3, 1, 2)
-        found = torch.empty(len(indices), 3, side, side, dtype=torch.uint8)
-        for place, i in enumerate(indices):
-            found[place] = middle_square(self.pixels(i), side)
+        found, _, rejected = self.readable(indices, side)
+        if rejected:
+            raise InputError(f"{self.label}: {rejected[0][0]}: {rejected[0][1]}")
         return found
+
+    def readable(self, indices: Sequence[int], side: int) -> tuple[Tensor, list[int], list[tuple[str, str]]]:
+        """The `squares` of those pictures that can be read, their numbers, and the names of the others, with the why.
+
+        A few threads decode what is not in memory.
+        """
+        if isinstance(self.pictures, np.ndarray) and self.pictures.shape[1:] == (side, side, 3):
+            return torch.from_numpy(self.pictures[self.where[list(indices)]]).permute(0, 3, 1, 2), list(indices), []
+        found = torch.empty(len(indices), 3, side, side, dtype=torch.uint8)
+        kept: list[int] = []
+        rejected: list[tuple[str, str]] = []
+        ones = [self.pictures[int(self.where[i])] for i in indices]
+        files = decoded_files([one for one in ones if isinstance(one, Path)], **self.reading)
+        for i, one in zip(indices, ones, strict=True):
+            if isinstance(one, Path) and isinstance(decoded := next(files), InputError):
+                rejected.append((self.names[i], str(decoded).removeprefix(f"{one}: ")))
+                continue
+            pixels = decoded.pixels if isinstance(one, Path) else self.pixels(i)
+            found[len(kept)] = middle_square(pixels, side)
+            kept.append(i)
+        return found[: len(kept)], kept, rejected
 
     def array(self, side: int) -> Tensor:
         """The squares of all pictures, (N, 3, side, side) uint8.  Raises DeviceError where memory does not suffice."""
@@ -99,10 +108,13 @@ class LabelledPictures:
 
     @cached_property
     def digests(self) -> tuple[str, ...]:
-        """SHA-256 of each file's bytes, in hex; of a picture in an array: of its pixels."""
+        """SHA-256 of each file's bytes, in hex; of a picture in an array: of its pixels.  Raises InputError."""
         if self.hashes is not None:
             return self.hashes
-        return tuple(hashlib.sha256(self.pictures[int(at)].tobytes()).hexdigest() for at in self.where)  # type: ignore[union-attr]
+        ones = (self.pictures[int(at)] for at in self.where)
+        return tuple(
+            sha256_file(one) if isinstance(one, Path) else hashlib.sha256(one.tobytes()).hexdigest() for one in ones
+        )
 
     @cached_property
     def sha256(self) -> str:
@@ -164,6 +176,7 @@ def read_labelled(
     path: str | Path,
     *,
     part: str = "train",
+    checked: bool = True,
     coarse: bool = False,
     max_pixels: int | None = None,
     tolerant: bool = False,
@@ -175,6 +188,8 @@ def read_labelled(
     folder; x.npy and y.npy, or an .npz with x and y: pictures (N, H, W, 3) uint8, or (N, H, W) for grey ones, and
     labels (N,).
     part: train or test: the one that is taken where the place has both, as folders or as files.
+    checked: whether every file is decoded now; if not, files are taken as they are, and one that cannot be read is an
+    error when it is asked for.
     coarse: the 20 coarse classes of CIFAR-100, in place of its 100.
     max_pixels: of the largest picture that is read; None: the usual limit.
     tolerant: a damaged picture is taken as far as it goes.
@@ -200,27 +215,13 @@ def read_labelled(
     if arrays is not None:
         found = _of_arrays(arrays)
     else:
-        reading = {"max_pixels": max_pixels or MAX_PIXELS, "tolerant": tolerant}
-        found = _of_folders(inner, reading, tell)
+        folders = PictureFolders(inner)
+        reading = {"max_pixels": max_pixels, "tolerant": tolerant}
+        found = folders.decoded(reading, tell) if checked else folders.listed(reading)
     if (there := len(found.labels.unique())) < 2:
         fact = f"{counted(len(found))} of {'one class' if there else 'no class'}, and a class is told from others"
         raise InputError(f"{found.label}: {fact}; name a set of two or more classes")
     return found
-
-
-def middle_square(pixels: np.ndarray, side: int) -> Tensor:
-    """The square of a picture (h, w, 3) uint8, (3, side, side): short side resized to `side`, then the middle.
-
-    A picture of that very size is not changed.
-    """
-    height, width = pixels.shape[:2]
-    if (height, width) != (side, side):
-        least = min(height, width)
-        top, left = (height - least) // 2, (width - least) // 2
-        pixels = pixels[top : top + least, left : left + least]
-    image = torch.from_numpy(np.ascontiguousarray(pixels) if pixels.flags.writeable else pixels.copy())
-    image = image.permute(2, 0, 1)
-    return image if tuple(image.shape[1:]) == (side, side) else resize(image[None], (side, side))[0]
 
 
 def _of_arrays(found: LabelledArrays) -> LabelledPictures:
@@ -247,103 +248,96 @@ def _part_of(folder: Path, part: str) -> Path:
     return next(inside[name] for name in PARTS[part] if name in inside)
 
 
-def _of_folders(folder: Path, reading: dict[str, Any], tell: Callable[[str], None]) -> LabelledPictures:
-    """The pictures of a folder of class folders.  Raises InputError."""
-    paths = PathList()
-    paths.add_path(folder)
-    rejected: list[tuple[str, str]] = []
-    files: dict[str, list[Path]] = {}
-    for path, place in paths.files:
-        if len(place.parts) > 1:
-            files.setdefault(place.parts[0], []).append(path)
-        else:
-            rejected.append((place.name, "in no folder of a class"))
-    classes = sorted(files, key=lambda name: natural(Path(name)))
-    if len(classes) < 2:
-        names = f" ({classes[0]})" if classes else ""
-        fact = f"{counted(len(classes), 'folder')} of pictures{names}, and a class is told from others"
-        raise InputError(f"{folder}: {fact}; name a folder that has two or more, one for each class")
-    order = [(label, path) for label, name in enumerate(classes) for path in files[name]]
-    names: list[str] = []
-    labels: list[int] = []
-    hashes: list[str] = []
-    kept: list[np.ndarray | Path] = []
-    remarks: dict[str, list[str]] = {}
-    held = 0
-    for label, path, decoded in _read_all(order, reading, str(folder), tell):
-        name = path.relative_to(folder).as_posix()
-        if isinstance(decoded, InputError):
-            rejected.append((name, str(decoded).removeprefix(f"{path}: ")))
-            continue
-        pixels, digest, said = decoded
-        held += pixels.nbytes
-        names.append(name)
-        labels.append(label)
-        hashes.append(digest)
-        kept.append(pixels if held <= MOST_HELD else path)
-        for remark in said:
-            remarks.setdefault(remark, []).append(name)
-    for label, name in enumerate(classes):
-        if label not in labels:
-            why = next(why for file, why in rejected if file.startswith(f"{name}/"))
-            fact = f"no picture of it can be read ({why})"
-            raise InputError(f"{folder / name}: {fact}; give it others, or take the folder away")
-    notes = tuple(_notes(folder, paths, rejected, remarks, len(order)))
-    one_shape = len({pixels.shape if isinstance(pixels, np.ndarray) else None for pixels in kept}) == 1
-    pictures = np.stack(kept) if one_shape and isinstance(kept[0], np.ndarray) else kept  # type: ignore[arg-type]
-    where, facts = np.arange(len(names)), {"reading": reading, "hashes": tuple(hashes)}
-    return LabelledPictures(
-        classes, torch.tensor(labels), names, pictures, where, str(folder), rejected, notes, **facts
-    )
+class PictureFolders:
+    """A folder of folders of pictures, one for each class, in natural order.
 
+    files: each with the number of its class.
+    rejected: pictures that are in no folder of a class.
+    """
 
-def _read_all(
-    order: Sequence[tuple[int, Path]], reading: dict[str, Any], name: str, tell: Callable[[str], None]
-) -> Iterator[tuple[int, Path, Decoded | InputError]]:
-    """Each file with its label, and what it holds or what is wrong with it; a few threads decode."""
-    began, done = time.monotonic(), 0
-    with ThreadPoolExecutor(THREADS) as pool:
-        for first in range(0, len(order), TOGETHER):
-            some = order[first : first + TOGETHER]
-            found = pool.map(partial(_tried, reading=reading), (path for _, path in some))
-            for (label, path), decoded in zip(some, found, strict=True):
-                yield label, path, decoded
-            done += len(some)
-            if time.monotonic() - began > TOLD:
-                began = time.monotonic()
-                tell(f"{name}: {done:,} of {counted(len(order))} read")
+    def __init__(self, folder: Path) -> None:
+        """Raises InputError for a folder with fewer than two classes."""
+        self.folder, self.paths = folder, PathList()
+        self.paths.add_path(folder)
+        self.rejected: list[tuple[str, str]] = []
+        files: dict[str, list[Path]] = {}
+        for path, place in self.paths.files:
+            if len(place.parts) > 1:
+                files.setdefault(place.parts[0], []).append(path)
+            else:
+                self.rejected.append((place.name, "in no folder of a class"))
+        self.classes = sorted(files, key=natural)
+        self.files = [(label, path) for label, name in enumerate(self.classes) for path in files[name]]
+        if len(files) < 2:
+            names = f" ({self.classes[0]})" if files else ""
+            fact = f"{counted(len(files), 'folder')} of pictures{names}, and a class is told from others"
+            raise InputError(f"{folder}: {fact}; name a folder that has two or more, one for each class")
 
+    def listed(self, reading: dict[str, Any]) -> LabelledPictures:
+        """The set of all files, none of them opened."""
+        return self._set(self.files, [path for _, path in self.files], reading, {}, None)
 
-def _tried(path: Path, reading: dict[str, Any]) -> Decoded | InputError:
-    try:
-        return _decoded(path, **reading)
-    except InputError as error:
-        return error
+    def decoded(self, reading: dict[str, Any], tell: Callable[[str], None]) -> LabelledPictures:
+        """The set of the files that can be read.  Raises InputError for a class that has none."""
+        taken: list[tuple[int, Path]] = []
+        kept: list[np.ndarray | Path] = []
+        hashes: list[str] = []
+        remarks: dict[str, list[str]] = {}  # to the names of the pictures that each is true of
+        held = 0
+        found = decoded_files([path for _, path in self.files], **reading, label=str(self.folder), tell=tell)
+        for (label, path), one in zip(self.files, found, strict=True):
+            if isinstance(one, InputError):
+                self.rejected.append((self._name(path), str(one).removeprefix(f"{path}: ")))
+                continue
+            held += one.pixels.nbytes
+            taken.append((label, path))
+            hashes.append(one.sha256)
+            kept.append(one.pixels if held <= MOST_HELD else path)
+            for remark in one.notes:
+                remarks.setdefault(remark, []).append(self._name(path))
+        there = {label for label, _ in taken}
+        for label, name in enumerate(self.classes):
+            if label not in there:
+                why = next(why for file, why in self.rejected if file.startswith(f"{name}/"))
+                fact = f"no picture of it can be read ({why})"
+                raise InputError(f"{self.folder / name}: {fact}; give it others, or take the folder away")
+        one_array = held <= MOST_HELD and len({one.shape for one in kept}) == 1  # type: ignore[union-attr]
+        return self._set(taken, np.stack(kept) if one_array else kept, reading, remarks, tuple(hashes))  # type: ignore[arg-type]
 
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
-def _decoded(path: Path, *, max_pixels: int, tolerant: bool) -> Decoded:
-    """The pixels of a file, the hash of its bytes, and the remarks on it.  Raises InputError."""
-    with open_source(path) as (name, stream):
-        data = read_pieces(stream, MAX_BYTES + 1)
-    picture = read_picture(data, name=name, max_pixels=max_pixels, tolerant=tolerant)
-    digest, notes = hashlib.sha256(data).hexdigest(), picture.notes
-    if picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1:
-        picture = from_tensor(filled(picture), name=picture.name)
-        notes = ("what is transparent is taken as its mean colour", *notes)
-    return picture.at(8).pixels, digest, notes
-
-
-def _notes(
-    folder: Path, paths: PathList, rejected: list[tuple[str, str]], remarks: dict[str, list[str]], count: int
-) -> Iterator[str]:
-    """The remarks on a folder that must be told."""
-    if rejected:
-        some = "; ".join(f"{name}: {why}" for name, why in rejected[:NAMED]) + (
-            "; ..." if len(rejected) > NAMED else ""
+    def _set(
+        self,
+        files: Sequence[tuple[int, Path]],
+        pictures: np.ndarray | list[np.ndarray | Path],
+        reading: dict[str, Any],
+        remarks: dict[str, list[str]],
+        hashes: tuple[str, ...] | None,
+    ) -> LabelledPictures:
+        return LabelledPictures(
+            self.classes,
+            torch.tensor([label for label, _ in files], dtype=torch.int64),
+            [self._name(path) for _, path in files],
+            pictures,
+            np.arange(len(files)),
+            str(self.folder),
+            self.rejected,
+            tuple(self._notes(remarks)),
+            reading,
+            hashes,
         )
-        loose = sum(why == "in no folder of a class" for _, why in rejected)
-        yield f"{folder}: left out: {len(rejected):,} of {counted(count + loose)} ({some})"
-    for remark, names in sorted(remarks.items(), key=lambda item: -len(item[1]))[:NAMED]:
-        yield f"{folder}: {remark} ({counted(len(names))}; the first: {names[0]})"
-    if paths.foreign:
-        yield f"{folder}: {counted(paths.foreign, 'other file')} passed over{unread_words(paths.unread)}"
+
+    def _notes(self, remarks: dict[str, list[str]]) -> Iterator[str]:
+        """The remarks that must be told."""
+        if self.rejected:
+            loose = sum(why == "in no folder of a class" for _, why in self.rejected)
+            more = ["..."] if len(self.rejected) > NAMED else []
+            some = "; ".join([f"{name}: {why}" for name, why in self.rejected[:NAMED]] + more)
+            of = counted(len(self.files) + loose)
+            yield f"{self.folder}: left out: {len(self.rejected):,} of {of} ({some})"
+        for remark, names in sorted(remarks.items(), key=lambda item: -len(item[1]))[:NAMED]:
+            yield f"{self.folder}: {remark} ({counted(len(names))}; the first: {names[0]})"
+        if self.paths.foreign:
+            other = counted(self.paths.foreign, "other file")
+            yield f"{self.folder}: {other} passed over{unread_words(self.paths.unread)}"

@@ -220,6 +220,21 @@ def test_files_that_do_not_fit_into_memory_are_read_when_they_are_asked_for(tmp_
     assert same(found, pictures, [0, 0, 1, 1])
 
 
+def test_files_that_are_not_checked_are_opened_when_they_are_asked_for(tmp_path):
+    pictures = levels(4)
+    class_folders(tmp_path, pictures, [0, 0, 1, 1], ["a", "b"])
+    (tmp_path / "b" / "0.png").write_bytes(b"no picture")
+    found = read_labelled(tmp_path, checked=False)
+    assert len(found) == 5 and found.labels.tolist() == [0, 0, 1, 1, 1] and not found.rejected
+    squares, kept, rejected = found.readable([4, 2, 0], 32)
+    assert kept == [4, 0] and [name for name, _ in rejected] == ["b/0.png"] and "not a picture" in rejected[0][1]
+    assert (squares.permute(0, 2, 3, 1).numpy() == pictures[[3, 0]]).all()
+    assert found.take([0, 4]).digests == read_labelled(tmp_path).take([0, 3]).digests
+    for ask in (lambda: found.pixels(2), lambda: found.array(32)):
+        with pytest.raises(InputError, match=r"b/0.png: not a picture"):
+            ask()
+
+
 def test_the_square_is_the_middle_of_a_picture_as_large_as_was_asked_for(tmp_path):
     wide = np.zeros((2, 8, 16, 3), np.uint8)
     wide[:, :, 4:12] = 90

@@ -1,27 +1,34 @@
 """Views of pictures that a classifier learns from: a part, perhaps mirrored, turned, or mixed with changes to itself.
 
 The chance of a view comes from the seed of its sample alone: views are the same one by one, in a batch, and in any
-worker process.
+worker process.  Worker processes make the views of the next batches while a network learns from these.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from structkit.data.augmix import AugMix, unit
+from structkit.data.crops import TRIES, central, moved, resized, turned, uniform
 from structkit.data.pixmix import PixMix
-from structkit.errors import OptionError
+from structkit.errors import DeviceError, OptionError, StructkitError
 
 CROPS = ("pad", "resized", "none")
 PAD = 4  # pixels of black around a picture of 32 px (published), in proportion around others
-AREA, RATIO, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10  # of a resized part: share of the picture, width by height, draws
 TOP, LEFT, FLIP, TURN, PART = range(5)  # what each uniform number of a sample decides; parts take four numbers a try
+WAITING = 2  # batches that a worker has been asked for and that nobody has taken
+PATIENCE = 5.0  # seconds that a worker is given to end by itself
 
 
 @dataclass(frozen=True)
@@ -90,12 +97,12 @@ class Views:
         else:
             parts = np.stack([central(picture, self.side) for picture in pictures])
             if self.crop == "pad":
-                parts = _moved(parts, max(1, round(self.side * PAD / 32)), draws[:, TOP], draws[:, LEFT])
+                parts = moved(parts, max(1, round(self.side * PAD / 32)), draws[:, TOP], draws[:, LEFT])
         if self.flip:
             mirrored = draws[:, FLIP] < 0.5
             parts[mirrored] = parts[mirrored, :, ::-1]
         if self.rotation:
-            parts = np.stack([_turned(p, angle) for p, angle in zip(parts, self._angles(draws[:, TURN]), strict=True)])
+            parts = np.stack([turned(p, angle) for p, angle in zip(parts, self._angles(draws[:, TURN]), strict=True)])
         return parts
 
     def _angles(self, draws: np.ndarray) -> np.ndarray:
@@ -107,67 +114,152 @@ def as_views(arrays: np.ndarray) -> Tensor:
     return torch.from_numpy(arrays if arrays.dtype == np.float32 else unit(arrays)).permute(0, 1, 4, 2, 3)
 
 
-def uniform(seeds: np.ndarray, count: int) -> np.ndarray:
-    """Numbers (B, count) float64 in [0, 1) that look drawn, of whole numbers (B,); each row of its seed alone.
+class Pictures(Protocol):
+    """Pictures by their index."""
 
-    SplitMix64 (Steele et al., 2014), whose counter starts at the seed's own hash.
+    def pixels(self, index: int) -> np.ndarray:
+        """A picture (h, w, 3) uint8."""
+
+
+class ViewsAhead:
+    """A queue of batches of views: asked for, made meanwhile, and taken in the same order.
+
+    pictures: go to each worker, hence can be pickled.
+    workers: processes; none: a batch is made when it is taken.
+    At the end of its context the workers end; those of a process that was killed end by themselves.  A script that has
+    workers keeps what it does under `if __name__ == "__main__":`, since each worker imports it.
     """
-    with np.errstate(over="ignore"):
-        start = _hashed(np.asarray(seeds).astype(np.int64).astype(np.uint64))
-        steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        return (_hashed(start[:, None] + steps) >> np.uint64(11)).astype(np.float64) / 2**53
+
+    def __init__(self, pictures: Pictures, views: Views, *, workers: int = 0) -> None:
+        self.pictures, self.views = pictures, views
+        self._asked: deque[tuple[np.ndarray, np.ndarray]] = deque()  # batches that no worker knows of
+        self._turn = 0  # batches taken
+        self._given: list[int] = [0] * workers  # batches that each worker is at
+        self._sent = 0
+        self._workers = [_Worker(pictures, views, number) for number in range(workers)]
+
+    def ask(self, indices: Sequence[int] | np.ndarray | Tensor, seeds: Sequence[int] | np.ndarray | Tensor) -> None:
+        """Want the views of these pictures as a batch, each with its seed."""
+        self._asked.append((np.asarray(indices, np.int64), np.asarray(seeds, np.int64)))
+        self._send()
+
+    def take(self) -> Tensor:
+        """The next batch (V, B, 3, side, side) float32 in [0, 1].
+
+        Raises what the pictures raise, and DeviceError for a worker that died.
+        """
+        if not self._workers:
+            indices, seeds = self._asked.popleft()
+            return as_views(_made(self.pictures, self.views, indices, seeds))
+        worker = self._turn % len(self._workers)
+        if not self._given[worker]:
+            raise IndexError("no batch was asked for")
+        batch = self._workers[worker].take()
+        self._given[worker] -= 1
+        self._turn += 1
+        self._send()
+        return as_views(batch)
+
+    def __len__(self) -> int:
+        """Batches that were asked for and not taken."""
+        return len(self._asked) + sum(self._given)
+
+    def close(self) -> None:
+        """Let the workers end; batches that were not taken are lost."""
+        for worker in self._workers:
+            worker.close()
+        self._workers, self._given = [], []
+        self._asked.clear()
+
+    def __enter__(self) -> ViewsAhead:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self) -> None:
+        """Hand to the workers what they can begin with; a pipe that were full both ways would stop both ends."""
+        while self._workers and self._asked:
+            worker = self._sent % len(self._workers)
+            if self._given[worker] >= WAITING:
+                return
+            self._workers[worker].ask(self._asked.popleft())
+            self._given[worker] += 1
+            self._sent += 1
 
 
-def central(pixels: np.ndarray, side: int, margin: float = 1.0) -> np.ndarray:
-    """The middle (side, side, 3) of a picture whose shorter side is resized to `side` times `margin`.
+class _Worker:
+    """A process that makes views."""
 
-    margin: 256 / 224 for ImageNet's published evaluation.
-    """
-    height, width = pixels.shape[:2]
-    shorter = round(side * margin)
-    if min(height, width) != shorter:
-        size = tuple(max(shorter, round(extent * shorter / min(height, width))) for extent in (width, height))
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-        height, width = pixels.shape[:2]
-    top, left = (height - side) // 2, (width - side) // 2
-    return pixels[top : top + side, left : left + side]
+    def __init__(self, pictures: Pictures, views: Views, number: int) -> None:
+        # A fresh process: one that is forked has the locks of threads that it lacks, and the other workers' pipes,
+        # which then would not end with this process.
+        fresh = multiprocessing.get_context("spawn")
+        self._pipe, theirs = fresh.Pipe()
+        self._process = fresh.Process(target=_work, args=(theirs,), name=f"views-{number}", daemon=True)
+        self._process.start()
+        theirs.close()
+        self._tell((pictures, views))
+
+    def ask(self, batch: tuple[np.ndarray, np.ndarray]) -> None:
+        self._tell(batch)
+
+    def take(self) -> np.ndarray:
+        try:
+            answer = self._pipe.recv()
+            if isinstance(answer, Exception):
+                raise answer
+            batch = np.empty(*answer)
+            self._pipe.recv_bytes_into(batch.reshape(-1).view(np.uint8))
+            return batch
+        except (EOFError, OSError) as error:
+            raise self._death() from error
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._process.join(PATIENCE)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _tell(self, words: Any) -> None:
+        try:
+            self._pipe.send(words)
+        except OSError as error:
+            raise self._death() from error
+
+    def _death(self) -> DeviceError:
+        self._process.join(PATIENCE)
+        code = self._process.exitcode
+        how = f"by {signal.Signals(-code).name}" if code is not None and code < 0 else f"with exit code {code}"
+        return DeviceError(
+            f"a worker process that makes views ended {how}; if memory is short, choose fewer workers, or none"
+        )
 
 
-def resized(pixels: np.ndarray, side: int, draws: np.ndarray) -> np.ndarray:
-    """A part (side, side, 3) of random area and ratio, resized; the middle one if ten draws do not fit the picture.
-
-    draws: (40,) numbers in [0, 1).  torchvision's RandomResizedCrop, which ImageNet's recipes use.
-    """
-    height, width = pixels.shape[:2]
-    for area, ratio, down, right in draws.reshape(TRIES, 4):
-        share = height * width * (AREA[0] + (AREA[1] - AREA[0]) * area)
-        shape = np.exp(np.log(RATIO[0]) + np.log(RATIO[1] / RATIO[0]) * ratio)
-        wide, high = round(np.sqrt(share * shape)), round(np.sqrt(share / shape))
-        if 0 < wide <= width and 0 < high <= height:
-            top, left = int(down * (height - high + 1)), int(right * (width - wide + 1))
-            break
-    else:
-        wide, high = min(width, round(height * RATIO[1])), min(height, round(width / RATIO[0]))
-        top, left = (height - high) // 2, (width - wide) // 2
-    part = Image.fromarray(pixels[top : top + high, left : left + wide])
-    return np.asarray(part.resize((side, side), Image.Resampling.BILINEAR))
-
-
-def _moved(parts: np.ndarray, most: int, down: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Pictures (B, side, side, 3) moved by up to `most` px each way; black comes in."""
-    count, side = parts.shape[:2]
-    wide = np.zeros((count, side + 2 * most, side + 2 * most, 3), parts.dtype)
-    wide[:, most:-most, most:-most] = parts
-    tops, lefts = ((draws * (2 * most + 1)).astype(np.int64).tolist() for draws in (down, right))
-    return np.stack([w[t : t + side, m : m + side] for w, t, m in zip(wide, tops, lefts, strict=True)])
+def _work(pipe: Connection) -> None:
+    """Make batches until the other end of the pipe is closed, as that of a process that was killed is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    torch.set_num_threads(1)
+    try:
+        pictures, views = pipe.recv()
+        while True:
+            indices, seeds = pipe.recv()
+            try:
+                batch = np.ascontiguousarray(_made(pictures, views, indices, seeds))
+            except Exception as error:
+                known = isinstance(error, StructkitError)
+                pipe.send(error if known else DeviceError(f"a worker process: {type(error).__name__}: {error}"))
+                continue
+            pipe.send((batch.shape, batch.dtype))
+            pipe.send_bytes(batch.reshape(-1).view(np.uint8))
+    except (EOFError, OSError):
+        return
 
 
-def _turned(pixels: np.ndarray, degrees: float) -> np.ndarray:
-    return np.asarray(Image.fromarray(pixels).rotate(degrees))
-
-
-def _hashed(numbers: np.ndarray) -> np.ndarray:
-    """SplitMix64's mixture of the bits of uint64 numbers."""
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ (numbers >> np.uint64(31))
+def _made(pictures: Pictures, views: Views, indices: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """The arrays of a batch of views."""
+    return views.arrays([pictures.pixels(index) for index in indices.tolist()], seeds)

@@ -133,7 +133,7 @@ class ClassifierConfig(Config):
     )
     padain_sites: str | None = option(
         None,
-        "places of pAdaIN: paper, after each convolution but those of shortcuts; early, of these only the first and those "
+        "places of pAdaIN: paper, after each convolution but those of shortcuts; early, of these the first and those "
         "of the first stage; or a pattern (regular expression) of names of modules; else paper",
     )
     pairing: str | None = option(

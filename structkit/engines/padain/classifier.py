@@ -313,8 +313,10 @@ def check_side(config: ClassifierConfig, classes: int) -> None:
         network = classifier_network(config.network, classes, width=config.width).eval()
         try:
             network(torch.zeros(2, 3, config.side, config.side))
-        except RuntimeError as error:
-            raise OptionError(f"--side is {config.side}: too small for {config.network}; use a larger one") from error
+        except (RuntimeError, AssertionError, ValueError) as error:  # some of torchvision's know one size alone
+            raise OptionError(
+                f"--side is {config.side}, which {config.network} cannot see; use a larger one, or 224"
+            ) from error
 
 
 def score_lines(scores: Mapping[str, Any]) -> list[str]:

@@ -27,6 +27,7 @@ __all__ = [
     "CATEGORIES",
     "CORRUPTIONS",
     "EXTRA",
+    "SEVERITIES",
     "content_name",
     "corrupted",
     "corrupted_batch",

@@ -49,7 +49,7 @@ def glass_blur(x: np.ndarray, draws: Sequence[Generator], *, sigma: float, reach
     of two views copies the second onto the first, and is reproduced as such.
     """
     made = truncated(gaussian(x.astype(np.float32), sigma))
-    count, height, width, _ = x.shape
+    height, width = x.shape[1:3]
     inner = (max(0, height - 2 * reach), max(0, width - 2 * reach))
     for _ in range(rounds):
         steps = np.stack([draw.integers(-reach, reach, (*inner, 2)) for draw in draws])

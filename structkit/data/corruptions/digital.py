@@ -46,7 +46,7 @@ def elastic_transform(
 def _affine(shape: tuple[int, int], draw: Generator, jitter: float) -> np.ndarray:
     """The map (2, 3) from places (x, y) of the result to those of the picture; three of them are moved."""
     centre, side = np.array([shape[1] // 2, shape[0] // 2], float), min(shape) // 3
-    points = np.stack([centre + side, centre + (side, -side), centre - side])
+    points = np.stack([centre + side, centre + np.array([side, -side]), centre - side])
     jittered = points + draw.uniform(-jitter, jitter, points.shape)
     if side == 0 or abs(np.linalg.det(np.c_[jittered, np.ones(3)])) < 1:  # no place for a map, or a fold
         return np.eye(2, 3)

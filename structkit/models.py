@@ -125,7 +125,7 @@ KINDS = {
         "classifier",
         "structkit.recipes.labels.CLASSIFIER",
         "structkit.engines.padain.classifier.Classifier",
-        lambda config: Abilities(labels=True),
+        lambda config: Abilities(features=True, labels=True),
     ),
 }
 

@@ -108,9 +108,7 @@ class ClassifierConfig(Config):
         low=0,
         high=1,
     )
-    nesterov: bool | None = option(
-        None, "Nesterov's momentum; else yes for fast and augmix, no for paper and imagenet"
-    )
+    nesterov: bool | None = option(None, "Nesterov's momentum; else yes for fast and augmix, no for paper and imagenet")
     weight_decay: float | None = _preset("decay of the weights", "weight_decay", low=0, high=1)
     clip: float | None = _preset("largest norm of the gradient; 0: any", "clip", low=0)
     normalise: str | None = _preset(
@@ -150,9 +148,7 @@ class ClassifierConfig(Config):
     augmix: bool | None = option(
         None, "AugMix: mixtures of chains of simple changes of a picture; else yes for augmix, no for others"
     )
-    severity: int | None = option(
-        None, "strength of AugMix's changes; else 3, and 1 for imagenet", low=1, high=10
-    )
+    severity: int | None = option(None, "strength of AugMix's changes; else 3, and 1 for imagenet", low=1, high=10)
     jsd: bool | None = option(
         None,
         "with --augmix: learn from a picture and two of its mixtures, whose answers are to be alike (Jensen-Shannon "
@@ -170,8 +166,11 @@ class ClassifierConfig(Config):
         "weights of the model: last, of the end; best, of the best check, whose accuracy then is told too high",
         choices=("last", "best"),
     )
-    held: float = option(
-        0.2, "share of each class that is held out for the scores, where there is no test/ beside train/", low=0, high=0.5
+    held: float | None = option(
+        None,
+        "share of each class that is held out for the scores, where there is no test/ beside train/; else 0.2",
+        low=0,
+        high=0.5,
     )
     workers: int | None = option(
         None,
@@ -194,7 +193,7 @@ class ClassifierConfig(Config):
             turns = [float(word) for word in (self.milestones or "").split(",") if word.strip()]
         except ValueError:
             turns = [0.0]
-        if any(not 0 < turn for turn in turns) or sorted(set(turns)) != turns:
+        if any(not turn > 0 for turn in turns) or sorted(set(turns)) != turns:
             raise OptionError(f"--milestones is {self.milestones!r}: it must be rising epochs, such as 60,120,160")
         return turns
 
@@ -209,7 +208,7 @@ class ClassifierConfig(Config):
         return round(self.side / 8)
 
     def filled(self) -> ClassifierConfig:
-        """The configuration without None, but for `workers`, and what is of an option that is off.
+        """The configuration without None, but for `workers`, `held` and what is of an option that is off.
 
         `width` is None for the network's own.
         Raises OptionError where values do not go together, and for options that would do nothing.
@@ -253,7 +252,9 @@ class ClassifierConfig(Config):
         if not filled.padain:
             for name in OF_PADAIN:
                 if getattr(self, name) is not None:
-                    raise OptionError(f"{flag(name)} is of pAdaIN, and --padain is 0: leave it out, or say --padain 0.01")
+                    raise OptionError(
+                        f"{flag(name)} is of pAdaIN, and --padain is 0: leave it out, or say --padain 0.01"
+                    )
         elif filled.padain_sites not in PADAIN_SITES:
             try:
                 re.compile(str(filled.padain_sites))

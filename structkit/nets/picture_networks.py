@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from structkit.errors import OptionError

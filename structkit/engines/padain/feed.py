@@ -61,7 +61,9 @@ class PictureFeed:
         else:
             order = torch.randperm(len(self.learned), generator=torch.Generator().manual_seed(0))[:SAMPLED].tolist()
             parts = [self.squares(self.learned, order[i : i + 100]) for i in range(0, len(order), 100)]
-        sums = sum(torch.stack([(p := part.double() / 255).sum((0, 2, 3)), p.square().sum((0, 2, 3))]) for part in parts)
+        sums = sum(
+            torch.stack([(p := part.double() / 255).sum((0, 2, 3)), p.square().sum((0, 2, 3))]) for part in parts
+        )
         mean, square = (sums / sum(part[:, 0].numel() for part in parts)).cpu()
         deviation = (square - mean.square()).clamp(min=1e-4).sqrt()
         return [[round(value, 6) for value in values.tolist()] for values in (mean, deviation)]  # type: ignore[return-value]

@@ -119,6 +119,14 @@ KINDS = {
         "structkit.engines.speednet.action.ActionNet",
         lambda config: Abilities(features=True, labels=True, clips=True),
     ),
+    "classifier": Kind(
+        "what pictures show, by name",
+        ("classify", "score corruptions", "score texture"),
+        "classifier",
+        "structkit.recipes.labels.CLASSIFIER",
+        "structkit.engines.padain.classifier.Classifier",
+        lambda config: Abilities(features=True, labels=True),
+    ),
 }
 
 

@@ -121,7 +121,7 @@ KINDS = {
     ),
     "classifier": Kind(
         "what pictures show, by name",
-        ("classify",),
+        ("classify", "score corruptions", "score texture"),
         "classifier",
         "structkit.recipes.labels.CLASSIFIER",
         "structkit.engines.padain.classifier.Classifier",

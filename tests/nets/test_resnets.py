@@ -107,9 +107,9 @@ def test_initial_weights_are_those_of_the_published_code():
 
 
 def test_names_that_there_are_not():
-    with pytest.raises(OptionError, match="--network is 'resnet19': choose one of resnet18, .*torchvision:resnet50"):
+    with pytest.raises(OptionError, match=r"--network is 'resnet19': choose one of resnet18, .*torchvision:resnet50"):
         classifier_network("resnet19", 3)
-    with pytest.raises(OptionError, match="torchvision has no such classifier; did you mean .*resnet50"):
+    with pytest.raises(OptionError, match=r"torchvision has no such classifier; did you mean .*resnet50"):
         classifier_network("torchvision:resnet51", 3)
     with pytest.raises(OptionError, match="--width is not of torchvision:resnet18: leave it out"):
         classifier_network("torchvision:resnet18", 3, width=8)

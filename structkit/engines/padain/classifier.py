@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from structkit.configs.labels import ClassifierConfig
 from structkit.engines.padain.feed import LabelledSet, PictureFeed
+from structkit.engines.padain.layer import PadainHandles, insert_padain
 from structkit.errors import CheckpointError, OptionError
 from structkit.metrics.accuracy import accuracy, chance, confusion, is_no_better, mistakes, share_words
 from structkit.nets.resnets import classifier_network
@@ -140,8 +141,8 @@ class ClassifierTraining(Training):
         self.sgd.param_groups[0]["lr"] = c.rate * rate_at(c, draw.step, steps)
         views, labels = self.feed.take(draw, steps, self.processes.evenly(self.batch), self.processes)
         seen = normalised(views.flatten(0, 1), self.mean, self.deviation)
-        if self.padain is not None:  # each process swaps within its own share, by a plan of its own
-            self.padain.draw(replace(draw, device="cpu").generator(f"padain {self.processes.rank}"))
+        if self.padain is not None:  # each process swaps within its own share, by a plan of its own rank
+            self.padain.draw(replace(draw, device="cpu").generator("padain"))
         with arithmetic(seen, self.dtype):
             logits = self.network(seen.contiguous(memory_format=torch.channels_last))
         logits = logits.float().unflatten(0, views.shape[:2])
@@ -297,14 +298,16 @@ def divergence(logits: Tensor) -> Tensor:
     return (log.exp() * (log - middle)).sum(2).mean()
 
 
-def padain_layer(network: nn.Module, config: ClassifierConfig) -> Any:
+def padain_layer(network: nn.Module, config: ClassifierConfig) -> PadainHandles:
     """The handles of pAdaIN, which is put into the network.  Raises OptionError where it has no place."""
-    from structkit.engines.padain.layer import insert_padain
-
-    where = {"preset": "early"} if config.padain_sites == "early" else {"where": config.padain_sites}
-    if config.padain_sites == "paper":
-        where = {"where": network.published} if network.published else {"preset": "paper"}  # type: ignore[dict-item]
-    return insert_padain(network, config.padain, pairing=config.pairing, mix=config.mix, **where)
+    how: dict[str, Any] = {"pairing": config.pairing, "mix": config.mix}
+    if config.padain_sites == "early":
+        how["preset"] = "early"
+    elif config.padain_sites != "paper":
+        how |= {"where": config.padain_sites, "exclude": None}
+    elif network.published is not None:
+        how["where"] = network.published
+    return insert_padain(network, config.padain, **how)
 
 
 def check_side(config: ClassifierConfig, classes: int) -> None:

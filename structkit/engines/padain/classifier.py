@@ -141,8 +141,8 @@ class ClassifierTraining(Training):
         self.sgd.param_groups[0]["lr"] = c.rate * rate_at(c, draw.step, steps)
         views, labels = self.feed.take(draw, steps, self.processes.evenly(self.batch), self.processes)
         seen = normalised(views.flatten(0, 1), self.mean, self.deviation)
-        if self.padain is not None:  # each process swaps within its own share, by a plan of its own rank
-            self.padain.draw(replace(draw, device="cpu").generator("padain"))
+        if self.padain is not None:  # each process swaps within its own share, by a plan of its own
+            self.padain.draw(replace(draw, device="cpu").generator(f"padain {self.processes.rank}"))
         with arithmetic(seen, self.dtype):
             logits = self.network(seen.contiguous(memory_format=torch.channels_last))
         logits = logits.float().unflatten(0, views.shape[:2])

@@ -13,6 +13,7 @@ from structkit.engines.padain.classifier import (
     JSD_WEIGHT,
     Classifier,
     ClassifierTraining,
+    check_network,
     divergence,
     normalised,
     padain_layer,
@@ -190,7 +191,7 @@ def test_the_places_of_the_layer(options, names):
 
 def test_a_pattern_without_a_place_says_what_was_looked_at():
     with pytest.raises(OptionError, match=r"no place for Permuted AdaIN.*layer9.*looked at 20 convolutions: conv1"):
-        run(training(config={"padain": 0.5, "padain_sites": "layer9"}))
+        check_network(ClassifierConfig(**TINY, padain=0.5, padain_sites="layer9").filled())
 
 
 @pytest.mark.parametrize(
@@ -263,5 +264,5 @@ def test_half_precision_and_the_average_learn_too():
 
 
 def test_pictures_that_a_network_cannot_see_are_refused():
-    with pytest.raises(OptionError, match="--side is 16, which torchvision:alexnet cannot see"):
-        training(config={"network": "torchvision:alexnet", "width": None})
+    with pytest.raises(OptionError, match="--side is 16, which torchvision:alexnet cannot see: use 224"):
+        check_network(ClassifierConfig(network="torchvision:alexnet", side=16).filled())

@@ -40,7 +40,7 @@ class LabelledMaterial:
         self.digests: dict[str, str] = {}
 
     def fitted(self, config: ClassifierConfig) -> ClassifierConfig:
-        """The configuration as it is.  Raises OptionError for a network that there is not, or that cannot be as asked."""
+        """The configuration as it is.  Raises OptionError for a network that cannot be as it is asked for."""
         check_network(config.filled())
         return config
 

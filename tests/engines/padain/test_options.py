@@ -18,7 +18,8 @@ def test_a_filled_configuration_stays_as_it_is(preset):
     ("preset", "published"),
     [
         ("paper", {"network": "resnet18", "width": 64, "side": 32, "epochs": 200, "batch": 128, "rate": 0.1,
-                   "fall": 0.2, "weight_decay": 5e-4, "clip": 5.0, "rotation": 15.0, "padain": 0.01, "nesterov": False, "views": 1}),
+                   "fall": 0.2, "weight_decay": 5e-4, "clip": 5.0, "rotation": 15.0, "padain": 0.01,
+                   "nesterov": False, "views": 1}),
         ("augmix", {"network": "resnext29", "schedule": "cosine", "nesterov": True, "augmix": True, "jsd": True,
                     "severity": 3, "normalise": "half", "views": 3, "padain": 0.01}),
         ("imagenet", {"network": "torchvision:resnet50", "side": 224, "epochs": 300, "batch": 256, "weight_decay": 1e-4,

@@ -43,17 +43,18 @@ class CorruptionMaker(Maker):
     def make(
         self, task: Task, missing: Sequence[Output], device: str, progress: Progress
     ) -> Iterator[tuple[Output, PictureResult]]:
-        from structkit.data.corruptions import parameters
+        from structkit.data.corruptions import origin_of, parameters
         from structkit.verbs.corrupt import corrupt
 
         picture = task.inputs["picture"].picture(**self.running.reading)
         check_alpha(picture, missing)
         for i, output in enumerate(missing):
-            share(progress, i, len(missing))(0.0, f"{output.chosen['kind']} {output.chosen['severity']}")
+            kind = output.chosen["kind"]
+            share(progress, i, len(missing))(0.0, f"{kind} {output.chosen['severity']}")
             made = corrupt(picture, **output.chosen, seed=output.seed)
             side = min(picture.width, picture.height)
-            facts = {**output.chosen, "parameters": parameters(**output.chosen, side=side)}
-            yield output, PictureResult(made, {"corruption": facts})
+            constants = {"parameters": parameters(**output.chosen, side=side), "origin": origin_of(kind, side)}
+            yield output, PictureResult(made, {"corruption": {**output.chosen, **constants}})
 
 
 def plan_corruptions(inputs: Sequence[str], wanted: CorruptOptions, running: RunOptions) -> Plan:

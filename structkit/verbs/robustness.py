@@ -135,7 +135,7 @@ def score_corruptions(
     check_count(count)
     reading = {"max_pixels": max_pixels, "tolerant": tolerant}
     view = LabelledView(model, "score corruptions", device=device, dtype=dtype)
-    given = None if corrupted is None else CorruptedSet(corrupted, **reading)
+    given = None if corrupted is None else CorruptedSet(corrupted, part=part, **reading)
     pairs = list(_pairs(given, kinds, severities))
     pictures = view.pictures(data, count, seed, part, reading)
     clean = LabelTally(len(view.classes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -36,6 +37,7 @@ class TextureScores:
     """The accuracy of a model on pictures that have other pictures' channel statistics.
 
     clean: the tally without a change.
+    classes: of the model.
     swapped: the accuracy of each draw of donors.
     followed: of the pictures whose donor is of another class, the share that is taken for the donor's class.
     followed_clean: the same share without a change, which is chance.
@@ -45,6 +47,7 @@ class TextureScores:
     """
 
     clean: LabelTally
+    classes: Sequence[str]
     swapped: tuple[float, ...]
     followed: float
     followed_clean: float
@@ -133,6 +136,7 @@ def score_texture(
     total = other.sum().clamp(min=1)
     return TextureScores(
         clean,
+        view.classes,
         tuple(tally.accuracy for tally in tallies),
         float(((told == theirs) & other).sum() / total),
         float(((before == theirs) & other).sum() / total),

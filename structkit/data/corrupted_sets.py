@@ -26,13 +26,15 @@ class CorruptedSet:
     classes: the names of the classes, in the order of the labels; those of CIFAR-C are numbers.
     """
 
-    def __init__(self, folder: str | Path, *, max_pixels: int | None = None, tolerant: bool = False) -> None:
-        """max_pixels, tolerant: as for `read_labelled`.
+    def __init__(
+        self, folder: str | Path, *, part: str = "test", max_pixels: int | None = None, tolerant: bool = False
+    ) -> None:
+        """part, max_pixels, tolerant: as for `read_labelled`.
 
         Raises InputError for a folder that is missing, or has no kinds.
         """
         self.folder = Path(folder)
-        self.reading: dict[str, Any] = {"max_pixels": max_pixels, "tolerant": tolerant}
+        self.reading: dict[str, Any] = {"part": part, "max_pixels": max_pixels, "tolerant": tolerant}
         if not self.folder.is_dir():
             fact = "a file, where a folder is needed" if self.folder.exists() else "no such folder"
             raise InputError(f"{self.folder}: {fact}; name one of KIND.npy and labels.npy, or of KIND/SEVERITY/CLASS/")

@@ -28,12 +28,16 @@ def defocus_blur(x: np.ndarray, draws: Sequence[Generator], *, radius: float, al
 
 
 def disk(radius: float, alias: float) -> Taps:
-    """The weights of a disk, softened, on the published grid: 17 px wide, or more if the disk is."""
-    reach = max(WIDE, math.ceil(radius))
+    """The weights of a disk, softened, on a grid of 17 px or more.
+
+    The published disks of 8 and 10 px touch the end of their grid, where the softening is mirrored: they add up to
+    1.013 and 1.011.  A radius that is no whole number has a grid with room for all, and adds up to 1.
+    """
+    soft = 1 if radius <= WIDE else 2
+    reach = max(WIDE, math.ceil(radius)) + (0 if radius == int(radius) else soft)
     side = np.arange(-reach, reach + 1)
     weights = (side[:, None] ** 2 + side[None] ** 2 <= radius**2).astype(float)
     weights /= weights.sum()
-    soft = 1 if radius <= WIDE else 2
     line = [math.exp(-0.5 * (i / alias) ** 2) for i in range(-soft, soft + 1)]
     around = bordered(len(side), soft, soft, "reflect")
     for axis in (0, 1):
@@ -53,11 +57,11 @@ def glass_blur(x: np.ndarray, draws: Sequence[Generator], *, sigma: float, reach
     inner = (max(0, height - 2 * reach), max(0, width - 2 * reach))
     for _ in range(rounds):
         steps = np.stack([draw.integers(-reach, reach, (*inner, 2)) for draw in draws])
-        made = made.reshape(-1, 3)[_sources(steps, (height, width), reach)].reshape(x.shape)
+        made = made.reshape(-1, 3)[sources(steps, (height, width), reach)].reshape(x.shape)
     return gaussian(made.astype(np.float32), sigma)
 
 
-def _sources(steps: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarray:
+def sources(steps: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarray:
     """Indices of the pixels that each pixel of the batch comes from, after one round of copies from last to first.
 
     steps: (N, h', w', 2) how far to the right and down each inner pixel looks, in raster order.
@@ -96,11 +100,11 @@ def moved(x: np.ndarray, angles: Sequence[float], *, radius: int, sigma: float) 
     """The pictures (N, h, w, C) float32, smeared to one side, each at its angle in degrees, as ImageMagick does."""
     made = np.empty_like(x)
     for i, angle in enumerate(angles):
-        made[i] = correlate(x[i : i + 1], _trail(radius, sigma, angle, x.shape[1:3]), "edge")[0]
+        made[i] = correlate(x[i : i + 1], trail(radius, sigma, angle, x.shape[1:3]), "edge")[0]
     return made
 
 
-def _trail(radius: int, sigma: float, angle: float, shape: tuple[int, int]) -> Taps:
+def trail(radius: int, sigma: float, angle: float, shape: tuple[int, int]) -> Taps:
     """The weights along one direction: half a Gaussian, as far as the picture reaches."""
     weights = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(2 * radius + 1)]
     down, right = math.sin(math.radians(angle)), math.cos(math.radians(angle))

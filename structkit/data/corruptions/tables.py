@@ -110,3 +110,16 @@ NUMBER = {kind: number for number, kind in enumerate((*CORRUPTIONS, *EXTRA))}  #
 def parameters(kind: str, severity: int, side: int) -> dict[str, float]:
     """The constants of a corruption, by name, for a picture whose short side has so many px."""
     return {name: constant.at(severity, side) for name, constant in TABLES[kind].items()}
+
+
+def origin_of(kind: str, side: int) -> str:
+    """Where those constants come from, in words."""
+    if side in (SMALL, LARGE):
+        words = f"as published for {side} px"
+    elif side < SMALL:
+        words = f"those of {SMALL} px"
+    elif side < LARGE:
+        words = f"between those of {SMALL} and {LARGE} px"
+    else:
+        words = f"those of {LARGE} px, lengths times {side / LARGE:.3g}"
+    return f"{words}; frost is drawn, not photographed" if kind == "frost" else words

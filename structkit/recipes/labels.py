@@ -71,6 +71,8 @@ class LabelledMaterial:
             self.learned, self.held = pictures, test
         else:
             self.learned, self.held = pictures.split(HELD if config.held is None else config.held, SPLIT_SEED)
+        if config.keep == "best" and not len(self.held):
+            raise OptionError("--keep best: there are no pictures held out to tell by; leave it out, or hold some out")
         job.say(self._words(config))
 
     def training(

@@ -192,6 +192,8 @@ def test_the_places_of_the_layer(options, names):
 def test_a_pattern_without_a_place_says_what_was_looked_at():
     with pytest.raises(OptionError, match=r"no place for Permuted AdaIN.*layer9.*looked at 20 convolutions: conv1"):
         check_network(ClassifierConfig(**TINY, padain=0.5, padain_sites="layer9").filled())
+    with pytest.raises(OptionError, match=r"LayerNorm.*: choose places with --padain-sites, or say --padain 0$"):
+        check_network(ClassifierConfig(network="torchvision:swin_t", side=32, padain=0.5).filled())
 
 
 @pytest.mark.parametrize(

@@ -159,6 +159,10 @@ def _rows(x: Tensor) -> Tensor:
     return x.movedim(1, -1).flatten(1, -2).mT if _channels_are_last(x) else x.contiguous().flatten(2)
 
 
+def _by_triton(x: Tensor) -> bool:
+    return x.is_cuda
+
+
 def _wide(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
@@ -173,7 +177,7 @@ def _step(rows: Tensor) -> int:
 
 @torch.library.custom_op("structkit::channel_moments", mutates_args=())
 def _channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    if x.is_cuda:
+    if _by_triton(x):
         from structkit.kernels.adain_triton import moments
 
         return moments(_rows(x))
@@ -209,7 +213,7 @@ def _restyle(
     gain = style_deviation / (deviation + eps)
     shift = torch.addcmul(style_mean, mean, gain, value=-1)
     result = torch.empty_like(x)
-    if x.is_cuda:
+    if _by_triton(x):
         from structkit.kernels.adain_triton import affine
 
         affine(_rows(x), gain, shift, _rows(result))
@@ -250,7 +254,7 @@ def _restyle_backward(
     last = _channels_are_last(x)
     slope = slope.to(x.dtype)
     slope = slope.movedim(1, -1).contiguous().movedim(-1, 1) if last else slope.contiguous()
-    if x.is_cuda:
+    if _by_triton(x):
         from structkit.kernels.adain_triton import affine_backward
 
         result = torch.empty_like(slope)

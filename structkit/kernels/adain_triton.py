@@ -29,18 +29,15 @@ def affine(rows: Tensor, gain: Tensor, shift: Tensor, result: Tensor) -> None:
     """result = rows * gain + shift, with a gain and a shift (N, C) for each channel."""
     tile = _tile(rows)
     launch = (len(rows) * triton.cdiv(rows.shape[1], tile["CHANNELS"]) * triton.cdiv(rows.shape[2], tile["PIXELS"]),)
-    _affine[launch](
-        rows, gain, shift, result, *rows.shape[1:], *rows.stride(), *result.stride(), **tile
-    )  # fmt: skip
+    _affine[launch](rows, gain, shift, result, *rows.shape[1:], *rows.stride(), *result.stride(), **tile)
 
 
 def affine_backward(slope: Tensor, rows: Tensor, mean: Tensor, gain: Tensor, bend: Tensor, result: Tensor) -> None:
     """result = gain (g - mean(g) - c bend sum(g c)), with g = slope and c = rows - mean; mean, gain, bend (N, C)."""
     tile = _tile(rows)
     launch = (len(rows) * triton.cdiv(rows.shape[1], tile["CHANNELS"]),)
-    _affine_backward[launch](
-        slope, rows, mean, gain, bend, result, *rows.shape[1:], *slope.stride(), *rows.stride(), *result.stride(), **tile
-    )  # fmt: skip
+    strides = *slope.stride(), *rows.stride(), *result.stride()
+    _affine_backward[launch](slope, rows, mean, gain, bend, result, *rows.shape[1:], *strides, **tile)
 
 
 def _tile(rows: Tensor) -> dict[str, int]:

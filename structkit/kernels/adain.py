@@ -6,31 +6,26 @@ Laws: mean and deviation of the result are the style's; the result knows its con
 each channel; batch normalisation behind a permuted batch sees the statistics of the batch as it was.  The style's
 statistics are constants of the gradient, the content's are not.
 How: the permuted form gathers N x C statistics, never maps; the gradient is in closed form, from x alone.  Statistics
-are float32 at least.  The processor is given parts that stay in its cache, and batch normalisation's own loops where
-the channels are not last.
+are float32 at least.  The loops are in `adain_loops` for the processor, in `adain_triton` for CUDA.
 Measured: tests/benchmarks/adain.csv.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from structkit.errors import OptionError
-
-PART = 1 << 18  # elements that are worked on at a time: 1 MiB of float32
-SAMPLE = 1 << 15  # elements of a sample from which on a call for each costs less than it saves
-ONLY_INPUT = [True, False, False]
-native = torch.ops.aten
+from structkit.kernels import adain_loops
 
 
 def permuted_adain(
     x: Tensor, index: Tensor, *, eps: float = 1e-5, own: Tensor | None = None, detach_content: bool = False
 ) -> Tensor:
-    """x with the channel statistics of x[index]: a tensor like x, in its shape, dtype and memory format.
+    """x with the channel statistics of x[index]: a tensor of its shape, dtype and memory format.
 
     x (N, C, *space), any number of axes of space; index (N,) int64: whose statistics each sample takes.
     own (N,) in [0, 1]: the share of its own statistics that a sample keeps, MixStyle's lambda; None: nothing.
@@ -43,6 +38,7 @@ def permuted_adain(
         raise OptionError(f"a batch of {len(x)} needs {len(x)} indices, and as many shares where there are any")
     if len(x) < 2 or x[0, 0].numel() < 2:
         return x
+    x = _dense(x)
     return _restyled(x, *_permuted(x, index, eps, own), eps, detach_content)
 
 
@@ -59,6 +55,7 @@ def permuted_adain_backward(
     themselves."""
     if len(x) < 2 or x[0, 0].numel() < 2:
         return slope
+    x = _dense(x)
     mean, deviation, _, style = _permuted(x, index, eps, own)
     return _slope(slope, x, mean, deviation, style, eps, detach_content)
 
@@ -80,6 +77,7 @@ def adain(
         )
     if not len(content) or min(content[0, 0].numel(), style[0, 0].numel()) < 2:
         return content
+    content = _dense(content)
     return _restyled(content, *_given(content, style, eps, own), eps, detach_content)
 
 
@@ -95,6 +93,7 @@ def adain_backward(
     """The gradient at the content of `adain`, from that at its result."""
     if not len(content) or min(content[0, 0].numel(), style[0, 0].numel()) < 2:
         return slope
+    content = _dense(content)
     mean, deviation, _, given = _given(content, style, eps, own)
     return _slope(slope, content, mean, deviation, given, eps, detach_content)
 
@@ -105,7 +104,7 @@ def channel_statistics(x: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
     The deviation is sqrt(v + eps), v with n - 1 in its divisor; float32, float64 where x is.
     """
     compiled = torch.compiler.is_compiling()
-    mean, variance = (torch.ops.structkit.channel_moments if compiled else _moments)(x.detach())
+    mean, variance = (torch.ops.structkit.channel_moments if compiled else _moments)(_dense(x.detach()))
     return mean, (variance + eps).sqrt_()
 
 
@@ -189,10 +188,10 @@ def _slope(
     content's, s = d + eps."""
     gain = style / (deviation + eps)
     if detach:
-        return _affine(slope.to(x.dtype), gain, torch.zeros_like(gain))
+        return _affine(_dense(slope.to(x.dtype)), gain, torch.zeros_like(gain))
     bend = 1 / ((deviation + eps) * deviation * (x[0, 0].numel() - 1))
     slope = torch.empty_like(x).copy_(slope) if slope.stride() != x.stride() else slope.to(x.dtype)
-    return _bent(slope, x, mean, gain, bend)
+    return _path(x).affine_backward(slope.flatten(2), x.flatten(2), mean, gain, bend).view(x.shape)
 
 
 def _slope_in_operations(
@@ -209,131 +208,25 @@ def _slope_in_operations(
     return (style / (deviation + eps) * (slope - slope.mean(space, keepdim=True) - centred * tilt)).to(x.dtype)
 
 
-# The loops, for two layouts: channels between samples and space, and channels last.  `_rows` are (N, C, n) in both.
-
-
 def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and unbiased variance (N, C)."""
-    rows, wide = _rows(x), torch.promote_types(x.dtype, torch.float32)
-    if _by_triton(x):
-        from structkit.kernels.adain_triton import moments
-
-        return moments(rows)
-    mean, variance = (x.new_empty(rows.shape[:2], dtype=wide) for _ in range(2))
-    count = rows.shape[2]
-    if (x.dtype != wide or _channels_are_last(x)) and (groups := _groups(x)):
-        for view, *out in zip(groups, *_split(groups, mean, variance), strict=True):
-            for to, found in zip(out, native.batch_norm_update_stats(view, None, None, 0.0), strict=True):
-                to.copy_(found)
-        return mean, variance.mul_(count / (count - 1))
-    step = _step(rows)
-    centred = torch.empty_like(rows[:step], dtype=wide)
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        own, buffer = rows[part], centred[: len(rows[part])]
-        own = own if own.dtype == wide else buffer.copy_(own)
-        torch.sum(own, 2, out=mean[part]).div_(count)
-        torch.sub(own, mean[part, :, None], out=buffer).square_()
-        torch.sum(buffer, 2, out=variance[part]).div_(count - 1)
-    return mean, variance
+    return _path(x).moments(x.flatten(2))
 
 
 def _affine(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-    """x gain + shift, with a gain and a shift (N, C) for each channel."""
-    result = torch.empty_like(x)
-    if _by_triton(x):
-        from structkit.kernels.adain_triton import affine
-
-        affine(_rows(x), gain, shift, _rows(result))
-        return result
-    if (x.dtype != gain.dtype or not _channels_are_last(x)) and (groups := _groups(x)):
-        zero, one = (make(gain.numel() // len(groups)) for make in (gain.new_zeros, gain.new_ones))
-        none = gain.new_empty(0)
-        for view, by, to, out in zip(groups, *_split(groups, gain, shift), _groups(result), strict=True):
-            native.native_batch_norm.out(
-                view, by, to, zero, one, False, 0.0, 0.0, out=out, save_mean=none, save_invstd=none
-            )
-        return result
-    rows, out = _rows(x), _rows(result)
-    step = _step(rows)
-    buffer = torch.empty_like(rows[:step], dtype=gain.dtype) if x.dtype != gain.dtype else None
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        own, by, to = rows[part], gain[part, :, None], shift[part, :, None]
-        if buffer is None:
-            torch.addcmul(to, own, by, out=out[part])
-        else:
-            wide = buffer[: len(own)].copy_(own)
-            out[part].copy_(torch.addcmul(to, wide, by, out=wide))
-    return result
+    return _path(x).affine(x.flatten(2), gain, shift).view(x.shape)
 
 
-def _bent(slope: Tensor, x: Tensor, mean: Tensor, gain: Tensor, bend: Tensor) -> Tensor:
-    """gain (g - mean(g) - c bend sum(g c)), with g the slope and c = x - mean; slope in the layout of x."""
-    result = torch.empty_like(slope)
-    if _by_triton(x):
-        from structkit.kernels.adain_triton import affine_backward
+def _path(x: Tensor) -> ModuleType:
+    if x.is_cuda:
+        from structkit.kernels import adain_triton
 
-        affine_backward(_rows(slope), _rows(x), mean, gain, bend, _rows(result))
-        return result
-    if (x.dtype != mean.dtype or not _channels_are_last(x)) and (
-        groups := _groups(x)
-    ):  # batch normalisation's own gradient, with a deviation that makes it ours
-        sharpness = (bend * x[0, 0].numel()).sqrt_()
-        constants = _split(groups, gain / sharpness, mean, sharpness)
-        for view, g, out, weight, *saved in zip(groups, _groups(slope), _groups(result), *constants, strict=True):
-            found = native.native_batch_norm_backward(g, view, weight, None, None, *saved, True, 0.0, ONLY_INPUT)[0]
-            if len(groups) == 1:
-                return found.view_as(x)
-            out.copy_(found)
-        return result
-    rows, slopes, out = _rows(x), _rows(slope), _rows(result)
-    step, wide = _step(rows), mean.dtype
-    centred, product = (torch.empty_like(rows[:step], dtype=wide) for _ in range(2))
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        g, own, by, c = slopes[part].to(wide), rows[part], gain[part, :, None], centred[: len(rows[part])]
-        torch.sub(own if own.dtype == wide else c.copy_(own), mean[part, :, None], out=c)
-        tilt = torch.mul(g, c, out=product[: len(g)]).sum(2, keepdim=True).mul_(bend[part, :, None]).mul_(by).neg_()
-        level = g.sum(2, keepdim=True).mul_(by).div_(-rows.shape[2])
-        to = out[part] if own.dtype == wide else c
-        torch.addcmul(level, c, tilt, out=to).addcmul_(g, by)
-        if to is c:
-            out[part].copy_(c)
-    return result
+        return adain_triton
+    return adain_loops
 
 
-def _by_triton(x: Tensor) -> bool:
-    return x.is_cuda
-
-
-def _channels_are_last(x: Tensor) -> bool:
-    return not x.is_contiguous() and x.movedim(1, -1).is_contiguous()
-
-
-def _rows(x: Tensor) -> Tensor:
-    """x as (N, C, n), a view where its memory allows one."""
-    return x.movedim(1, -1).flatten(1, -2).mT if _channels_are_last(x) else x.contiguous().flatten(2)
-
-
-def _step(rows: Tensor) -> int:
-    """Samples that are worked on at a time."""
-    return max(1, PART // max(1, rows[0].numel()))
-
-
-def _groups(x: Tensor) -> Sequence[Tensor]:
-    """Views (1, channels, ...) of x for batch normalisation's own loops: all channels of the batch, or each sample.
-
-    None for many small samples with channels last, for which a call each would cost more than the loops save.
-    """
-    if not _channels_are_last(x):
-        return [x.contiguous().view(1, -1, x[0, 0].numel())]
-    return x.split(1) if x.dim() in (4, 5) and x[0].numel() >= SAMPLE else []
-
-
-def _split(groups: Sequence[Tensor], *statistics: Tensor) -> list[Sequence[Tensor]]:
-    """Statistics (N, C), each as one vector for each group."""
-    return [of.view(len(groups), -1).unbind() for of in statistics]
+def _dense(x: Tensor) -> Tensor:
+    """x with its channels between samples and space, or last: what the loops know."""
+    return x if x.movedim(1, -1).is_contiguous() else x.contiguous()
 
 
 # The same as operations that a compiled graph holds as they are.

@@ -25,19 +25,21 @@ def moments(rows: Tensor) -> tuple[Tensor, Tensor]:
     return mean, variance
 
 
-def affine(rows: Tensor, gain: Tensor, shift: Tensor, result: Tensor) -> None:
-    """result = rows * gain + shift, with a gain and a shift (N, C) for each channel."""
-    tile = _tile(rows)
+def affine(rows: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    """rows * gain + shift, with a gain and a shift (N, C) for each channel."""
+    tile, result = _tile(rows), torch.empty_like(rows)
     launch = (len(rows) * triton.cdiv(rows.shape[1], tile["CHANNELS"]) * triton.cdiv(rows.shape[2], tile["PIXELS"]),)
     _affine[launch](rows, gain, shift, result, *rows.shape[1:], *rows.stride(), *result.stride(), **tile)
+    return result
 
 
-def affine_backward(slope: Tensor, rows: Tensor, mean: Tensor, gain: Tensor, bend: Tensor, result: Tensor) -> None:
-    """result = gain (g - mean(g) - c bend sum(g c)), with g = slope and c = rows - mean; mean, gain, bend (N, C)."""
-    tile = _tile(rows)
+def affine_backward(slope: Tensor, rows: Tensor, mean: Tensor, gain: Tensor, bend: Tensor) -> Tensor:
+    """gain (g - mean(g) - c bend sum(g c)), with g = slope and c = rows - mean; mean, gain and bend are (N, C)."""
+    tile, result = _tile(rows), torch.empty_like(rows)
     launch = (len(rows) * triton.cdiv(rows.shape[1], tile["CHANNELS"]),)
     strides = *slope.stride(), *rows.stride(), *result.stride()
     _affine_backward[launch](slope, rows, mean, gain, bend, result, *rows.shape[1:], *strides, **tile)
+    return result
 
 
 def _tile(rows: Tensor) -> dict[str, int]:

@@ -313,16 +313,18 @@ def check_side(config: ClassifierConfig, classes: int) -> None:
         network = classifier_network(config.network, classes, width=config.width).eval()
         try:
             network(torch.zeros(2, 3, config.side, config.side))
-        except RuntimeError as error:
-            raise OptionError(f"--side is {config.side}: too small for {config.network}; use a larger one") from error
+        except (RuntimeError, AssertionError, ValueError) as error:  # some of torchvision's know one size alone
+            raise OptionError(
+                f"--side is {config.side}, which {config.network} cannot see; use a larger one, or 224"
+            ) from error
 
 
 def score_lines(scores: Mapping[str, Any]) -> list[str]:
     """The scores in words, a line each."""
     lines = [f"of {scores['held']:,} pictures held out {share_words(scores)}"]
     lines.append(f"always naming one class: {100 * scores['chance']:.0f} % right")
-    if (best := scores.get("best_check")) and best != scores["last_check"]:
-        last = scores["last_check"]
+    best, last = (scores.get(name, {"accuracy": 0.0}) for name in ("best_check", "last_check"))
+    if best["accuracy"] > last["accuracy"]:
         lines.append(
             f"checks: the last {100 * last['accuracy']:.1f} %, the best {100 * best['accuracy']:.1f} % at epoch "
             f"{best['epoch']:g}; the model is that of the {scores['kept']} one"

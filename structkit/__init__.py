@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from structkit.verbs.analogy_video import analogy_video
     from structkit.verbs.classify import classify
     from structkit.verbs.content import remove, segment, transfer
+    from structkit.verbs.corrupt import corrupt
     from structkit.verbs.genvideo import genvideo
     from structkit.verbs.heatmap import heatmap
     from structkit.verbs.patchwork import analogy, refine, retarget, sample
@@ -51,6 +52,7 @@ __all__ = [
     "analogy",
     "analogy_video",
     "classify",
+    "corrupt",
     "genvideo",
     "heatmap",
     "insert_padain",
@@ -83,6 +85,7 @@ _MODULES = {
     "analogy": "verbs.patchwork",
     "analogy_video": "verbs.analogy_video",
     "classify": "verbs.classify",
+    "corrupt": "verbs.corrupt",
     "genvideo": "verbs.genvideo",
     "heatmap": "verbs.heatmap",
     "insert_padain": "engines.padain.layer",

@@ -34,13 +34,11 @@ BATCH, STEPS = 128, 16
 class Squares:
     """Procedural pictures of 32 px in ten classes."""
 
-    classes = [f"{i}" for i in range(10)]
-
     def __init__(self, count: int) -> None:
         whole = ((natural_picture(512, 512, 1) + 1) * 127.5).round().to(torch.uint8)
         parts = whole.unfold(1, 32, 30).unfold(2, 32, 30).flatten(1, 2).movedim(1, 0)
         self.array = parts[torch.arange(count) % len(parts)].contiguous()
-        self.labels = torch.arange(count) % 10
+        self.classes, self.labels = [f"{i}" for i in range(10)], torch.arange(count) % 10
 
     def __len__(self) -> int:
         return len(self.labels)

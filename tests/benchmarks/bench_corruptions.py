@@ -54,10 +54,9 @@ def main() -> None:
     rows.append({"case": case, "path": "published loop"} | loop)
     rows.append({"case": case, "path": "structkit"} | timed(lambda: sources(steps, (224, 224), 4), chosen.repeat))
     record(__file__, rows)
-    means = [
-        float(row["cpu_ms"]) for row in rows if row["path"] == "batch" and row["case"].split(",")[0] in CORRUPTIONS
-    ]
-    print(f"{COUNT} pictures of 32 px, 15 kinds x 5 severities: {sum(means) / 1000:.1f} CPU s")
+    batches = [row for row in rows if row["path"] == "batch" and row["case"].split(",")[0] in CORRUPTIONS]
+    total = sum(float(row["cpu_ms"]) for row in batches) / 1000
+    print(f"{COUNT} pictures of 32 px, 15 kinds x 5 severities: {total:.1f} CPU s")
 
 
 def _frost() -> None:

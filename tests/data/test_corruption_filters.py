@@ -12,6 +12,7 @@ from structkit.data.corruptions import blurs, digital, filters, weather
 from structkit.data.corruptions.blurs import disk, glass_blur, moved, trail
 from structkit.data.corruptions.filters import clipped_zoom, correlate, fast_length, gaussian, warp
 from structkit.data.corruptions.frosted import PANES, PHOTOS, SIDE, photo
+from structkit.data.corruptions.grains import GrainGrid
 from structkit.data.corruptions.levels import truncated
 from structkit.data.corruptions.weather import plasma
 
@@ -119,6 +120,27 @@ def test_glass_is_the_published_loop_bit_for_bit(shape, reach, rounds):
             )
         assert np.array_equal(made[i], expected)  # so narrow a Gaussian leaves all as it is
     assert not np.array_equal(made, x)
+
+
+def test_grains_cut_a_picture_into_cells_of_one_size():
+    fine = GrainGrid.of((224, 400))
+    assert fine.is_fine and fine.shape == (224, 400)
+    grid = GrainGrid.of((560, 600))  # of 2.5 px
+    assert grid.shape == (224, 240) and np.bincount(grid.rows).tolist() == [3, 2] * 112
+    x = picture(1, 560, 600)
+    means = grid.means(x)
+    assert np.allclose(means[0, 1, 0], x[0, 3:5, :3].mean((0, 1)), atol=1e-3)
+    assert np.array_equal(grid.spread(means)[0, 3:5, :3], np.broadcast_to(means[0, 1, 0], (2, 3, 3)))
+
+
+def test_glass_above_224_px_moves_whole_grains():
+    x = np.zeros((1, 448, 448, 3), np.uint8)
+    x[0, ..., 0], x[0, ..., 1] = (np.arange(448) // 2)[:, None], np.arange(448) // 2
+    made = glass_blur(x, [default_rng(0)], sigma=0.1, reach=4, rounds=1)[0].astype(int)
+    cells = made.reshape(224, 2, 224, 2, 3)
+    assert np.array_equal(cells, np.broadcast_to(cells[:, :1, :, :1], cells.shape))
+    expected = published_glass(x[0, ::2, ::2], default_rng(0).integers(-2, 2, (220, 220, 2)), 2)
+    assert np.array_equal(cells[:, 0, :, 0], expected)
 
 
 def test_a_disk_is_a_soft_disk():

@@ -202,4 +202,3 @@ CITYSCAPES = _known(
         *((180, 165, 180), (150, 100, 100), (150, 120, 90), (0, 0, 90), (0, 0, 110)),
     ),
 )
-KNOWN = {known.name: known for known in (CAMVID, CITYSCAPES)}

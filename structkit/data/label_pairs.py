@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from structkit.data.listing import Pictures, list_files
 from structkit.errors import InputError, OptionError
@@ -23,6 +24,8 @@ OF_LABELS = (
     *("_segmentation", "_seg"),
 )
 NO_LABELS = ("_instanceIds", "_instanceTrainIds")  # ends of the names of files beside them, which are passed over
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -59,25 +62,25 @@ def pair_files(pictures: Pictures, labels: Pictures) -> LabelPairs:
     told = [(name, Path(source)) for name, source in other.sources]  # type: ignore[arg-type]
     if {os.path.realpath(path) for _, path in seen} & {os.path.realpath(path) for _, path in told}:
         # Both are in one folder: the names alone tell which is which.
-        seen = [(name, path) for name, path in seen if not _ends(name, (*OF_LABELS, *NO_LABELS))]
-        told = [(name, path) for name, path in told if _ends(name, OF_LABELS)]
+        seen = [(name, path) for name, path in seen if not end_of(name, (*OF_LABELS, *NO_LABELS))]
+        told = [(name, path) for name, path in told if end_of(name, OF_LABELS)]
     rejected: list[tuple[str, str]] = []
     found: dict[str, tuple[Path, Path]] = {}
     for with_folders in (True, False):
         sides = _by_key(seen, OF_PICTURES, with_folders), _by_key(told, OF_LABELS, with_folders)
         for key in sides[0].keys() & sides[1].keys():
-            mine, theirs = sides[0][key], _first(sides[1][key])
+            mine, theirs = sides[0][key], first_kind(sides[1][key])
             if len(mine) == len(theirs) == 1:
                 found[mine[0][0]] = (mine[0][1], theirs[0][1])
         used = {path for pair in found.values() for path in pair}
         seen, told = ([(n, p) for n, p in side if p not in used] for side in (seen, told))
-    keys = {_key(name, OF_PICTURES, False) for name, _ in one.sources}
-    label_keys = {_key(name, OF_LABELS, False) for name, _ in told}
+    keys = {key_of(name, OF_PICTURES, with_folders=False) for name, _ in one.sources}
+    label_keys = {key_of(name, OF_LABELS, with_folders=False) for name, _ in told}
     for name, _ in seen:
-        clash = _key(name, OF_PICTURES, False) in label_keys
+        clash = key_of(name, OF_PICTURES, with_folders=False) in label_keys
         rejected.append((name, "several pictures or label files of this name" if clash else "no label file"))
     for name, _ in told:
-        if _key(name, OF_LABELS, False) not in keys and not _ends(name, NO_LABELS):
+        if key_of(name, OF_LABELS, with_folders=False) not in keys and not end_of(name, NO_LABELS):
             rejected.append((name, "a label file without picture"))
     if not found:
         some = ", ".join(name for name, _ in (*seen[:2], *told[:2]))
@@ -87,31 +90,31 @@ def pair_files(pictures: Pictures, labels: Pictures) -> LabelPairs:
     return LabelPairs(tuple(pairs), tuple(rejected), other.label)
 
 
+def first_kind(files: Sequence[tuple[str, Found]]) -> Sequence[tuple[str, Found]]:
+    """The label files of one picture whose kind is taken.  files: each with its name."""
+    kinds = [end_of(name, OF_LABELS) for name, _ in files]
+    ranks = [OF_LABELS.index(kind) if kind else -1 for kind in kinds]
+    return [file for file, rank in zip(files, ranks, strict=True) if rank == min(ranks)]
+
+
+def end_of(name: str, ends: Sequence[str]) -> str:
+    """The end that a name has before its suffix, or the empty text."""
+    stem = PurePosixPath(name).stem
+    return next((end for end in ends if stem.endswith(end) and stem != end), "")
+
+
+def key_of(name: str, ends: Sequence[str], *, with_folders: bool = True) -> str:
+    """The name without suffix and end."""
+    path = PurePosixPath(name)
+    stem = path.stem.removesuffix(end_of(name, ends))
+    return (path.parent / stem).as_posix() if with_folders else stem
+
+
 def _by_key(
     files: Sequence[tuple[str, Path]], ends: Sequence[str], with_folders: bool
 ) -> dict[str, list[tuple[str, Path]]]:
     found: dict[str, list[tuple[str, Path]]] = defaultdict(list)
     for name, path in files:
-        if not _ends(name, NO_LABELS):
-            found[_key(name, ends, with_folders)].append((name, path))
+        if not end_of(name, NO_LABELS):
+            found[key_of(name, ends, with_folders=with_folders)].append((name, path))
     return found
-
-
-def _first(files: Sequence[tuple[str, Path]]) -> Sequence[tuple[str, Path]]:
-    """Those of the label files of one picture whose kind is taken."""
-    kinds = [_ends(name, OF_LABELS) for name, _ in files]
-    ranks = [OF_LABELS.index(kind) if kind else -1 for kind in kinds]
-    return [file for file, rank in zip(files, ranks, strict=True) if rank == min(ranks)]
-
-
-def _ends(name: str, ends: Sequence[str]) -> str:
-    """The end that a name has, or the empty text."""
-    stem = PurePosixPath(name).stem
-    return next((end for end in ends if stem.endswith(end) and stem != end), "")
-
-
-def _key(name: str, ends: Sequence[str], with_folders: bool) -> str:
-    """The name without suffix and end."""
-    path = PurePosixPath(name)
-    stem = path.stem.removesuffix(_ends(name, ends))
-    return (path.parent / stem).as_posix() if with_folders else stem

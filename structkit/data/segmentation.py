@@ -29,6 +29,7 @@ from structkit.kernels.pyramid import resize
 from structkit.media.files import open_source, read_pieces
 from structkit.media.label_files import read_label_file
 from structkit.media.pictures import MAX_BYTES, MAX_PIXELS, Picture, read_picture
+from structkit.media.tensors import filled, from_tensor
 
 MOST_BYTES = 2 * 10**9  # of the pictures and labels that stay in memory
 MOST_UNMAPPED = 0.01  # share of the pixels whose ids are not in the map
@@ -164,7 +165,7 @@ class SegmentationPictures:
         counts = np.bincount(classes.reshape(-1), minlength=UNCOUNTED + 1)[: len(self.map)]
         digest += hashlib.sha256(data).hexdigest()
         small = torch.from_numpy(nearest(classes, self.size))
-        return _small(picture, self.size), small, counts / classes.size, strange, digest, classes.size
+        return at_size(picture, self.size), small, counts / classes.size, strange, digest, classes.size
 
     def _check_ids(self, pixels: int) -> None:
         """Refuse labels of which too many are not in the map.  Raises InputError."""
@@ -250,7 +251,7 @@ class TargetPictures:
 
     def _read(self, source: Picture | Path) -> tuple[Tensor, str]:
         picture, digest = (source, source.sha256) if isinstance(source, Picture) else _picture(source, self._reading)
-        return _small(picture, self.size), digest
+        return at_size(picture, self.size), digest
 
 
 def read_all(
@@ -325,8 +326,13 @@ def _picture(path: Path, reading: dict[str, Any]) -> tuple[Picture, str]:
     return read_picture(data, name=str(path), **reading), hashlib.sha256(data).hexdigest()
 
 
-def _small(picture: Picture, size: tuple[int, int]) -> Tensor:
-    """A picture at a size (width, height), (3, h, w) uint8; its aspect may change."""
+def at_size(picture: Picture, size: tuple[int, int]) -> Tensor:
+    """A picture at a size (width, height), (3, h, w) uint8; its aspect may change.
+
+    Transparent pixels get the mean colour of the visible ones.
+    """
+    if picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1:
+        picture = from_tensor(filled(picture), name=picture.name)
     pixels = torch.from_numpy(picture.at(8).pixels.copy()).permute(2, 0, 1)
     return resize(pixels[None], (size[1], size[0]))[0].contiguous()
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from structkit.recipes.action import train_action
     from structkit.recipes.domains import train_difference, train_transfer
     from structkit.recipes.genvideo import train_genvideo
+    from structkit.recipes.labels import train_classifier
     from structkit.recipes.pair import train_analogy
     from structkit.recipes.speednet import train_speednet
     from structkit.verbs.analogy_video import analogy_video
@@ -61,6 +62,7 @@ __all__ = [
     "speedup",
     "train_action",
     "train_analogy",
+    "train_classifier",
     "train_difference",
     "train_genvideo",
     "train_speednet",
@@ -89,6 +91,7 @@ _MODULES = {
     "speedup": "verbs.speedup",
     "train_action": "recipes.action",
     "train_analogy": "recipes.pair",
+    "train_classifier": "recipes.labels",
     "train_difference": "recipes.domains",
     "train_genvideo": "recipes.genvideo",
     "train_speednet": "recipes.speednet",

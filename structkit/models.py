@@ -121,6 +121,14 @@ KINDS = {
         "structkit.engines.speednet.action.ActionNet",
         lambda config: Abilities(features=True, labels=True, clips=True),
     ),
+    "classifier": Kind(
+        "what pictures show, by name",
+        ("classify",),
+        "classifier",
+        "structkit.recipes.labels.CLASSIFIER",
+        "structkit.engines.padain.classifier.Classifier",
+        lambda config: Abilities(features=True, labels=True),
+    ),
     "segmenter": Kind(
         "what each place of a picture shows, by name",
         ("segment",),

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from structkit.data.listing import Pictures, list_files
+from structkit.data.listing import FileList, Pictures, list_files
 from structkit.errors import InputError, OptionError
+from structkit.media.pictures import Picture
 
 # The ends of the names of pictures, and of label files; of several label files of one picture the first is taken.
 OF_PICTURES = ("_leftImg8bit", "_rgb", "_image", "_img")
@@ -24,6 +25,8 @@ OF_LABELS = (
     *("_segmentation", "_seg"),
 )
 NO_LABELS = ("_instanceIds", "_instanceTrainIds")  # ends of the names of files beside them, which are passed over
+SURE = (*NO_LABELS, *(end for end in OF_LABELS if end.startswith(("_gt", "_label")) and end != "_gt"))
+FOLDERS = ("labels", "label", "gtfine", "gtcoarse", "annotations", "masks", "segmentationclass")  # of label files
 
 Found = TypeVar("Found")
 
@@ -49,7 +52,7 @@ class LabelPairs:
     labels: str
 
 
-def pair_files(pictures: Pictures, labels: Pictures) -> LabelPairs:
+def pair_files(pictures: Pictures | FileList, labels: Pictures | FileList) -> LabelPairs:
     """The pairs of two folders, patterns or lists.  No file is opened.
 
     First names are compared with the folders that they are in, then, among the rest, without.
@@ -88,6 +91,25 @@ def pair_files(pictures: Pictures, labels: Pictures) -> LabelPairs:
         raise InputError(f"{one.label}: {fact} ({some}); name the two so that they agree")
     pairs = [LabelPair(name, *found[name]) for name, _ in one.sources if name in found]
     return LabelPairs(tuple(pairs), tuple(rejected), other.label)
+
+
+def without_labels(found: FileList) -> tuple[FileList, int]:
+    """The pictures without the files among them whose names say that they are label files, and the number of these.
+
+    A name says so by an end of Cityscapes, by a plain end such as _L beside a picture of the same name, or by a folder
+    such as labels beside other folders.  No file is opened.
+    """
+
+    def is_label(name: str) -> bool:
+        end = end_of(name, (*NO_LABELS, *OF_LABELS))
+        in_folder = any(part.lower() in FOLDERS for part in PurePosixPath(name).parts[:-1])
+        return in_folder or (bool(end) and (end in SURE or key_of(name, OF_LABELS) in keys))
+
+    keys = {key_of(name, OF_PICTURES) for name, _ in found.sources if not end_of(name, (*NO_LABELS, *OF_LABELS))}
+    kept = tuple(source for source in found.sources if isinstance(source[1], Picture) or not is_label(source[0]))
+    if not kept:  # the folder is one that was meant, whatever it is called
+        return found, 0
+    return replace(found, sources=kept), len(found.sources) - len(kept)
 
 
 def first_kind(files: Sequence[tuple[str, Found]]) -> Sequence[tuple[str, Found]]:

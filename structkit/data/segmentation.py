@@ -49,13 +49,13 @@ class SegmentationPictures:
     shares: (N, K) float64, the share of each class among the pixels of each label file.
     rejected: the name of each file that is left out, and the reason.
     unmapped: pixels of each id or colour that is not in the map.
-    digests: SHA-256 of the bytes of each picture with its labels, in hex.
+    digests, label_digests: SHA-256 of the bytes of each picture, and of its label file, in hex.
     """
 
     def __init__(
         self,
-        images: Pictures,
-        labels: Pictures,
+        images: Pictures | FileList,
+        labels: Pictures | FileList,
         map: LabelMap,
         size: tuple[int, int],
         *,
@@ -78,19 +78,21 @@ class SegmentationPictures:
         self._pairs: list[LabelPair] = []
         self._held: list[tuple[Tensor, Tensor] | None] = []
         self.digests: list[str] = []
+        self.label_digests: list[str] = []
         shares, pixels, room = [], 0, MOST_BYTES
         for pair, read in read_all(found.pairs, self._read, tell, found.labels):
             if isinstance(read, InputError):
                 self.rejected.append((pair.name, _why(read, pair.picture, pair.labels)))
                 continue
-            picture, classes, share, strange, digest, count = read
+            picture, classes, share, strange, digests, count = read
             self.unmapped.update(strange)
             pixels += count
             taken = picture.numel() + classes.numel()
             room -= taken
             self._pairs.append(pair)
             self._held.append((picture, classes) if room >= 0 else None)
-            self.digests.append(digest)
+            self.digests.append(digests[0])
+            self.label_digests.append(digests[1])
             shares.append(share)
         if not self._pairs:
             name, why = self.rejected[-1]
@@ -125,7 +127,7 @@ class SegmentationPictures:
         """Some of the pictures, which share the memory of these."""
         part = object.__new__(SegmentationPictures)
         part.__dict__ |= self.__dict__
-        for name in ("_pairs", "_held", "digests", "names"):
+        for name in ("_pairs", "_held", "digests", "label_digests", "names"):
             setattr(part, name, [getattr(self, name)[i] for i in indices])
         part.shares = self.shares[list(indices)]
         return part
@@ -140,16 +142,21 @@ class SegmentationPictures:
 
     @property
     def sha256(self) -> str:
-        """The hash of all names and contents."""
+        """The hash of all names and contents of pictures."""
         return _digest(self.names, self.digests)
+
+    @property
+    def labels_sha256(self) -> str:
+        """The hash of the contents of all label files, under the names of their pictures."""
+        return _digest(self.names, self.label_digests)
 
     def _item(self, index: int) -> tuple[Tensor, Tensor]:
         if (held := self._held[index]) is not None:
             return held
         return self._read(self._pairs[index])[:2]
 
-    def _read(self, pair: LabelPair) -> tuple[Tensor, Tensor, np.ndarray, Counter[int | Colour], str, int]:
-        """A picture and its classes at this size; of the whole label file shares, strange ids, digest and pixels."""
+    def _read(self, pair: LabelPair) -> tuple[Tensor, Tensor, np.ndarray, Counter[int | Colour], tuple[str, str], int]:
+        """A picture and its classes at this size; of the whole label file shares, strange ids, digests and pixels."""
         picture, digest = _picture(pair.picture, self._reading)
         data = _bytes(pair.labels)
         raster = read_label_file(data, name=str(pair.labels), max_pixels=self._reading["max_pixels"])
@@ -163,9 +170,9 @@ class SegmentationPictures:
         except InputError as error:
             raise InputError(f"{pair.labels}: {error}") from None
         counts = np.bincount(classes.reshape(-1), minlength=UNCOUNTED + 1)[: len(self.map)]
-        digest += hashlib.sha256(data).hexdigest()
+        digests = digest, hashlib.sha256(data).hexdigest()
         small = torch.from_numpy(nearest(classes, self.size))
-        return at_size(picture, self.size), small, counts / classes.size, strange, digest, classes.size
+        return at_size(picture, self.size), small, counts / classes.size, strange, digests, classes.size
 
     def _check_ids(self, pixels: int) -> None:
         """Refuse labels of which too many are not in the map.  Raises InputError."""

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 from structkit._version import __version__
 
 if TYPE_CHECKING:
+    from structkit.engines.padain.layer import PermutedAdaIN, insert_padain
+    from structkit.kernels.adain import adain
     from structkit.media.moving_pictures import read_clip, write_clip
     from structkit.media.pictures import read_picture, write_picture
     from structkit.models import load
@@ -44,12 +46,15 @@ if TYPE_CHECKING:
     from structkit.verbs.speedup import speed_curve, speedup
 
 __all__ = [
+    "PermutedAdaIN",
     "__version__",
+    "adain",
     "analogy",
     "analogy_video",
     "classify",
     "genvideo",
     "heatmap",
+    "insert_padain",
     "load",
     "read_clip",
     "read_picture",
@@ -75,11 +80,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "PermutedAdaIN": "engines.padain.layer",
+    "adain": "kernels.adain",
     "analogy": "verbs.patchwork",
     "analogy_video": "verbs.analogy_video",
     "classify": "verbs.classify",
     "genvideo": "verbs.genvideo",
     "heatmap": "verbs.heatmap",
+    "insert_padain": "engines.padain.layer",
     "load": "models",
     "read_clip": "media.moving_pictures",
     "read_picture": "media.pictures",

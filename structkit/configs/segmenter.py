@@ -124,7 +124,9 @@ class SegmenterConfig(Config):
     padain_sites: str | None = option(
         None, "with --padain: the layers, paper, early, fada or a pattern of their names; else fada for paper, or paper"
     )
-    network: str | None = _preset("the backbone: small, for processors; or a ResNet", "network", choices=SEGMENTER_NETWORKS)
+    network: str | None = _preset(
+        "the backbone: small, for processors; or a ResNet", "network", choices=SEGMENTER_NETWORKS
+    )
     init: str | None = dataclasses.field(
         default=None,
         metadata=option(
@@ -157,9 +159,15 @@ class SegmenterConfig(Config):
     alpha: float | None = option(
         None, "with bn: share of the target's statistics, beside the source's; else 1", low=0, high=1
     )
-    adversarial_steps: int | None = _preset("with fada: steps with the discriminator", "adversarial_steps", low=1, high=10_000_000)
-    adversarial_rate: float | None = _preset("with fada: learning rate in these steps", "adversarial_rate", low=1e-7, high=1)
-    discriminator_rate: float | None = _preset("with fada: learning rate of the discriminator", "discriminator_rate", low=1e-7, high=1)
+    adversarial_steps: int | None = _preset(
+        "with fada: steps with the discriminator", "adversarial_steps", low=1, high=10_000_000
+    )
+    adversarial_rate: float | None = _preset(
+        "with fada: learning rate in these steps", "adversarial_rate", low=1e-7, high=1
+    )
+    discriminator_rate: float | None = _preset(
+        "with fada: learning rate of the discriminator", "discriminator_rate", low=1e-7, high=1
+    )
     adversarial: float | None = option(
         None, "with fada: weight of what the discriminator says; else 0.001", low=0, high=100
     )
@@ -168,14 +176,29 @@ class SegmenterConfig(Config):
     upsampled: bool | None = option(
         None, "with fada: judge each pixel and not each feature (published); else yes for paper, no for fast"
     )
-    distillation_steps: int | None = _preset("with fada: steps on the target by its own labels", "distillation_steps", low=1, high=10_000_000)
-    distillation_rate: float | None = _preset("with fada: learning rate in these steps", "distillation_rate", low=1e-7, high=1)
-    selftrain_steps: int | None = _preset("with selftrain: steps on mixed pictures", "selftrain_steps", low=1, high=10_000_000)
-    selftrain_rate: float | None = _preset("with selftrain: learning rate in these steps", "selftrain_rate", low=1e-7, high=1)
-    confidence: float | None = _preset("with selftrain: probability from which a label of the teacher is trusted", "confidence", low=0, high=1)
-    teacher: float | None = _preset("with selftrain: decay of the average of the weights that is the teacher", "teacher", low=0, high=0.99999)
+    distillation_steps: int | None = _preset(
+        "with fada: steps on the target by its own labels", "distillation_steps", low=1, high=10_000_000
+    )
+    distillation_rate: float | None = _preset(
+        "with fada: learning rate in these steps", "distillation_rate", low=1e-7, high=1
+    )
+    selftrain_steps: int | None = _preset(
+        "with selftrain: steps on mixed pictures", "selftrain_steps", low=1, high=10_000_000
+    )
+    selftrain_rate: float | None = _preset(
+        "with selftrain: learning rate in these steps", "selftrain_rate", low=1e-7, high=1
+    )
+    confidence: float | None = _preset(
+        "with selftrain: probability from which a label of the teacher is trusted", "confidence", low=0, high=1
+    )
+    teacher: float | None = _preset(
+        "with selftrain: decay of the average of the weights that is the teacher", "teacher", low=0, high=0.99999
+    )
     masked: float | None = option(
-        None, "with selftrain: share of the target's squares that a further view hides (MIC); else 0, no such view", low=0, high=0.95
+        None,
+        "with selftrain: share of the target's squares that a further view hides (MIC); else 0, no such view",
+        low=0,
+        high=0.95,
     )
     held: float = option(0.1, "share of the pictures of each domain that are held out, for the scores", low=0, high=0.5)
 
@@ -197,8 +220,8 @@ class SegmenterConfig(Config):
         Raises OptionError for options that its network has not.
         """
         values = dict(SEGMENTER_PRESETS[self.preset])
-        if self.size is not None:
-            values["source_size"] = self.size
+        if self.size is not None or self.adapt == "selftrain":  # which mixes pictures of both
+            values["source_size"] = self.size or values["size"]
         for name, (adaptations, value) in OF_ADAPTATION.items():
             if self.adapt not in adaptations:
                 values.pop(name, None)
@@ -214,6 +237,11 @@ class SegmenterConfig(Config):
             filled = filled._with({"width": 1.0})
         elif self.width is not None:
             raise OptionError(f"--width is of --network small, and the network is {filled.network}: leave it out")
+        if filled.adapt == "selftrain" and filled.source_size != filled.size:
+            raise OptionError(
+                f"--source-size is {filled.source_size} and --size {filled.size}: --adapt selftrain mixes pictures of "
+                "both, so leave --source-size out"
+            )
         if filled.frozen and self.init is None:
             raise OptionError("--frozen leaves the batch norms as --init has them, and there is none: leave it out")
         return filled

@@ -25,7 +25,7 @@ def placed(
     scales: tuple[float, float] = (0.5, 1.5),
     shape: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Views of pictures (B, 3, h, w) in [0, 1] and of their labels (B, h, w) uint8, scaled, cut and half of them mirrored.
+    """Views of pictures (B, 3, h, w) in [0, 1] and their labels (B, h, w) uint8: scaled, cut, half of them mirrored.
 
     numbers: (B, 4).
     scales: bounds of the scale; the smallest shows most.

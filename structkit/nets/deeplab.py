@@ -9,15 +9,21 @@ corner to corner, as published, they are stretched by up to 7 px.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+from structkit.errors import CheckpointError
+
 STRIDE = 8  # px between features
-RATES = {"small": (2, 4, 8, 12), "resnet50": (6, 12, 18, 24), "resnet101": (6, 12, 18, 24)}  # dilations of the classifier
+RATES = {
+    "small": (2, 4, 8, 12),
+    "resnet50": (6, 12, 18, 24),
+    "resnet101": (6, 12, 18, 24),
+}  # dilations of the classifier
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pictures in [0, 1]
 # Of each stage of the small backbone: channels, stride, dilation and blocks.
 SMALL = ((32, 2, 1, 2), (64, 2, 1, 2), (96, 1, 2, 1), (96, 1, 4, 1))
@@ -30,9 +36,7 @@ class FrozenBatchNorm(nn.BatchNorm2d):
     def forward(self, features: Tensor) -> Tensor:
         scale = self.weight.detach() * self.running_var.rsqrt()
         shift = self.bias.detach() - self.running_mean * scale
-        return torch.addcmul(
-            shift[:, None, None].to(features.dtype), features, scale[:, None, None].to(features.dtype)
-        )
+        return torch.addcmul(shift[:, None, None].to(features.dtype), features, scale[:, None, None].to(features.dtype))
 
 
 def set_norms(network: nn.Module, kind: type[nn.BatchNorm2d]) -> None:
@@ -103,6 +107,18 @@ class ResNetBackbone(nn.Sequential):
         for part in self.PARTS:
             self.add_module(part, getattr(whole, part))
         self.channels = 2048
+
+    def load_published(self, weights: Mapping[str, Tensor]) -> None:
+        """Take over the weights of a whole ResNet of torchvision, but for its head.
+
+        Raises CheckpointError for those of another network.
+        """
+        own = {name: tensor for name, tensor in weights.items() if name.split(".")[0] in self.PARTS}
+        try:
+            self.load_state_dict(own)
+        except RuntimeError as error:
+            fact = f"weights of another network ({str(error).splitlines()[-1].strip()})"
+            raise CheckpointError(f"{fact}; name those of the torchvision ResNet that --network says") from error
 
 
 class DilatedClassifier(nn.Module):

@@ -9,45 +9,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from bisect import bisect_right
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-UNCOUNTED = 255  # of labels, where no class is known
-
-
-class LabelledSource(Protocol):
-    """Labelled pictures, all of one shape.
-
-    map: their classes and colours.
-    """
-
-    def __len__(self) -> int: ...
-
-    def picture(self, index: int) -> Tensor:
-        """(3, h, w) uint8."""
-        ...
-
-    def labels(self, index: int) -> Tensor:
-        """(h, w) uint8, UNCOUNTED where no class is known."""
-        ...
-
-
-class TargetSource(Protocol):
-    """Pictures without labels, all of one shape."""
-
-    def __len__(self) -> int: ...
-
-    def picture(self, index: int) -> Tensor:
-        """(3, h, w) uint8."""
-        ...
+from structkit.data.label_maps import UNCOUNTED
+from structkit.data.segmentation import SegmentationPictures, TargetPictures
 
 
 def soft_labels(logits: Tensor, ceiling: float) -> Tensor:
-    """The probabilities of logits (B, K, h, w), none above the ceiling, without gradient; they are not made 1 in all."""
+    """The probabilities of logits (B, K, h, w), none above the ceiling, without gradient; not made 1 in all again."""
     return logits.detach().softmax(1).clamp(max=ceiling)
 
 
@@ -168,39 +142,32 @@ def spread_out(count: int, most: int) -> list[int]:
     return [index * step % count for index in range(min(count, most))]
 
 
-def pictures_at(source: TargetSource, indices: Iterable[int]) -> Tensor:
-    """Pictures by their indices, (B, 3, h, w) uint8."""
-    return torch.stack([torch.as_tensor(source.picture(index)) for index in indices])
+def pictures_at(pictures: SegmentationPictures | TargetPictures, indices: Iterable[int]) -> Tensor:
+    """Pictures by their indices, (B, 3, h, w) in [0, 1]."""
+    return torch.stack([pictures.picture(index) for index in indices]).float() / 255
 
 
-def labels_at(source: LabelledSource, indices: Iterable[int]) -> Tensor:
+def labels_at(pictures: SegmentationPictures, indices: Iterable[int]) -> Tensor:
     """Labels by the indices of their pictures, (B, h, w) uint8."""
-    return torch.stack([torch.as_tensor(source.labels(index)) for index in indices])
+    return torch.stack([pictures.labels(index) for index in indices])
 
 
 class ClassBalance:
     """The drawing of pictures by the classes in them: a class by its rarity, then any picture that has it.
 
-    As FADA, which weighs by what has been drawn so far, so that its order depends on its past; here by all pictures.
-    shares: of each class, of all pixels whose class is known, (K,).
+    As in FADA, which weighs by what has been drawn so far, so that its order depends on its past; here by all pictures.
+    shares: of each class, of all pixels whose class is known, (K,) float32.
     """
 
-    def __init__(self, source: LabelledSource, classes: int) -> None:
-        counts = torch.stack(
-            [torch.bincount(torch.as_tensor(source.labels(i)).flatten(), minlength=256)[:classes] for i in range(len(source))]
-        )
-        self.shares = counts.sum(0) / counts.sum().clamp(min=1)
-        self.having: Sequence[Sequence[int]] = [row.nonzero()[:, 0].tolist() for row in counts.T]
+    def __init__(self, shares: Tensor) -> None:
+        """shares: of each picture, (N, K)."""
+        self.shares = (shares.sum(0) / shares.sum().clamp(min=1e-12)).float()
+        self.having = [row.nonzero()[:, 0].tolist() for row in shares.T]
         weights = torch.where(self.shares > 0, rarity(self.shares), 0.0)
-        self.bounds = weights.cumsum(0) / weights.sum().clamp(min=1e-9)
+        self.bounds = (weights.cumsum(0) / weights.sum().clamp(min=1e-12)).tolist()
 
     def index(self, of_class: float, which: float) -> int:
         """The picture that two numbers in [0, 1) decide on."""
-        label = int((self.bounds <= of_class).sum().clamp(max=len(self.bounds) - 1))
+        label = min(bisect_right(self.bounds, of_class), len(self.bounds) - 1)
         having = self.having[label]
         return having[int(which * len(having))]
-
-
-def mean_terms(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Losses without their graphs."""
-    return {name: term.detach() for name, term in terms.items()}

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from structkit.configs import SegmenterConfig
 from structkit.errors import CheckpointError
-from structkit.nets.deeplab import SegmentationNetwork, enlarged
+from structkit.nets.deeplab import FrozenBatchNorm, SegmentationNetwork, enlarged
 from structkit.training.model import Model
 from structkit.training.precision import arithmetic
 
@@ -30,6 +30,17 @@ def segmentation_network(config: SegmenterConfig, classes: int) -> SegmentationN
     """The network of a `filled` configuration, untrained."""
     network = SegmentationNetwork(config.network, classes, config.width or 1.0)
     return network.to(memory_format=torch.channels_last)
+
+
+def plain_copy(network: SegmentationNetwork, config: SegmenterConfig) -> SegmentationNetwork:
+    """A copy of a network in evaluation mode, without hooks, whose norms are BatchNorm2d and do what they did."""
+    device = network.scale.device
+    copied = segmentation_network(config, network.classifier.branches[0].out_channels).to(device)
+    copied.load_state_dict(network.state_dict())
+    for module, copy in zip(network.modules(), copied.modules(), strict=True):
+        if isinstance(module, FrozenBatchNorm):  # which has no epsilon
+            copy.running_var -= copy.eps
+    return copied.eval()
 
 
 class Segmenter(Model):
@@ -43,9 +54,7 @@ class Segmenter(Model):
     kind = "segmenter"
     config_class = SegmenterConfig
 
-    def __init__(
-        self, config: SegmenterConfig, classes: Sequence[str], palette: Sequence[Sequence[int]]
-    ) -> None:
+    def __init__(self, config: SegmenterConfig, classes: Sequence[str], palette: Sequence[Sequence[int]]) -> None:
         super().__init__(config.filled())
         if not (isinstance(classes, list | tuple) and 1 <= len(classes) <= MOST_CLASSES):
             raise CheckpointError(f"its classes are not a list of 1 to {MOST_CLASSES}")

@@ -12,6 +12,8 @@ from structkit.media.pictures import Picture, write_picture
 
 from .. import segmenter_models
 from ..segmenter_models import CLASSES, PALETTE, classes_of, model, saved_scene, scene
+from .test_json import SCHEMA, faults
+from .test_score import SCHEMA as SCORES
 from .test_train_analogy import engine  # noqa: F401
 
 SEGMENT = ("segment", "--model", "seg.safetensors", "--device", "cpu")
@@ -50,6 +52,7 @@ def test_the_orientation_of_a_photograph_is_applied(run, folder):
 
 def test_a_record_has_the_shares_of_the_classes(run, folder):
     record, summary = map(json.loads, run(*SEGMENT, "street.png", "--json").out.splitlines())
+    assert not faults(record, SCHEMA)
     assert record["shares"] == {"sky": 0.5, "road": 0.375, "car": 0.125} and summary["exit"] == 0
 
 
@@ -112,6 +115,7 @@ def test_records_say_the_same(run, scored):
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(scored / "truth" / "9.png")
     ran = run("score", "iou", "made", "truth", "--labels", "map.csv", "--json")
     *files, summary = map(json.loads, ran.out.splitlines())
+    assert not [fault for record in (*files, summary) for fault in faults(record, SCORES)]
     assert ran.code == 1 and [file["status"] for file in files] == ["scored", "scored", "scored", "missing"]
     assert files[1]["scores"] == {"iou": 1, "classes": 3, "accuracy": 1} and files[0]["scores"]["iou"] < 1
     assert summary["labels"] == "map.csv" and list(summary["classes"]) == list(CLASSES)

@@ -119,4 +119,6 @@ def test_the_discriminator_has_the_sources_logits_before_the_targets():
     assert before.shape == (2, 38, 3, 4)
     with torch.no_grad():
         critic.target.bias += 1
-    torch.testing.assert_close(critic(features) - before, torch.eye(2)[1].repeat_interleave(19)[:, None, None].expand_as(before))
+    torch.testing.assert_close(
+        critic(features) - before, torch.eye(2)[1].repeat_interleave(19)[:, None, None].expand_as(before)
+    )

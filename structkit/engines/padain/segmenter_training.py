@@ -341,7 +341,7 @@ class SegmenterTraining(Training):
             return
         pairing = "halves" if self.kind == "adversarial" else "permute"
         where = {"preset": c.padain_sites} if c.padain_sites in PRESETS else {"where": c.padain_sites}
-        self.handles = insert_padain(self.network, c.padain, pairing=pairing, **where)
+        self.handles = insert_padain(self.network.backbone, c.padain, pairing=pairing, **where)
 
     def _without_padain(self) -> None:
         if self.handles is not None:

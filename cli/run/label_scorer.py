@@ -49,7 +49,7 @@ def score_labels(prediction: str, truth: str, labels: str, *, json: bool) -> Non
         else:
             try:
                 rasters = {role: read_label_file(given.source, name=given.label) for role, given in inputs.items()}
-                scores = tally.add(**rasters)
+                scores = tally.add(**rasters, names=(inputs["prediction"].name, inputs["truth"].name))
             except StructkitError as problem:
                 status, error = "failed", f"{name}: {problem}"
                 tell(f"error: {error}")
@@ -82,12 +82,14 @@ def score_labels(prediction: str, truth: str, labels: str, *, json: bool) -> Non
 def _map_of(labels: str, truth: str, inputs: Sequence[InputFile]) -> LabelMap:
     """The label map of an argument.  Raises OptionError, InputError."""
     from structkit.data.label_map_files import PALETTE, label_map, palette_map
+    from structkit.data.label_pairs import NO_LABELS, end_of
 
     if labels != PALETTE:
         return label_map(labels)
     if any(given.path is None for given in inputs):
         raise OptionError("standard input (-) can be read only once: name the label map with --labels")
-    return palette_map([Path(given.path) for given in inputs if given.path is not None], truth)
+    files = [Path(given.path) for given in inputs if given.path and not end_of(given.path.name, NO_LABELS)]
+    return palette_map(files, truth)
 
 
 def _matched(roles: dict[str, list[InputFile]]) -> Iterator[tuple[str, dict[str, InputFile]]]:

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from structkit.recipes.action import train_action
     from structkit.recipes.domains import train_difference, train_transfer
     from structkit.recipes.genvideo import train_genvideo
+    from structkit.recipes.labels import train_classifier
     from structkit.recipes.pair import train_analogy
+    from structkit.recipes.segmenter import train_segmenter
     from structkit.recipes.speednet import train_speednet
     from structkit.verbs.analogy_video import analogy_video
     from structkit.verbs.classify import classify
@@ -66,8 +68,10 @@ __all__ = [
     "speedup",
     "train_action",
     "train_analogy",
+    "train_classifier",
     "train_difference",
     "train_genvideo",
+    "train_segmenter",
     "train_speednet",
     "train_transfer",
     "transfer",
@@ -97,8 +101,10 @@ _MODULES = {
     "speedup": "verbs.speedup",
     "train_action": "recipes.action",
     "train_analogy": "recipes.pair",
+    "train_classifier": "recipes.labels",
     "train_difference": "recipes.domains",
     "train_genvideo": "recipes.genvideo",
+    "train_segmenter": "recipes.segmenter",
     "train_speednet": "recipes.speednet",
     "train_transfer": "recipes.domains",
     "transfer": "verbs.content",

@@ -11,6 +11,7 @@ from structkit.configs.clips import LEAST_FRAMES, ClipCourse
 from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
 from structkit.configs.difference import DIFFERENCE_PRESETS, DifferenceConfig
 from structkit.configs.genvideo import GENVIDEO_PRESETS, GENVIDEO_VARIANTS, GenvideoConfig, GenvideoResultConfig
+from structkit.configs.labels import CLASSIFIER_PRESETS, ClassifierConfig
 from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALITY, VIDEO_QUALITY, millions
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
@@ -32,6 +33,7 @@ from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
     "ADAPTATIONS",
+    "CLASSIFIER_PRESETS",
     "DIFFERENCE_PRESETS",
     "GENVIDEO_PRESETS",
     "GENVIDEO_VARIANTS",
@@ -63,6 +65,7 @@ __all__ = [
     "VIDEO_QUALITY",
     "ActionConfig",
     "AnalogyConfig",
+    "ClassifierConfig",
     "ClipConfig",
     "ClipCourse",
     "Config",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from structkit.recipes.genvideo import train_genvideo
     from structkit.recipes.labels import train_classifier
     from structkit.recipes.pair import train_analogy
+    from structkit.recipes.segmenter import train_segmenter
     from structkit.recipes.speednet import train_speednet
     from structkit.verbs.analogy_video import analogy_video
     from structkit.verbs.classify import classify
@@ -76,6 +77,7 @@ __all__ = [
     "train_classifier",
     "train_difference",
     "train_genvideo",
+    "train_segmenter",
     "train_speednet",
     "train_transfer",
     "transfer",
@@ -111,6 +113,7 @@ _MODULES = {
     "train_classifier": "recipes.labels",
     "train_difference": "recipes.domains",
     "train_genvideo": "recipes.genvideo",
+    "train_segmenter": "recipes.segmenter",
     "train_speednet": "recipes.speednet",
     "train_transfer": "recipes.domains",
     "transfer": "verbs.content",

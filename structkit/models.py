@@ -33,6 +33,7 @@ class Abilities:
     features: to tell how alike clips are.
     labels: to name what is shown.
     clips: to see clips; a model without it sees pictures.
+    regions: to say what each place of a picture shows.
     """
 
     mask: bool = False
@@ -42,6 +43,7 @@ class Abilities:
     features: bool = False
     labels: bool = False
     clips: bool = False
+    regions: bool = False
 
 
 def _of_labels(config: Mapping[str, Any]) -> Iterator[str]:
@@ -136,6 +138,14 @@ KINDS = {
         "structkit.engines.padain.classifier.Classifier",
         lambda config: Abilities(features=True, labels=True),
         _of_labels,
+    ),
+    "segmenter": Kind(
+        "what each place of a picture shows, by name",
+        ("segment",),
+        "segmenter",
+        "structkit.recipes.segmenter.SEGMENTER",
+        "structkit.engines.padain.segmenter.Segmenter",
+        lambda config: Abilities(regions=True),
     ),
 }
 

@@ -16,6 +16,7 @@ from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALIT
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
+from structkit.configs.segmenter import ADAPTATIONS, SEGMENTER_PRESETS, SegmenterConfig
 from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
 from structkit.configs.speedup import (
     HEATMAP_KINDS,
@@ -31,6 +32,7 @@ from structkit.configs.speedup import (
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
+    "ADAPTATIONS",
     "CLASSIFIER_PRESETS",
     "DIFFERENCE_PRESETS",
     "GENVIDEO_PRESETS",
@@ -51,6 +53,7 @@ __all__ = [
     "PAIR_PRESETS",
     "PICTURE_QUALITY",
     "PROBED",
+    "SEGMENTER_PRESETS",
     "SPEECH_SPEED",
     "SPEEDNET_PRESETS",
     "SPEEDUP_METHODS",
@@ -78,6 +81,7 @@ __all__ = [
     "RetargetConfig",
     "RetimeConfig",
     "SampleConfig",
+    "SegmenterConfig",
     "SpeedCurveConfig",
     "SpeedNetConfig",
     "TransferConfig",

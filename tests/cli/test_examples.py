@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from structkit.configs import DifferenceConfig, PairConfig
 from structkit.engines.difference.model import DomainDifference
@@ -40,6 +41,7 @@ QUICK = {
     "--dtype float32 --device cpu",
     "score independence": "--device cpu",
     "train action": "--width 0.1 --side 32 --frames 8 --steps 2 --dtype float32 --device cpu",
+    "train segmenter": "--size 32x32 --width 0.05 --batch 2 --steps 2 --dtype float32 --device cpu",
     "train classifier": "--width 4 --side 16 --epochs 1 --dtype float32 --device cpu",
     "similar": "--device cpu",
     "classify": "--device cpu",
@@ -75,6 +77,11 @@ def prepare(words: list[str], folder: Path) -> None:
     for i, name in enumerate(words):
         if name == "classes/":
             class_folders(folder / name, each=1)
+        elif name == "labels/":
+            (folder / name).mkdir()
+            for seed in range(24):
+                ids = np.random.default_rng(seed).integers(0, 11, (32, 32), np.uint8)
+                Image.fromarray(ids).save(folder / name / f"{seed}.png")
         elif name == "fruit/":
             class_tree(folder / name, each=2)
         elif name == "clips/":

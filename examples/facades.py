@@ -37,7 +37,7 @@ def facade(rng: Generator, wide: float, high: float, dusk: float) -> list[Image.
     pane = np.array([44, 50, 58]) * rng.uniform(0.5, 2.2)
     pitch, open_ = rng.uniform(1.6, 3.4) * k, rng.uniform(0.35, 0.7 if not modern else 0.92)
     tall = rng.uniform(0.4, 0.65)
-    top = ground - storey
+    top, share_lit = ground - storey, rng.choice([0.0, 0.05, 0.15, 0.35])
     while top > -0.5 * storey:
         left = 0.5 * (1 - open_) * pitch
         sill = top + storey * (0.15 + tall)
@@ -45,7 +45,7 @@ def facade(rng: Generator, wide: float, high: float, dusk: float) -> list[Image.
             draw.rectangle([0, top + storey - 0.14 * k, w, top + storey], fill=tuple_of(wall * rng.uniform(0.7, 1.3)))
         while left + open_ * pitch < w:
             box = [left, top + 0.15 * storey, left + open_ * pitch, sill]
-            lit = rng.random() < 0.3
+            lit = rng.random() < share_lit
             glass = tuple_of(pane * rng.uniform(0.6, 1.5) + rng.normal(0, 6, 3))
             if lit and dusk > 0.25:
                 glass = (255, int(rng.uniform(190, 235)), int(rng.uniform(110, 180)))
@@ -127,7 +127,7 @@ def house(easel: Easel, rng: Generator, fronts: list, side: int, wall: float, z:
     ends = [(inner, high), (outer, high)] if side > 0 else [(outer, high), (inner, high)]
     (a, _), (b, _) = ends
     easel.hang(gable, [(a, high, near), (b, high, near), (b, 0, near), (a, 0, near)], lit[1] * gain, BUILDING)
-    pieces = max(1, round((far - near) / 7))
+    pieces = max(1, round((far - near) / (7 if near > 8 else 3.5)))
     for part in reversed(range(pieces)):
         z0, z1 = (near + (far - near) * (part + step) / pieces for step in (0, 1))
         left, right = (z0, z1) if side < 0 else (z1, z0)

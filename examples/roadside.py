@@ -18,28 +18,28 @@ def tree(easel: Easel, rng: Generator, u: float, z: float, *, bare: bool, light:
     crown, stem = high * rng.uniform(0.25, 0.45), high * rng.uniform(0.15, 0.4)
     bark = np.array([66, 58, 48]) * rng.uniform(0.5, 1.2) * light
     easel.line((u, 0, z), (u, high * 0.7, z), rng.uniform(0.15, 0.5), bark, TREE)
-    blobs = [(u + rng.normal(0, 0.45) * crown, stem + (high - stem) * rng.beta(2, 2), rng.uniform(0.3, 0.6) * crown)
-             for _ in range(int(rng.integers(7, 14)))]  # fmt: skip
+    blobs = [(u + rng.normal(0, 0.45) * crown, stem + (high - stem) * rng.beta(2, 2), rng.uniform(0.22, 0.5) * crown)
+             for _ in range(int(rng.integers(9, 18)))]  # fmt: skip
     if bare:
         thick = rng.uniform(0.15, 0.55)
         for x, y, r in blobs:
-            easel.disc((x, y, z), r, bark * rng.uniform(1.0, 2.0), TREE, alpha=0.6 * thick)
-            easel.disc((x, y, z), 0.7 * r, bark * rng.uniform(1.0, 2.0), None, alpha=0.6 * thick)
+            easel.disc((x, y, z), r, bark * rng.uniform(1.0, 2.0), TREE, alpha=0.4 * thick)
+            easel.disc((x, y, z), 0.6 * r, bark * rng.uniform(1.0, 2.0), None, alpha=0.5 * thick)
         for x, y, r in blobs:
             fork = u + rng.normal(0, 0.1), rng.uniform(0.25, 0.8) * y, z
             easel.line(fork, (x, y, z), 0.12, bark, TREE, 0.5)
-            for _ in range(11):
-                angle, far = rng.uniform(0, 6.3), rng.uniform(0.5, 1.15) * r
+            for _ in range(12):
+                angle, far = rng.uniform(0, 6.3), rng.uniform(0.5, 1.4) * r
                 tip = x + far * np.cos(angle), y + far * np.sin(angle), z
                 easel.line((x, y, z), tip, 0.03, bark * rng.uniform(0.7, 1.6), TREE, 0.5)
         return
     for x, y, r in sorted(blobs, key=lambda blob: blob[1]):
         shade = 0.55 + 0.6 * (y - stem) / (high - stem)
         easel.disc((x, y, z), r, hue * shade * light * rng.uniform(0.7, 1.2), TREE)
-        for _ in range(14):
-            angle, far = rng.uniform(0, 6.3), r * rng.uniform(0.2, 1.0)
+        for _ in range(18):
+            angle, far = rng.uniform(0, 6.3), r * rng.uniform(0.1, 1.1)
             spot = x + far * np.cos(angle), y + far * np.sin(angle), z
-            easel.disc(spot, r * rng.uniform(0.08, 0.3), hue * shade * light * rng.uniform(0.35, 1.6), TREE)
+            easel.disc(spot, r * rng.uniform(0.06, 0.22), hue * shade * light * rng.uniform(0.35, 1.6), TREE)
 
 
 def conifer(easel: Easel, rng: Generator, u: float, z: float, light: float) -> None:

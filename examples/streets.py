@@ -48,18 +48,18 @@ class Layout:
 
 def planned(rng: Generator) -> Layout:
     """A street of a town, a suburb, or one with few houses."""
-    town = rng.choice([0, 1, 2], p=[0.55, 0.3, 0.15])
-    wide = rng.uniform(1.2, 5.5, 2) if town < 2 else rng.uniform(2, 12, 2)
+    town = rng.choice([0, 1, 2], p=[0.6, 0.28, 0.12])
+    wide = rng.uniform(1.4, 6.5, 2) if town < 2 else rng.uniform(2, 12, 2)
     crossings = tuple(rng.uniform(8, 90, rng.integers(0, 3))) if rng.random() < 0.6 else ()
     return Layout(
         road=rng.uniform(2.8, 6.5) if rng.random() < 0.85 else rng.uniform(6, 12),
         pavements=(float(wide[0]), float(wide[1])),
-        housed=tuple(rng.uniform(*((0.7, 1.0), (0.3, 0.85), (0.0, 0.5))[town], 2)),
-        storeys=float(rng.uniform(*((2.0, 5.0), (1.5, 3.0), (1.0, 3.5))[town])),
+        housed=tuple(rng.uniform(*((0.75, 1.0), (0.4, 0.9), (0.0, 0.5))[town], 2)),
+        storeys=float(rng.uniform(*((2.5, 7.0), (1.8, 4.0), (1.0, 4.5))[town])),
         green=float(rng.uniform(*((0.05, 0.5), (0.4, 1.0), (0.5, 1.3))[town])),
         verge=tuple(bool(v) for v in rng.random(2) < (0.04, 0.15, 0.6)[town]),
         crossings=crossings,
-        parked=float(rng.choice([0.1, 0.4, 0.9])),
+        parked=float(rng.choice([0.0, 0.15, 0.4, 0.9])),
         people=float(rng.gamma(2.0, 0.6)),
         season=float(rng.random()),
     )
@@ -231,13 +231,13 @@ def furnished(easel: Easel, rng: Generator, plan: Layout, light: Array) -> None:
             for mate in range(1 if rng.random() < 0.6 else int(rng.integers(2, 4))):
                 things.append((z + 0.1 * mate, walker, (u + 0.6 * mate, z, light[FRONT] * rng.uniform(0.5, 1.1))))
         light_of_cars = light[TOP], light[WALL if side > 0 else ASIDE], light[FRONT]
-        z = rng.uniform(4, 12)
+        z = rng.uniform(5, 14)
         while z < 80:
             if rng.random() < plan.parked and free(z, 0) and plan.road > 3.4:
                 u, turn = side * (plan.road - 1.1), rng.choice([0, np.pi]) + rng.normal(0, 0.03)
                 things.append((z, vehicle, (u, z, turn, light_of_cars)))
             z += rng.uniform(5.2, 9)
-        z = rng.uniform(7, 40)
+        z = rng.uniform(9, 60)
         while z < 100:
             u = side * plan.road * rng.uniform(0.25, 0.55)
             things.append((z, vehicle, (u, z, (0.0 if side < 0 else np.pi) + rng.normal(0, 0.06), light_of_cars)))
@@ -254,7 +254,12 @@ def furnished(easel: Easel, rng: Generator, plan: Layout, light: Array) -> None:
     for _ in range(int(rng.poisson(0.7))):  # people who cross the road
         z = rng.uniform(7, 40)
         things.append((z, walker, (rng.uniform(-0.9, 0.9) * plan.road, z, light[FRONT] * rng.uniform(0.5, 1.1))))
-    if rng.random() < 0.6:  # what closes the view
+    if rng.random() < 0.8:  # what closes the view
+        u = -40.0
+        while rng.random() < 0.95 and u < 40:
+            high, z = max(2.8, plan.storeys * rng.uniform(0.5, 1.3) * 3.1), rng.uniform(0.75, 1.0) * DEEP
+            behind.append((z + 9, house, (fronts, 1, u, (z, z + 9), high, (light[WALL], light[FRONT]))))
+            u += rng.uniform(8, 16)
         for _ in range(int(rng.integers(4, 16))):
             behind.append(grown(rng.uniform(-40, 40), rng.uniform(0.7, 1.1) * DEEP))
         if rng.random() < 0.4:
@@ -292,7 +297,7 @@ def exposed(easel: Easel, rng: Generator, size: tuple[int, int]) -> tuple[Array,
         above = (kinds == SKY)[..., None]
         grey = a.mean(2, keepdims=True)
         a = grey + (a - grey) * (1 - 0.5 * dusk)
-        dim = np.where(above, 1 - rng.uniform(0.25, 0.5) * dusk, 1 - rng.uniform(0.65, 0.8) * dusk)
+        dim = np.where(above, 1 - rng.uniform(0.15, 0.5) * dusk, 1 - rng.uniform(0.55, 0.8) * dusk)
         a = np.clip(a, 0, 255) * dim * np.array([1 - 0.1 * dusk, 1.0, 1 + 0.04 * dusk])
         a = a + lamps * 0.8 * min(1.0, 2 * dusk)
     y, x = np.mgrid[-1 : 1 : size[1] * 1j, -1 : 1 : size[0] * 1j].astype(np.float32)

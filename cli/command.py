@@ -63,7 +63,7 @@ class Verb(Page):
                 parameter.envvar = config.prefix(ctx) + config.spelled(parameter).upper()
             if getattr(parameter, "is_flag", False):
                 parameter.value_from_envvar = functools.partial(_flag, parameter)
-            if getattr(parameter, "multiple", False):
+            if getattr(parameter, "multiple", False) or parameter.nargs > 1:
                 parameter.value_from_envvar = functools.partial(_several, parameter)
         if "--print-config" in args:
             for parameter in self.params:

@@ -90,14 +90,18 @@ def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str
                 f"{path} sets {key!r}, which {' '.join(words(ctx))} does not have{nearest(name, parameters)}"
             )
         parameter = parameters[name]
-        values = value if isinstance(value, list) and parameter.multiple else [value]
+        values = value if isinstance(value, list) and (parameter.multiple or parameter.nargs > 1) else [value]
+        if parameter.nargs > 1 and len(values) != parameter.nargs:
+            raise typer.BadParameter(
+                f"{path} sets {key!r} to {json.dumps(value, default=str)}: it has {parameter.nargs}"
+            )
         if any(isinstance(one, str) and "\0" in one for one in values):
             raise typer.BadParameter(f"{path} sets {key!r} to a text with a NUL character")
         if not all(_fits(one, parameter) for one in values):
             raise typer.BadParameter(f"{path} sets {key!r} to {json.dumps(value, default=str)}, of the wrong type")
         if parameter.is_flag and isinstance(value, str):
             value = truth(value)
-        checked[parameter.name] = values if parameter.multiple else value
+        checked[parameter.name] = values if parameter.multiple or parameter.nargs > 1 else value
     return checked
 
 

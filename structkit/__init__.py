@@ -24,13 +24,17 @@ from typing import TYPE_CHECKING, Any
 from structkit._version import __version__
 
 if TYPE_CHECKING:
+    from structkit.engines.padain.layer import PermutedAdaIN, insert_padain
+    from structkit.kernels.adain import adain
     from structkit.media.moving_pictures import read_clip, write_clip
     from structkit.media.pictures import read_picture, write_picture
     from structkit.models import load
     from structkit.recipes.action import train_action
     from structkit.recipes.domains import train_difference, train_transfer
     from structkit.recipes.genvideo import train_genvideo
+    from structkit.recipes.labels import train_classifier
     from structkit.recipes.pair import train_analogy
+    from structkit.recipes.segmenter import train_segmenter
     from structkit.recipes.speednet import train_speednet
     from structkit.verbs.analogy_video import analogy_video
     from structkit.verbs.classify import classify
@@ -42,12 +46,15 @@ if TYPE_CHECKING:
     from structkit.verbs.speedup import speed_curve, speedup
 
 __all__ = [
+    "PermutedAdaIN",
     "__version__",
+    "adain",
     "analogy",
     "analogy_video",
     "classify",
     "genvideo",
     "heatmap",
+    "insert_padain",
     "load",
     "read_clip",
     "read_picture",
@@ -61,8 +68,10 @@ __all__ = [
     "speedup",
     "train_action",
     "train_analogy",
+    "train_classifier",
     "train_difference",
     "train_genvideo",
+    "train_segmenter",
     "train_speednet",
     "train_transfer",
     "transfer",
@@ -71,11 +80,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "PermutedAdaIN": "engines.padain.layer",
+    "adain": "kernels.adain",
     "analogy": "verbs.patchwork",
     "analogy_video": "verbs.analogy_video",
     "classify": "verbs.classify",
     "genvideo": "verbs.genvideo",
     "heatmap": "verbs.heatmap",
+    "insert_padain": "engines.padain.layer",
     "load": "models",
     "read_clip": "media.moving_pictures",
     "read_picture": "media.pictures",
@@ -89,8 +101,10 @@ _MODULES = {
     "speedup": "verbs.speedup",
     "train_action": "recipes.action",
     "train_analogy": "recipes.pair",
+    "train_classifier": "recipes.labels",
     "train_difference": "recipes.domains",
     "train_genvideo": "recipes.genvideo",
+    "train_segmenter": "recipes.segmenter",
     "train_speednet": "recipes.speednet",
     "train_transfer": "recipes.domains",
     "transfer": "verbs.content",

@@ -33,6 +33,7 @@ class Abilities:
     features: to tell how alike clips are.
     labels: to name what is shown.
     clips: to see clips; a model without it sees pictures.
+    regions: to say what each place of a picture shows.
     """
 
     mask: bool = False
@@ -42,6 +43,7 @@ class Abilities:
     features: bool = False
     labels: bool = False
     clips: bool = False
+    regions: bool = False
 
 
 def _of_content(config: Mapping[str, Any]) -> Abilities:
@@ -118,6 +120,22 @@ KINDS = {
         "structkit.recipes.action.ACTION",
         "structkit.engines.speednet.action.ActionNet",
         lambda config: Abilities(features=True, labels=True, clips=True),
+    ),
+    "classifier": Kind(
+        "what pictures show, by name",
+        ("classify",),
+        "classifier",
+        "structkit.recipes.labels.CLASSIFIER",
+        "structkit.engines.padain.classifier.Classifier",
+        lambda config: Abilities(features=True, labels=True),
+    ),
+    "segmenter": Kind(
+        "what each place of a picture shows, by name",
+        ("segment",),
+        "segmenter",
+        "structkit.recipes.segmenter.SEGMENTER",
+        "structkit.engines.padain.segmenter.Segmenter",
+        lambda config: Abilities(regions=True),
     ),
 }
 

@@ -15,6 +15,7 @@ from structkit.errors import OptionError
 from structkit_cli import config
 from structkit_cli.completion import complete_checkpoint
 from structkit_cli.options import ProbeOptions, named
+from structkit_cli.run.label_scorer import score_labels
 from structkit_cli.run.scorer import score_codes, score_files
 
 Prediction = Annotated[str, typer.Argument(help="folder of predicted masks, or one of them", metavar="PRED")]
@@ -73,6 +74,19 @@ class MaskOptions(TruthOptions):
     threshold: float = option(
         0.5, "share of the full level from which on a predicted pixel is set; 0.5: from 128 of 255", low=0, high=1
     )
+    labels: str | None = named(
+        None,
+        "not masks but label files, of classes: camvid, cityscapes, a .json or .csv of classes, or palette for what "
+        "their palettes say",
+        "MAP",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        masks = {"--threshold": self.threshold != 0.5, "--changed-from": self.changed_from is not None}
+        for flag, is_set in masks.items():
+            if self.labels is not None and is_set:
+                raise OptionError(f"{flag} is for masks, and --labels says that files have classes: leave one out")
 
 
 @dataclass(frozen=True)
@@ -113,10 +127,17 @@ def iou(prediction: Prediction, truth: Truth, *, masks: MaskOptions, running: Sc
     With --changed-from no true masks are needed: TRUTH has pictures without the content, WITH the same ones with it,
     and the true mask is where they differ.
 
+    With --labels the files have classes, as structkit segment writes them with a model of structkit train segmenter, or
+    ids, or colours.  Names may end as those of Cityscapes and CamVid do (_gtFine_labelIds, _L).  Out: a line with the
+    IoU of each class, over the pixels of all files, and its share of them; then one with their mean over the classes
+    that TRUTH has (iou), how many these are (classes), and the share of the pixels that are right (accuracy).
+
     A file without partner is counted and said, and the exit code is 1.
 
     Example: structkit score iou masks/ plain/ --changed-from glasses/
     """
+    if masks.labels is not None:
+        score_labels(prediction, truth, masks.labels, json=running.json)
 
     def tallying() -> Any:
         from structkit.verbs.scores import Overlap

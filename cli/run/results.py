@@ -154,7 +154,9 @@ class PictureResult:
         from structkit.media.pictures import encode_picture
 
         sink.put(encode_picture(replace(self.picture, name=sink.name), sink.format, quality=sink.quality))
-        found = {} if self.picture.found is None else {"found": round(self.picture.found, 6)}
+        found: dict[str, Any] = {} if self.picture.found is None else {"found": round(self.picture.found, 6)}
+        if self.picture.shares is not None:
+            found["shares"] = {name: round(share, 6) for name, share in self.picture.shares.items()}
         return {"warnings": list(self.picture.notes), **found}
 
 

@@ -90,7 +90,7 @@ class TrainOptions(CommonOptions):
 
 
 def run(
-    name: str, inputs: Sequence[str | list[str] | InputFile], settings: Mapping[str, Any], running: TrainOptions
+    name: str, inputs: Sequence[str | list[str] | InputFile | None], settings: Mapping[str, Any], running: TrainOptions
 ) -> None:
     """Train by the recipe of that name, and end the program with the exit code that tells how it went.
 
@@ -142,7 +142,7 @@ def run(
 
 def _trained(
     name: str,
-    inputs: Sequence[str | list[str] | InputFile],
+    inputs: Sequence[str | list[str] | InputFile | None],
     settings: Mapping[str, Any],
     running: TrainOptions,
     options: TrainingOptions,
@@ -150,7 +150,7 @@ def _trained(
     from structkit.recipes import recipe
     from structkit.recipes.run import train
 
-    named = str | list
+    named = str | list | None  # None: an input that may be left out, and is
     given = [one if isinstance(one, named) else pair_input(one, running.max_pixels, running.tolerant) for one in inputs]
     return train(recipe(name), given, options, settings)
 

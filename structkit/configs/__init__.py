@@ -11,10 +11,12 @@ from structkit.configs.clips import LEAST_FRAMES, ClipCourse
 from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
 from structkit.configs.difference import DIFFERENCE_PRESETS, DifferenceConfig
 from structkit.configs.genvideo import GENVIDEO_PRESETS, GENVIDEO_VARIANTS, GenvideoConfig, GenvideoResultConfig
+from structkit.configs.labels import CLASSIFIER_PRESETS, ClassifierConfig
 from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALITY, VIDEO_QUALITY, millions
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
+from structkit.configs.segmenter import ADAPTATIONS, SEGMENTER_PRESETS, SegmenterConfig
 from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
 from structkit.configs.speedup import (
     HEATMAP_KINDS,
@@ -30,6 +32,8 @@ from structkit.configs.speedup import (
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
+    "ADAPTATIONS",
+    "CLASSIFIER_PRESETS",
     "DIFFERENCE_PRESETS",
     "GENVIDEO_PRESETS",
     "GENVIDEO_VARIANTS",
@@ -49,6 +53,7 @@ __all__ = [
     "PAIR_PRESETS",
     "PICTURE_QUALITY",
     "PROBED",
+    "SEGMENTER_PRESETS",
     "SPEECH_SPEED",
     "SPEEDNET_PRESETS",
     "SPEEDUP_METHODS",
@@ -60,6 +65,7 @@ __all__ = [
     "VIDEO_QUALITY",
     "ActionConfig",
     "AnalogyConfig",
+    "ClassifierConfig",
     "ClipConfig",
     "ClipCourse",
     "Config",
@@ -75,6 +81,7 @@ __all__ = [
     "RetargetConfig",
     "RetimeConfig",
     "SampleConfig",
+    "SegmenterConfig",
     "SpeedCurveConfig",
     "SpeedNetConfig",
     "TransferConfig",

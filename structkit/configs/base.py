@@ -14,7 +14,8 @@ from structkit.errors import OptionError
 MAX_SIDE = 512  # px, where nothing else says how large a result is to be
 MAX_CLIP_SIDE = 256  # px, of a generated clip, likewise
 LEAST_SIDE, MOST_SIDE = 16, 8192  # px, of a result
-TYPES = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text"}
+PAIR = "tuple[str, str]"
+TYPES = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text", PAIR: "two texts"}
 
 Presets = Mapping[str, Mapping[str, Any]]  # values of options, by the name of the preset
 
@@ -76,7 +77,7 @@ def check_halvings(size: int | None) -> None:
 
 def _check_type(f: dataclasses.Field, value: Any) -> None:
     """Refuse a value of another type: int takes whole numbers, float any, and None only where it is the default."""
-    kinds = {"bool": bool, "int": int, "float": (int, float), "str": str}
+    kinds = {"bool": bool, "int": int, "float": (int, float), "str": str, PAIR: tuple}
     names = [name.strip() for name in str(f.type).split("|")]
     if value is None and "None" in names:
         return

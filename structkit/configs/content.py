@@ -81,3 +81,10 @@ class MaskConfig(Config):
         for flag, is_set in {"--overlay": self.overlay, "--threshold": self.threshold != THRESHOLD}.items():
             if self.soft and is_set:
                 raise OptionError(f"--soft writes the mask as it was found: leave out --soft or {flag}")
+
+    def check_regions(self) -> None:
+        """Refuse what only masks have, for a model that tells classes apart.  Raises OptionError."""
+        for flag, is_set in {"--soft": self.soft, "--threshold": self.threshold != THRESHOLD}.items():
+            if is_set:
+                fact = "the model says of each pixel what it shows, and not how much of one content"
+                raise OptionError(f"{flag} is of masks: {fact}; leave it out")

@@ -7,7 +7,7 @@ that are kept see `structkit.media.exif`.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +26,24 @@ from structkit.media.jpeg import ScanLimitError
 from structkit.media.warned import warnings_of_this_thread
 
 MAX_BYTES = MOST_IN_MEMORY  # the largest file
+INDEXED = ("PNG", "TIFF", "BMP", "GIF")  # formats that can hold a palette
+
+
+@dataclass(frozen=True, eq=False)
+class PaletteIndices:
+    """The colours of a picture by their places in a palette, which files keep where they can.
+
+    indices: (H, W) uint8.
+    palette: (P, 3) uint8 RGB, of all indices; two may have one colour.
+    """
+
+    indices: np.ndarray
+    palette: np.ndarray
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """The colours, (H, W, 3) uint8."""
+        return self.palette[self.indices]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +57,8 @@ class Picture:
     metadata: resolution and EXIF tags that are kept.
     grey: true for a mask: where its three channels are equal, files have one channel, if the format can.
     found: the share of the picture, 0 to 1, where a model has found its content; None where none has looked for it.
+    palette: the pixels by their places in a palette, whose meaning only a lossless file keeps; None for most pictures.
+    shares: the share of the picture, 0 to 1, of each class that a model tells apart, by name; None where none has.
     """
 
     pixels: np.ndarray
@@ -48,6 +68,8 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     grey: bool = False
     found: float | None = None
+    palette: PaletteIndices | None = None
+    shares: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         p, a = self.pixels, self.alpha
@@ -172,7 +194,9 @@ def encode_picture(
     keep_metadata: write `picture.metadata` where the format has a place for it (GIF has none, BMP only resolution).
     PNG and TIFF hold 8 or 16 bits, the others the nearest 8.  GIF takes the best 256 colours, and alpha of one half or
     more as opaque.
-    Raises OutputError (unknown format; transparency in JPEG or BMP; a side too long), OptionError (quality).
+    Of `picture.palette` PNG, TIFF, BMP and GIF hold the indices, and a lossless WebP the colours.
+    Raises OutputError (unknown format; transparency in JPEG or BMP; a palette where colours change; a side too long),
+    OptionError (quality).
     """
     return _encode(picture, formats.format_of(format), quality, keep_metadata, picture.name)
 
@@ -205,6 +229,13 @@ def _encode(picture: Picture, format: Format, quality: int | None, keep_metadata
                 f"{where}: {format.label} cannot hold transparency; write .png, .webp, .tif, .avif or .gif"
             )
         picture = replace(picture, alpha=None)
+    if picture.palette is not None and not np.array_equal(picture.palette.pixels, picture.pixels):
+        picture = replace(picture, palette=None)  # it was painted on
+    if picture.palette is not None and not keeps_colours(format, quality):
+        raise OutputError(
+            f"{where}: {format.label} changes colours, and here each stands for something; write .png, or .webp "
+            "without a quality"
+        )
     metadata = picture.metadata if keep_metadata else Metadata()
     try:
         if picture.bits == 16 and format.bits == 16:
@@ -212,14 +243,23 @@ def _encode(picture: Picture, format: Format, quality: int | None, keep_metadata
             data = sixteen.write_samples(samples, format.name.lower())
             data = into_png(data, metadata) if format.name == "PNG" else data
         else:
-            data = formats.save(_image(picture.at(8), format), format, **_options(format, quality, metadata))
+            data = formats.save(_image(picture.at(8), format), format, **_options(picture, format, quality, metadata))
         return into_tiff(data, metadata) if format.name == "TIFF" else data
     except Exception as error:  # an encoder's refusal; everything that is the caller's was checked above
         fact = one_line(error) or type(error).__name__
         raise OutputError(f"{where}: cannot be encoded as {format.label} ({fact}); write .png") from error
 
 
+def keeps_colours(format: Format, quality: int | None) -> bool:
+    """True where a file of the format has exactly the colours of the picture, at this quality or without one."""
+    return format.name in INDEXED or (format.name == "WEBP" and quality is None)
+
+
 def _image(picture: Picture, format: Format) -> Image.Image:
+    if picture.palette is not None and format.name in INDEXED and picture.alpha is None:
+        image = Image.fromarray(picture.palette.indices, "P")
+        image.putpalette(picture.palette.palette.tobytes(), "RGB")
+        return image
     if picture.grey and picture.alpha is None and _is_grey(picture.pixels):
         return Image.fromarray(np.ascontiguousarray(picture.pixels[..., 0]))  # Pillow makes it RGB for WebP
     if picture.alpha is None:
@@ -239,9 +279,11 @@ def _is_grey(pixels: np.ndarray) -> bool:
     return pixels.strides[2] == 0 or all((pixels[..., 0] == pixels[..., c]).all() for c in (1, 2))
 
 
-def _options(format: Format, quality: int | None, metadata: Metadata) -> dict[str, object]:
+def _options(picture: Picture, format: Format, quality: int | None, metadata: Metadata) -> dict[str, object]:
     """The options of Pillow's writer."""
     options: dict[str, object] = {}
+    if picture.palette is not None:  # all readers know a PNG of 8 bits; a GIF's writer would leave colours out
+        options |= {"PNG": {"bits": 8}, "GIF": {"optimize": False}}.get(format.name, {})
     if format.name == "WEBP":  # exact: keep the colours under transparent pixels
         options |= {"lossless": True, "exact": True} if quality is None else {"quality": quality, "exact": True}
     elif format.has_quality:

@@ -99,3 +99,26 @@ def same_size(one: Tensor, other: Tensor) -> None:
     if one.shape[-2:] != other.shape[-2:]:
         sizes = " and ".join(f"{width} x {height}" for height, width in (one.shape[-2:], other.shape[-2:]))
         raise InputError(f"pictures of {sizes} px; they must be of one size to be compared: resize one of them")
+
+
+def confusion(labels: Tensor, truth: Tensor, classes: int) -> Tensor:
+    """The pixels of each true class (rows, K) that are taken for each class (columns, K), or for none (column K).
+
+    labels, truth: (..., H, W) uint8 classes; K or more is none.  Pixels whose truth is none are not counted.
+    Returns (K, K + 1) int64: of several pictures the sum.
+    """
+    same_size(labels, truth)
+    counted = truth < classes
+    pairs = truth[counted].long() * (classes + 1) + labels[counted].long().clamp(max=classes)
+    return torch.bincount(pairs, minlength=classes * (classes + 1)).view(classes, classes + 1)
+
+
+def class_iou(confusion: Tensor) -> Tensor:
+    """Intersection over union of each class, (K,) float64, of a confusion over all pictures.
+
+    NaN for a class that the truth has nowhere, whatever it is taken for: the mean over the others is the usual figure,
+    beside their number.
+    """
+    hit, true = confusion.diagonal(), confusion.sum(1)
+    union = true + confusion[:, : len(confusion)].sum(0) - hit
+    return torch.where(true > 0, hit.double() / union.clamp_min(1), torch.nan)

@@ -54,7 +54,7 @@ class TwoFolders:
         """The files of both folders.  Raises InputError for two that are one; OptionError for an output in them."""
         self.domains = [list_files(pictures) for pictures in self.given]
         check_apart(*self.domains)
-        _check_outside(output, self.domains)
+        check_outside(output, self.domains)
         return [file for domain in self.domains for file in domain.files]
 
     def read(self, config: TransferConfig | DifferenceConfig, job: TrainingJob) -> None:
@@ -194,7 +194,7 @@ def _frames(source: Picture | VideoReader, config: PairConfig) -> Tensor:
     return spread_frames(source, shape, config.frames)
 
 
-def _check_outside(output: Path, domains: Sequence[FileList]) -> None:
+def check_outside(output: Path, domains: Sequence[FileList]) -> None:
     """Refuse an output that would teach the training its own previews."""
     for folder in (folder for domain in domains for folder in domain.folders):
         if output.resolve().is_relative_to(folder.resolve()):

@@ -217,12 +217,14 @@ def train(recipe: Recipe, inputs: Sequence[Any], options: TrainingOptions, setti
 def training_function(function: Callable[..., M]) -> Callable[..., M]:
     """A public training function.
 
-    function: takes its inputs, the `TrainingOptions` and the settings of its configuration.
-    The public one takes the inputs, the output, and all else by keyword: the fields of `TrainingOptions`, then the
-    settings.
+    function: takes its inputs, the `TrainingOptions` and the settings of its configuration; other inputs by keyword.
+    The public one takes the inputs, the output, and all else by keyword: other inputs, the fields of `TrainingOptions`,
+    then the settings.
     """
     signature = inspect.signature(function)
-    inputs = list(signature.parameters.values())[:-2]
+    parameters = [p for p in signature.parameters.values() if p.name not in ("options", "settings")]
+    inputs = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    others = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
     common = [f for f in fields(TrainingOptions) if f.name not in ("output", "began")]
 
     @functools.wraps(function)
@@ -231,14 +233,15 @@ def training_function(function: Callable[..., M]) -> Callable[..., M]:
         values = dict(bound.arguments)
         settings = values.pop("options", {})
         given = [values.pop(parameter.name) for parameter in inputs]
-        return function(*given, TrainingOptions(**values), settings)
+        named = {parameter.name: values.pop(parameter.name, parameter.default) for parameter in others}
+        return function(*given, TrainingOptions(**values), settings, **named)
 
     keyword = [
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type) for f in common
     ]
     output = inspect.Parameter("output", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="str | Path")
     rest = inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD, annotation=Any)
-    public.__signature__ = signature.replace(parameters=[*inputs, output, *keyword, rest])  # type: ignore[attr-defined]
+    public.__signature__ = signature.replace(parameters=[*inputs, output, *others, *keyword, rest])  # type: ignore[attr-defined]
     public.__doc__ = f"{inspect.getdoc(function)}\n\n{_common_words()}"
     return public
 

@@ -26,6 +26,7 @@ from structkit.kernels.composite import paste
 from structkit.media.pictures import Picture, picture_in_grey
 from structkit.models import abilities_of_model, usable
 from structkit.verbs.canvas import opened, opened_all
+from structkit.verbs.regions import segmented
 from structkit.verbs.squares import (
     MEMORY,
     SquareBatches,
@@ -141,6 +142,7 @@ def segment(
 ) -> Any:
     """The mask of the content that the model knows, as large as `picture`: 255 and 0 in three equal channels of 8 bits.
 
+    A segmenter, of `train_segmenter`, gives the class of each pixel instead: see `structkit.verbs.regions`.
     The channels are the same memory, which cannot be written to: paint on a copy.  Files of it have one channel where
     their format can.  `found` is the share of the picture where the mask is one half
     or more; where that is next to nothing a note says so.
@@ -151,6 +153,10 @@ def segment(
     config, ready = MaskConfig.of(options), usable(model, device, "segment")
     pictures, many = opened_all(picture)
     results: list[Picture] = []
+    if abilities_of_model(ready).regions:
+        config.check_regions()
+        results = list(segmented(pictures, ready, overlay=config.overlay))
+        return results if many else results[0]
     for batch in SquareBatches(pictures, ready):
         with batch.working():
             mask = ready.segment(batch.squares)

@@ -75,9 +75,11 @@ def test_the_ground_is_seen_where_a_point_of_it_is_painted(streets):
 
 
 def test_the_command_writes_pictures_and_labels_of_the_size_asked_for(streets, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["streets.py", str(tmp_path), "--count", "2", "--size", "64x48", "--seed", "9"])
+    monkeypatch.setattr(
+        sys, "argv", ["streets.py", str(tmp_path), "--first", "7", "--count", "2", "--size", "64x48", "--seed", "9"]
+    )
     streets.main()
-    assert [path.name for path in sorted((tmp_path / "labels").iterdir())] == ["00000.png", "00001.png"]
+    assert [path.name for path in sorted((tmp_path / "labels").iterdir())] == ["00007.png", "00008.png"]
     for folder, mode in (("images", "RGB"), ("labels", "L")):
-        with Image.open(tmp_path / folder / "00001.png") as picture:
+        with Image.open(tmp_path / folder / "00007.png") as picture:
             assert picture.size == (64, 48) and picture.mode == mode

@@ -29,6 +29,10 @@ class Page(TyperCommand):
             error.ctx = error.ctx or ctx
             raise
         if rest and not ctx.resilient_parsing:
+            for parameter in self.params:
+                values = ctx.params.get(parameter.name or "") if parameter.nargs > 1 else None
+                if swallowed := [value for value in values or () if str(value).startswith("-")]:
+                    ctx.fail(f"{parameter.opts[0]} takes {parameter.metavar}, and {swallowed[0]} came in their place")
             names = [parameter.metavar for parameter in self.params if parameter.param_type_name == "argument"]
             ctx.fail(f"{rest[0]} is one too many: {ctx.info_name} takes {' and '.join(names) or 'options alone'}")
         return rest

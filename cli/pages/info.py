@@ -54,7 +54,21 @@ def card_lines(checkpoint: str, card: Mapping[str, Any], **facts: Any) -> list[s
     # Of the options asked for most are the options of the model.
     shown = own | facts | {"run": _other(card.get("run", {}), own)}
     doubts = [f"doubtful: {doubt}" for doubt in card.get("doubts", ())]
-    return [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *doubts, *_lines(shown)]
+    return [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *doubts, *_legend(shown), *_lines(shown)]
+
+
+def _legend(shown: dict[str, Any]) -> Iterator[str]:
+    """The number, name and colour of each class, of a model that paints them; they are taken out of the facts."""
+    facts = shown.get("facts")
+    if not (isinstance(facts, dict) and {"classes", "palette"} <= facts.keys()):
+        return
+    try:
+        colours = [bytes(colour).hex() for colour in facts["palette"]]
+        rows = [f"{i} {name} #{colour}" for i, (name, colour) in enumerate(zip(facts["classes"], colours, strict=True))]
+    except (TypeError, ValueError):  # the card of no model of ours; its facts are shown as they are
+        return
+    shown["facts"] = {name: value for name, value in facts.items() if name not in ("classes", "palette")}
+    yield f"classes: {', '.join(rows)}"
 
 
 def _other(one: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

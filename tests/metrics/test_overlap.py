@@ -106,3 +106,37 @@ def test_pictures_of_two_sizes_cannot_be_laid_upon_each_other():
         InputError, match="pictures of 7 x 9 and 9 x 7 px; they must be of one size to be compared: resize one of them"
     ):
         iou(mask(9, 7), mask(7, 9))
+
+
+def some_classes(seed: int, shape=(2, 9, 7), classes: int = 4) -> torch.Tensor:
+    return torch.randint(0, classes, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_confusion_counts_each_pixel_whose_truth_is_known_once():
+    truth, labels = some_classes(0), some_classes(1, classes=5)
+    truth[0, 0], labels[1, 3] = 255, 255
+    found = overlap.confusion(labels, truth, 4)
+    assert found.shape == (4, 5) and int(found.sum()) == int((truth != 255).sum())
+    for one in range(4):
+        for other in range(5):
+            taken = (labels >= 4) if other == 4 else labels == other
+            assert int(found[one, other]) == int(((truth == one) & taken).sum())
+
+
+def test_confusions_of_pictures_add_up():
+    truth, labels = some_classes(2), some_classes(3)
+    parts = [overlap.confusion(a, b, 4) for a, b in zip(labels, truth, strict=True)]
+    assert torch.equal(overlap.confusion(labels, truth, 4), sum(parts))
+
+
+def test_the_iou_of_a_class_is_that_of_its_mask():
+    truth, labels = some_classes(4, (30, 20)), some_classes(5, (30, 20))
+    ious = overlap.class_iou(overlap.confusion(labels, truth, 4))
+    for label in range(4):
+        assert float(ious[label]) == pytest.approx(float(overlap.iou(labels == label, truth == label)))
+
+
+def test_a_class_without_truth_has_no_iou_and_one_that_is_missed_has_zero():
+    truth, labels = torch.tensor([[0, 0, 1]], dtype=torch.uint8), torch.tensor([[0, 2, 255]], dtype=torch.uint8)
+    ious = overlap.class_iou(overlap.confusion(labels, truth, 4)).tolist()
+    assert ious[:2] == [0.5, 0] and all(value != value for value in ious[2:])

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -41,11 +40,12 @@ from structkit.engines.padain.adaptation import (
     trusted_labels,
 )
 from structkit.engines.padain.domain_views import DomainViews, signed
+from structkit.engines.padain.layer import PRESETS, PadainHandles, disabled, insert_padain
 from structkit.engines.padain.segmenter import Segmenter, plain_copy, segmentation_network
 from structkit.engines.padain.segmenter_rates import optimiser_of, set_rates
 from structkit.engines.padain.segmenter_scores import SegmenterScores, steadiness
 from structkit.errors import OptionError
-from structkit.nets.deeplab import FrozenBatchNorm, PixelDiscriminator, enlarged, set_norms
+from structkit.nets.deeplab import FrozenBatchNorm, PixelDiscriminator, SegmentationNetwork, enlarged, set_norms
 from structkit.training.draw import Draw
 from structkit.training.ema import Average, forget_statistics
 from structkit.training.frozen import frozen
@@ -110,7 +110,8 @@ class SegmenterTraining(Training):
         }
         self.stages = [Stage(kind, steps[kind]) for kind in self.kinds]
         self.scored = SegmenterScores(self.classes, held, target, self.order)
-        self.handles: Any = None  # of pAdaIN in the network
+        self.handles: PadainHandles | None = None  # of pAdaIN in the network
+        self.network: SegmentationNetwork | None = None
         self.kept_before = ""  # the reason why the last stage of FADA is left out, once it is known
 
     @property
@@ -127,7 +128,7 @@ class SegmenterTraining(Training):
         return (weights / (weights * self.balance.shares).sum()).to(self.device)
 
     def begin(self, stage: int, draw: Draw) -> None:
-        if stage == 0:
+        if stage == 0 or self.network is None:  # stages that are only measured may begin in any order
             self._build()
         self._enter(stage)
 
@@ -227,7 +228,7 @@ class SegmenterTraining(Training):
         with arithmetic(source, self.dtype):
             features = self._features_of_source(source, target)
             logits = self.network.classifier(features).float() / c.temperature
-            with self._padain_off():
+            with disabled(self.network):
                 target_features = self.network.features(target)
             target_logits = self.network.classifier(target_features).float() / c.temperature
         whole = enlarged(logits, labels.shape[1:])
@@ -246,8 +247,8 @@ class SegmenterTraining(Training):
         return terms
 
     def _features_of_source(self, source: Tensor, target: Tensor) -> Tensor:
-        """The features of the source; with pAdaIN in one batch with the target, whose statistics they then may get."""
-        if self.handles is None:
+        """The features of the source; where pAdaIN swaps in this step, in one batch with the target."""
+        if self.handles is None or not self.handles.active:
             return self.network.features(source)
         resized = nn.functional.interpolate(target, source.shape[-2:], mode="nearest")
         return self.network.features(torch.cat([source, resized]))[: len(source)]
@@ -338,24 +339,14 @@ class SegmenterTraining(Training):
         c = self.config
         if not c.padain:
             return
-        from structkit.engines.padain.layer import insert_padain
-
         pairing = "halves" if self.kind == "adversarial" else "permute"
-        named = c.padain_sites in ("paper", "early", "fada")
-        how = {"preset": c.padain_sites} if named else {"where": c.padain_sites}
-        self.handles = insert_padain(self.network, c.padain, pairing=pairing, **how)
+        where = {"preset": c.padain_sites} if c.padain_sites in PRESETS else {"where": c.padain_sites}
+        self.handles = insert_padain(self.network.backbone, c.padain, pairing=pairing, **where)
 
     def _without_padain(self) -> None:
         if self.handles is not None:
             self.handles.remove()
         self.handles = None
-
-    def _padain_off(self) -> Any:
-        if self.handles is None:
-            return nullcontext()
-        from structkit.engines.padain.layer import disabled
-
-        return disabled(self.network)
 
     def model(self) -> Segmenter:
         """The network as far as trained, with the statistics of what it is adapted to."""

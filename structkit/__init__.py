@@ -39,11 +39,14 @@ if TYPE_CHECKING:
     from structkit.verbs.analogy_video import analogy_video
     from structkit.verbs.classify import classify
     from structkit.verbs.content import remove, segment, transfer
+    from structkit.verbs.corrupt import corrupt
     from structkit.verbs.genvideo import genvideo
     from structkit.verbs.heatmap import heatmap
     from structkit.verbs.patchwork import analogy, refine, retarget, sample
+    from structkit.verbs.robustness import score_corruptions
     from structkit.verbs.similar import similar
     from structkit.verbs.speedup import speed_curve, speedup
+    from structkit.verbs.texture import score_texture
 
 __all__ = [
     "PermutedAdaIN",
@@ -52,6 +55,7 @@ __all__ = [
     "analogy",
     "analogy_video",
     "classify",
+    "corrupt",
     "genvideo",
     "heatmap",
     "insert_padain",
@@ -62,6 +66,8 @@ __all__ = [
     "remove",
     "retarget",
     "sample",
+    "score_corruptions",
+    "score_texture",
     "segment",
     "similar",
     "speed_curve",
@@ -85,6 +91,7 @@ _MODULES = {
     "analogy": "verbs.patchwork",
     "analogy_video": "verbs.analogy_video",
     "classify": "verbs.classify",
+    "corrupt": "verbs.corrupt",
     "genvideo": "verbs.genvideo",
     "heatmap": "verbs.heatmap",
     "insert_padain": "engines.padain.layer",
@@ -95,6 +102,8 @@ _MODULES = {
     "remove": "verbs.content",
     "retarget": "verbs.patchwork",
     "sample": "verbs.patchwork",
+    "score_corruptions": "verbs.robustness",
+    "score_texture": "verbs.texture",
     "segment": "verbs.content",
     "similar": "verbs.similar",
     "speed_curve": "verbs.speedup",

@@ -15,7 +15,7 @@ from structkit.errors import OptionError
 from structkit_cli import config
 from structkit_cli.completion import complete_checkpoint
 from structkit_cli.options import ProbeOptions, named
-from structkit_cli.run.label_scorer import score_labels
+from structkit_cli.run.region_scorer import score_labels
 from structkit_cli.run.scorer import score_codes, score_files
 
 Prediction = Annotated[str, typer.Argument(help="folder of predicted masks, or one of them", metavar="PRED")]

@@ -1,120 +1,267 @@
-"""The scorer behind `structkit score iou --labels`: label files matched by name, and the figures of their classes."""
+"""The scorer of classifiers on labelled pictures that are changed: what it tells, as a table, a record and a chart."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from structkit._version import __version__
+from structkit.configs import MAX_PIXELS, millions, option
+from structkit.configs.corrupt import CATEGORIES, CORRUPTIONS, SEVERITIES
+from structkit.data.listing import counted
 from structkit.device import load_torch
-from structkit.errors import OptionError, StructkitError
-from structkit_cli.run.batch import NOTHING_TO_DO
-from structkit_cli.run.inputs import InputFile, gather
-from structkit_cli.run.scorer import SHOWN, check_there, emit_lines, emit_record, figures_line, finite, tell_unread
-from structkit_cli.signals import raise_swallowed
+from structkit.errors import InputError, OptionError
+from structkit.media.files import write_atomically
+from structkit_cli.options import TOLERANT, ProbeOptions
+from structkit_cli.run.models import model_refs
+from structkit_cli.run.report import Report
+from structkit_cli.run.scorer import emit_lines, emit_record, figures_line
+from structkit_cli.run.tables import SOME_FAILED, aligned
 from structkit_cli.streams import check_stdout, tell
 
 if TYPE_CHECKING:
-    from structkit.data.label_maps import LabelMap
+    from structkit.verbs.robustness import CorruptionScores
+    from structkit.verbs.texture import TextureScores
 
-VERB = "score iou"
+DRAWN = "frost is drawn here: its errors are not comparable with published ones, whose frost was photographed"
+CHARTS = (".png", ".svg")
+DIGITS = 6  # of figures, in records
 
 
-def score_labels(prediction: str, truth: str, labels: str, *, json: bool) -> None:
-    """Score predicted label files, and end the program with the exit code that tells how it went.
+@dataclass(frozen=True)
+class LabelScoreOptions(ProbeOptions):
+    """Options of the way labelled pictures are read and looked at."""
 
-    labels: the label map; "palette" is that of the true files' palettes.
+    dtype: str = option(
+        "float32",
+        "numbers that the network computes in; bfloat16, which auto takes where it is fast, names some pictures of a "
+        "thousand otherwise",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    max_pixels: int | None = option(None, f"largest picture that is read, px; else {millions(MAX_PIXELS)}", low=1)
+    tolerant: bool = option(False, TOLERANT)
+
+
+@dataclass(frozen=True)
+class LabelScoring:
+    """The pictures and the model that are scored.
+
+    data: the place of the pictures.  model: the checkpoint, or a name that ships.
+    part: test or train.  count: pictures that are drawn; None: all.
+    settings: of the score, by name, for its function.
+    """
+
+    data: str
+    model: str | None
+    part: str
+    count: int | None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def score_labelled(measure: str, given: LabelScoring, running: LabelScoreOptions, chart: str | None = None) -> None:
+    """Score, tell what is found, and end the program with the exit code that tells how it went.
+
+    measure: corruptions or texture.
+    chart: the file to draw a chart into, if any.
+    Raises OptionError, InputError, CheckpointError, DeviceError, OutputError.
     """
     check_stdout()
-    check_there([prediction, truth])
-    roles = {"prediction": gather([prediction]), "truth": gather([truth])}
-    for found in roles.values():
-        tell_unread(found)
+    if given.model is None:
+        raise OptionError("--model is missing: name a checkpoint of structkit train classifier")
+    check_chart(chart)
+    [ref] = model_refs([given.model], f"score {measure}")
+    if not os.path.lexists(given.data):
+        raise InputError(f"{given.data}: no such file or folder; name a folder that has one folder of pictures a class")
     load_torch()
-    from structkit.media.label_files import read_label_file
-    from structkit.verbs.label_scores import LabelOverlap
+    from structkit.device import resolve
 
-    map_ = _map_of(labels, truth, roles["truth"].inputs)
-    tally, counts, lonely = LabelOverlap(map_), Counter(), []
-    for name, inputs in _matched({role: found.inputs for role, found in roles.items()}):
-        raise_swallowed()
-        scores, status, error = {}, "scored", None
-        if absent := [role for role in roles if role not in inputs]:
-            status, error = "missing", f"{name}: no {' and no '.join(absent)}"
-            lonely.append(error.replace(":", " has", 1))
-        else:
-            try:
-                rasters = {role: read_label_file(given.source, name=given.label) for role, given in inputs.items()}
-                scores = tally.add(**rasters)
-            except StructkitError as problem:
-                status, error = "failed", f"{name}: {problem}"
-                tell(f"error: {error}")
-        counts[status] += 1
-        if json:
-            paths = {role: given.name for role, given in inputs.items()}
-            facts = {"file": name, "inputs": paths, "status": status, "error": error, "scores": finite(scores)}
-            emit_record({"record": "file", **facts})
-    tried, flawed = counts["scored"] + counts["failed"], counts["missing"] + counts["failed"]
-    code = NOTHING_TO_DO if not tried else 1 if flawed else 0
-    figures = tally.summary() if counts["scored"] else {}
-    if json:
-        files = {"files": counts["scored"], "missing": counts["missing"], "failed": counts["failed"]}
-        classes = {kind: finite(own) for kind, own in tally.by_class().items()} if figures else {}
-        facts = {"verb": VERB, "version": __version__, **files, "scores": finite(figures), "exit": code}
-        emit_record({"record": "summary", **facts, "labels": map_.name, "classes": classes})
-    elif figures:
-        wide = max(map(len, map_.names))
-        there = {kind: own for kind, own in tally.by_class().items() if own["share"]}
-        emit_lines(f"{kind:<{wide}}  iou {own['iou']:.4f}  share {own['share']:.4f}" for kind, own in there.items())
-        emit_lines([f"{figures_line(figures)}  files {counts['scored']}"])
-    if lonely:
-        more = "; ..." if len(lonely) > SHOWN else ""
-        tell(f"{len(lonely)} of {counts.total()} files without partner: {'; '.join(lonely[:SHOWN])}{more}")
-    if code == NOTHING_TO_DO:
-        tell("nothing to score: no file has partners of the same name")
+    began, device = time.monotonic(), resolve(running.device)
+    how = {name: getattr(running, name) for name in ("seed", "dtype", "max_pixels", "tolerant")}
+    with Report(f"score {measure}", total=1, as_json=False, quiet=running.quiet, paths=False) as report:
+        found = _function(measure)(
+            ref.input.path,
+            given.data,
+            part=given.part,
+            count=given.count,
+            device=device,
+            progress=report.progress,
+            **how,
+            **given.settings,
+        )
+    for name, why in found.rejected:
+        tell(f"error: {name}: {why}")
+    if not running.quiet:
+        for note in [*found.notes, *_drawn(found)]:
+            tell(f"warning: {note}")
+    code = SOME_FAILED if found.rejected else 0
+    if chart is not None:
+        _write_chart(found, ref.input.stem.name, chart)
+    if running.json:
+        facts = {
+            "record": measure,
+            "verb": f"score {measure}",
+            "version": __version__,
+            "model": ref.input.name,
+            "data": given.data,
+            "part": given.part,
+            "pictures": len(found.clean),
+            "rejected": [{"file": name, "error": why} for name, why in found.rejected],
+            "seed": running.seed,
+            "dtype": running.dtype,
+            "device": device,
+            "clean": _clean(found),
+        }
+        told = {"notes": [*found.notes, *_drawn(found)], "ms": round(1000 * (time.monotonic() - began)), "exit": code}
+        emit_record(_rounded(facts | _figures(found) | told))
+    else:
+        emit_lines(_lines(found))
     raise typer.Exit(code)
 
 
-def _map_of(labels: str, truth: str, inputs: Sequence[InputFile]) -> LabelMap:
-    """The label map of an argument.  Raises OptionError, InputError."""
-    from structkit.data.label_map_files import PALETTE, label_map, palette_map
-
-    if labels != PALETTE:
-        return label_map(labels)
-    if any(given.path is None for given in inputs):
-        raise OptionError("standard input (-) can be read only once: name the label map with --labels")
-    return palette_map([Path(given.path) for given in inputs if given.path is not None], truth)
-
-
-def _matched(roles: dict[str, list[InputFile]]) -> Iterator[tuple[str, dict[str, InputFile]]]:
-    """The name of each file, without what its end says of it, and the files of that name by role.
-
-    Single files are partners whatever they are called.
-    Raises OptionError for two files of one name, InputError where nothing is named.
-    """
-    from structkit.data.label_pairs import NO_LABELS, OF_LABELS, OF_PICTURES, end_of, first_kind, key_of
-
-    if all(len(inputs) == 1 for inputs in roles.values()):
-        yield str(roles["truth"][0].stem), {role: inputs[0] for role, inputs in roles.items()}
+def check_chart(chart: str | None) -> None:
+    """Refuse a file for a chart that cannot be, or is there.  Raises OptionError."""
+    if chart is None:
         return
-    found: dict[str, dict[str, list[tuple[str, InputFile]]]] = {"truth": {}, "prediction": {}}
-    for role, inputs in roles.items():
-        for given in inputs:
-            name = given.relative.as_posix()
-            if not end_of(name, NO_LABELS):
-                key = key_of(name, (*OF_LABELS, *OF_PICTURES))
-                found[role].setdefault(key, []).append((name, given))
-    for key in dict.fromkeys([*found["truth"], *found["prediction"]]):
-        inputs_of = {}
-        for role, named in found.items():
-            files = first_kind(named.get(key, []))
-            if len(files) > 1:
-                fact = "have one name but for the suffix: which one counts is not clear"
-                raise OptionError(f"{files[0][1].name} and {files[1][1].name} {fact}")
-            if files:
-                inputs_of[role] = files[0][1]
-        yield key, inputs_of
+    if Path(chart).suffix.lower() not in CHARTS:
+        raise OptionError(f"--chart {chart} has a suffix that names no format: use one of {' '.join(CHARTS)}")
+    if os.path.lexists(chart):
+        raise OptionError(f"{chart} exists: name another file with --chart")
+
+
+def _function(measure: str) -> Any:
+    from structkit.verbs.robustness import score_corruptions
+    from structkit.verbs.texture import score_texture
+
+    return {"corruptions": score_corruptions, "texture": score_texture}[measure]
+
+
+def _is_of_corruptions(found: Any) -> bool:
+    return hasattr(found, "errors")
+
+
+def _drawn(found: CorruptionScores | TextureScores) -> list[str]:
+    """A note on frost, where it was drawn."""
+    return [DRAWN] if _is_of_corruptions(found) and "frost" in found.errors and not found.given else []  # type: ignore[union-attr]
+
+
+def _clean(found: CorruptionScores | TextureScores) -> dict[str, Any]:
+    clean = found.clean
+    shares = {"error": clean.error, "accuracy": clean.accuracy, "top5_accuracy": clean.near_accuracy}
+    return shares | {"classes": clean.by_class(found.classes)}
+
+
+def _figures(found: Any) -> dict[str, Any]:
+    """The figures of a record."""
+    if not _is_of_corruptions(found):
+        return {"draws": list(found.swapped), **_texture_figures(found)}
+    complete = len(found.counted) == len(CORRUPTIONS) and all(
+        set(found.errors[kind]) == set(SEVERITIES) for kind in CORRUPTIONS
+    )
+    frost = ("given" if found.given else "drawn") if "frost" in found.errors else None
+    figures: dict[str, Any] = {
+        "side": found.side,
+        "frost": frost,
+        "errors": {
+            kind: {str(severity): error for severity, error in errors.items()} for kind, errors in found.errors.items()
+        },
+        "means": found.means,
+        "categories": found.categories,
+        "counted": found.counted,
+        "mean": found.mean,
+        "mean_without_frost": found.mean_without_frost,
+        "imagenet": found.of_imagenet,
+        "robustbench": None,
+    }
+    if complete:  # the names and the units of the leaderboard's files
+        figures["robustbench"] = {"clean_acc": 100 * found.clean.accuracy, "corruptions_acc": 100 * (1 - found.mean)}
+        if found.of_imagenet:
+            figures["robustbench"]["corruptions_mce"] = 100 * found.of_imagenet["mce"]
+    return figures
+
+
+def _texture_figures(found: TextureScores) -> dict[str, float]:
+    return {
+        "swapped": found.accuracy,
+        "swapped_sd": found.deviation,
+        "fall": found.fall,
+        "followed": found.followed,
+        "followed_clean": found.followed_clean,
+        "changed": found.changed,
+        "clipped": found.clipped,
+    }
+
+
+def _lines(found: Any) -> list[str]:
+    """The figures as text: of corruptions a table in percent."""
+    if not _is_of_corruptions(found):
+        return [f"{figures_line({'clean': found.clean.accuracy, **_texture_figures(found)})}  files {len(found.clean)}"]
+    severities = sorted({severity for errors in found.errors.values() for severity in errors})
+    gap = [""] * len(severities)
+    rows = [["corruption", *(f"{severity:5}" for severity in severities), " mean"]]
+    kinds = {
+        kind: [*(_percent(errors[severity]) for severity in severities), _percent(found.means[kind])]
+        for kind, errors in found.errors.items()
+    }
+    rows += [[kind, *kinds[kind]] for kind in found.counted]
+    rows += [[name, *gap, _percent(error)] for name, error in found.categories.items()]
+    count = len(found.counted)
+    if found.mean is not None:
+        rows.append([f"mean of {count}", *gap, _percent(found.mean)])
+    if found.mean_without_frost is not None and "frost" in found.errors:
+        rows.append([f"mean of {count - 1}, no frost", *gap, _percent(found.mean_without_frost)])
+    if found.of_imagenet:
+        rows.append(["mCE", *gap, _percent(found.of_imagenet["mce"])])
+        rows.append(["mCE, no frost", *gap, _percent(found.of_imagenet["mce_without_frost"])])
+        rows.append(["relative mCE", *gap, _percent(found.of_imagenet["relative_mce"])])
+    rows.append(["clean", *gap, _percent(found.clean.error)])
+    rows += [[f"{kind} (extra)", *told] for kind, told in kinds.items() if kind not in found.counted]
+    return aligned(rows)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:5.1f}"
+
+
+def _write_chart(found: CorruptionScores, model: str, chart: str) -> None:
+    """Draw the errors into a file.  Raises OutputError."""
+    from structkit.media.error_charts import ErrorChart
+
+    families = {name: [kind for kind in kinds if kind in found.errors] for name, kinds in CATEGORIES.items()}
+    families["extra"] = [kind for kind in found.errors if kind not in CORRUPTIONS]
+    errors = {
+        name: {kind: [found.errors[kind][severity] for severity in sorted(found.errors[kind])] for kind in kinds}
+        for name, kinds in families.items()
+        if kinds
+    }
+    mean = (
+        "" if found.mean is None else f"{_percent(found.mean)} % in the mean of {counted(len(found.counted), 'kind')}, "
+    )
+    words = [model, counted(len(found.clean)), _severity_words(found)]
+    words += ["frost is drawn, not photographed"] if _drawn(found) else []
+    title = f"Error under corruptions: {mean}{100 * found.clean.error:.1f} % clean"
+    made = ErrorChart(errors, found.clean.error, title, "; ".join(words))
+    write_atomically(chart, made.png() if Path(chart).suffix.lower() == ".png" else made.svg().encode())
+
+
+def _severity_words(found: CorruptionScores) -> str:
+    severities: Sequence[int] = sorted({severity for errors in found.errors.values() for severity in errors})
+    if len(severities) == 1:
+        return f"severity {severities[0]}"
+    if severities == list(range(severities[0], severities[-1] + 1)):
+        return f"severities {severities[0]} to {severities[-1]}, pale to full"
+    return f"severities {', '.join(map(str, severities))}, pale to full"
+
+
+def _rounded(value: Any) -> Any:
+    """The record with its figures rounded."""
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return round(value, DIGITS) if isinstance(value, float) else value

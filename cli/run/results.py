@@ -146,9 +146,13 @@ class Result(Protocol):
 
 @dataclass(frozen=True)
 class PictureResult:
-    """A picture.  The sink has its name in messages, and the format and the quality of the encoding."""
+    """A picture.  The sink has its name in messages, and the format and the quality of the encoding.
+
+    facts: further ones for its record.
+    """
 
     picture: Picture
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, sink: Sink) -> dict[str, Any]:
         from structkit.media.pictures import encode_picture
@@ -157,7 +161,7 @@ class PictureResult:
         found: dict[str, Any] = {} if self.picture.found is None else {"found": round(self.picture.found, 6)}
         if self.picture.shares is not None:
             found["shares"] = {name: round(share, 6) for name, share in self.picture.shares.items()}
-        return {"warnings": list(self.picture.notes), **found}
+        return {"warnings": list(self.picture.notes), **found, **self.facts}
 
 
 @dataclass(frozen=True)

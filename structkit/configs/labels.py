@@ -133,8 +133,8 @@ class ClassifierConfig(Config):
     )
     padain_sites: str | None = option(
         None,
-        "places of pAdaIN: paper, after each convolution but those of shortcuts; early, after the first two stages; "
-        "or a pattern (regular expression) of names of modules; else paper",
+        "places of pAdaIN: paper, after each convolution but those of shortcuts; early, of these the first and those "
+        "of the first stage; or a pattern (regular expression) of names of modules; else paper",
     )
     pairing: str | None = option(
         None,
@@ -174,7 +174,8 @@ class ClassifierConfig(Config):
     )
     workers: int | None = option(
         None,
-        "processes that make views of pictures ahead; else 1 where the main one would be slow in it, and 0",
+        "processes that make the views of pictures ahead; else 0 on a CPU, with --augmix, --pixmix and --crop resized "
+        "1, and more beside a GPU",
         low=0,
         high=256,
     )
@@ -201,11 +202,6 @@ class ClassifierConfig(Config):
     def views(self) -> int:
         """Views of a picture in a step: itself, and with AugMix and its divergence two mixtures."""
         return 3 if self.augmix and self.jsd else 1
-
-    @property
-    def padding(self) -> int:
-        """Pixels by which a crop moves: as published 4 at 32 px."""
-        return round(self.side / 8)
 
     def filled(self) -> ClassifierConfig:
         """The configuration without None, but for `workers`, `held` and what is of an option that is off.
@@ -272,9 +268,6 @@ class ClassifierConfig(Config):
                     raise OptionError(f"{flag(name)} is of --schedule steps, and it is {filled.schedule}: leave it out")
         if self.width is not None and filled.network.startswith(TORCHVISION):
             raise OptionError(f"--width is not of {filled.network}: leave it out")
-        if self.workers and not filled.slow_views:
-            raise OptionError("--workers: pictures without --augmix, --pixmix or --crop resized are made at once: "
-                              "leave it out")  # fmt: skip
 
     @property
     def slow_views(self) -> bool:

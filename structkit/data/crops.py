@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from structkit.data.decoding import middle_square
+
 AREA, RATIO, TRIES = (0.08, 1.0), (3 / 4, 4 / 3), 10  # of a resized part: share of the picture, width by height, draws
 
 
@@ -19,19 +21,11 @@ def uniform(seeds: np.ndarray, count: int) -> np.ndarray:
         return (_hashed(start[:, None] + steps) >> np.uint64(11)).astype(np.float64) / 2**53
 
 
-def central(pixels: np.ndarray, side: int, margin: float = 1.0) -> np.ndarray:
-    """The middle (side, side, 3) of a picture whose shorter side is resized to `side` times `margin`.
-
-    margin: 256 / 224 for ImageNet's published evaluation.
-    """
-    height, width = pixels.shape[:2]
-    shorter = round(side * margin)
-    if min(height, width) != shorter:
-        size = tuple(max(shorter, round(extent * shorter / min(height, width))) for extent in (width, height))
-        pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-        height, width = pixels.shape[:2]
-    top, left = (height - side) // 2, (width - side) // 2
-    return pixels[top : top + side, left : left + side]
+def central(pixels: np.ndarray, side: int) -> np.ndarray:
+    """The square in the middle of a picture (h, w, 3) uint8, its short side resized to `side`: (side, side, 3)."""
+    if pixels.shape[:2] == (side, side):
+        return pixels
+    return middle_square(pixels, side).permute(1, 2, 0).numpy()
 
 
 def resized(pixels: np.ndarray, side: int, draws: np.ndarray) -> np.ndarray:

@@ -87,6 +87,11 @@ class LabelMap:
             found[strange] = UNCOUNTED
         return found
 
+    @cached_property
+    def numbered(self) -> LabelMap:
+        """The map of files whose ids are the numbers of the classes, such as Cityscapes' labelTrainIds."""
+        return LabelMap(self.name, self.names, self.palette, {label: label for label in range(len(self))}, self.colours)
+
     def has_palette(self, palette: np.ndarray) -> bool:
         """True for a palette whose first colours are those of the classes, in their order."""
         return len(palette) >= len(self) and bool((palette[: len(self)] == np.array(self.palette)).all())

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from structkit.data.label_maps import LabelMap
 from structkit.data.listing import FileList, Pictures, list_files
 from structkit.errors import InputError, OptionError
 from structkit.media.pictures import Picture
@@ -45,11 +46,16 @@ class LabelPairs:
     """The pictures with label files, in natural order; what is left out, and why.
 
     rejected: the name of each file that is left out, and the reason.
+    pictures, labels: the names of the two folders in messages.
+    foreign, unread: see `FileList`, of the pictures' folder.
     """
 
     pairs: tuple[LabelPair, ...]
     rejected: tuple[tuple[str, str], ...]
+    pictures: str
     labels: str
+    foreign: int = 0
+    unread: tuple[Path, ...] = ()
 
 
 def pair_files(pictures: Pictures | FileList, labels: Pictures | FileList) -> LabelPairs:
@@ -90,7 +96,7 @@ def pair_files(pictures: Pictures | FileList, labels: Pictures | FileList) -> La
         fact = f"no picture has a label file of its name in {other.label}, with or without ends such as _labelIds"
         raise InputError(f"{one.label}: {fact} ({some}); name the two so that they agree")
     pairs = [LabelPair(name, *found[name]) for name, _ in one.sources if name in found]
-    return LabelPairs(tuple(pairs), tuple(rejected), other.label)
+    return LabelPairs(tuple(pairs), tuple(rejected), one.label, other.label, one.foreign, one.unread)
 
 
 def without_labels(found: FileList) -> tuple[FileList, int]:
@@ -110,6 +116,11 @@ def without_labels(found: FileList) -> tuple[FileList, int]:
     if not kept:  # the folder is one that was meant, whatever it is called
         return found, 0
     return replace(found, sources=kept), len(found.sources) - len(kept)
+
+
+def map_of(name: str | Path, map: LabelMap) -> LabelMap:
+    """The map of a label file of this name: one of Cityscapes' labelTrainIds has the numbers of classes."""
+    return map.numbered if end_of(str(name), OF_LABELS).endswith("TrainIds") else map
 
 
 def first_kind(files: Sequence[tuple[str, Found]]) -> Sequence[tuple[str, Found]]:

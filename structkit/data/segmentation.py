@@ -22,8 +22,9 @@ from torch import Tensor
 
 from structkit.data.folders import THREADS, TOLD
 from structkit.data.label_maps import UNCOUNTED, Colour, LabelMap
-from structkit.data.label_pairs import LabelPair, pair_files
+from structkit.data.label_pairs import LabelPair, map_of, pair_files
 from structkit.data.listing import FileList, Pictures, counted, list_files, unread_words
+from structkit.device import machine_memory
 from structkit.errors import InputError
 from structkit.kernels.pyramid import resize
 from structkit.media.files import open_source, read_pieces
@@ -31,7 +32,7 @@ from structkit.media.label_files import read_label_file
 from structkit.media.pictures import MAX_BYTES, MAX_PIXELS, Picture, read_picture
 from structkit.media.tensors import filled, from_tensor
 
-MOST_BYTES = 2 * 10**9  # of the pictures and labels that stay in memory
+MOST_BYTES, OF_MEMORY = 2 * 10**9, 1 / 8  # of the pictures that stay in memory; share of all that there is
 MOST_UNMAPPED = 0.01  # share of the pixels whose ids are not in the map
 NAMED = 12  # ids that a message names
 AT_ONCE = 8 * THREADS  # files that are read together
@@ -71,20 +72,23 @@ class SegmentationPictures:
         """
         found = pair_files(images, labels)
         self.map, self.size = map, size
-        self.label = found.labels
+        self.label, self.labels_label = found.pictures, found.labels
+        self._foreign = found.foreign, found.unread
         self._reading: dict[str, Any] = {"max_pixels": max_pixels, "tolerant": tolerant}
         self.rejected = list(found.rejected)
         self.unmapped: Counter[int | Colour] = Counter()
+        self.remarks: list[tuple[str, str]] = []
         self._pairs: list[LabelPair] = []
         self._held: list[tuple[Tensor, Tensor] | None] = []
         self.digests: list[str] = []
         self.label_digests: list[str] = []
-        shares, pixels, room = [], 0, MOST_BYTES
+        shares, pixels, room = [], 0, min(MOST_BYTES, machine_memory() * OF_MEMORY)
         for pair, read in read_all(found.pairs, self._read, tell, found.labels):
             if isinstance(read, InputError):
                 self.rejected.append((pair.name, _why(read, pair.picture, pair.labels)))
                 continue
-            picture, classes, share, strange, digests, count = read
+            picture, classes, share, strange, digests, count, remarks = read
+            self.remarks += [(pair.name, remark) for remark in remarks]
             self.unmapped.update(strange)
             pixels += count
             taken = picture.numel() + classes.numel()
@@ -155,8 +159,10 @@ class SegmentationPictures:
             return held
         return self._read(self._pairs[index])[:2]
 
-    def _read(self, pair: LabelPair) -> tuple[Tensor, Tensor, np.ndarray, Counter[int | Colour], tuple[str, str], int]:
-        """A picture and its classes at this size; of the whole label file shares, strange ids, digests and pixels."""
+    def _read(self, pair: LabelPair) -> tuple[Any, ...]:
+        """A picture and its classes at this size; then of the whole files the shares of the classes, the pixels of ids
+        that are not in the map, the digests, the number of pixels, and remarks.
+        """
         picture, digest = _picture(pair.picture, self._reading)
         data = _bytes(pair.labels)
         raster = read_label_file(data, name=str(pair.labels), max_pixels=self._reading["max_pixels"])
@@ -166,13 +172,14 @@ class SegmentationPictures:
             raise InputError(f"{pair.labels}: {fact}")
         strange: Counter[int | Colour] = Counter()
         try:
-            classes = self.map.classes(raster, strange)
+            classes = map_of(pair.labels, self.map).classes(raster, strange)
         except InputError as error:
             raise InputError(f"{pair.labels}: {error}") from None
         counts = np.bincount(classes.reshape(-1), minlength=UNCOUNTED + 1)[: len(self.map)]
         digests = digest, hashlib.sha256(data).hexdigest()
         small = torch.from_numpy(nearest(classes, self.size))
-        return at_size(picture, self.size), small, counts / classes.size, strange, digests, classes.size
+        facts = counts / classes.size, strange, digests, classes.size, tuple(_remarks(picture))
+        return at_size(picture, self.size), small, *facts
 
     def _check_ids(self, pixels: int) -> None:
         """Refuse labels of which too many are not in the map.  Raises InputError."""
@@ -180,15 +187,15 @@ class SegmentationPictures:
         if share > MOST_UNMAPPED:
             way = "give a label map that has them (--labels), or in which they are not counted"
             fact = f"{share:.1%} of the pixels have labels that the map {self.map.name} does not know"
-            raise InputError(f"{self.label}: {fact}: {unmapped_words(self.unmapped, pixels)}; {way}")
+            raise InputError(f"{self.labels_label}: {fact}: {unmapped_words(self.unmapped, pixels)}; {way}")
 
     def notes(self) -> Iterator[str]:
         """Notes on what was left out, and on ids that are not in the map."""
-        yield from rejected_words(self.label, self.rejected)
+        yield from _notes(self.label, self.rejected, self.remarks, *self._foreign)
         if self.unmapped:
             named = ", ".join(map(_value_words, sorted(self.unmapped, key=lambda v: -self.unmapped[v])[:NAMED]))
-            count = self.unmapped.total()
-            yield f"{self.label}: {counted(count, 'pixel')} not counted, whose labels are not in the map: {named}"
+            fact = f"{counted(self.unmapped.total(), 'pixel')} not counted, whose labels are not in the map"
+            yield f"{self.labels_label}: {fact}: {named}"
 
 
 class TargetPictures:
@@ -215,16 +222,18 @@ class TargetPictures:
         self._reading: dict[str, Any] = {"max_pixels": max_pixels, "tolerant": tolerant}
         self._foreign = found.foreign, found.unread
         self.rejected: list[tuple[str, str]] = []
+        self.remarks: list[tuple[str, str]] = []
         self._sources: list[Picture | Path] = []
         self._held: list[Tensor | None] = []
         self.names: list[str] = []
         self.digests: list[str] = []
-        room = MOST_BYTES
+        room = min(MOST_BYTES, machine_memory() * OF_MEMORY)
         for (name, source), read in read_all(found.sources, lambda one: self._read(one[1]), tell, found.label):
             if isinstance(read, InputError):
                 self.rejected.append((name, _why(read, source)))
                 continue
-            picture, digest = read
+            picture, digest, remarks = read
+            self.remarks += [(name, remark) for remark in remarks]
             room -= picture.numel()
             self._sources.append(source)
             self._held.append(picture if room >= 0 else None)
@@ -251,14 +260,12 @@ class TargetPictures:
 
     def notes(self) -> Iterator[str]:
         """Notes on what was left out."""
-        yield from rejected_words(self.label, self.rejected)
-        count, unread = self._foreign
-        if count:
-            yield f"{self.label}: {counted(count, 'other file')} passed over{unread_words(unread)}"
+        yield from _notes(self.label, self.rejected, self.remarks, *self._foreign)
 
-    def _read(self, source: Picture | Path) -> tuple[Tensor, str]:
+    def _read(self, source: Picture | Path) -> tuple[Tensor, str, tuple[str, ...]]:
+        """A picture at this size, its digest, and remarks."""
         picture, digest = (source, source.sha256) if isinstance(source, Picture) else _picture(source, self._reading)
-        return at_size(picture, self.size), digest
+        return at_size(picture, self.size), digest, tuple(_remarks(picture))
 
 
 def read_all(
@@ -290,17 +297,29 @@ def nearest(classes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(classes[np.ix_(rows, columns)])
 
 
-def rejected_words(label: str, rejected: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """A line for each reason for which files are left out."""
-    reasons: dict[str, list[str]] = {}
-    for name, why in rejected:
-        reasons.setdefault(why, []).append(name)
-    for why, names in list(reasons.items())[:NAMED]:
-        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        yield f"{label}: left out, {why}: {counted(len(names), 'file')} ({some})"
-    if len(reasons) > NAMED:
-        rest = sum(map(len, list(reasons.values())[NAMED:]))
-        yield f"{label}: left out: {counted(rest, 'more file')}"
+def _notes(
+    label: str, rejected: Sequence[tuple[str, str]], remarks: Sequence[tuple[str, str]], foreign: int, unread: Any
+) -> Iterator[str]:
+    """A line for each reason for which files are left out, for each remark on others, and on other files."""
+    for words, facts in (("left out, ", rejected), ("", remarks)):
+        reasons: dict[str, list[str]] = {}
+        for name, why in facts:
+            reasons.setdefault(why, []).append(name)
+        for why, names in list(reasons.items())[:NAMED]:
+            some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+            yield f"{label}: {words}{why}: {counted(len(names), 'file')} ({some})"
+        if len(reasons) > NAMED:
+            rest = sum(map(len, list(reasons.values())[NAMED:]))
+            yield f"{label}: {words}other reasons: {counted(rest, 'file')}"
+    if foreign and unread:
+        yield f"{label}: {counted(foreign, 'other file')} passed over{unread_words(unread)}"
+
+
+def _remarks(picture: Picture) -> Iterator[str]:
+    """The remarks on a picture that must be told."""
+    if _is_seen_through(picture):
+        yield "what is transparent is taken as its mean colour"
+    yield from picture.notes
 
 
 def unmapped_words(unmapped: Counter[int | Colour], pixels: int) -> str:
@@ -333,12 +352,16 @@ def _picture(path: Path, reading: dict[str, Any]) -> tuple[Picture, str]:
     return read_picture(data, name=str(path), **reading), hashlib.sha256(data).hexdigest()
 
 
+def _is_seen_through(picture: Picture) -> bool:
+    return picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1
+
+
 def at_size(picture: Picture, size: tuple[int, int]) -> Tensor:
     """A picture at a size (width, height), (3, h, w) uint8; its aspect may change.
 
     Transparent pixels get the mean colour of the visible ones.
     """
-    if picture.alpha is not None and picture.alpha.min() < 2**picture.bits - 1:
+    if _is_seen_through(picture):
         picture = from_tensor(filled(picture), name=picture.name)
     pixels = torch.from_numpy(picture.at(8).pixels.copy()).permute(2, 0, 1)
     return resize(pixels[None], (size[1], size[0]))[0].contiguous()

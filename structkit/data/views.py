@@ -136,7 +136,7 @@ class ViewsAhead:
         self._turn = 0  # batches taken
         self._given: list[int] = [0] * workers  # batches that each worker is at
         self._sent = 0
-        self._workers = [_Worker(pictures, views, number) for number in range(workers)]
+        self._workers = [_Worker(pictures, views, place) for place in range(workers)]
 
     def ask(self, indices: Sequence[int] | np.ndarray | Tensor, seeds: Sequence[int] | np.ndarray | Tensor) -> None:
         """Want the views of these pictures as a batch, each with its seed."""
@@ -159,6 +159,11 @@ class ViewsAhead:
         self._turn += 1
         self._send()
         return as_views(batch)
+
+    @property
+    def processes(self) -> list[int]:
+        """The workers' process numbers."""
+        return [worker.number for worker in self._workers]
 
     def __len__(self) -> int:
         """Batches that were asked for and not taken."""
@@ -193,15 +198,19 @@ class ViewsAhead:
 class _Worker:
     """A process that makes views."""
 
-    def __init__(self, pictures: Pictures, views: Views, number: int) -> None:
+    def __init__(self, pictures: Pictures, views: Views, place: int) -> None:
         # A fresh process: one that is forked has the locks of threads that it lacks, and the other workers' pipes,
         # which then would not end with this process.
         fresh = multiprocessing.get_context("spawn")
         self._pipe, theirs = fresh.Pipe()
-        self._process = fresh.Process(target=_work, args=(theirs,), name=f"views-{number}", daemon=True)
+        self._process = fresh.Process(target=_work, args=(theirs,), name=f"views-{place}", daemon=True)
         self._process.start()
         theirs.close()
         self._tell((pictures, views))
+
+    @property
+    def number(self) -> int:
+        return int(self._process.pid or 0)
 
     def ask(self, batch: tuple[np.ndarray, np.ndarray]) -> None:
         self._tell(batch)

@@ -46,17 +46,20 @@ class DenseNet(PictureNetwork):
         super().__init__()
         channels = 2 * growth
         self.conv1 = conv(3, channels, 3)
-        parts: list[nn.Module] = []
         for block in range(3):
-            parts += [Transition(channels)] if block else []
-            parts += [DenseLayer(channels + growth * number, growth) for number in range(layers)]
+            dense = [DenseLayer(channels + growth * number, growth) for number in range(layers)]
+            self.add_module(f"layer{block + 1}", nn.Sequential(*dense))
             channels += growth * layers
-        self.layers, self.norm = nn.Sequential(*parts), nn.BatchNorm2d(channels)
+            if block < 2:
+                self.add_module(f"transition{block + 1}", Transition(channels))
+        self.norm = nn.BatchNorm2d(channels)
         self.fc = nn.Linear(channels, classes)
         he_normal(self)
 
     def maps(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.layers(self.conv1(x))), inplace=True)
+        x = self.transition1(self.layer1(self.conv1(x)))
+        x = self.transition2(self.layer2(x))
+        return F.relu(self.norm(self.layer3(x)), inplace=True)
 
 
 class PyramidBlock(nn.Module):
@@ -91,18 +94,21 @@ class PyramidNet(PictureNetwork):
         """blocks: of each of the three stages.  alpha: channels that are added in all."""
         super().__init__()
         self.conv1, self.bn1 = conv(3, 16, 3), nn.BatchNorm2d(16)
-        parts, inputs = [], 16
-        for number in range(3 * blocks):
-            width = round(16 + alpha * (number + 1) / (3 * blocks))
-            stride = 2 if number and number % blocks == 0 else 1
-            parts.append(PyramidBlock(inputs, width, stride, bottleneck=bottleneck))
-            inputs = 4 * width if bottleneck else width
-        self.blocks, self.norm = nn.Sequential(*parts), nn.BatchNorm2d(inputs)
+        inputs = 16
+        for stage in range(3):
+            parts = []
+            for number in range(blocks):
+                width = round(16 + alpha * (stage * blocks + number + 1) / (3 * blocks))
+                stride = 2 if stage and not number else 1
+                parts.append(PyramidBlock(inputs, width, stride, bottleneck=bottleneck))
+                inputs = 4 * width if bottleneck else width
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*parts))
+        self.norm = nn.BatchNorm2d(inputs)
         self.fc = nn.Linear(inputs, classes)
         he_normal(self)
 
     def maps(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.blocks(self.bn1(self.conv1(x)))), inplace=True)
+        return F.relu(self.norm(self.layer3(self.layer2(self.layer1(self.bn1(self.conv1(x)))))), inplace=True)
 
 
 class WideBlock(nn.Module):
@@ -127,17 +133,19 @@ class WideResNet(PictureNetwork):
         """blocks: of each of the three stages.  width: of the first, 16 times the published factor."""
         super().__init__()
         self.conv1 = conv(3, 16, 3)
-        parts, inputs = [], 16
+        inputs = 16
         for stage in range(3):
+            parts = []
             for number in range(blocks):
                 parts.append(WideBlock(inputs, width << stage, 2 if stage and not number else 1))
                 inputs = width << stage
-        self.blocks, self.norm = nn.Sequential(*parts), nn.BatchNorm2d(inputs)
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*parts))
+        self.norm = nn.BatchNorm2d(inputs)
         self.fc = nn.Linear(inputs, classes)
         he_normal(self)
 
     def maps(self, x: Tensor) -> Tensor:
-        return F.relu(self.norm(self.blocks(self.conv1(x))), inplace=True)
+        return F.relu(self.norm(self.layer3(self.layer2(self.layer1(self.conv1(x))))), inplace=True)
 
 
 def densenet40(classes: int, growth: int) -> DenseNet:

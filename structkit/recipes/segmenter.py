@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # The work of a step, that of one on the source being 1, and the fewest steps that make sense.
 WORK = {"source": 1.0, "statistics": 0.3, "adversarial": 2.2, "distillation": 1.0, "self-training": 2.6}
 LEAST = {"source": 150, "adversarial": 50, "distillation": 50, "self-training": 100}
-MOSTLY = 0.5  # share of pixels that are not counted, from which on the label map is doubtful
+MOSTLY = 0.3  # share of pixels that are not counted, from which on the label map is doubtful
 NAMED = 12  # classes that a note names
 
 
@@ -148,12 +148,15 @@ def _notes_on_classes(source: SegmentationPictures) -> Iterator[str]:
     absent = [name for name, share in zip(source.map.names, shares.tolist(), strict=True) if not share]
     if len(absent) == len(source.map):
         fact = f"no pixel has a class of the map {source.map.name}"
-        raise InputError(f"{source.label}: {fact}; give the map of these labels (--labels)")
+        raise InputError(f"{source.labels_label}: {fact}; give the map of these labels (--labels)")
+    if len(absent) == len(source.map) - 1:
+        [alone] = set(source.map.names) - set(absent)
+        raise InputError(f"{source.labels_label}: they show {alone} alone, and a class is told from others")
     if absent:
-        yield f"{source.label}: no picture shows {_some(absent)}, which cannot be learned"
+        yield f"{source.labels_label}: no picture shows {_some(absent)}, which cannot be learned"
     if (share := 1 - float(shares.sum())) >= MOSTLY:
         fact = f"{share:.0%} of the pixels have labels that are not counted"
-        yield f"{source.label}: {fact}: is {source.map.name} their label map?"
+        yield f"{source.labels_label}: {fact}: is {source.map.name} their label map?"
 
 
 def _shared(source: SegmentationPictures, target: TargetPictures) -> list[str]:

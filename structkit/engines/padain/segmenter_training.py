@@ -285,13 +285,13 @@ class SegmenterTraining(Training):
             logits, mixed_logits = self.network(seen).float(), self.network(pictures).float()
         terms = {
             "loss": segmentation_loss(enlarged(logits, shape), labels, self.weights),
-            "mixed": segmentation_loss(enlarged(mixed_logits, shape), mixed_labels, trust=mixed_trust),
+            "mixed": segmentation_loss(enlarged(mixed_logits, shape), mixed_labels, self.weights, mixed_trust),
         }
         if c.masked:
             part = signed(self.views.in_colours(target, draw, "masked colours"))
             with arithmetic(part, self.dtype):
                 part_logits = self.network(hidden(part, self._squares(draw, shape), c.masked)).float()
-            terms["masked"] = segmentation_loss(enlarged(part_logits, shape), own_labels, trust=trust)
+            terms["masked"] = segmentation_loss(enlarged(part_logits, shape), own_labels, self.weights, trust)
         self._descend(sum(terms.values()))
         self.teacher.update(self.network)
         return terms | {"trust": trust.mean()}

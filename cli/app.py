@@ -54,6 +54,7 @@ ORDER = (
     "transfer",
     "remove",
     "segment",
+    "corrupt",
     "info",
     "train",
     "score",

@@ -32,16 +32,20 @@ if TYPE_CHECKING:
     from structkit.recipes.action import train_action
     from structkit.recipes.domains import train_difference, train_transfer
     from structkit.recipes.genvideo import train_genvideo
+    from structkit.recipes.labels import train_classifier
     from structkit.recipes.pair import train_analogy
     from structkit.recipes.speednet import train_speednet
     from structkit.verbs.analogy_video import analogy_video
     from structkit.verbs.classify import classify
     from structkit.verbs.content import remove, segment, transfer
+    from structkit.verbs.corrupt import corrupt
     from structkit.verbs.genvideo import genvideo
     from structkit.verbs.heatmap import heatmap
     from structkit.verbs.patchwork import analogy, refine, retarget, sample
+    from structkit.verbs.robustness import score_corruptions
     from structkit.verbs.similar import similar
     from structkit.verbs.speedup import speed_curve, speedup
+    from structkit.verbs.texture import score_texture
 
 __all__ = [
     "PermutedAdaIN",
@@ -50,6 +54,7 @@ __all__ = [
     "analogy",
     "analogy_video",
     "classify",
+    "corrupt",
     "genvideo",
     "heatmap",
     "insert_padain",
@@ -60,12 +65,15 @@ __all__ = [
     "remove",
     "retarget",
     "sample",
+    "score_corruptions",
+    "score_texture",
     "segment",
     "similar",
     "speed_curve",
     "speedup",
     "train_action",
     "train_analogy",
+    "train_classifier",
     "train_difference",
     "train_genvideo",
     "train_speednet",
@@ -81,6 +89,7 @@ _MODULES = {
     "analogy": "verbs.patchwork",
     "analogy_video": "verbs.analogy_video",
     "classify": "verbs.classify",
+    "corrupt": "verbs.corrupt",
     "genvideo": "verbs.genvideo",
     "heatmap": "verbs.heatmap",
     "insert_padain": "engines.padain.layer",
@@ -91,12 +100,15 @@ _MODULES = {
     "remove": "verbs.content",
     "retarget": "verbs.patchwork",
     "sample": "verbs.patchwork",
+    "score_corruptions": "verbs.robustness",
+    "score_texture": "verbs.texture",
     "segment": "verbs.content",
     "similar": "verbs.similar",
     "speed_curve": "verbs.speedup",
     "speedup": "verbs.speedup",
     "train_action": "recipes.action",
     "train_analogy": "recipes.pair",
+    "train_classifier": "recipes.labels",
     "train_difference": "recipes.domains",
     "train_genvideo": "recipes.genvideo",
     "train_speednet": "recipes.speednet",

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
 from structkit.configs import Config, option
-from structkit.errors import OptionError
+from structkit.errors import InputError, OptionError
 from structkit_cli.completion import complete_checkpoint
 from structkit_cli.options import named
 from structkit_cli.run import tables
 from structkit_cli.run.inputs import InputFile, gather
 from structkit_cli.run.models import model_refs, roles
 from structkit_cli.run.plan import Progress
-from structkit_cli.run.tables import Findings, TableOptions, each_input
+from structkit_cli.run.tables import Findings, TableOptions
+from structkit_cli.streams import tell
 
 COLUMNS = ("input", "rank", "label", "probability")  # of a CSV file
 
 LabelledInputs = Annotated[
-    list[str], typer.Argument(help="videos, folders, a 'pattern*.mp4', @list.txt or -", metavar="INPUT")
+    list[str],
+    typer.Argument(help="pictures or videos, folders, a 'pattern*.png', @list.txt or -", metavar="INPUT"),
 ]
 
 
@@ -30,7 +33,7 @@ class ClassifyOptions(Config):
 
     model: str | None = named(
         None,
-        "checkpoint of structkit train action, or a name that ships (must be given)",
+        "checkpoint of structkit train classifier or structkit train action, or a name that ships (must be given)",
         "MODEL",
         complete=complete_checkpoint,
     )
@@ -40,21 +43,26 @@ class ClassifyOptions(Config):
 
 
 def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableOptions) -> None:
-    """Name what is done in videos, such as walk, jump or wave, by a model that has learned these (see structkit train
-    action).
+    """Name what pictures show, such as cat, ship or truck, or what is done in videos, such as walk, jump or wave, by a
+    model that has learned these.
 
-    In: a video; several, a folder, a pattern or a list.  Out: a table on stdout: for each video its likeliest labels
-    with their probabilities.  Of a long video each window of the model's length is looked at, and the mean counts.
+    In: a picture or a video; several, a folder, a pattern or a list.  A model of structkit train classifier looks at
+    pictures: of each at the square in its middle.  A model of structkit train action looks at videos: of a long one at
+    each window of the model's length, and the mean counts.  Out: a table on stdout: for each input its likeliest labels
+    with their probabilities.
 
-    -o labels.csv (one row for each label) or labels.json writes a file.  A video that cannot be read is told and passed
-    over, and the exit code is 1.
+    -o labels.csv (one row for each label) or labels.json writes a file.  An input that cannot be read, and a video that
+    a model of pictures is given, is told and passed over, and the exit code is 1.
 
     Example: structkit classify jump.mp4 --model action.safetensors
     """
     if wanted.model is None:
-        raise OptionError("--model is missing: name a checkpoint of structkit train action")
+        raise OptionError(
+            "--model is missing: name a checkpoint of structkit train action, for videos, or of structkit train "
+            "classifier, for pictures"
+        )
     [ref] = model_refs([wanted.model], "classify")
-    found = gather(inputs, films=True)
+    found = gather(inputs, films=ref.abilities.clips)
 
     def find(device: str, progress: Progress) -> Findings:
         from structkit.verbs.classify import LabelMaker
@@ -62,14 +70,19 @@ def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableO
         maker = LabelMaker(ref.input.path, top=wanted.top, device=device, **running.reading)  # type: ignore[arg-type]
         records: list[dict[str, Any]] = []
         notes: list[str] = []
-
-        def look(given: InputFile) -> None:
-            made = maker(given.video(**running.reading))
-            notes.extend(f"{given.label}: {note}" for note in made.notes)
-            labels = [{"label": label, "probability": round(share, 6)} for label, share in made.labels]
-            records.append({"input": given.name, "labels": labels})
-
-        failures = each_input(found.inputs, look, progress)
+        failures: list[str] = []
+        opening = partial(_opened, clips=ref.abilities.clips, reading=running.reading)
+        for first in range(0, len(found.inputs), maker.together):
+            some = found.inputs[first : first + maker.together]
+            progress(first / len(found.inputs), some[0].name)
+            for given, made in zip(some, maker.each([partial(opening, given) for given in some]), strict=True):
+                if isinstance(made, InputError):
+                    tell(f"error: {made}")
+                    failures.append(given.label)
+                    continue
+                notes.extend(f"{given.label}: {note}" for note in made.notes)
+                labels = [{"label": label, "probability": round(share, 6)} for label, share in made.labels]
+                records.append({"input": given.name, "labels": labels})
         rows = [
             {"input": record["input"], "rank": rank, **one}
             for record in records
@@ -80,6 +93,11 @@ def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableO
 
     how = {"model": ref.input, "options": {"top": wanted.top}, "foreign": found.foreign}
     tables.run("classify", roles("input", found.inputs), find, running, **how)
+
+
+def _opened(given: InputFile, clips: bool, reading: dict[str, Any]) -> Any:
+    """The reader of a video, or a picture; a video that should be a picture is refused by what looks at it."""
+    return given.video(**reading) if clips or given.is_video else given.picture(**reading)
 
 
 def _lines(records: list[dict[str, Any]]) -> list[list[str]]:

@@ -93,7 +93,7 @@ class Ledger:
             return Origin("")
         # The keys must stay, since the hashes in older manifests have them.
         of_output = {"format": output.format, "seed": output.seed, "strip": output.kind.compares}
-        options = {**self.options, **of_output}
+        options = {**self.options, **output.chosen, **of_output}
         manifest = self.manifests[output.root]
         places = {role: manifest.place_of(source.path) for role, source in task.inputs.items()}
         chosen = {name: value for name, value in options.items() if self._is_chosen(name, output)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, NoReturn, Self
 
@@ -33,6 +33,7 @@ class Output:
     root: the folder whose manifest knows of it.
     format: a video's is its suffix.
     dry: true for one that is only planned, and never written: a dry run's.
+    chosen: options of this output alone, which change its bytes.
     """
 
     path: Path | None
@@ -41,6 +42,7 @@ class Output:
     seed: int
     kind: OutputKind = OutputKind.PICTURE
     dry: bool = False
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def flag(self) -> str:

@@ -146,16 +146,20 @@ class Result(Protocol):
 
 @dataclass(frozen=True)
 class PictureResult:
-    """A picture.  The sink has its name in messages, and the format and the quality of the encoding."""
+    """A picture.  The sink has its name in messages, and the format and the quality of the encoding.
+
+    facts: further ones for its record.
+    """
 
     picture: Picture
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, sink: Sink) -> dict[str, Any]:
         from structkit.media.pictures import encode_picture
 
         sink.put(encode_picture(replace(self.picture, name=sink.name), sink.format, quality=sink.quality))
         found = {} if self.picture.found is None else {"found": round(self.picture.found, 6)}
-        return {"warnings": list(self.picture.notes), **found}
+        return {"warnings": list(self.picture.notes), **found, **self.facts}
 
 
 @dataclass(frozen=True)

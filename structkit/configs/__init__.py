@@ -11,6 +11,7 @@ from structkit.configs.clips import LEAST_FRAMES, ClipCourse
 from structkit.configs.content import NO_DONOR, ContentConfig, MaskConfig
 from structkit.configs.difference import DIFFERENCE_PRESETS, DifferenceConfig
 from structkit.configs.genvideo import GENVIDEO_PRESETS, GENVIDEO_VARIANTS, GenvideoConfig, GenvideoResultConfig
+from structkit.configs.labels import CLASSIFIER_PRESETS, ClassifierConfig
 from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALITY, VIDEO_QUALITY, millions
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
 from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
@@ -30,6 +31,7 @@ from structkit.configs.speedup import (
 from structkit.configs.transfer import TRANSFER_PRESETS, TransferConfig
 
 __all__ = [
+    "CLASSIFIER_PRESETS",
     "DIFFERENCE_PRESETS",
     "GENVIDEO_PRESETS",
     "GENVIDEO_VARIANTS",
@@ -60,6 +62,7 @@ __all__ = [
     "VIDEO_QUALITY",
     "ActionConfig",
     "AnalogyConfig",
+    "ClassifierConfig",
     "ClipConfig",
     "ClipCourse",
     "Config",

@@ -16,9 +16,10 @@ class Average:
     2015, section 3): there is no trace of the initial weights.  Buffers are the module's latest.
     """
 
-    def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
+    def __init__(self, module: nn.Module, decay: float = 0.999, *, statistics: bool = False) -> None:
+        """statistics: true to average running statistics in the same way, for weights that still move fast."""
         self.module = copy.deepcopy(module).requires_grad_(False).eval()  # the average
-        self.decay = decay
+        self.decay, self.statistics = decay, statistics
         self.updates = 0
 
     @torch.no_grad()
@@ -29,7 +30,10 @@ class Average:
         for average, parameter in zip(self.module.parameters(), module.parameters(), strict=True):
             average.lerp_(parameter, weight)
         for average, buffer in zip(self.module.buffers(), module.buffers(), strict=True):
-            average.copy_(buffer)
+            if self.statistics and buffer.is_floating_point():
+                average.lerp_(buffer, weight)
+            else:
+                average.copy_(buffer)
 
     def state(self) -> dict[str, Tensor]:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 LAST = 0.1  # the rate at the end, in units of the first
 
@@ -20,3 +21,27 @@ def rising_and_falling(done: float, rise: float) -> float:
     if done < rise:
         return done / rise
     return (1 + math.cos(math.pi * (done - rise) / (1 - rise))) / 2 if rise < 1 else 1.0
+
+
+def cosine(done: float, least: float) -> float:
+    """The learning rate, in units of the first: from 1 down a cosine to `least`.
+
+    done: the part of the steps that was done before this one, 0 to below 1.
+    """
+    return least + (1 - least) * (1 + math.cos(math.pi * done)) / 2
+
+
+def stepped(done: float, turns: Sequence[float], fall: float) -> float:
+    """The learning rate, in units of the first: multiplied by `fall` at each turn.
+
+    done: as for `cosine`.  turns: parts of all steps, rising.
+    """
+    return fall ** sum(done >= turn for turn in turns)
+
+
+def straight(done: float, rise: float) -> float:
+    """The learning rate, in units of its height: after a rise, which is not its own, in a straight line to 0.
+
+    done: as for `cosine`.  rise: the part of the steps in which the rate rises.
+    """
+    return min(1.0, (1 - done) / (1 - rise)) if rise < 1 else 1.0

@@ -24,7 +24,7 @@ from structkit.data.windows import LEAST_FRAMES, LEAST_SIDE, TOGETHER
 from structkit.engines.speednet.model import SpeedNet, clip_network
 from structkit.errors import CheckpointError, InputError
 from structkit.media.tensors import to_range
-from structkit.metrics.detection import wilson
+from structkit.metrics.accuracy import accuracy, chance, confusion, is_no_better, mistakes, share_words
 from structkit.nets.separable import ClipNetwork
 from structkit.training.draw import Draw
 from structkit.training.ema import Average
@@ -242,10 +242,9 @@ class ActionTraining(Training):
             return {}
         truth = [video.label for video in self.held]
         told = self.named = self._told(self.finished or self.average.module)
-        chance = max(truth.count(label) for label in set(truth)) / len(truth)
-        scores: dict[str, Any] = {"held": len(truth), "chance": chance, **_accuracy("", truth, told)}
+        scores: dict[str, Any] = {"held": len(truth), "chance": chance(truth), **accuracy(truth, told)}
         if self.finished:
-            scores |= _accuracy("random_", truth, self._told(self.average.module))
+            scores |= accuracy(truth, self._told(self.average.module), "random_")
         scores["confusion"] = confusion(truth, told, self.classes)
         for line in score_lines(scores, self.start is not None):
             self.tell(line)
@@ -257,9 +256,7 @@ class ActionTraining(Training):
             return []
         truth = [video.label for video in self.held]
         named = self.named or self._told(self.finished or self.average.module)
-        right = sum(a == b for a, b in zip(truth, named, strict=True))
-        chance = max(truth.count(label) for label in set(truth)) / len(truth)
-        if wilson(right, len(truth))[0] > chance:
+        if not is_no_better(truth, named):
             return []
         return [f"on {len(truth)} videos held out it is no better than always naming one class"]
 
@@ -283,38 +280,12 @@ def network_options(config: SpeedNetConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in BACKBONE}
 
 
-def confusion(truth: Sequence[int], told: Sequence[int], classes: Sequence[str]) -> dict[str, dict[str, int]]:
-    """The number of cases of each class that were taken for each; of what never was there is nothing."""
-    cases = list(zip(truth, told, strict=True))
-    return {
-        classes[true]: {classes[one]: cases.count((true, one)) for one in range(len(classes)) if (true, one) in cases}
-        for true in sorted(set(truth))
-    }
-
-
 def score_lines(scores: Mapping[str, Any], begun: bool) -> list[str]:
     """The scores in words, a line each.  begun: true for a model that began from given weights."""
-
-    def words(prefix: str) -> str:
-        low, high = (100 * scores[f"{prefix}accuracy_{end}"] for end in ("low", "high"))
-        return f"{100 * scores[f'{prefix}accuracy']:.0f} % right ({low:.0f} to {high:.0f} with 95 % confidence)"
-
     of = f"{scores['held']} videos held out"
-    lines = [f"{'from the given weights' if begun else 'from random weights'}: of {of} {words('')}"]
+    lines = [f"{'from the given weights' if begun else 'from random weights'}: of {of} {share_words(scores)}"]
     if "random_accuracy" in scores:
-        lines.append(f"from random weights, by the same steps: {words('random_')}")
+        lines.append(f"from random weights, by the same steps: {share_words(scores, 'random_')}")
     lines.append(f"always naming one class: {100 * scores['chance']:.0f} % right")
-    wrong = [
-        f"{true} for {one} {count}x"
-        for true, row in scores["confusion"].items()
-        for one, count in sorted(row.items(), key=lambda entry: -entry[1])
-        if one != true
-    ]
+    wrong = [f"{true} for {one} {count}x" for true, one, count in mistakes(scores["confusion"])]
     return [*lines, f"taken for another: {', '.join(wrong) or 'none'}"]
-
-
-def _accuracy(prefix: str, truth: Sequence[int], told: Sequence[int]) -> dict[str, float]:
-    right = sum(a == b for a, b in zip(truth, told, strict=True))
-    low, high = wilson(right, len(truth))
-    found = {"accuracy": right / len(truth), "accuracy_low": low, "accuracy_high": high}
-    return {f"{prefix}{name}": round(value, 6) for name, value in found.items()}

@@ -161,7 +161,6 @@ class Restyling(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
         x: Tensor,
         mean: Tensor,
         deviation: Tensor,
@@ -170,10 +169,13 @@ class Restyling(torch.autograd.Function):
         eps: float,
         detach_content: bool,
     ) -> Tensor:
-        ctx.save_for_backward(x, mean, deviation, style_deviation)
-        ctx.eps, ctx.detach = eps, detach_content
         gain = style_deviation / (deviation + eps)
         return _affine(x, gain, torch.addcmul(style_mean, mean, gain, value=-1))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, mean, deviation, _, style_deviation, ctx.eps, ctx.detach = inputs
+        ctx.save_for_backward(x, mean, deviation, style_deviation)
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
@@ -252,8 +254,7 @@ def _compiled_restyle(
     eps: float,
     detach_content: bool,
 ) -> Tensor:
-    gain = style_deviation / (deviation + eps)
-    return _affine(x, gain, torch.addcmul(style_mean, mean, gain, value=-1))
+    return Restyling.forward(x, mean, deviation, style_mean, style_deviation, eps, detach_content)
 
 
 @_compiled_restyle.register_fake
@@ -273,13 +274,8 @@ def _(slope: Tensor, x: Tensor, *_: object) -> Tensor:
     return torch.empty_like(x)
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, mean, deviation, _, style_deviation, ctx.eps, ctx.detach = inputs
-    ctx.save_for_backward(x, mean, deviation, style_deviation)
-
-
 def _differentiate(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
     return torch.ops.structkit.restyle_backward(slope, *ctx.saved_tensors, ctx.eps, ctx.detach), *(None,) * 6
 
 
-_compiled_restyle.register_autograd(_differentiate, setup_context=_keep)
+_compiled_restyle.register_autograd(_differentiate, setup_context=Restyling.setup_context)

@@ -49,7 +49,7 @@ class SwapSchedule:
         self.inside = False  # the model's own forward is on its way
         self.plan, self.ahead = SwapPlan({}, count), None
         self.active, self.table = False, self.plan.table()  # whether any place swaps, and which: for compiled graphs
-        self._seen: set[int] = set()
+        self._seen: set[int] | None = None  # the places of a pass without the model; None: there is none on its way
         self._past: deque[tuple[Hashable, SwapPlan]] = deque(maxlen=KEPT)
 
     def start(self, base: int) -> None:
@@ -60,32 +60,28 @@ class SwapSchedule:
     @torch.compiler.disable
     def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
         """The hook before the model's forward: a new plan, or that of the pass which is computed again."""
-        self.inside = True
-        if not module.training or self.muted:
-            return
-        if recomputing():
-            key = _name_of(inputs)
-            self.follow(next((plan for known, plan in reversed(self._past) if known == key), self.plan))
-        else:
-            self.advance()
-            self._past.append((_name_of(inputs), self.plan))
+        if module.training and not self.muted:
+            self.inside, self._seen, key = True, None, _name_of(inputs)
+            if recomputing():
+                self.follow(next((plan for known, plan in reversed(self._past) if known == key), self.plan))
+            else:
+                self.advance()
+                self._past.append((key, self.plan))
 
     @torch.compiler.disable
     def leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         """The hook behind the model's forward.  When the gradient comes back to this pass, its plan does too."""
-        self.inside = False
-        if module.training and not self.muted and torch.is_grad_enabled():
-            plan = self.plan
-            for value in torch.utils._pytree.tree_leaves(output):
-                if isinstance(value, Tensor) and value.grad_fn is not None:
-                    value.grad_fn.register_prehook(lambda slopes: self.follow(plan))
+        inside, self.inside, plan = self.inside, False, self.plan
+        for value in torch.utils._pytree.tree_leaves(output) if inside and torch.is_grad_enabled() else ():
+            if isinstance(value, Tensor) and value.grad_fn is not None:
+                value.grad_fn.register_prehook(lambda slopes: self.follow(plan))
 
     def seed_of(self, number: int) -> int | None:
         """The seed of a place that swaps in the present pass."""
         if not self.inside and not recomputing():
-            if number in self._seen or not self.passes:
+            if self.ahead is not None or self._seen is None or number in self._seen:
                 self.advance()
-                self._seen.clear()
+                self._seen = set()
             self._seen.add(number)
         return self.plan.seeds.get(number)
 
@@ -120,4 +116,7 @@ def rank() -> int:
 
 def _name_of(inputs: tuple[Any, ...]) -> Hashable:
     """What tells the inputs of one pass from those of another, while both are kept."""
-    return tuple((value.data_ptr(), value.shape) for value in inputs if isinstance(value, Tensor))
+    try:
+        return tuple((value.data_ptr(), value.shape) for value in inputs if isinstance(value, Tensor))
+    except RuntimeError:  # tensors of a transformation have no memory of their own
+        return None

@@ -1,0 +1,437 @@
+"""Permuted AdaIN in a network: what it changes in training, and that it changes nothing else."""
+
+import copy
+import io
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from structkit.engines.padain.layer import PermutedAdaIN, disabled, insert_padain
+from structkit.errors import OptionError
+
+
+class Small(nn.Module):
+    """A stem, a block of two convolutions and a classifier."""
+
+    def __init__(self, reentrant=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.reentrant = reentrant  # of the block's activation checkpointing; None: none
+        self.conv1, self.bn1 = nn.Conv2d(3, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.conv2, self.bn2 = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.conv3, self.bn3 = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6)
+        self.fc = nn.Linear(6, 4)
+
+    def block(self, x):
+        return F.relu(x + self.bn3(self.conv3(F.relu(self.bn2(self.conv2(x))))))
+
+    def features(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        return self.block(x) if self.reentrant is None else checkpoint(self.block, x, use_reentrant=self.reentrant)
+
+    def forward(self, x):
+        return self.fc(self.features(x).mean((2, 3)))
+
+
+def pictures(count=6, side=7, seed=0):
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed)) + 0.5
+
+
+def steps(model, count=6, forwards=1, call=None):
+    """The gradients of some steps, in each of which the model is called `forwards` times before the one backward."""
+    call, found = model if call is None else call, []
+    x = pictures().requires_grad_()  # reentrant checkpoints ask for it
+    for _ in range(count):
+        model.zero_grad()
+        losses = [(number + 1) * call(x + number).square().sum() for number in range(forwards)]
+        sum(losses).backward()
+        found += [parameter.grad.clone() for parameter in model.parameters()]
+    return found
+
+
+def moments(x):
+    return torch.stack([x.mean((2, 3)), x.std((2, 3))])
+
+
+def test_one_line_is_enough():
+    model, plain = Small(), Small()
+    handles = insert_padain(model, p=0.5)
+    optimisers = [torch.optim.SGD(network.parameters(), 0.1) for network in (model, plain)]
+    labels, active = torch.tensor([0, 1, 2, 3, 0, 1]), []
+    for _ in range(8):
+        for network, optimiser in zip((model, plain), optimisers, strict=True):
+            optimiser.zero_grad()
+            loss = F.cross_entropy(network(pictures()), labels)
+            loss.backward()
+            optimiser.step()
+        active.append(tuple(handles.active))
+    assert handles.names == ["conv1", "conv2", "conv3"]
+    assert len(set(active)) > 2  # coins of each pass and place
+    assert not torch.equal(model.conv1.weight, plain.conv1.weight)
+    assert loss.isfinite()
+
+
+def test_modules_and_state_stay_as_they_are_and_remove_takes_all_hooks_out():
+    model, plain = Small(), Small()
+    handles = insert_padain(model, p=1)
+    assert [name for name, _ in model.named_modules()] == [name for name, _ in plain.named_modules()]
+    assert model.state_dict().keys() == plain.state_dict().keys()
+    plain.load_state_dict(model.state_dict())
+    swapped = model(pictures())
+    handles.remove()
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    again, expected = model(pictures()), plain(pictures())
+    assert torch.equal(again, expected) and not torch.equal(swapped, expected)
+
+
+def test_evaluation_is_the_same_to_the_bit():
+    model, plain = Small().eval(), Small().eval()
+    handles = insert_padain(model, p=1)
+    assert torch.equal(model(pictures()), plain(pictures())) and handles.active == []
+    layer = PermutedAdaIN(p=1).eval()
+    x = pictures()
+    assert layer(x) is x and PermutedAdaIN(p=0)(x) is x
+
+
+def test_no_random_numbers_of_others_are_used():
+    model = Small()
+    insert_padain(model, p=1, mix=0.1)
+
+    def states():
+        return torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()
+
+    before = states()
+    model(pictures())
+    model.eval()(pictures())
+    PermutedAdaIN(p=1).eval()(pictures())
+    assert states() == before
+
+
+@pytest.mark.parametrize("p", [0.0, 0.2, 1.0])
+def test_each_place_swaps_with_its_probability(p):
+    handles, generator = insert_padain(Small(), p=p), torch.Generator().manual_seed(0)
+    counts, draws = dict.fromkeys(handles.names, 0), 400
+    for _ in range(draws):
+        handles.draw(generator)
+        for name in handles.active:
+            counts[name] += 1
+    for count in counts.values():  # five standard deviations
+        assert abs(count - p * draws) <= 5 * (p * (1 - p) * draws) ** 0.5
+
+
+def test_set_changes_the_probability_of_the_plans_to_come():
+    handles, generator = insert_padain(Small()), torch.Generator()
+    assert handles.p == 0.01
+    handles.set(p=1)
+    handles.draw(generator)
+    assert handles.active == handles.names
+    handles.set(p=0)
+    handles.draw(generator)
+    assert handles.active == []
+
+
+@pytest.mark.parametrize("forwards", [1, 2])
+def test_the_same_generator_state_is_the_same_plan(forwards):
+    def run(model, handles, generator, count):
+        found = []
+        for _ in range(count):
+            handles.draw(generator)
+            found += steps(model, 1, forwards)
+        return found
+
+    model, generator = Small(), torch.Generator().manual_seed(3)
+    handles = insert_padain(model, p=0.5)
+    run(model, handles, generator, 3)
+    state, weights = generator.get_state(), model.state_dict()
+    expected = run(model, handles, generator, 3)
+    other, late = Small(), torch.Generator()
+    other.load_state_dict(weights)
+    late.set_state(state)
+    found = run(other, insert_padain(other, p=0.5, seed=9), late, 3)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_each_process_draws_for_itself(monkeypatch):
+    found = []
+    for rank in (0, 0, 1):
+        monkeypatch.setenv("RANK", str(rank))
+        handles, generator = insert_padain(Small(), p=0.5), torch.Generator().manual_seed(0)
+        plans = []
+        for _ in range(12):
+            handles.draw(generator)
+            plans.append(tuple(handles.active))
+        found.append(plans)
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize("pairing", ["permute", "derange"])
+def test_a_swapped_batch_has_the_statistics_of_the_batch_in_another_order(pairing):
+    layer, x, kept = PermutedAdaIN(p=1, pairing=pairing), pictures(4), 0
+    for _ in range(40):
+        found, own = moments(layer(x)), moments(x)
+        distance = (found[:, :, None] - own[:, None]).abs().amax((0, 3))  # of each result to each sample
+        index = distance.argmin(1)
+        assert distance.amin(1).max() < 1e-3 and sorted(index.tolist()) == [0, 1, 2, 3]
+        kept += int((index == torch.arange(4)).sum())
+    assert kept == 0 if pairing == "derange" else 15 < kept < 70  # one of four in the mean
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_of_halves_the_first_takes_the_statistics_of_the_second(count):
+    x = pictures(count).requires_grad_()
+    result = PermutedAdaIN(p=1, pairing="halves")(x)
+    assert torch.equal(result[3:], x[3:])
+    torch.testing.assert_close(moments(result[:3]), moments(x[3:6]), rtol=1e-3, atol=1e-3)
+    slope = torch.randn_like(x)
+    [gradient] = torch.autograd.grad(result, x, slope)
+    assert torch.equal(gradient[3:], slope[3:])  # as it is: the statistics are constants
+    torch.testing.assert_close(gradient[:3].sum((2, 3)), torch.zeros(3, 3), rtol=0, atol=1e-4)
+
+
+def test_a_share_drawn_near_one_keeps_statistics_and_labels_are_not_needed():
+    x = pictures(64)
+    result = moments(PermutedAdaIN(p=1, pairing="derange", mix=0.1)(x))
+    kept = (result - moments(x)).abs().amax((0, 2)) < 0.05
+    assert 10 < int(kept.sum()) < 54  # Beta(0.1, 0.1) is near 0 or near 1
+
+
+def test_detached_content_is_a_gain_alone():
+    x, slope = pictures().requires_grad_(), torch.randn(6, 3, 7, 7)
+    for detach, zero in ((True, False), (False, True)):
+        [gradient] = torch.autograd.grad(PermutedAdaIN(p=1, detach_content=detach)(x), x, slope)
+        assert bool((gradient.sum((2, 3)).abs() < 1e-4).all()) == zero
+
+
+@pytest.mark.parametrize("x", [pictures(1), torch.randn(4, 3, 1, 1)])
+def test_without_a_partner_or_a_deviation_nothing_happens(x, recwarn):
+    for pairing in ("permute", "halves", "derange"):
+        assert torch.equal(PermutedAdaIN(p=1, pairing=pairing, mix=0.3)(x), x)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_type_and_memory_format_are_kept(dtype):
+    x = pictures().to(dtype).contiguous(memory_format=torch.channels_last)
+    for pairing in ("permute", "halves", "derange"):
+        result = PermutedAdaIN(p=1, pairing=pairing)(x)
+        assert result.dtype == dtype and result.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_running_statistics_behind_a_place_are_those_without_it():
+    model, plain = Small(), Small()
+    insert_padain(model, p=1, where="^conv1$")
+    for seed in range(5):
+        model(pictures(32, seed=seed)), plain(pictures(32, seed=seed))
+    torch.testing.assert_close(model.bn1.running_mean, plain.bn1.running_mean, rtol=0, atol=1e-3)
+    torch.testing.assert_close(model.bn1.running_var, plain.bn1.running_var, rtol=1e-3, atol=0)
+
+
+def test_with_every_place_on_the_statistics_of_the_branch_say_nothing_of_their_own_picture():
+    """The paper's claim, mechanically: before batch normalisation, what was bright is not known to have been."""
+    x = pictures(256, 5) + torch.linspace(-2, 2, 256)[:, None, None, None]
+    told = []
+    for p in (0, 1):
+        model, seen = Small().requires_grad_(False), []
+        insert_padain(model, p=p, pairing="derange")
+        model.bn3.register_forward_pre_hook(lambda module, inputs, to=seen: to.append(inputs[0]))
+        model(x)
+        rows = torch.cat([moments(seen[0]).movedim(1, 0).flatten(1), torch.ones(256, 1)], 1)
+        bright = x.mean((1, 2, 3))
+        left = bright - rows @ torch.linalg.lstsq(rows, bright[:, None]).solution[:, 0]
+        told.append(1 - float(left.var() / bright.var()))
+    assert told[0] > 0.5 and told[1] < 0.15  # explained by 12 statistics; by chance 12 of 256
+
+
+@pytest.mark.parametrize("forwards", [1, 2])
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_what_is_computed_again_swaps_again(reentrant, forwards):
+    expected_of, found_of = Small(), Small(reentrant)
+    for model in (expected_of, found_of):
+        insert_padain(model, p=0.5)
+    found, expected = steps(found_of, forwards=forwards), steps(expected_of, forwards=forwards)
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_whole_model_that_is_computed_again_swaps_again(reentrant):
+    expected_of, found_of = Small(), Small()
+    for model in (expected_of, found_of):
+        insert_padain(model, p=0.5)
+    found = steps(found_of, forwards=2, call=lambda x: checkpoint(found_of, x, use_reentrant=reentrant))
+    expected = steps(expected_of, forwards=2)
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_layer_that_is_computed_again_swaps_again(reentrant):
+    layer, found = PermutedAdaIN(p=0.5), []
+    for call in (layer, lambda x: checkpoint(layer, x, use_reentrant=reentrant)):
+        torch.manual_seed(4)
+        for _ in range(8):
+            x = pictures().requires_grad_()
+            (call(x) ** 3).sum().backward()
+            found.append(x.grad)
+    assert all(torch.equal(a, b) for a, b in zip(found[:8], found[8:], strict=True))
+
+
+def test_parts_that_are_called_without_the_model_have_plans_of_their_own():
+    model = Small()
+    handles = insert_padain(model, p=0.5)
+    active = []
+    for _ in range(16):
+        model.features(pictures())
+        active.append(tuple(handles.active))
+    assert len(set(active)) > 3
+    handles.set(p=1)
+    handles.draw(torch.Generator())
+    assert not torch.equal(model.conv1(pictures()), model.eval().conv1(pictures()))  # the plan that was drawn is used
+
+
+def test_gradients_of_transformed_functions_are_the_same():
+    model, expected = Small(), Small()
+    for network in (model, expected):
+        torch.func.replace_all_batch_norm_modules_(network)  # running statistics cannot be kept in a transformation
+        insert_padain(network, p=1)
+    weights = dict(model.named_parameters())
+    found = torch.func.grad(lambda w: torch.func.functional_call(model, w, pictures()).square().sum())(weights)
+    expected(pictures()).square().sum().backward()
+    for name, parameter in expected.named_parameters():
+        torch.testing.assert_close(found[name], parameter.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_a_copy_has_hooks_of_its_own():
+    model = Small()
+    handles = insert_padain(model, p=1)
+    other = copy.deepcopy(model)
+    buffer = io.BytesIO()
+    torch.save(model, buffer)
+    buffer.seek(0)
+    loaded = torch.load(buffer, weights_only=False)
+    handles.remove()
+    plain = model(pictures())
+    for network in (other, loaded):
+        assert not torch.equal(network(pictures()), plain)
+        with disabled(network):
+            assert torch.equal(network(pictures()), plain)
+    part = copy.deepcopy(other.conv1)  # a part of a copy goes on by itself
+    assert not torch.equal(part(pictures()), model.conv1(pictures()))
+
+
+def test_a_moving_average_evaluates_as_without_the_layer():
+    model, plain = Small(), Small()
+    insert_padain(model, p=1)
+    average = torch.optim.swa_utils.AveragedModel(model)
+    average.update_parameters(model)
+    assert torch.equal(average.eval()(pictures()), plain.eval()(pictures()))
+
+
+def test_disabled_draws_and_swaps_nothing():
+    model, plain = Small(), Small()
+    handles, twin = insert_padain(model, p=0.5), insert_padain(plain, p=0.5)
+    with disabled(model):
+        model(pictures())
+        assert handles.active == []
+        layer = nn.Sequential(PermutedAdaIN(p=1))
+        with disabled(layer):
+            assert torch.equal(layer(pictures()), pictures())
+    for network in (model, plain):
+        network(pictures())
+    assert handles.active == twin.active  # the same first plan
+
+
+def test_frozen_parts_do_not_swap():
+    model, plain = Small(), Small()
+    insert_padain(model, p=1, where=r"^conv[23]$")
+    for network in (model, plain):
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.eval()
+    assert torch.equal(model(pictures()), plain(pictures()))
+
+
+def test_early_is_the_first_stage_at_one_half():
+    parts = {"stem": 3, "layer1": 4, "layer2": 4}
+    model = nn.ModuleDict({name: nn.Sequential(nn.Conv2d(n, 4, 1), nn.BatchNorm2d(4)) for name, n in parts.items()})
+    handles = insert_padain(model, preset="early")
+    assert (handles.names, handles.p) == (["stem.0", "layer1.0"], 0.5)
+
+
+def test_fada_swaps_the_input_of_the_stem():
+    model, seen = Small(), {}
+    handles = insert_padain(model, p=1, preset="fada", pairing="halves")
+    model.conv1.register_forward_hook(lambda module, inputs, output: seen.update(input=inputs[0], output=output))
+    model.bn1.register_forward_pre_hook(lambda module, inputs: seen.update(normalised=inputs[0]))
+    model.bn2.register_forward_pre_hook(lambda module, inputs: seen.update(block=inputs[0]))
+    x = pictures()
+    model(x)
+    assert handles.names[0] == "conv1" and insert_padain(Small(), preset="fada").p == 0.01
+    torch.testing.assert_close(moments(seen["input"][:3]), moments(x[3:]), rtol=1e-3, atol=1e-3)
+    assert torch.equal(seen["normalised"], seen["output"])  # nothing behind it
+    torch.testing.assert_close(moments(seen["block"][:3]), moments(seen["block"][3:]), rtol=1e-3, atol=1e-3)
+
+
+def test_what_cannot_be_is_refused():
+    model = Small()
+    with pytest.raises(OptionError, match=r"p is 1\.5: a probability is between 0 and 1"):
+        insert_padain(model, p=1.5)
+    with pytest.raises(OptionError, match="pairing is 'pairs': choose permute, halves, derange"):
+        insert_padain(model, pairing="pairs")
+    with pytest.raises(OptionError, match="mix is 0: the parameter of a Beta distribution must be above 0"):
+        PermutedAdaIN(mix=0)
+    with pytest.raises(OptionError, match="eps is 0: it must be above 0"):
+        PermutedAdaIN(eps=0)
+    with pytest.raises(OptionError, match="preset is 'late': choose paper, early, fada"):
+        insert_padain(model, preset="late")
+    insert_padain(model, where="conv2")
+    with pytest.raises(OptionError, match=r"Small has Permuted AdaIN already, at conv2: call remove\(\) before"):
+        insert_padain(model)
+    with pytest.raises(OptionError, match="p is -1"):
+        insert_padain(Small()).set(p=-1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("pairing", "mix"), [("permute", None), ("halves", 0.3)])
+def test_a_compiled_network_is_one_graph_without_swaps_and_one_with(pairing, mix):
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    expected_of, found_of = Small(), Small()
+    for model in (expected_of, found_of):
+        insert_padain(model, p=0.3, pairing=pairing, mix=mix)
+    found = steps(found_of, 8, call=torch.compile(found_of, backend="aot_eager", fullgraph=True))
+    expected = steps(expected_of, 8)
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-4) for a, b in zip(found, expected, strict=True))
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
+
+
+@pytest.mark.slow
+def test_a_compiled_layer_draws_in_its_graph():
+    layer, x = PermutedAdaIN(p=0.5), pictures()
+    call, swapped = torch.compile(layer, backend="aot_eager", fullgraph=True), 0
+    for _ in range(24):
+        result = call(x)
+        torch.testing.assert_close(result.sum(0).mean((1, 2)), x.sum(0).mean((1, 2)), rtol=1e-4, atol=1e-4)
+        swapped += not torch.equal(result, x)
+    assert 4 < swapped < 20
+
+
+@pytest.mark.slow
+def test_two_processes_swap_apart_and_learn_the_same(tmp_path):
+    options = ("--standalone", "--nproc-per-node", "2")
+    program = str(Path(__file__).with_name("two_processes.py"))
+    ran = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *options, program, str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert first["active"] != second["active"] and any(first["active"])
+    assert all(torch.equal(a, b) for a, b in zip(first["weights"], second["weights"], strict=True))

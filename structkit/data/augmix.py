@@ -21,29 +21,28 @@ from structkit.errors import OptionError
 LEVELS = 10  # of an operation; at this one its magnitude is the largest
 LEAST = 0.1  # the lowest level that is drawn
 DEGREES, SHEAR, SHIFT = 30, 0.3, 1 / 3  # at LEVELS; a shift in sides of the picture
+VALUES, CHANNELS = np.arange(256), np.array([0, 256, 512])  # of a channel; where each begins in a row of tables
 
 Operation = Callable[[np.ndarray, float, bool], np.ndarray]
 
 
 def _autocontrast(pixels: np.ndarray, level: float, back: bool) -> np.ndarray:
     """Each channel stretched from 0 to 255."""
-    low, high = pixels.min((0, 1)).astype(np.float64), pixels.max((0, 1)).astype(np.float64)
+    channels = np.ascontiguousarray(pixels.reshape(-1, 3).T)
+    low, high = channels.min(1).astype(np.float64), channels.max(1).astype(np.float64)
     flat = high <= low
     scale = np.where(flat, 1, 255 / np.where(flat, 1, high - low))
-    table = np.arange(256)[:, None] * scale + np.where(flat, 0, -low * scale)
-    return _looked_up(pixels, table.clip(0, 255).astype(np.uint8))
+    tables = VALUES * scale[:, None] + np.where(flat, 0, -low * scale)[:, None]
+    return _looked_up(pixels, tables)
 
 
 def _equalize(pixels: np.ndarray, level: float, back: bool) -> np.ndarray:
     """Each channel with its values spread evenly; 255 classes of about the same number of pixels."""
-    shifted = pixels.reshape(-1, 3) + np.array([0, 256, 512])
-    counts = np.bincount(shifted.ravel(), minlength=768).reshape(3, 256)
+    counts = np.bincount((pixels + CHANNELS).ravel(), minlength=768).reshape(3, 256)
     highest = 255 - (counts[:, ::-1] > 0).argmax(1)
-    step = (counts.sum(1) - counts[np.arange(3), highest]) // 255
+    step = ((counts.sum(1) - counts[np.arange(3), highest]) // 255)[:, None]
     before = counts.cumsum(1) - counts
-    step = step[:, None]
-    table = np.where(step > 0, (step // 2 + before) // np.maximum(step, 1), np.arange(256))
-    return _looked_up(pixels, table.clip(0, 255).astype(np.uint8).T)
+    return _looked_up(pixels, np.where(step > 0, (step // 2 + before) // np.maximum(step, 1), VALUES))
 
 
 def _posterize(pixels: np.ndarray, level: float, back: bool) -> np.ndarray:
@@ -69,11 +68,19 @@ def _shear_y(pixels: np.ndarray, level: float, back: bool) -> np.ndarray:
 
 
 def _translate_x(pixels: np.ndarray, level: float, back: bool) -> np.ndarray:
-    return _affine(pixels, (1, 0, _signed(int(level * pixels.shape[1] * SHIFT / LEVELS), back), 0, 1, 0))
+    return _translate_y(pixels.swapaxes(0, 1), level, back).swapaxes(0, 1)
 
 
 def _translate_y(pixels: np.ndarray, level: float, back: bool) -> np.ndarray:
-    return _affine(pixels, (1, 0, 0, 0, 1, _signed(int(level * pixels.shape[0] * SHIFT / LEVELS), back)))
+    """Moved by whole pixels, up or else back down; black comes in."""
+    height = len(pixels)
+    shift = int(level * height * SHIFT / LEVELS)
+    moved = np.zeros_like(pixels)
+    if back:
+        moved[shift:] = pixels[: height - shift]
+    else:
+        moved[: height - shift] = pixels[shift:]
+    return moved
 
 
 def _enhance(kind: Callable[[Image.Image], ImageEnhance._Enhance]) -> Operation:
@@ -87,9 +94,9 @@ def _signed(magnitude: float, back: bool) -> float:
     return -magnitude if back else magnitude
 
 
-def _looked_up(pixels: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """The entries (h, w, 3) of a table (256, 3) of values for each channel."""
-    return table[pixels, np.arange(3)]
+def _looked_up(pixels: np.ndarray, tables: np.ndarray) -> np.ndarray:
+    """The entries (h, w, 3) uint8 of a table for each channel (3, 256), clipped and rounded down."""
+    return tables.clip(0, 255).astype(np.uint8).ravel().take(pixels + CHANNELS)
 
 
 def _affine(pixels: np.ndarray, matrix: tuple[float, ...]) -> np.ndarray:

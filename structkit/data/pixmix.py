@@ -18,7 +18,7 @@ from structkit.data.fractals import LARGEST, fractal
 from structkit.errors import OptionError
 
 WIDER = 1.5  # sides of a picture that a mixing picture has; a part of it is shown
-SMALLEST = 1e-37  # of a factor: a power of it may be negative
+SMALLEST = 1e-37  # of the other picture's factors, whose powers may be as low as -1: 1 / 1e-37 is a float32
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,4 @@ def add(one: np.ndarray, other: np.ndarray, first: float, second: float) -> np.n
 def multiply(one: np.ndarray, other: np.ndarray, first: float, second: float) -> np.ndarray:
     """The product of powers of pictures in [0, 1], where middle grey is 1, clipped."""
     base = np.maximum(other * 2, np.float32(SMALLEST))
-    with np.errstate(over="ignore", invalid="ignore"):  # 0 times infinity: black stays black
-        product = (one * 2) ** np.float32(first) * base ** np.float32(second)
-    return np.clip(np.nan_to_num(product, nan=0.0) / 2, 0, 1)
+    return np.clip((one * 2) ** np.float32(first) * base ** np.float32(second) / 2, 0, 1)

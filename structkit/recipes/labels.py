@@ -40,7 +40,7 @@ class LabelledMaterial:
         self.digests: dict[str, str] = {}
 
     def fitted(self, config: ClassifierConfig) -> ClassifierConfig:
-        """The configuration as it is.  Raises OptionError for a network that there is not, or that cannot be as asked."""
+        """The configuration as it is.  Raises OptionError for a network that cannot be as it is asked for."""
         check_network(config.filled())
         return config
 
@@ -71,6 +71,8 @@ class LabelledMaterial:
             self.learned, self.held = pictures, test
         else:
             self.learned, self.held = pictures.split(HELD if config.held is None else config.held, SPLIT_SEED)
+        if config.keep == "best" and not len(self.held):
+            raise OptionError("--keep best: there are no pictures held out to tell by; leave it out, or hold some out")
         job.say(self._words(config))
 
     def training(

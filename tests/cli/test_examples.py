@@ -40,6 +40,7 @@ QUICK = {
     "--dtype float32 --device cpu",
     "score independence": "--device cpu",
     "train action": "--width 0.1 --side 32 --frames 8 --steps 2 --dtype float32 --device cpu",
+    "train classifier": "--width 4 --side 16 --epochs 1 --dtype float32 --device cpu",
     "similar": "--device cpu",
     "classify": "--device cpu",
     "score corruptions": "--count 3 --kind fog --device cpu",

@@ -12,6 +12,8 @@ from ..labelled_toys import class_tree
 
 QUICK = ("--width", "4", "--side", "16", "--epochs", "1", "--batch", "6", "--dtype", "float32", "--device", "cpu")
 
+REMARK = "note: pAdaIN (p 0.5, places: early) acted in training alone: the model has no such layer"
+
 
 @pytest.fixture
 def engine(real_engine):

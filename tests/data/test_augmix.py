@@ -136,6 +136,18 @@ def test_equal_generators_make_equal_mixtures_and_others_make_others():
     assert len({mix(pixels, rng(seed)).tobytes() for seed in range(10)}) == 10
 
 
+@pytest.mark.parametrize(("depth", "expected"), [(None, {1, 2, 3}), (2, {2})])
+def test_chains_have_one_to_three_operations_or_as_many_as_said(depth, expected, monkeypatch):
+    counts = []
+    monkeypatch.setattr(OperationDraw, "__call__", lambda draw, pixels, draws: counts.append(1) or pixels)
+    depths = set()
+    for seed in range(60):
+        counts.clear()
+        AugMix(width=1, depth=depth)(picture(1, 1), rng(seed))
+        depths.add(len(counts))
+    assert depths == expected
+
+
 def test_a_mixture_is_the_weighted_sum_of_its_chains():
     """With chains of a known operation: the mean colour of a picture changes by as much as the weights say."""
     pixels = picture(8, 8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from structkit.data import pixmix
 from structkit.data.fractals import fractal
 from structkit.data.pixmix import PixMix, add, multiply
 from structkit.errors import OptionError
@@ -73,6 +74,25 @@ def test_weights_either_share_the_picture_or_subtract_the_other():
     assert all(1 <= a <= 2 and -1 <= b < 0 for a, b in pairs if b < 0)
     assert np.mean([a for a, _ in shared]) == pytest.approx(3 / 4, abs=0.04)  # of Beta(3, 1)
     assert np.mean([b for _, b in shared]) == pytest.approx(1 / 4, abs=0.04)
+
+
+def test_the_other_picture_is_a_fractal_or_its_own_and_is_added_or_multiplied_as_often(monkeypatch):
+    seen, pixels = [], picture()
+    monkeypatch.setattr(pixmix, "fractal", lambda index, side, seed: seen.append((index, side)) or fractal(0, side))
+    for name in ("add", "multiply"):
+        monkeypatch.setattr(pixmix, name, lambda one, *others, name=name: seen.append(name) or one)
+    mix = PixMix(severity=0, pictures=7)
+    made = [mix(pixels, rng(seed)) for seed in range(500)]
+    fractals, added, multiplied = [one for one in seen if len(one) == 2], seen.count("add"), seen.count("multiply")
+    assert added + multiplied == pytest.approx(1000, rel=0.1)  # two rounds on average
+    assert added == pytest.approx(500, rel=0.15) and len(fractals) == pytest.approx(500, rel=0.15)
+    assert {index for index, _ in fractals} == set(range(7)) and {side for _, side in fractals} == {24}
+    assert all(np.array_equal(one, of_levels(pixels)) for one in made)
+
+
+def test_half_of_the_mixtures_start_from_the_picture_after_an_operation():
+    starts = [PixMix(rounds=0)(picture(), rng(seed)) for seed in range(200)]
+    assert 60 < sum(not np.array_equal(one, of_levels(picture())) for one in starts) < 110  # some change nothing
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 31), (40, 3)])

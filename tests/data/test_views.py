@@ -58,6 +58,11 @@ def test_other_seeds_make_other_views(views):
     assert len({view.numpy().tobytes() for view in made}) > 20
 
 
+def test_other_seeds_make_other_mixtures_of_the_same_part():
+    made = Views(16, crop="none", flip=False, mixing=AugMix()).batch(np.repeat(pictures(1), 20, 0), range(20))[0]
+    assert len({view.numpy().tobytes() for view in made}) == 20
+
+
 def test_without_chance_the_middle_is_shown():
     wide = pictures(1, 16, 20)[0]
     assert torch.equal(KINDS["none"](wide, 3)[0], unit(wide[:, 2:18]))

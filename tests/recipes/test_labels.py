@@ -99,6 +99,8 @@ def test_too_few_to_hold_out_and_none_wanted(tmp_path):
     class_tree(tmp_path / "more", each=3)
     model = structkit.train_classifier(tmp_path / "more", tmp_path / "b.safetensors", held=0, tell=told.append, **HOW)
     assert told[-1].endswith("none is held out, so there are no scores") and model.card["scores"] == {}
+    with pytest.raises(OptionError, match="--keep best: there are no pictures held out to tell by"):
+        structkit.train_classifier(tmp_path / "more", tmp_path / "c.safetensors", held=0, keep="best", **HOW)
 
 
 def test_a_finished_training_is_returned_as_it_is_and_another_is_refused(tree, tmp_path):

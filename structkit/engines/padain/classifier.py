@@ -305,7 +305,10 @@ def padain_layer(network: nn.Module, config: ClassifierConfig) -> PadainHandles:
         how |= {"where": config.padain_sites, "exclude": None}
     elif network.published is not None:
         how["where"] = network.published
-    return insert_padain(network, config.padain, **how)
+    try:
+        return insert_padain(network, config.padain, **how)
+    except OptionError as error:
+        raise OptionError(str(error).replace("with where=", "with --padain-sites, or say --padain 0")) from error
 
 
 def check_network(config: ClassifierConfig) -> None:

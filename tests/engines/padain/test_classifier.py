@@ -192,6 +192,8 @@ def test_the_places_of_the_layer(options, names):
 def test_a_pattern_without_a_place_says_what_was_looked_at():
     with pytest.raises(OptionError, match=r"no place for Permuted AdaIN.*layer9.*looked at 20 convolutions: conv1"):
         check_network(ClassifierConfig(**TINY, padain=0.5, padain_sites="layer9").filled())
+    with pytest.raises(OptionError, match=r"LayerNorm.*: choose places with --padain-sites, or say --padain 0$"):
+        check_network(ClassifierConfig(network="torchvision:swin_t", side=32, padain=0.5).filled())
 
 
 @pytest.mark.parametrize(
@@ -225,17 +227,23 @@ def test_the_average_has_statistics_of_its_own():
     assert torch.equal(made.model().network.bn1.running_mean, made.average.module.bn1.running_mean)
 
 
-def test_the_best_check_or_the_last_is_in_the_model():
-    held = labelled(4, seed=9)
-    made = {keep: training(config={"keep": keep, "checks": 4, "rate": 0.5}, held=held) for keep in ("last", "best")}
-    for one in made.values():
-        run(one)
-    scores = {keep: one.scores() for keep, one in made.items()}
-    assert [scores[keep]["kept"] for keep in made] == ["last", "best"]
-    assert scores["last"]["best_check"] == scores["best"]["best_check"]
-    assert scores["last"]["accuracy"] == scores["last"]["last_check"]["accuracy"]
-    assert scores["best"]["accuracy"] == scores["best"]["best_check"]["accuracy"]
-    assert equal(made["last"].model().network.state_dict(), made["last"].network.state_dict())
+def test_the_last_weights_or_those_of_the_best_check_are_in_the_model():
+    held, found = labelled(4, seed=9), {}
+    for keep in ("last", "best"):
+        made = training(config={"keep": keep, "epochs": 4, "checks": 8, "rate": 0.5}, held=held)
+        after = []
+        for step in range(1, 9):
+            run(made, range(step, step + 1))
+            after.append({name: tensor.clone() for name, tensor in made.network.state_dict().items()})
+        shares = [share for _, share in made.checks.found]
+        best = shares.index(max(shares))
+        assert len(shares) == 8 and best < 7  # else nothing is tried here
+        scores, chosen = made.scores(), 7 if keep == "last" else best
+        assert equal(made.model().network.state_dict(), after[chosen])
+        assert scores["accuracy"] == pytest.approx(shares[chosen], abs=1e-6) and scores["kept"] == keep
+        assert scores["best_check"] == {"accuracy": round(shares[best], 6), "epoch": (best + 1) / 2}
+        found[keep] = shares
+    assert found["last"] == found["best"]
 
 
 def test_classes_of_stripes_are_learned():

@@ -1,0 +1,283 @@
+"""What permuted AdaIN, AugMix and PixMix do to a small classifier: accuracy, errors under corruptions, and how far it
+leans on the statistics of channels.
+
+    python tests/benchmarks/bench_labels.py WORK --cifar FOLDER [--tin FOLDER] [--epochs 8] [--seeds 3]
+        [--corrupted 1000] [--only NAME...]
+
+`--cifar` has train/ and test/; of `--tin` a share is held out, always the same.  Every arm is a ResNet18 of width 16 of
+the preset `fast`, in bfloat16 where the processor has it, without worker processes, on one thread.
+Equal epochs: all arms see each picture as often.  Equal CPU time: an arm whose step costs more than 2 % more than the
+plain one's is trained once more, for as many epochs as the plain one's time pays for.
+Errors are of 15 corruptions in five severities (the parameters of 32 px) on `--corrupted` held-out pictures, the same
+for all arms.  `swapped`: the accuracy where each channel of each held-out picture gets the mean and deviation of
+another picture of another class, clipped; `fall`: by how much it is below the clean accuracy.
+Figures are means over the seeds, in percent, each with the spread of the seeds (largest minus smallest) behind it.
+
+A finished run is a file in WORK, and the table is made of those that are there.  A run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from measure import record
+from torch import Tensor
+
+from structkit import train_classifier
+from structkit.data.corruptions import CATEGORIES, CORRUPTIONS, SEVERITIES, corrupted_batch, seed_of
+from structkit.data.labelled import LabelledPictures, read_labelled
+from structkit.engines.padain.classifier import Classifier
+from structkit.recipes.labels import HELD, SPLIT_SEED
+from structkit.training.precision import precision
+from structkit.training.stages import Event
+
+ARMS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "pAdaIN paper, p .01": {"padain": 0.01, "padain_sites": "paper"},
+    "pAdaIN early, p .5": {"padain": 0.5, "padain_sites": "early"},
+    "PixMix": {"pixmix": True},
+    "AugMix and JSD": {"augmix": True, "jsd": True},
+}
+SLOW = "AugMix and JSD"
+OF_TIN = ("plain", "pAdaIN paper, p .01")
+COSTLIER = 1.02  # times the plain step's CPU time, from which equal epochs are no equal time
+TOGETHER = 250  # pictures that are scored at once
+TIMED = 10  # steps between two looks at the clock, at least
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training and its scores.
+
+    equal: what it has in common with the plain arm: epochs, or the CPU time.
+    """
+
+    data: str
+    arm: str
+    seed: int
+    equal: str = "epochs"
+
+    @property
+    def name(self) -> str:
+        words = f"{self.data} {self.arm} {self.equal} {self.seed}"
+        return "".join(c if c.isalnum() else "-" for c in words)
+
+
+class Folder:
+    """The working folder: the table's pictures, checkpoints, and what finished runs have found."""
+
+    def __init__(self, work: Path, data: dict[str, Path], epochs: int, corrupted: int) -> None:
+        self.work, self.data, self.epochs, self.corrupted = work, data, epochs, corrupted
+        self.held: dict[str, LabelledPictures] = {}
+        work.mkdir(parents=True, exist_ok=True)
+
+    def found(self, run: Run) -> dict[str, Any] | None:
+        """What a finished run has found."""
+        path = self.work / f"{run.name}.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def keep(self, run: Run, found: dict[str, Any]) -> None:
+        path = self.work / f"{run.name}.json"
+        path.with_suffix(".part").write_text(json.dumps(found, indent=1))
+        path.with_suffix(".part").replace(path)
+
+    def pictures(self, name: str) -> LabelledPictures:
+        """The pictures that are held out."""
+        if name not in self.held:
+            folder = self.data[name]
+            parts = (folder / "test").is_dir()
+            known = read_labelled(folder, part="test" if parts else "train")
+            self.held[name] = known if parts else known.split(HELD, SPLIT_SEED)[1]
+        return self.held[name]
+
+    def corruptions(self, name: str) -> tuple[np.ndarray, Tensor]:
+        """Corrupted pictures (15, 5, n, 32, 32, 3) uint8, and labels (n,); made once."""
+        some = self.pictures(name).drawn(self.corrupted)
+        path = self.work / f"{name} corrupted {len(some)}.npy"
+        if not path.exists():
+            pixels = np.stack([some.pixels(i) for i in range(len(some))])
+            shape = (len(CORRUPTIONS), len(SEVERITIES), *pixels.shape)
+            made = np.lib.format.open_memmap(path.with_suffix(".part"), "w+", np.uint8, shape)
+            for k, kind in enumerate(CORRUPTIONS):
+                began = time.process_time()
+                for s, severity in enumerate(SEVERITIES):
+                    seeds = [seed_of(one, kind, severity, 0) for one in some.names]
+                    made[k, s] = corrupted_batch(pixels, kind, severity, seeds)
+                print(f"{name}: {kind}: {time.process_time() - began:.1f} CPU s", flush=True)
+            made.flush()
+            path.with_suffix(".part").replace(path)
+        return np.load(path, mmap_mode="r"), some.labels
+
+
+class StepClock:
+    """The clock of a training: the CPU time of its steps, from one report to the next, in this process and those
+    before.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.last = path, None
+        self.costs: list[float] = json.loads(path.read_text()) if path.exists() else []
+
+    def __call__(self, event: Event) -> None:
+        now = (event.step, time.process_time())
+        if self.last is None or now[0] - self.last[0] >= TIMED:
+            if self.last is not None:
+                self.costs.append((now[1] - self.last[1]) / (now[0] - self.last[0]))
+                self.path.write_text(json.dumps(self.costs))
+                if len(self.costs) % 8 == 0:
+                    losses = ", ".join(f"{name} {value:.3f}" for name, value in event.losses.items())
+                    print(f"  {event.step}/{event.steps} {self.costs[-1]:.3f} CPU s a step; {losses}", flush=True)
+            self.last = now
+
+    @property
+    def step(self) -> float:
+        """The median CPU seconds of a step."""
+        return statistics.median(self.costs)
+
+
+def accuracy(model: Classifier, pixels: np.ndarray | Tensor, labels: Tensor) -> float:
+    """The share of pictures (n, h, w, 3) uint8, or (n, 3, h, w) in [0, 1], that are named rightly."""
+    right = 0
+    with torch.inference_mode():
+        for part, truth in zip(torch.as_tensor(pixels).split(TOGETHER), labels.split(TOGETHER), strict=True):
+            some = part.permute(0, 3, 1, 2).float() / 255 if part.dtype == torch.uint8 else part
+            right += int((model.logits(2 * some - 1).argmax(1) == truth).sum())
+    return right / len(labels)
+
+
+def swapped(pictures: LabelledPictures) -> Tensor:
+    """The pictures (n, 3, h, w) in [0, 1], each with the channel statistics of one of another class, clipped."""
+    pixels = torch.from_numpy(np.stack([pictures.pixels(i) for i in range(len(pictures))])).permute(0, 3, 1, 2) / 255
+    generator, labels = torch.Generator().manual_seed(0), pictures.labels
+    others = torch.randperm(len(labels), generator=generator)
+    while (same := torch.nonzero(labels[others] == labels)[:, 0]).numel():
+        at = torch.randint(len(labels), same.shape, generator=generator)
+        for i, j in zip(same.tolist(), at.tolist(), strict=True):
+            others[[i, j]] = others[[j, i]]
+    deviation, mean = torch.std_mean(pixels, (2, 3), keepdim=True)
+    return ((pixels - mean) / (deviation + 1e-5) * deviation[others] + mean[others]).clamp(0, 1)
+
+
+def scores(model: Classifier, folder: Folder, name: str) -> dict[str, Any]:
+    """The figures of a model, as shares."""
+    model.dtype = precision("auto", "cpu")
+    model.network.to(memory_format=torch.channels_last)
+    held = folder.pictures(name)
+    clean = np.stack([held.pixels(i) for i in range(len(held))])
+    found: dict[str, Any] = {"clean": accuracy(model, clean, held.labels)}
+    found["swapped"] = accuracy(model, swapped(held), held.labels)
+    pictures, labels = folder.corruptions(name)
+    found["errors"] = {
+        kind: [1 - accuracy(model, np.array(pictures[k, s]), labels) for s in range(len(SEVERITIES))]
+        for k, kind in enumerate(CORRUPTIONS)
+    }
+    return found
+
+
+def carry_out(run: Run, folder: Folder) -> None:
+    """Train, score, and keep what is found."""
+    plain = folder.found(Run(run.data, "plain", run.seed))
+    epochs = folder.epochs
+    if run.equal == "CPU time":
+        costlier = folder.found(Run(run.data, run.arm, run.seed))["step"] / plain["step"]
+        epochs = max(1, round(epochs / costlier))
+    clock = StepClock(folder.work / f"{run.name}.clock")
+    how = {"seed": run.seed, "device": "cpu", "report": clock, "tell": lambda line: print(f"  {line}", flush=True)}
+    settings = {"epochs": epochs, "checks": 2} | ARMS[run.arm]
+    if settings.keys() & {"augmix", "pixmix"}:
+        settings["workers"] = 0
+    print(f"{run.name}: {epochs} epochs", flush=True)
+    model = train_classifier(folder.data[run.data], folder.work / f"{run.name}.safetensors", **how, **settings)
+    began = time.process_time()
+    found = scores(model, folder, run.data) | {"epochs": epochs, "step": clock.step}
+    print(f"  clean {found['clean']:.3f}, swapped {found['swapped']:.3f}, corruption error {mean(found):.3f};"
+          f" scored in {time.process_time() - began:.0f} CPU s", flush=True)  # fmt: skip
+    folder.keep(run, found)
+
+
+def runs(folder: Folder, seeds: int) -> Iterator[Run]:
+    """The runs in their order: all arms of a seed, then the next seeds, the slow arm last, then `tin`.
+
+    Of equal CPU time first the arm that differs most from equal epochs.
+    """
+    yield from (Run("cifar10_small", arm, 0) for arm in ARMS)
+    yield from (Run("cifar10_small", arm, seed) for seed in range(1, seeds) for arm in ARMS if arm != SLOW)
+    yield from (Run("cifar10_small", SLOW, seed) for seed in range(1, seeds))
+    if "tin32_20" in folder.data:
+        yield from (Run("tin32_20", arm, seed) for seed in range(seeds) for arm in OF_TIN)
+    for arm in reversed(ARMS):
+        for seed in range(seeds):
+            plain, other = (folder.found(Run("cifar10_small", one, seed)) for one in ("plain", arm))
+            if plain and other and other["step"] > COSTLIER * plain["step"]:
+                yield Run("cifar10_small", arm, seed, "CPU time")
+
+
+def mean(found: dict[str, Any], kinds: tuple[str, ...] = tuple(CORRUPTIONS)) -> float:
+    """The mean error of some kinds."""
+    return statistics.mean(statistics.mean(found["errors"][kind]) for kind in kinds)
+
+
+FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
+    "clean": lambda found: found["clean"],
+    "swapped": lambda found: found["swapped"],
+    "fall": lambda found: found["clean"] - found["swapped"],
+    "corruption_error": mean,
+    **{
+        f"{name}_error": lambda found, kinds=kinds: mean(found, tuple(kinds)) for name, kinds in CATEGORIES.items()
+    },
+}  # fmt: skip
+
+
+def table(folder: Folder, seeds: int) -> list[dict[str, str]]:
+    """A row for each arm of which there is a finished run."""
+    rows = []
+    for data in folder.data:
+        for equal in ("epochs", "CPU time"):
+            for arm in ARMS:
+                found = [one for seed in range(seeds) if (one := folder.found(Run(data, arm, seed, equal)))]
+                if not found:
+                    continue
+                plain = [one for seed in range(seeds) if (one := folder.found(Run(data, "plain", seed)))]
+                step = statistics.mean(one["step"] for one in found)
+                row = {"case": f"{data}, equal {equal}", "path": arm, "seeds": str(len(found))}
+                row |= {"epochs": "-".join(sorted({str(one["epochs"]) for one in found})), "step_cpu_s": f"{step:.3f}"}
+                row["step_ratio"] = f"{step / statistics.mean(one['step'] for one in plain):.2f}"
+                for name, figure in FIGURES.items():
+                    values = [100 * figure(one) for one in found]
+                    row[name] = f"{statistics.mean(values):.1f}"
+                    row[f"{name}_spread"] = f"{max(values) - min(values):.1f}"
+                rows.append(row)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work", type=Path, help="the folder in which runs are kept")
+    parser.add_argument("--cifar", type=Path, required=True, help="ten classes, in train/ and test/")
+    parser.add_argument("--tin", type=Path, help="twenty other classes")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--corrupted", type=int, default=1000, help="held-out pictures that are corrupted")
+    parser.add_argument("--only", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM")
+    parser.add_argument("--table", action="store_true", help="train nothing: the table of what is there")
+    chosen = parser.parse_args()
+    torch.set_num_threads(1)
+    data = {"cifar10_small": chosen.cifar} | ({"tin32_20": chosen.tin} if chosen.tin else {})
+    folder = Folder(chosen.work, data, chosen.epochs, chosen.corrupted)
+    for run in runs(folder, chosen.seeds) if not chosen.table else ():
+        if run.arm in chosen.only and folder.found(run) is None:
+            carry_out(run, folder)
+    record(__file__, table(folder, chosen.seeds))
+
+
+if __name__ == "__main__":
+    main()

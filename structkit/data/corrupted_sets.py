@@ -101,6 +101,6 @@ def _has_severities(folder: Path) -> bool:
 def _loaded(file: Path) -> np.ndarray:
     """The array of a file, which stays on disk.  Raises InputError."""
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        return np.load(file, mmap_mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{file}: no NumPy array of numbers that can be read; download it again") from error

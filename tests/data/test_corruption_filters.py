@@ -12,6 +12,7 @@ from structkit.data.corruptions import blurs, digital, filters, weather
 from structkit.data.corruptions.blurs import disk, glass_blur, moved, trail
 from structkit.data.corruptions.filters import clipped_zoom, correlate, fast_length, gaussian, warp
 from structkit.data.corruptions.frosted import PANES, PHOTOS, SIDE, photo
+from structkit.data.corruptions.grains import GrainGrid
 from structkit.data.corruptions.levels import truncated
 from structkit.data.corruptions.weather import plasma
 
@@ -121,6 +122,27 @@ def test_glass_is_the_published_loop_bit_for_bit(shape, reach, rounds):
     assert not np.array_equal(made, x)
 
 
+def test_grains_cut_a_picture_into_cells_of_one_size():
+    fine = GrainGrid.of((224, 400))
+    assert fine.is_fine and fine.shape == (224, 400)
+    grid = GrainGrid.of((560, 600))  # of 2.5 px
+    assert grid.shape == (224, 240) and np.bincount(grid.rows).tolist() == [3, 2] * 112
+    x = picture(1, 560, 600)
+    means = grid.means(x)
+    assert np.allclose(means[0, 1, 0], x[0, 3:5, :3].mean((0, 1)), atol=1e-3)
+    assert np.array_equal(grid.spread(means)[0, 3:5, :3], np.broadcast_to(means[0, 1, 0], (2, 3, 3)))
+
+
+def test_glass_above_224_px_moves_whole_grains():
+    x = np.zeros((1, 448, 448, 3), np.uint8)
+    x[0, ..., 0], x[0, ..., 1] = (np.arange(448) // 2)[:, None], np.arange(448) // 2
+    made = glass_blur(x, [default_rng(0)], sigma=0.1, reach=4, rounds=1)[0].astype(int)
+    cells = made.reshape(224, 2, 224, 2, 3)
+    assert np.array_equal(cells, np.broadcast_to(cells[:, :1, :, :1], cells.shape))
+    expected = published_glass(x[0, ::2, ::2], default_rng(0).integers(-2, 2, (220, 220, 2)), 2)
+    assert np.array_equal(cells[:, 0, :, 0], expected)
+
+
 def test_a_disk_is_a_soft_disk():
     for radius, alias in ((3, 0.1), (6, 0.5), (8, 0.5), (10, 0.5), (8.3, 0.5), (21.4, 0.5), (1.5, 0.1)):
         taps = disk(radius, alias)
@@ -153,6 +175,24 @@ def test_motion_is_the_published_sum_of_shifts(radius, sigma):
     made = moved(x, angles, radius=radius, sigma=sigma)
     for i, angle in enumerate(angles):
         assert np.allclose(made[i], published_motion(x[i], radius, sigma, angle), atol=2e-3)
+
+
+def test_motion_is_within_45_degrees_of_the_horizontal_and_snow_of_the_vertical():
+    x = np.zeros((1, 31, 31, 3), np.uint8)
+    x[0, 15, 15] = 255
+    row, column = np.mgrid[:31, :31] - 15
+    slopes = []
+    for seed in range(30):
+        made = blurs.motion_blur(x, [default_rng(seed)], radius=6, sigma=4.0)[0, ..., 0]
+        down, along = (made * row).sum() / made.sum(), (made * column).sum() / made.sum()
+        assert along < 0 and abs(down) < -along + 0.3  # to one side, as published
+        slopes.append(down / along)
+    assert min(slopes) < -0.6 and max(slopes) > 0.6
+    how = {"mean": 0.1, "spread": 0.3, "zoom": 1.0, "threshold": 0.5, "radius": 8, "sigma": 8.0, "kept": 1.0}
+    for seed in range(10):
+        flakes = weather.snow(np.zeros((1, 60, 60, 3), np.uint8), [default_rng(seed)], **how)[0, ..., 0]
+        across = np.abs(np.diff(flakes, axis=1)).mean()
+        assert np.abs(np.diff(flakes, axis=0)).mean() < 1.1 * across
 
 
 def test_motion_of_a_long_trail_takes_the_fourier_way():

@@ -68,6 +68,13 @@ def test_no_two_seeds_draw_the_same(kind):
     assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 
+def test_other_kinds_and_severities_draw_other_numbers_by_one_seed():
+    flat = np.full((40, 40, 3), 128, np.uint8)
+    asked = [("gaussian_noise", 1), ("gaussian_noise", 2), ("speckle_noise", 1)]
+    noises = [corrupted(flat, *one, 5).astype(float).ravel() for one in asked]
+    assert all(abs(np.corrcoef(one, other)[0, 1]) < 0.1 for one, other in itertools.combinations(noises, 2))
+
+
 @pytest.mark.parametrize("kind", EXACT)
 def test_where_nothing_is_drawn_seeds_change_nothing(kind):
     assert np.array_equal(corrupted(noise(9, 9), kind, 4, 1), corrupted(noise(9, 9), kind, 4, 2))
@@ -118,6 +125,26 @@ def test_a_higher_severity_changes_more(kind, side):
         change = [np.abs(one - pixels).mean() for one in made]
     assert change[0] > 0 and change[4] > 1.1 * change[0]
     assert all(after > 0.9 * before for before, after in itertools.pairwise(change))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ALL if kind != "jpeg_compression"])
+def test_a_large_picture_looks_as_a_smaller_one_enlarged(kind):
+    small = scenes(3, 224)
+    large = small.repeat(2, 1).repeat(2, 2)
+    severity = 5 if kind == "elastic_transform" else 3
+    of_small = corrupted_batch(small, kind, severity, range(3)).astype(float)
+    of_large = corrupted_batch(large, kind, severity, range(3)).astype(float)
+    reduced = of_large.reshape(3, 224, 2, 224, 2, 3).mean((2, 4))
+    assert np.abs(reduced - small).mean() / np.abs(of_small - small).mean() == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("kind", [*CATEGORIES["noise"], "speckle_noise"])
+def test_noise_is_that_of_pixels_up_to_224_px_and_of_cells_above(kind):
+    flat = np.full((224, 230, 3), 120, np.uint8)
+    fine = corrupted(flat, kind, 5, 0).astype(int)
+    assert all((np.diff(fine, axis=axis) != 0).mean() > 0.2 for axis in (0, 1))
+    coarse = corrupted(flat.repeat(2, 0).repeat(2, 1), kind, 5, 0)
+    assert np.array_equal(coarse, fine.repeat(2, 0).repeat(2, 1))
 
 
 def test_gaussian_noise_has_its_mean_and_deviation():

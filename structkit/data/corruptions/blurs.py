@@ -12,6 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from structkit.data.corruptions.filters import Taps, bordered, clipped_zoom, correlate, gaussian
+from structkit.data.corruptions.grains import GrainGrid
 from structkit.data.corruptions.levels import truncated
 
 WIDE = 8  # px: the radius of a disk up to which its own blur takes 3 px; of a larger one 5
@@ -47,24 +48,28 @@ def disk(radius: float, alias: float) -> Taps:
 
 
 def glass_blur(x: np.ndarray, draws: Sequence[Generator], *, sigma: float, reach: int, rounds: int) -> np.ndarray:
-    """Pictures behind frosted glass: blurred, then each pixel replaced by one near it, then blurred again.
+    """Pictures behind frosted glass: blurred, then each grain replaced by one near it, then blurred again.
 
     The published loop goes from the last pixel to the first and means to exchange two of them.  In NumPy its exchange
     of two views copies the second onto the first, and is reproduced as such.
     """
     made = truncated(gaussian(x.astype(np.float32), sigma))
-    height, width = x.shape[1:3]
-    inner = (max(0, height - 2 * reach), max(0, width - 2 * reach))
+    grid = GrainGrid.of(x.shape[1:3])
+    reach = max(1, round(reach / grid.size))
+    inner = [max(0, side - 2 * reach) for side in grid.shape]
+    batch = np.arange(len(x))[:, None, None]
     for _ in range(rounds):
         steps = np.stack([draw.integers(-reach, reach, (*inner, 2)) for draw in draws])
-        made = made.reshape(-1, 3)[sources(steps, (height, width), reach)].reshape(x.shape)
+        made = made[batch, *grid.moved(sources(steps, grid.shape, reach))]
     return gaussian(made.astype(np.float32), sigma)
 
 
 def sources(steps: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarray:
-    """Indices of the pixels that each pixel of the batch comes from, after one round of copies from last to first.
+    """The pixel (or grain) that each one comes from, after one round of copies from the last to the first.
 
     steps: (N, h', w', 2) how far to the right and down each inner pixel looks, in raster order.
+    shape: of the pictures, (h, w).
+    Returns (N, h, w), counted in raster order, of each picture anew.
     A pixel that looks at one that was replaced before gets what that one has got: chains, which are followed by
     doubling.
     """
@@ -77,8 +82,7 @@ def sources(steps: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarray
     seen[inner] = at + down * width + right
     replaced = np.zeros((height, width), bool)
     replaced[inner[1:]] = True
-    ahead = seen[inner] > at  # replaced before, if at all
-    follows[inner] = ahead & replaced.reshape(-1)[seen[inner] % (height * width)]
+    follows[inner] = (seen[inner] > at) & replaced.reshape(-1)[seen[inner] % (height * width)]
     seen, follows = seen.reshape(-1), follows.reshape(-1)
     waiting = np.flatnonzero(follows)
     while len(waiting):
@@ -87,7 +91,7 @@ def sources(steps: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarray
         seen[waiting] = seen[through]
         follows[waiting] = goes_on
         waiting = waiting[goes_on]
-    return seen
+    return seen.reshape(pixel.shape) - pixel[:, :1, :1]
 
 
 def motion_blur(x: np.ndarray, draws: Sequence[Generator], *, radius: int, sigma: float) -> np.ndarray:

@@ -7,11 +7,12 @@ leans on the statistics of channels.
 `--cifar` has train/ and test/; of `--tin` a share is held out, always the same.  Every arm is a ResNet18 of width 16 of
 the preset `fast`, in bfloat16 where the processor has it, without worker processes, on one thread.
 Equal epochs: all arms see each picture as often.  Equal CPU time: an arm whose step costs more than 2 % more than the
-plain one's is trained once more, for as many epochs as the plain one's time pays for.
+plain one's is trained once more, for as many epochs as the plain one's time pays for.  `step_ratio`: of a step's CPU
+time to the plain one's, the arms taking turns.
 Errors are of 15 corruptions in five severities (the parameters of 32 px) on `--corrupted` held-out pictures, the same
 for all arms.  `swapped`: the accuracy where each channel of each held-out picture gets the mean and deviation of
 another picture of another class, clipped; `fall`: by how much it is below the clean accuracy.
-Figures are means over the seeds, in percent, each with the spread of the seeds (largest minus smallest) behind it.
+Figures are means over the seeds, in percent, each with the spread of the seeds (largest minus smallest) behind it, where there are several.
 
 A finished run is a file in WORK, and the table is made of those that are there.  A run that was stopped goes on.
 """
@@ -33,10 +34,13 @@ from measure import record
 from torch import Tensor
 
 from structkit import train_classifier
+from structkit.configs.labels import ClassifierConfig
 from structkit.data.corruptions import CATEGORIES, CORRUPTIONS, SEVERITIES, corrupted_batch, seed_of
 from structkit.data.labelled import LabelledPictures, read_labelled
-from structkit.engines.padain.classifier import Classifier
+from structkit.engines.padain.classifier import Classifier, ClassifierTraining
 from structkit.recipes.labels import HELD, SPLIT_SEED
+from structkit.training.draw import Draw
+from structkit.training.loop import LOG_EVERY
 from structkit.training.precision import precision
 from structkit.training.stages import Event
 
@@ -51,7 +55,8 @@ SLOW = "AugMix and JSD"
 OF_TIN = ("plain", "pAdaIN paper, p .01")
 COSTLIER = 1.02  # times the plain step's CPU time, from which equal epochs are no equal time
 TOGETHER = 250  # pictures that are scored at once
-TIMED = 10  # steps between two looks at the clock, at least
+STEPS = 25  # of each arm, whose CPU time is measured
+DTYPE = precision("auto", "cpu")
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,14 @@ class Folder:
             self.held[name] = known if parts else known.split(HELD, SPLIT_SEED)[1]
         return self.held[name]
 
+    def ratios(self) -> dict[str, float]:
+        """The CPU time of a step of each arm, as a multiple of the plain one's; measured once."""
+        path = self.work / "steps.json"
+        if not path.exists():
+            path.write_text(json.dumps(step_costs(read_labelled(self.data["cifar10_small"])), indent=1))
+        costs = json.loads(path.read_text())
+        return {name: cost / costs["plain"] for name, cost in costs.items()}
+
     def corruptions(self, name: str) -> tuple[np.ndarray, Tensor]:
         """Corrupted pictures (15, 5, n, 32, 32, 3) uint8, and labels (n,); made once."""
         some = self.pictures(name).drawn(self.corrupted)
@@ -118,30 +131,30 @@ class Folder:
         return np.load(path, mmap_mode="r"), some.labels
 
 
-class StepClock:
-    """The clock of a training: the CPU time of its steps, from one report to the next, in this process and those
-    before.
-    """
+def told(event: Event) -> None:
+    """Print how a training goes, now and then."""
+    if event.step % 80 < LOG_EVERY:
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in event.losses.items())
+        print(f"  {event.step}/{event.steps} {losses}", flush=True)
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.last = path, None
-        self.costs: list[float] = json.loads(path.read_text()) if path.exists() else []
 
-    def __call__(self, event: Event) -> None:
-        now = (event.step, time.process_time())
-        if self.last is None or now[0] - self.last[0] >= TIMED:
-            if self.last is not None:
-                self.costs.append((now[1] - self.last[1]) / (now[0] - self.last[0]))
-                self.path.write_text(json.dumps(self.costs))
-                if len(self.costs) % 8 == 0:
-                    losses = ", ".join(f"{name} {value:.3f}" for name, value in event.losses.items())
-                    print(f"  {event.step}/{event.steps} {self.costs[-1]:.3f} CPU s a step; {losses}", flush=True)
-            self.last = now
+def step_costs(learned: LabelledPictures) -> dict[str, float]:
+    """Median CPU seconds of a step of each arm, views made in the same process; the arms take turns."""
+    draw, arms, spent = Draw(0, 0, 0, "cpu"), {}, {}
+    for name, settings in ARMS.items():
+        training = ClassifierTraining(learned, ClassifierConfig(**without_workers(settings)), dtype=DTYPE)
+        training.begin(0, draw)
+        arms[name], spent[name] = training, []
+    for step in range(1, STEPS + 1):
+        for name, training in arms.items():
+            began = time.process_time()
+            training.step(draw.at(step))
+            spent[name].append(time.process_time() - began)
+    return {name: statistics.median(costs[5:]) for name, costs in spent.items()}
 
-    @property
-    def step(self) -> float:
-        """The median CPU seconds of a step."""
-        return statistics.median(self.costs)
+
+def without_workers(settings: dict[str, Any]) -> dict[str, Any]:
+    return settings | ({"workers": 0} if settings.keys() & {"augmix", "pixmix"} else {})
 
 
 def accuracy(model: Classifier, pixels: np.ndarray | Tensor, labels: Tensor) -> float:
@@ -169,7 +182,7 @@ def swapped(pictures: LabelledPictures) -> Tensor:
 
 def scores(model: Classifier, folder: Folder, name: str) -> dict[str, Any]:
     """The figures of a model, as shares."""
-    model.dtype = precision("auto", "cpu")
+    model.dtype = DTYPE
     model.network.to(memory_format=torch.channels_last)
     held = folder.pictures(name)
     clean = np.stack([held.pixels(i) for i in range(len(held))])
@@ -185,20 +198,15 @@ def scores(model: Classifier, folder: Folder, name: str) -> dict[str, Any]:
 
 def carry_out(run: Run, folder: Folder) -> None:
     """Train, score, and keep what is found."""
-    plain = folder.found(Run(run.data, "plain", run.seed))
     epochs = folder.epochs
     if run.equal == "CPU time":
-        costlier = folder.found(Run(run.data, run.arm, run.seed))["step"] / plain["step"]
-        epochs = max(1, round(epochs / costlier))
-    clock = StepClock(folder.work / f"{run.name}.clock")
-    how = {"seed": run.seed, "device": "cpu", "report": clock, "tell": lambda line: print(f"  {line}", flush=True)}
-    settings = {"epochs": epochs, "checks": 2} | ARMS[run.arm]
-    if settings.keys() & {"augmix", "pixmix"}:
-        settings["workers"] = 0
+        epochs = max(1, round(epochs / folder.ratios()[run.arm]))
+    how = {"seed": run.seed, "device": "cpu", "report": told, "tell": lambda line: print(f"  {line}", flush=True)}
+    settings = {"epochs": epochs, "checks": 2} | without_workers(ARMS[run.arm])
     print(f"{run.name}: {epochs} epochs", flush=True)
     model = train_classifier(folder.data[run.data], folder.work / f"{run.name}.safetensors", **how, **settings)
     began = time.process_time()
-    found = scores(model, folder, run.data) | {"epochs": epochs, "step": clock.step}
+    found = scores(model, folder, run.data) | {"epochs": epochs}
     print(f"  clean {found['clean']:.3f}, swapped {found['swapped']:.3f}, corruption error {mean(found):.3f};"
           f" scored in {time.process_time() - began:.0f} CPU s", flush=True)  # fmt: skip
     folder.keep(run, found)
@@ -216,8 +224,7 @@ def runs(folder: Folder, seeds: int) -> Iterator[Run]:
         yield from (Run("tin32_20", arm, seed) for seed in range(seeds) for arm in OF_TIN)
     for arm in reversed(ARMS):
         for seed in range(seeds):
-            plain, other = (folder.found(Run("cifar10_small", one, seed)) for one in ("plain", arm))
-            if plain and other and other["step"] > COSTLIER * plain["step"]:
+            if folder.ratios()[arm] > COSTLIER:
                 yield Run("cifar10_small", arm, seed, "CPU time")
 
 
@@ -246,15 +253,15 @@ def table(folder: Folder, seeds: int) -> list[dict[str, str]]:
                 found = [one for seed in range(seeds) if (one := folder.found(Run(data, arm, seed, equal)))]
                 if not found:
                     continue
-                plain = [one for seed in range(seeds) if (one := folder.found(Run(data, "plain", seed)))]
-                step = statistics.mean(one["step"] for one in found)
                 row = {"case": f"{data}, equal {equal}", "path": arm, "seeds": str(len(found))}
-                row |= {"epochs": "-".join(sorted({str(one["epochs"]) for one in found})), "step_cpu_s": f"{step:.3f}"}
-                row["step_ratio"] = f"{step / statistics.mean(one['step'] for one in plain):.2f}"
+                row |= {
+                    "epochs": "-".join(sorted({str(one["epochs"]) for one in found})),
+                    "step_ratio": f"{folder.ratios()[arm]:.2f}",
+                }
                 for name, figure in FIGURES.items():
                     values = [100 * figure(one) for one in found]
                     row[name] = f"{statistics.mean(values):.1f}"
-                    row[f"{name}_spread"] = f"{max(values) - min(values):.1f}"
+                    row[f"{name}_spread"] = f"{max(values) - min(values):.1f}" if len(values) > 1 else ""
                 rows.append(row)
     return rows
 

@@ -177,6 +177,24 @@ def test_motion_is_the_published_sum_of_shifts(radius, sigma):
         assert np.allclose(made[i], published_motion(x[i], radius, sigma, angle), atol=2e-3)
 
 
+def test_motion_is_within_45_degrees_of_the_horizontal_and_snow_of_the_vertical():
+    x = np.zeros((1, 31, 31, 3), np.uint8)
+    x[0, 15, 15] = 255
+    row, column = np.mgrid[:31, :31] - 15
+    slopes = []
+    for seed in range(30):
+        made = blurs.motion_blur(x, [default_rng(seed)], radius=6, sigma=4.0)[0, ..., 0]
+        down, along = (made * row).sum() / made.sum(), (made * column).sum() / made.sum()
+        assert along < 0 and abs(down) < -along + 0.3  # to one side, as published
+        slopes.append(down / along)
+    assert min(slopes) < -0.6 and max(slopes) > 0.6
+    how = {"mean": 0.1, "spread": 0.3, "zoom": 1.0, "threshold": 0.5, "radius": 8, "sigma": 8.0, "kept": 1.0}
+    for seed in range(10):
+        flakes = weather.snow(np.zeros((1, 60, 60, 3), np.uint8), [default_rng(seed)], **how)[0, ..., 0]
+        across = np.abs(np.diff(flakes, axis=1)).mean()
+        assert np.abs(np.diff(flakes, axis=0)).mean() < 1.1 * across
+
+
 def test_motion_of_a_long_trail_takes_the_fourier_way():
     assert len(trail(70, 40.0, 0.0, (200, 200))) > filters.MOST_TAPS
     x = picture(1, 160, 150)

@@ -68,6 +68,13 @@ def test_no_two_seeds_draw_the_same(kind):
     assert np.array_equal(one, again) and not np.array_equal(one, other)
 
 
+def test_other_kinds_and_severities_draw_other_numbers_by_one_seed():
+    flat = np.full((40, 40, 3), 128, np.uint8)
+    asked = [("gaussian_noise", 1), ("gaussian_noise", 2), ("speckle_noise", 1)]
+    noises = [corrupted(flat, *one, 5).astype(float).ravel() for one in asked]
+    assert all(abs(np.corrcoef(one, other)[0, 1]) < 0.1 for one, other in itertools.combinations(noises, 2))
+
+
 @pytest.mark.parametrize("kind", EXACT)
 def test_where_nothing_is_drawn_seeds_change_nothing(kind):
     assert np.array_equal(corrupted(noise(9, 9), kind, 4, 1), corrupted(noise(9, 9), kind, 4, 2))

@@ -12,7 +12,8 @@ time to the plain one's, the arms taking turns.
 Errors are of 15 corruptions in five severities (the parameters of 32 px) on `--corrupted` held-out pictures, the same
 for all arms.  `swapped`: the accuracy where each channel of each held-out picture gets the mean and deviation of
 another picture of another class, clipped; `fall`: by how much it is below the clean accuracy.
-Figures are means over the seeds, in percent, each with the spread of the seeds (largest minus smallest) behind it, where there are several.
+Figures are means over the seeds, in percent, each with the spread of the seeds (largest minus smallest) behind it,
+where there are several.
 
 A finished run is a file in WORK, and the table is made of those that are there.  A run that was stopped goes on.
 """

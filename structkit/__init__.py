@@ -42,8 +42,10 @@ if TYPE_CHECKING:
     from structkit.verbs.genvideo import genvideo
     from structkit.verbs.heatmap import heatmap
     from structkit.verbs.patchwork import analogy, refine, retarget, sample
+    from structkit.verbs.robustness import score_corruptions
     from structkit.verbs.similar import similar
     from structkit.verbs.speedup import speed_curve, speedup
+    from structkit.verbs.texture import score_texture
 
 __all__ = [
     "PermutedAdaIN",
@@ -63,6 +65,8 @@ __all__ = [
     "remove",
     "retarget",
     "sample",
+    "score_corruptions",
+    "score_texture",
     "segment",
     "similar",
     "speed_curve",
@@ -96,6 +100,8 @@ _MODULES = {
     "remove": "verbs.content",
     "retarget": "verbs.patchwork",
     "sample": "verbs.patchwork",
+    "score_corruptions": "verbs.robustness",
+    "score_texture": "verbs.texture",
     "segment": "verbs.content",
     "similar": "verbs.similar",
     "speed_curve": "verbs.speedup",

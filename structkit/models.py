@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,13 @@ class Abilities:
     clips: bool = False
 
 
+def _of_labels(config: Mapping[str, Any]) -> Iterator[str]:
+    """The remarks on a model that names pictures, or places of them."""
+    if config.get("padain"):
+        where = f"p {config['padain']}, places: {config.get('padain_sites')}"
+        yield f"pAdaIN ({where}) acted in training alone: the model has no such layer, and is used as any other"
+
+
 def _of_content(config: Mapping[str, Any]) -> Abilities:
     painter = bool(config.get("painter"))
     return Abilities(mask=True, paint=painter, cut=painter and bool(config.get("placer_steps")))
@@ -57,6 +64,7 @@ class Kind:
     training: the name of the training that makes one.  recipe: the full name of its recipe.
     model: the full name of the class of its models.
     abilities: of a model with this configuration.
+    remarks: on what a model with this configuration is, for whoever asks; a line each.
     """
 
     words: str
@@ -65,6 +73,7 @@ class Kind:
     recipe: str
     model: str
     abilities: Callable[[Mapping[str, Any]], Abilities] = lambda config: Abilities()
+    remarks: Callable[[Mapping[str, Any]], Iterable[str]] = lambda config: ()
 
     @property
     def made_by(self) -> str:
@@ -126,6 +135,7 @@ KINDS = {
         "structkit.recipes.labels.CLASSIFIER",
         "structkit.engines.padain.classifier.Classifier",
         lambda config: Abilities(features=True, labels=True),
+        _of_labels,
     ),
 }
 
@@ -134,6 +144,12 @@ def abilities_of(card: Mapping[str, Any]) -> Abilities:
     """The abilities that a card promises, of a known kind."""
     config = card.get("config")
     return KINDS[card["kind"]].abilities(config if isinstance(config, dict) else {})
+
+
+def remarks_on(card: Mapping[str, Any]) -> list[str]:
+    """The remarks on what the model of a card is, of a known kind."""
+    config = card.get("config")
+    return list(KINDS[card["kind"]].remarks(config if isinstance(config, dict) else {}))
 
 
 def abilities_of_model(model: Model) -> Abilities:

@@ -64,6 +64,8 @@ speedup clip.mkv --from-curve curve.json --rate 1.5 --audio varispeed --resample
 speedup clip.mkv --rate 1.2 --keep 0-0.1s --protect-speech --resample vfr --curve curve.svg -o kept.mp4
 speedup clip.mkv --dry-run --json
 speedup clip.mkv --dry-run --curve curve.csv --silence-speed 4
+corrupt lake.jpg --kind all,extra --severity 3 -o damaged/ --json
+corrupt some clear.png --kind fog,glass_blur --severity 1,5 -o corrupted/
 remove avatar.png --model glasses -o plain.png
 remove avatar.png deep.png --model glasses --model beard -o removed/ --json
 segment avatar.png --model glasses -o mask.png

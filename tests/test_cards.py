@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from structkit import checkpoint, models
-from structkit.configs import ActionConfig, GenvideoConfig, PairConfig, TransferConfig
+from structkit.configs import ActionConfig, ClassifierConfig, GenvideoConfig, PairConfig, TransferConfig
 from structkit.engines.genvideo.model import PatchVaeGan
+from structkit.engines.padain.classifier import Classifier
 from structkit.engines.pair.model import PairAnalogy
 from structkit.engines.speednet.action import ActionNet
 from structkit.engines.transfer.model import ContentTransfer
@@ -67,11 +68,14 @@ def small() -> dict[str, Any]:
             GenvideoConfig(width=4, latent=2, layers=3, encoder_layers=2).filled(), [(2, 4, 6), (3, 5, 8)], 3, "25", 1
         ),
         "action": ActionNet(ActionConfig(width=0.1), ["walk", "run"]),
+        "classifier": Classifier(
+            ClassifierConfig(network="resnet20", width=4, padain=0.5), ["cat", "dog"], [0.5] * 3, [0.25] * 3
+        ),
         "transfer": ContentTransfer(TransferConfig(**size, separate=2, painter=0, rounds=0).filled()),
     }
 
 
-@pytest.mark.parametrize("kind", ["pair", "clip", "action", "transfer"])
+@pytest.mark.parametrize("kind", ["pair", "clip", "action", "classifier", "transfer"])
 def test_any_wrong_value_in_a_card_is_a_fact_in_words(tmp_path, kind):
     path = tmp_path / "m.safetensors"
     run = {"config": {"size": 40}, "inputs": {"source": "00ff"}, "minutes": 1}

@@ -43,17 +43,18 @@ class CorruptionMaker(Maker):
     def make(
         self, task: Task, missing: Sequence[Output], device: str, progress: Progress
     ) -> Iterator[tuple[Output, PictureResult]]:
-        from structkit.data.corruptions import parameters
+        from structkit.data.corruptions import origin_of, parameters
         from structkit.verbs.corrupt import corrupt
 
         picture = task.inputs["picture"].picture(**self.running.reading)
         check_alpha(picture, missing)
         for i, output in enumerate(missing):
-            share(progress, i, len(missing))(0.0, f"{output.chosen['kind']} {output.chosen['severity']}")
+            kind = output.chosen["kind"]
+            share(progress, i, len(missing))(0.0, f"{kind} {output.chosen['severity']}")
             made = corrupt(picture, **output.chosen, seed=output.seed)
             side = min(picture.width, picture.height)
-            facts = {**output.chosen, "parameters": parameters(**output.chosen, side=side)}
-            yield output, PictureResult(made, {"corruption": facts})
+            constants = {"parameters": parameters(**output.chosen, side=side), "origin": origin_of(kind, side)}
+            yield output, PictureResult(made, {"corruption": {**output.chosen, **constants}})
 
 
 def plan_corruptions(inputs: Sequence[str], wanted: CorruptOptions, running: RunOptions) -> Plan:
@@ -93,8 +94,9 @@ def corrupt(inputs: Inputs, *, wanted: CorruptOptions, running: RunOptions) -> N
     gaussian_blur saturate (extra).
 
     Of pictures whose short side is 32 or 224 px the constants are the published ones of CIFAR-10-C and ImageNet-C;
-    between them they lie between.  In larger pictures lengths grow with the short side, and noise is that of each
-    pixel, as before; --json tells all constants.  Frost is drawn, not photographed as in the benchmarks.
+    between them they lie between.  A larger picture looks as that of 224 px would, enlarged: lengths grow with its
+    short side, also those of the grains of noise; only the blocks of JPEG do not.  --json tells the constants.  Frost
+    is drawn, not photographed as in the benchmarks.
 
     What is drawn depends on --seed and on the picture itself: a copy of it, in any folder, is corrupted alike.  Alpha
     stays, and results have 8 bits a channel.  All is computed on the CPU.

@@ -10,7 +10,7 @@ import typer
 
 from structkit.header import read_card
 from structkit.media.files import sha256_file
-from structkit.models import kind_of, resolve_model
+from structkit.models import kind_of, remarks_on, resolve_model
 from structkit_cli.completion import complete_checkpoint
 from structkit_cli.streams import emit, printable
 
@@ -54,7 +54,8 @@ def card_lines(checkpoint: str, card: Mapping[str, Any], **facts: Any) -> list[s
     # Of the options asked for most are the options of the model.
     shown = own | facts | {"run": _other(card.get("run", {}), own)}
     doubts = [f"doubtful: {doubt}" for doubt in card.get("doubts", ())]
-    return [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *doubts, *_lines(shown)]
+    notes = [f"note: {remark}" for remark in remarks_on(card)]
+    return [f"{checkpoint}: {kind.words}{state}", f"use: {verbs}", *doubts, *notes, *_lines(shown)]
 
 
 def _other(one: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

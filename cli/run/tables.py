@@ -166,7 +166,7 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
             for record in found.records:
                 emit_record({"record": found.kind, **record})
         elif found.records:
-            emit_lines(_aligned(found.lines))
+            emit_lines(aligned(found.lines))
     code = batch.NOTHING_TO_DO if not inputs else SOME_FAILED if failures else 0
     summary(code, failed=len(failures))
     if not inputs:
@@ -224,7 +224,7 @@ def _result(found: Findings, output: Output) -> Result:
     return TableResult(found.columns, [[row[name] for name in found.columns] for row in rows], notes)
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
     """The lines of a table whose columns stand beneath one another; the last column is as wide as it is."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [GAP.join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]

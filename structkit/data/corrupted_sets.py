@@ -26,13 +26,15 @@ class CorruptedSet:
     classes: the names of the classes, in the order of the labels; those of CIFAR-C are numbers.
     """
 
-    def __init__(self, folder: str | Path, *, max_pixels: int | None = None, tolerant: bool = False) -> None:
-        """max_pixels, tolerant: as for `read_labelled`.
+    def __init__(
+        self, folder: str | Path, *, part: str = "test", max_pixels: int | None = None, tolerant: bool = False
+    ) -> None:
+        """part, max_pixels, tolerant: as for `read_labelled`.
 
         Raises InputError for a folder that is missing, or has no kinds.
         """
         self.folder = Path(folder)
-        self.reading: dict[str, Any] = {"max_pixels": max_pixels, "tolerant": tolerant}
+        self.reading: dict[str, Any] = {"part": part, "max_pixels": max_pixels, "tolerant": tolerant}
         if not self.folder.is_dir():
             fact = "a file, where a folder is needed" if self.folder.exists() else "no such folder"
             raise InputError(f"{self.folder}: {fact}; name one of KIND.npy and labels.npy, or of KIND/SEVERITY/CLASS/")
@@ -99,6 +101,6 @@ def _has_severities(folder: Path) -> bool:
 def _loaded(file: Path) -> np.ndarray:
     """The array of a file, which stays on disk.  Raises InputError."""
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        return np.load(file, mmap_mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{file}: no NumPy array of numbers that can be read; download it again") from error

@@ -156,14 +156,14 @@ def _pair(names: object, part: str) -> tuple[str, str] | None:
 def _array(file: Path) -> np.ndarray:
     """The array of a .npy file; a large one stays on disk.  Raises InputError."""
     try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
+        return np.load(file, mmap_mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise _unreadable(file, error) from error
 
 
 def _packed(file: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with np.load(file, allow_pickle=False) as found:
+        with np.load(file) as found:
             pair = _pair(found.files, part)
             if pair is None:
                 names = ", ".join(found.files[:6]) or "none"

@@ -6,26 +6,26 @@ Laws: mean and deviation of the result are the style's; the result knows its con
 each channel; batch normalisation behind a permuted batch sees the statistics of the batch as it was.  The style's
 statistics are constants of the gradient, the content's are not.
 How: the permuted form gathers N x C statistics, never maps; the gradient is in closed form, from x alone.  Statistics
-are float32 at least.  The processor is given parts that stay in its cache, and batch normalisation's own loops where
-the channels are not last.
+are float32 at least.  The loops are in `adain_loops` for the processor, in `adain_triton` for CUDA.
 Measured: tests/benchmarks/adain.csv.
 """
 
 from __future__ import annotations
 
+from types import ModuleType
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from structkit.errors import OptionError
-
-PART = 1 << 17  # elements that are worked on at a time: 512 KiB of float32
-native = torch.ops.aten
+from structkit.kernels import adain_loops
 
 
 def permuted_adain(
     x: Tensor, index: Tensor, *, eps: float = 1e-5, own: Tensor | None = None, detach_content: bool = False
 ) -> Tensor:
-    """x with the channel statistics of x[index]: a tensor like x, in its shape, dtype and memory format.
+    """x with the channel statistics of x[index]: a tensor of its shape, dtype and memory format.
 
     x (N, C, *space), any number of axes of space; index (N,) int64: whose statistics each sample takes.
     own (N,) in [0, 1]: the share of its own statistics that a sample keeps, MixStyle's lambda; None: nothing.
@@ -38,7 +38,8 @@ def permuted_adain(
         raise OptionError(f"a batch of {len(x)} needs {len(x)} indices, and as many shares where there are any")
     if len(x) < 2 or x[0, 0].numel() < 2:
         return x
-    return torch.ops.structkit.restyle(x, *_permuted(x, index, eps, own), eps, detach_content)
+    x = _dense(x)
+    return _restyled(x, *_permuted(x, index, eps, own), eps, detach_content)
 
 
 def permuted_adain_backward(
@@ -54,8 +55,9 @@ def permuted_adain_backward(
     themselves."""
     if len(x) < 2 or x[0, 0].numel() < 2:
         return slope
+    x = _dense(x)
     mean, deviation, _, style = _permuted(x, index, eps, own)
-    return torch.ops.structkit.restyle_backward(slope, x, mean, deviation, style, eps, detach_content)
+    return _slope(slope, x, mean, deviation, style, eps, detach_content)
 
 
 def adain(
@@ -75,7 +77,8 @@ def adain(
         )
     if not len(content) or min(content[0, 0].numel(), style[0, 0].numel()) < 2:
         return content
-    return torch.ops.structkit.restyle(content, *_given(content, style, eps, own), eps, detach_content)
+    content = _dense(content)
+    return _restyled(content, *_given(content, style, eps, own), eps, detach_content)
 
 
 def adain_backward(
@@ -90,8 +93,9 @@ def adain_backward(
     """The gradient at the content of `adain`, from that at its result."""
     if not len(content) or min(content[0, 0].numel(), style[0, 0].numel()) < 2:
         return slope
+    content = _dense(content)
     mean, deviation, _, given = _given(content, style, eps, own)
-    return torch.ops.structkit.restyle_backward(slope, content, mean, deviation, given, eps, detach_content)
+    return _slope(slope, content, mean, deviation, given, eps, detach_content)
 
 
 def channel_statistics(x: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
@@ -99,7 +103,8 @@ def channel_statistics(x: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
 
     The deviation is sqrt(v + eps), v with n - 1 in its divisor; float32, float64 where x is.
     """
-    mean, variance = torch.ops.structkit.channel_moments(x.detach())
+    compiled = torch.compiler.is_compiling()
+    mean, variance = (torch.ops.structkit.channel_moments if compiled else _moments)(_dense(x.detach()))
     return mean, (variance + eps).sqrt_()
 
 
@@ -127,6 +132,10 @@ def _check(x: Tensor) -> None:
         )
 
 
+def _restyled(x: Tensor, *rest: Any) -> Tensor:
+    return (torch.ops.structkit.restyle if torch.compiler.is_compiling() else Restyling.apply)(x, *rest)
+
+
 def _permuted(x: Tensor, index: Tensor, eps: float, own: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     mean, deviation = channel_statistics(x, eps)
     index = index.to(x.device)
@@ -147,56 +156,94 @@ def _shared(
     return style_mean.lerp(mean, share), style_deviation.lerp(deviation, share)
 
 
-# The two layouts: channels between samples and space, and channels last.  (N, C, n) views of either hold the same.
+class Restyling(torch.autograd.Function):
+    """AdaIN as a function of the content alone, with its gradient in closed form."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        mean: Tensor,
+        deviation: Tensor,
+        style_mean: Tensor,
+        style_deviation: Tensor,
+        eps: float,
+        detach_content: bool,
+    ) -> Tensor:
+        ctx.save_for_backward(x, mean, deviation, style_deviation)
+        ctx.eps, ctx.detach = eps, detach_content
+        gain = style_deviation / (deviation + eps)
+        return _affine(x, gain, torch.addcmul(style_mean, mean, gain, value=-1))
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        again = torch.is_grad_enabled()  # the gradient is itself differentiated
+        return (_slope_in_operations if again else _slope)(slope, *ctx.saved_tensors, ctx.eps, ctx.detach), *(None,) * 6
 
 
-def _channels_are_last(x: Tensor) -> bool:
-    return not x.is_contiguous() and x.movedim(1, -1).is_contiguous()
+def _slope(
+    slope: Tensor, x: Tensor, mean: Tensor, deviation: Tensor, style: Tensor, eps: float, detach: bool
+) -> Tensor:
+    """dL/dx = (a / s) (g - mean(g) - (x - mu) sum(g (x - mu)) / (s d (n - 1))), with a the style's deviation, d the
+    content's, s = d + eps."""
+    gain = style / (deviation + eps)
+    if detach:
+        return _affine(_dense(slope.to(x.dtype)), gain, torch.zeros_like(gain))
+    bend = 1 / ((deviation + eps) * deviation * (x[0, 0].numel() - 1))
+    slope = torch.empty_like(x).copy_(slope) if slope.stride() != x.stride() else slope.to(x.dtype)
+    return _path(x).affine_backward(slope.flatten(2), x.flatten(2), mean, gain, bend).view(x.shape)
 
 
-def _rows(x: Tensor) -> Tensor:
-    """x as (N, C, n), a view where its memory allows one."""
-    return x.movedim(1, -1).flatten(1, -2).mT if _channels_are_last(x) else x.contiguous().flatten(2)
+def _slope_in_operations(
+    slope: Tensor, x: Tensor, mean: Tensor, deviation: Tensor, style: Tensor, eps: float, detach: bool
+) -> Tensor:
+    """`_slope` in operations that can be differentiated, from the content's statistics as functions of it."""
+    space = tuple(range(2, x.dim()))
+    style, deviation = (of.view(*of.shape, *(1,) * len(space)) for of in (style, deviation))
+    if detach:
+        return (slope * style / (deviation + eps)).to(x.dtype)
+    wide = x.to(style.dtype)
+    centred, deviation = wide - wide.mean(space, keepdim=True), (wide.var(space, keepdim=True) + eps).sqrt()
+    tilt = (slope * centred).sum(space, keepdim=True) / ((deviation + eps) * deviation * (x[0, 0].numel() - 1))
+    return (style / (deviation + eps) * (slope - slope.mean(space, keepdim=True) - centred * tilt)).to(x.dtype)
 
 
-def _wide(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    return _path(x).moments(x.flatten(2))
 
 
-def _parts(rows: Tensor) -> range:
-    return range(0, len(rows), _step(rows))
+def _affine(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
+    return _path(x).affine(x.flatten(2), gain, shift).view(x.shape)
 
 
-def _step(rows: Tensor) -> int:
-    return max(1, PART // max(1, rows[0].numel()))
+def _path(x: Tensor) -> ModuleType:
+    if x.is_cuda:
+        from structkit.kernels import adain_triton
+
+        return adain_triton
+    return adain_loops
+
+
+def _dense(x: Tensor) -> Tensor:
+    """x with its channels between samples and space, or last: what the loops know."""
+    return x if x.movedim(1, -1).is_contiguous() else x.contiguous()
+
+
+# The same as operations that a compiled graph holds as they are.
 
 
 @torch.library.custom_op("structkit::channel_moments", mutates_args=())
-def _channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    if x.is_cuda:
-        from structkit.kernels.adain_triton import moments
-
-        return moments(_rows(x))
-    rows = _rows(x)
-    mean, variance = (x.new_empty(rows.shape[:2], dtype=_wide(x)) for _ in range(2))
-    step, count = _step(rows), rows.shape[2]
-    centred = torch.empty_like(rows[:step], dtype=mean.dtype)
-    for start in _parts(rows):
-        part = rows[start : start + step]
-        own, buffer = mean[start : start + step], centred[: len(part)]
-        torch.sum(buffer.copy_(part), 2, out=own).div_(count)
-        buffer.sub_(own[..., None]).square_()
-        torch.sum(buffer, 2, out=variance[start : start + step]).div_(count - 1)
-    return mean, variance
+def _compiled_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    return _moments(x)
 
 
-@_channel_moments.register_fake
+@_compiled_moments.register_fake
 def _(x: Tensor) -> tuple[Tensor, Tensor]:
-    return tuple(x.new_empty(x.shape[:2], dtype=_wide(x)) for _ in range(2))
+    return tuple(x.new_empty(x.shape[:2], dtype=torch.promote_types(x.dtype, torch.float32)) for _ in range(2))
 
 
 @torch.library.custom_op("structkit::restyle", mutates_args=())
-def _restyle(
+def _compiled_restyle(
     x: Tensor,
     mean: Tensor,
     deviation: Tensor,
@@ -205,114 +252,34 @@ def _restyle(
     eps: float,
     detach_content: bool,
 ) -> Tensor:
-    """Eq. 8 as a gain and a shift of each channel."""
     gain = style_deviation / (deviation + eps)
-    shift = torch.addcmul(style_mean, mean, gain, value=-1)
-    result = torch.empty_like(x)
-    if x.is_cuda:
-        from structkit.kernels.adain_triton import affine
-
-        affine(_rows(x), gain, shift, _rows(result))
-    elif _channels_are_last(x):
-        rows, out = _rows(x), _rows(result)
-        step, low = _step(rows), x.dtype != gain.dtype
-        buffer = torch.empty_like(rows[:step], dtype=gain.dtype) if low else None
-        for start in _parts(rows):
-            part = slice(start, start + step)
-            own, by, to = rows[part], gain[part, :, None], shift[part, :, None]
-            if low:
-                out[part].copy_(torch.addcmul(to, wide := buffer[: len(own)].copy_(own), by, out=wide))
-            else:
-                torch.addcmul(to, own, by, out=out[part])
-    else:
-        flat = x.contiguous().view(1, -1, x[0, 0].numel())
-        zero, one = torch.zeros_like(gain).flatten(), torch.ones_like(gain).flatten()
-        flat = native.native_batch_norm(flat, gain.flatten(), shift.flatten(), zero, one, False, 0.0, 0.0)[0]
-        result = flat.view(x.shape)
-    return result
+    return _affine(x, gain, torch.addcmul(style_mean, mean, gain, value=-1))
 
 
-@_restyle.register_fake
+@_compiled_restyle.register_fake
 def _(x: Tensor, *_: object) -> Tensor:
     return torch.empty_like(x)
 
 
 @torch.library.custom_op("structkit::restyle_backward", mutates_args=())
-def _restyle_backward(
-    slope: Tensor, x: Tensor, mean: Tensor, deviation: Tensor, style_deviation: Tensor, eps: float, detach: bool
+def _compiled_slope(
+    slope: Tensor, x: Tensor, mean: Tensor, deviation: Tensor, style: Tensor, eps: float, detach: bool
 ) -> Tensor:
-    """dL/dx = (a / s) (g - mean(g) - (x - mu) sum(g (x - mu)) / (s d (n - 1))), with a the style's deviation, d the
-    content's, s = d + eps."""
-    gain = style_deviation / (deviation + eps)
-    bend = 1 / ((deviation + eps) * deviation * (x[0, 0].numel() - 1))
-    if detach:
-        return (slope * gain.view(*gain.shape, *(1,) * (x.dim() - 2))).to(x.dtype)
-    last = _channels_are_last(x)
-    slope = slope.to(x.dtype)
-    slope = slope.movedim(1, -1).contiguous().movedim(-1, 1) if last else slope.contiguous()
-    if x.is_cuda:
-        from structkit.kernels.adain_triton import affine_backward
-
-        result = torch.empty_like(slope)
-        affine_backward(_rows(slope), _rows(x), mean, gain, bend, _rows(result))
-        return result
-    if not last:
-        flat = x.contiguous().view(1, -1, x[0, 0].numel())
-        sharpness = (bend * flat.shape[2]).sqrt_()  # what batch normalisation calls the inverse deviation
-        none, weight = (None, None), (gain / sharpness).flatten()
-        [result, *_] = native.native_batch_norm_backward(
-            slope.view_as(flat),
-            flat,
-            weight,
-            *none,
-            mean.flatten(),
-            sharpness.flatten(),
-            True,
-            0.0,
-            [True, False, False],
-        )
-        return result.view(x.shape)
-    result = torch.empty_like(slope)
-    rows, slopes, out = _rows(x), _rows(slope), _rows(result)
-    step, count, wide = _step(rows), rows.shape[2], mean.dtype
-    centred, buffer = (torch.empty_like(rows[:step], dtype=wide) for _ in range(2))
-    for start in _parts(rows):
-        part = slice(start, start + step)
-        g, size = slopes[part], len(rows[part])
-        c, product = centred[:size].copy_(rows[part]).sub_(mean[part, :, None]), buffer[:size]
-        g = g if g.dtype == wide else product.copy_(g).clone()
-        level = g.sum(2, keepdim=True).div_(-count)
-        tilt = torch.mul(g, c, out=product).sum(2, keepdim=True).mul_(bend[part, :, None]).neg_()
-        torch.addcmul(level, c, tilt, out=c).add_(g)
-        torch.mul(c, gain[part, :, None], out=c)
-        out[part].copy_(c)
-    return result
+    return _slope(slope, x, mean, deviation, style, eps, detach)
 
 
-@_restyle_backward.register_fake
+@_compiled_slope.register_fake
 def _(slope: Tensor, x: Tensor, *_: object) -> Tensor:
     return torch.empty_like(x)
 
 
-def _keep(ctx, inputs: tuple, output: Tensor) -> None:
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, mean, deviation, _, style_deviation, ctx.eps, ctx.detach = inputs
     ctx.save_for_backward(x, mean, deviation, style_deviation)
 
 
-def _differentiate(ctx, slope: Tensor) -> tuple[Tensor | None, ...]:
-    x, mean, deviation, style = ctx.saved_tensors
-    if not torch.is_grad_enabled():
-        return torch.ops.structkit.restyle_backward(slope, x, mean, deviation, style, ctx.eps, ctx.detach), *(None,) * 6
-    space, wide = tuple(range(2, x.dim())), x.to(mean)  # a gradient that is itself differentiated
-    style = style.view(*style.shape, *(1,) * len(space))
-    if ctx.detach:
-        deviation = deviation.view_as(style)
-        return (slope * style / (deviation + ctx.eps)).to(x.dtype), *(None,) * 6
-    centred = wide - wide.mean(space, keepdim=True)
-    deviation = (wide.var(space, keepdim=True) + ctx.eps).sqrt()
-    s, product = deviation + ctx.eps, (slope * centred).sum(space, keepdim=True)
-    product = product / (s * deviation * (x[0, 0].numel() - 1))
-    return (style / s * (slope - slope.mean(space, keepdim=True) - centred * product)).to(x.dtype), *(None,) * 6
+def _differentiate(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+    return torch.ops.structkit.restyle_backward(slope, *ctx.saved_tensors, ctx.eps, ctx.detach), *(None,) * 6
 
 
-_restyle.register_autograd(_differentiate, setup_context=_keep)
+_compiled_restyle.register_autograd(_differentiate, setup_context=_keep)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 
+import torch
 from torch import Tensor, nn
 
 from structkit.errors import OptionError
@@ -50,7 +51,13 @@ class TorchvisionNetwork(nn.Module):
             meant = f"did you mean {' or '.join(near)}" if near else "an example is torchvision:resnet50"
             raise OptionError(f"--network is torchvision:{name}: torchvision has no such classifier; {meant}")
         auxiliary = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
-        self.network = models.get_model(name, weights=None, num_classes=classes, **auxiliary)
+        how = {"weights": None, "num_classes": classes, **auxiliary}
+        try:
+            self.network = models.get_model(name, **how)
+        except NotImplementedError:  # regnets read values, which the device "meta" has not
+            with torch.device("cpu"):
+                self.network = models.get_model(name, **how)
+            self.network.to(torch.get_default_device())
         layers = [m for m in self.network.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
         linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         self._last = [linear[-1] if linear else layers[-1]]  # in a list, so that it is no module of this one too

@@ -14,7 +14,7 @@ import torch
 from structkit.configs.labels import ClassifierConfig
 from structkit.data.labelled import LabelledPictures, read_labelled
 from structkit.data.listing import counted
-from structkit.engines.padain.classifier import Classifier, ClassifierTraining
+from structkit.engines.padain.classifier import Classifier, ClassifierTraining, check_network
 from structkit.errors import InputError, OptionError
 from structkit.media.files import files_below
 from structkit.recipes.run import Recipe, TrainingJob, TrainingOptions, train, training_function
@@ -40,7 +40,8 @@ class LabelledMaterial:
         self.digests: dict[str, str] = {}
 
     def fitted(self, config: ClassifierConfig) -> ClassifierConfig:
-        """The configuration as it is: it suits any pictures."""
+        """The configuration as it is.  Raises OptionError for a network that cannot be as it is asked for."""
+        check_network(config.filled())
         return config
 
     def find(self, output: Path) -> list[Path]:
@@ -49,9 +50,7 @@ class LabelledMaterial:
         Raises InputError for a place that is missing, OptionError for an output in it.
         """
         if not self.data.exists():
-            raise InputError(
-                f"{self.data}: no such folder; name a folder that has one folder of pictures for each class"
-            )
+            raise InputError(f"{self.data}: no such folder; name one that has a folder of pictures for each class")
         if not self.data.is_dir():
             return [self.data]
         if TrainingFiles(output).output.resolve().is_relative_to(self.data.resolve()):
@@ -72,6 +71,8 @@ class LabelledMaterial:
             self.learned, self.held = pictures, test
         else:
             self.learned, self.held = pictures.split(HELD if config.held is None else config.held, SPLIT_SEED)
+        if config.keep == "best" and not len(self.held):
+            raise OptionError("--keep best: there are no pictures held out to tell by; leave it out, or hold some out")
         job.say(self._words(config))
 
     def training(

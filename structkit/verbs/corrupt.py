@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from structkit.verbs.canvas import PictureLike
 
 REDUCED = "16 bits a channel are reduced to 8, for which the corruptions are defined"
-DRAWN = "its frost is drawn: not comparable with published results, whose frost was photographed"
 
 
 def corrupt(picture: PictureLike, kind: str, severity: int = 3, *, seed: int = 0) -> Picture:
@@ -24,7 +23,7 @@ def corrupt(picture: PictureLike, kind: str, severity: int = 3, *, seed: int = 0
     brightness, contrast, elastic_transform, pixelate or jpeg_compression; or, which no mean counts, speckle_noise,
     gaussian_blur or saturate.
     severity: 1 to 5.  Of 32 and of 224 px the constants are the published ones, elsewhere they follow the short side:
-    see `structkit.data.corruptions.tables`.
+    see `structkit.data.corruptions.tables`.  Frost is drawn, where the benchmarks have photographs.
     seed: of the run.  The numbers that are drawn depend on it and on the picture's pixels, not on its name.
     The result has the picture's size, 8 bits a channel, and its alpha as it was; no metadata is kept.
     Raises InputError, OptionError, DeviceError.
@@ -36,5 +35,4 @@ def corrupt(picture: PictureLike, kind: str, severity: int = 3, *, seed: int = 0
     plain = one.at(8)
     with enough_memory("cpu"):
         pixels = corrupted(plain.pixels, kind, severity, seed_of(content_name(plain.pixels), kind, severity, seed))
-    notes += (DRAWN,) if kind == "frost" else ()
     return Picture(pixels, alpha=plain.alpha, name=f"{one.name}, {kind} {severity}", notes=notes)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from ..label_models import tiny_classifier
+from ..labelled_toys import CLASSES, class_tree
 from ..speed_models import WAYS, film, tiny_action
 from .test_json import faults
 
@@ -86,3 +88,31 @@ def test_a_model_must_be_given_and_name_things(run, tmp_path):
     assert ran.code == 2 and "--model is missing: name a checkpoint of structkit train action" in ran.err
     ran = run("classify", "a.mp4", "--model", "glasses")
     assert ran.code == 3 and "and not classify; make one with structkit train action" in ran.err
+
+
+@pytest.fixture
+def pictures(run, tmp_path):
+    """A model of pictures and some pictures in the current folder."""
+    tiny_classifier().save(tmp_path / "c.safetensors", complete=True)
+    class_tree(tmp_path / "fruit", each=2)
+    return lambda *words: run("classify", *words, "--model", "c.safetensors", "--device", "cpu")
+
+
+def test_pictures_are_named_by_a_model_of_pictures(pictures):
+    ran = pictures("fruit")
+    head, *lines = ran.paths
+    assert ran.code == 0 and head.startswith("input ") and len(lines) == 6
+    assert lines[0].startswith("fruit/flat/0.png ") and set(lines[0].split()[1::2]) == set(CLASSES)
+    *records, summary = (json.loads(line) for line in pictures("fruit", "--json").paths)
+    assert [faults(record, SCHEMA) for record in (*records, summary)] == [[]] * 7 and summary["inputs"] == 6
+    assert pictures("fruit", "-o", "labels.csv", "--top", "1").code == 0
+    assert len(Path("labels.csv").read_text().splitlines()) == 7
+
+
+def test_a_video_given_to_a_model_of_pictures_is_refused_and_the_others_are_named(pictures, tmp_path):
+    film(tmp_path / "fruit" / "a.mp4")
+    *records, summary = (json.loads(line) for line in pictures("fruit", "--json").paths)
+    assert (len(records), summary["foreign"], summary["failed"]) == (6, 1, 0)
+    ran = pictures("fruit/flat/0.png", "fruit/a.mp4")
+    assert ran.code == 1 and len(ran.paths) == 2
+    assert "error: fruit/a.mp4: a video, and this model names what a picture shows" in ran.err

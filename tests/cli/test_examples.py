@@ -15,6 +15,8 @@ from structkit.engines.pair.model import PairAnalogy
 from structkit.media.moving_pictures import write_clip
 from structkit_cli.app import GROUPS
 
+from ..label_models import tiny_classifier
+from ..labelled_toys import class_tree
 from ..speed_models import class_folders, film, tiny_action, tiny_speednet
 from ..speed_videos import drifting, write_video
 from .conftest import paint, small_clip
@@ -38,10 +40,18 @@ QUICK = {
     "--dtype float32 --device cpu",
     "score independence": "--device cpu",
     "train action": "--width 0.1 --side 32 --frames 8 --steps 2 --dtype float32 --device cpu",
+    "train classifier": "--width 4 --side 16 --epochs 1 --dtype float32 --device cpu",
     "similar": "--device cpu",
     "classify": "--device cpu",
+    "score corruptions": "--count 3 --kind fog --device cpu",
+    "score texture": "--device cpu",
 }
-FIRST = {"independence": "common", "novelty": "nnfdiv"}  # words of what is told, where that is not the measure
+FIRST = {
+    "independence": "common",
+    "novelty": "nnfdiv",
+    "corruptions": "corruption",
+    "texture": "clean",
+}  # words of what is told, where that is not the measure
 SCORES = [name.removeprefix("score ") for name in PAGES if name.startswith("score ")]
 MEASURES = {f"score {name}": f"{FIRST.get(name, name)} " for name in SCORES}
 MEASURES |= {"similar": "rank ", "classify": "input "}
@@ -65,6 +75,8 @@ def prepare(words: list[str], folder: Path) -> None:
     for i, name in enumerate(words):
         if name == "classes/":
             class_folders(folder / name, each=1)
+        elif name == "fruit/":
+            class_tree(folder / name, each=2)
         elif name == "clips/":
             film(folder / name / "one.mp4", "down")
         elif words[0] in ("similar", "classify") and name.endswith(".mp4"):
@@ -88,6 +100,8 @@ def prepare(words: list[str], folder: Path) -> None:
             tiny_speednet().save(folder / name, complete=True)
         elif name == "action.safetensors" != output:
             tiny_action().save(folder / name, complete=True)
+        elif name == "classifier.safetensors" != output:
+            tiny_classifier().save(folder / name, complete=True)
         elif name == "pair.safetensors" != output:
             PairAnalogy(PairConfig(size=30).filled(), [(20, 20), (30, 30)], 1).save(folder / name, complete=True)
 

@@ -51,6 +51,9 @@ REFUSED = {  # before anything is computed, with its exit code
     "transfer a.png --from a.png --model nowhere.safetensors": 3,
     "score iou nowhere there": 1,
     "score independence nowhere there --model glasses": 1,
+    "score corruptions . --model glasses": 3,
+    "score texture nowhere --model nowhere.safetensors": 3,
+    "score corruptions . --model glasses --kind rain": 2,
     "segment nothing-*.png --model glasses -o out/": 4,
 }
 

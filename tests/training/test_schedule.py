@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from structkit.training.schedule import LAST, falling, rising_and_falling
+from structkit.training.schedule import LAST, cosine, falling, rising_and_falling, stepped, straight
 
 SHARES = some.floats(0.01, 1)
 
@@ -47,3 +47,24 @@ def test_a_rate_with_a_warm_up_rises_evenly_to_one_and_falls_to_nothing(done, ri
     assert rising_and_falling(rise, rise) == pytest.approx(1) and rising_and_falling(1, rise) == pytest.approx(0)
     assert rising_and_falling(done, 0.0) == pytest.approx((1 + math.cos(math.pi * done)) / 2)
     assert rising_and_falling(1.0, 1.0) == 1
+
+
+@given(some.floats(0, 1), some.floats(0, 0.5))
+def test_a_cosine_falls_from_one_to_its_least(done, least):
+    assert cosine(0, least) == pytest.approx(1) and cosine(1, least) == pytest.approx(least)
+    assert cosine(0.5, least) == pytest.approx((1 + least) / 2)
+    assert least - 1e-12 <= cosine(done, least) <= 1
+
+
+@given(some.floats(0, 1))
+def test_steps_fall_by_a_factor_at_each_turn(done):
+    turns = [0.3, 0.6, 0.8]
+    assert stepped(done, turns, 0.2) == pytest.approx(0.2 ** sum(done >= turn for turn in turns))
+    assert stepped(done, [], 0.2) == 1
+
+
+@given(some.floats(0, 1), some.floats(0, 0.9))
+def test_a_straight_fall_begins_after_the_rise_and_ends_in_nothing(done, rise):
+    rate = straight(done, rise)
+    assert rate == (pytest.approx((1 - done) / (1 - rise)) if done > rise else pytest.approx(1))
+    assert straight(1, rise) == 0 and straight(done, 1.0) == 1

@@ -1,15 +1,19 @@
-"""Names for what is done in videos, with their probabilities."""
+"""Names for what is done in videos and shown in pictures, with their probabilities."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 import structkit
 from structkit.errors import CheckpointError, InputError, OptionError
+from structkit.media.pictures import Picture, write_picture
 from structkit.models import Abilities, abilities_of_model
-from structkit.verbs.classify import looking
+from structkit.verbs.classify import LabelMaker, looking
 
+from ..label_models import TONES, by_rule, tiny_classifier, tone_of
+from ..labelled_toys import SIDE, stripes
 from ..speed_models import WAYS, film, tiny_action, tiny_speednet
 
 HOW = {"device": "cpu"}
@@ -71,3 +75,59 @@ def test_what_cannot_be_asked(model, tmp_path):
         structkit.classify(film(tmp_path / "5.mp4", count=5), model, **HOW)
     with pytest.raises(InputError, match=r"nothing.mp4"):
         structkit.classify(tmp_path / "nothing.mp4", model, **HOW)
+
+
+def shown(label: int = 0, seed: int = 0, side: int = SIDE) -> Picture:
+    return Picture(stripes(label, seed, side), name=f"{label}-{seed}")
+
+
+def test_a_picture_has_the_probabilities_of_the_models_classes():
+    model = tiny_classifier()
+    found = structkit.classify(shown(), model, **HOW)
+    assert found.name == "0-0" and sum(share for _, share in found.labels) == pytest.approx(1, abs=1e-6)
+    square = torch.from_numpy(shown().pixels).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.inference_mode():
+        expected = model.probabilities(square)[0].tolist()
+    assert [found.probability(label) for label in model.classes] == pytest.approx(expected, abs=1e-6)
+
+
+def test_pictures_together_have_the_labels_of_each_alone(tmp_path):
+    model, given = tiny_classifier(), [shown(i % 3, i, side=16 + i % 4) for i in range(40)]
+    told = []
+    found = structkit.classify(given, model, progress=lambda share, name: told.append(share), **HOW)
+    assert len(told) == 40 and told[-1] == 1 and [one.name for one in found] == [one.name for one in given]
+    for one, picture in zip(found[::13], given[::13], strict=True):
+        alone = structkit.classify(picture, model, **HOW)
+        assert dict(one.labels) == pytest.approx(dict(alone.labels), abs=1e-5)
+    write_picture(given[0], tmp_path / "a.png")
+    assert structkit.classify(tmp_path / "a.png", model, **HOW).labels == found[0].labels
+
+
+def test_a_picture_is_seen_upright_opaque_and_in_its_middle(tmp_path):
+    model = by_rule(tone_of, TONES)
+    wide = np.zeros((16, 48, 3), np.uint8)
+    wide[:, 16:32] = 250
+    assert structkit.classify(Picture(wide), model, **HOW).best == "light"
+    hidden, alpha = np.full((16, 16, 3), 255, np.uint8), np.zeros((16, 16), np.uint8)
+    hidden[:2], alpha[:2] = 20, 255
+    found = structkit.classify(Picture(hidden, alpha), model, **HOW)
+    assert found.best == "dark" and found.notes == ("what is transparent is taken as its mean colour",)
+    deep = Picture(np.full((16, 16, 3), 60000, np.uint16))
+    assert structkit.classify(deep, model, **HOW).best == "light"
+
+
+def test_what_cannot_be_looked_at_leaves_the_others(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    maker = LabelMaker(tiny_classifier(), **HOW)
+    film(tmp_path / "a.mp4")
+    found = maker.each([shown(), tmp_path / "bad.png", tmp_path / "a.mp4", lambda: shown(1), tmp_path / "none.png"])
+    assert [isinstance(one, InputError) for one in found] == [False, True, True, False, True]
+    assert "not a picture" in str(found[1]) and str(found[2]).endswith(
+        "a.mp4: a video, and this model names what a picture shows; give pictures, or use a model of structkit train "
+        "action"
+    )
+    with pytest.raises(InputError, match=r"bad.png: not a picture"):
+        structkit.classify([shown(), tmp_path / "bad.png"], tiny_classifier(), **HOW)
+    empty = Picture(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint8), "empty")
+    with pytest.raises(InputError, match="empty: every pixel is transparent"):
+        structkit.classify(empty, tiny_classifier(), **HOW)

@@ -20,7 +20,7 @@ from numpy.random import Generator, Philox
 from structkit.configs.corrupt import CATEGORIES, CORRUPTIONS, EXTRA, SEVERITIES
 from structkit.data.corruptions import blurs, digital, noises, weather
 from structkit.data.corruptions.levels import truncated
-from structkit.data.corruptions.tables import NUMBER, parameters
+from structkit.data.corruptions.tables import NUMBER, origin_of, parameters
 from structkit.errors import InputError, OptionError
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "content_name",
     "corrupted",
     "corrupted_batch",
+    "origin_of",
     "parameters",
     "seed_of",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from structkit.data.corruptions.filters import Taps, bordered, clipped_zoom, correlate, gaussian
+from structkit.data.corruptions.grains import GrainGrid
 from structkit.data.corruptions.levels import truncated
 
 WIDE = 8  # px: the radius of a disk up to which its own blur takes 3 px; of a larger one 5
@@ -28,12 +29,16 @@ def defocus_blur(x: np.ndarray, draws: Sequence[Generator], *, radius: float, al
 
 
 def disk(radius: float, alias: float) -> Taps:
-    """The weights of a disk, softened, on the published grid: 17 px wide, or more if the disk is."""
-    reach = max(WIDE, math.ceil(radius))
+    """The weights of a disk, softened, on a grid of 17 px or more.
+
+    The published disks of 8 and 10 px touch the end of their grid, where the softening is mirrored: they add up to
+    1.013 and 1.011.  A radius that is no whole number has a grid with room for all, and adds up to 1.
+    """
+    soft = 1 if radius <= WIDE else 2
+    reach = max(WIDE, math.ceil(radius)) + (0 if radius == int(radius) else soft)
     side = np.arange(-reach, reach + 1)
     weights = (side[:, None] ** 2 + side[None] ** 2 <= radius**2).astype(float)
     weights /= weights.sum()
-    soft = 1 if radius <= WIDE else 2
     line = [math.exp(-0.5 * (i / alias) ** 2) for i in range(-soft, soft + 1)]
     around = bordered(len(side), soft, soft, "reflect")
     for axis in (0, 1):
@@ -43,24 +48,28 @@ def disk(radius: float, alias: float) -> Taps:
 
 
 def glass_blur(x: np.ndarray, draws: Sequence[Generator], *, sigma: float, reach: int, rounds: int) -> np.ndarray:
-    """Pictures behind frosted glass: blurred, then each pixel replaced by one near it, then blurred again.
+    """Pictures behind frosted glass: blurred, then each grain replaced by one near it, then blurred again.
 
     The published loop goes from the last pixel to the first and means to exchange two of them.  In NumPy its exchange
     of two views copies the second onto the first, and is reproduced as such.
     """
     made = truncated(gaussian(x.astype(np.float32), sigma))
-    height, width = x.shape[1:3]
-    inner = (max(0, height - 2 * reach), max(0, width - 2 * reach))
+    grid = GrainGrid.of(x.shape[1:3])
+    reach = max(1, round(reach / grid.size))
+    inner = [max(0, side - 2 * reach) for side in grid.shape]
+    batch = np.arange(len(x))[:, None, None]
     for _ in range(rounds):
         steps = np.stack([draw.integers(-reach, reach, (*inner, 2)) for draw in draws])
-        made = made.reshape(-1, 3)[_sources(steps, (height, width), reach)].reshape(x.shape)
+        made = made[batch, *grid.moved(sources(steps, grid.shape, reach))]
     return gaussian(made.astype(np.float32), sigma)
 
 
-def _sources(steps: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarray:
-    """Indices of the pixels that each pixel of the batch comes from, after one round of copies from last to first.
+def sources(steps: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarray:
+    """The pixel (or grain) that each one comes from, after one round of copies from the last to the first.
 
     steps: (N, h', w', 2) how far to the right and down each inner pixel looks, in raster order.
+    shape: of the pictures, (h, w).
+    Returns (N, h, w), counted in raster order, of each picture anew.
     A pixel that looks at one that was replaced before gets what that one has got: chains, which are followed by
     doubling.
     """
@@ -73,8 +82,7 @@ def _sources(steps: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarra
     seen[inner] = at + down * width + right
     replaced = np.zeros((height, width), bool)
     replaced[inner[1:]] = True
-    ahead = seen[inner] > at  # replaced before, if at all
-    follows[inner] = ahead & replaced.reshape(-1)[seen[inner] % (height * width)]
+    follows[inner] = (seen[inner] > at) & replaced.reshape(-1)[seen[inner] % (height * width)]
     seen, follows = seen.reshape(-1), follows.reshape(-1)
     waiting = np.flatnonzero(follows)
     while len(waiting):
@@ -83,7 +91,7 @@ def _sources(steps: np.ndarray, shape: tuple[int, int], reach: int) -> np.ndarra
         seen[waiting] = seen[through]
         follows[waiting] = goes_on
         waiting = waiting[goes_on]
-    return seen
+    return seen.reshape(pixel.shape) - pixel[:, :1, :1]
 
 
 def motion_blur(x: np.ndarray, draws: Sequence[Generator], *, radius: int, sigma: float) -> np.ndarray:
@@ -96,11 +104,11 @@ def moved(x: np.ndarray, angles: Sequence[float], *, radius: int, sigma: float) 
     """The pictures (N, h, w, C) float32, smeared to one side, each at its angle in degrees, as ImageMagick does."""
     made = np.empty_like(x)
     for i, angle in enumerate(angles):
-        made[i] = correlate(x[i : i + 1], _trail(radius, sigma, angle, x.shape[1:3]), "edge")[0]
+        made[i] = correlate(x[i : i + 1], trail(radius, sigma, angle, x.shape[1:3]), "edge")[0]
     return made
 
 
-def _trail(radius: int, sigma: float, angle: float, shape: tuple[int, int]) -> Taps:
+def trail(radius: int, sigma: float, angle: float, shape: tuple[int, int]) -> Taps:
     """The weights along one direction: half a Gaussian, as far as the picture reaches."""
     weights = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(2 * radius + 1)]
     down, right = math.sin(math.radians(angle)), math.cos(math.radians(angle))

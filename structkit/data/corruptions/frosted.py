@@ -47,13 +47,13 @@ PHOTOS = len(PANES)
 
 @cache
 def photo(number: int) -> np.ndarray:
-    """A photograph of frost, (SIDE, SIDE, 3) float32 levels; number: 0 to PHOTOS - 1."""
+    """A photograph of frost, (SIDE, SIDE, 3) float32, whole levels; number: 0 to PHOTOS - 1."""
     pane, draw = PANES[number], Generator(Philox(key=np.array([number, 0], np.uint64)))
     ice = _feathers(pane, draw)
     relief = ice + 0.5 * _blurred(ice, 3) + 2 * _blurred(ice, 40)
     relief = (1 - pane.haze) * _standard(relief) + pane.haze * _haze(draw)
     light = _standard(relief)[..., None] * pane.spread
-    return (np.array(pane.tint) + light).clip(0, 255).astype(np.float32)
+    return (np.array(pane.tint) + light).clip(0, 255).round().astype(np.float32)
 
 
 def _feathers(pane: Pane, draw: Generator) -> np.ndarray:

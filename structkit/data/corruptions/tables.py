@@ -5,7 +5,8 @@ perturbations (ICLR 2019), for CIFAR-10-C and for ImageNet-C.  The two lists are
 
 Other sizes follow one rule, by the short side S of the picture.  A length is taken as a share of S, an amount as it is.
 Between 32 and 224 px that value lies between the two published ones, linearly in log S.
-Above 224 px the last value is kept: of 480 px, blurs reach 480 / 224 times as far, and noise stays noise of each pixel.
+Above 224 px the last value is kept: a picture of 480 px looks as that of 224 px does, enlarged.  Blurs reach 480 / 224
+times as far, and a grain of noise or of glass is so many px wide.  Only the blocks of JPEG stay 8 px wide.
 Below 32 px the constants are those of 32 px.
 """
 
@@ -110,3 +111,21 @@ NUMBER = {kind: number for number, kind in enumerate((*CORRUPTIONS, *EXTRA))}  #
 def parameters(kind: str, severity: int, side: int) -> dict[str, float]:
     """The constants of a corruption, by name, for a picture whose short side has so many px."""
     return {name: constant.at(severity, side) for name, constant in TABLES[kind].items()}
+
+
+def grain_of(side: int) -> float:
+    """The side of a grain of noise or of glass, px, for a picture whose short side has so many px; 1 up to 224."""
+    return max(1.0, side / LARGE)
+
+
+def origin_of(kind: str, side: int) -> str:
+    """Where those constants come from, in words."""
+    if side in (SMALL, LARGE):
+        words = f"as published for {side} px"
+    elif side < SMALL:
+        words = f"those of {SMALL} px"
+    elif side < LARGE:
+        words = f"between those of {SMALL} and {LARGE} px"
+    else:
+        words = f"those of {LARGE} px, lengths times {side / LARGE:.3g}"
+    return f"{words}; frost is drawn, not photographed" if kind == "frost" else words

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from structkit.configs.labels import ClassifierConfig
 from structkit.engines.padain.feed import LabelledSet, PictureFeed
+from structkit.engines.padain.layer import PadainHandles, insert_padain
 from structkit.errors import CheckpointError, OptionError
 from structkit.metrics.accuracy import accuracy, chance, confusion, is_no_better, mistakes, share_words
 from structkit.nets.resnets import classifier_network
@@ -109,11 +110,9 @@ class ClassifierTraining(Training):
         held: those that the scores come from, of the same classes, which are not learned from.
         dtype: of the network's arithmetic, float32 or bfloat16.
         tell: called with each line about the scores.
-        Raises OptionError for a network that pictures of this side are too small for.
         """
         self.config, self.classes = config.filled(), list(learned.classes)
         self.device, self.dtype, self.tell = device, dtype, tell
-        check_side(self.config, len(self.classes))
         self.feed = PictureFeed(learned, self.config, device)
         self.mean, self.deviation = self.feed.statistics() if self.config.normalise == "data" else ([0.5] * 3,) * 2
         self.held = held if held is not None and len(held) else None
@@ -297,26 +296,34 @@ def divergence(logits: Tensor) -> Tensor:
     return (log.exp() * (log - middle)).sum(2).mean()
 
 
-def padain_layer(network: nn.Module, config: ClassifierConfig) -> Any:
+def padain_layer(network: nn.Module, config: ClassifierConfig) -> PadainHandles:
     """The handles of pAdaIN, which is put into the network.  Raises OptionError where it has no place."""
-    from structkit.engines.padain.layer import insert_padain
+    how: dict[str, Any] = {"pairing": config.pairing, "mix": config.mix}
+    if config.padain_sites == "early":
+        how["preset"] = "early"
+    elif config.padain_sites != "paper":
+        how |= {"where": config.padain_sites, "exclude": None}
+    elif network.published is not None:
+        how["where"] = network.published
+    try:
+        return insert_padain(network, config.padain, **how)
+    except OptionError as error:
+        raise OptionError(str(error).replace("with where=", "with --padain-sites, or say --padain 0")) from error
 
-    where = {"preset": "early"} if config.padain_sites == "early" else {"where": config.padain_sites}
-    if config.padain_sites == "paper":
-        where = {"where": network.published} if network.published else {"preset": "paper"}  # type: ignore[dict-item]
-    return insert_padain(network, config.padain, pairing=config.pairing, mix=config.mix, **where)
 
+def check_network(config: ClassifierConfig) -> None:
+    """Refuse a network that there is not, pictures that it cannot see, and places of pAdaIN that it has not.
 
-def check_side(config: ClassifierConfig, classes: int) -> None:
-    """Refuse pictures that are too small for the network.  Raises OptionError."""
-    with torch.device("meta"):
-        network = classifier_network(config.network, classes, width=config.width).eval()
+    Raises OptionError.
+    """
+    with torch.device("meta"):  # shapes without memory
+        network = classifier_network(config.network, 2, width=config.width).eval()
         try:
             network(torch.zeros(2, 3, config.side, config.side))
         except (RuntimeError, AssertionError, ValueError) as error:  # some of torchvision's know one size alone
-            raise OptionError(
-                f"--side is {config.side}, which {config.network} cannot see; use a larger one, or 224"
-            ) from error
+            raise OptionError(f"--side is {config.side}, which {config.network} cannot see: use 224") from error
+    if config.padain:
+        padain_layer(network, config)
 
 
 def score_lines(scores: Mapping[str, Any]) -> list[str]:

@@ -11,8 +11,10 @@ plain one's is trained once more, for as many epochs as the plain one's time pay
 time to the plain one's, the arms taking turns.
 Errors are of 15 corruptions in five severities (the parameters of 32 px) on `--corrupted` held-out pictures, the same
 for all arms.  `swapped`: the accuracy where each channel of each held-out picture gets the mean and deviation of
-another picture of another class, clipped; `fall`: by how much it is below the clean accuracy.
-Figures are means over the seeds, in percent, each with the spread of the seeds (largest minus smallest) behind it, where there are several.
+another picture's (`structkit score texture`); `fall`: by how much it is below the clean accuracy; `followed`: how many
+are then taken for the other picture's class.
+Figures are means over the seeds, in percent, each with the spread of the seeds (largest minus smallest) behind it,
+where there are several.
 
 A finished run is a file in WORK, and the table is made of those that are there.  A run that was stopped goes on.
 """
@@ -33,8 +35,9 @@ import torch
 from measure import record
 from torch import Tensor
 
-from structkit import train_classifier
+from structkit import score_texture, train_classifier
 from structkit.configs.labels import ClassifierConfig
+from structkit.data.batches import signed
 from structkit.data.corruptions import CATEGORIES, CORRUPTIONS, SEVERITIES, corrupted_batch, seed_of
 from structkit.data.labelled import LabelledPictures, read_labelled
 from structkit.engines.padain.classifier import Classifier, ClassifierTraining
@@ -157,37 +160,21 @@ def without_workers(settings: dict[str, Any]) -> dict[str, Any]:
     return settings | ({"workers": 0} if settings.keys() & {"augmix", "pixmix"} else {})
 
 
-def accuracy(model: Classifier, pixels: np.ndarray | Tensor, labels: Tensor) -> float:
-    """The share of pictures (n, h, w, 3) uint8, or (n, 3, h, w) in [0, 1], that are named rightly."""
+def accuracy(model: Classifier, pixels: np.ndarray, labels: Tensor) -> float:
+    """The share of pictures (n, h, w, 3) uint8 that are named rightly."""
     right = 0
     with torch.inference_mode():
         for part, truth in zip(torch.as_tensor(pixels).split(TOGETHER), labels.split(TOGETHER), strict=True):
-            some = part.permute(0, 3, 1, 2).float() / 255 if part.dtype == torch.uint8 else part
-            right += int((model.logits(2 * some - 1).argmax(1) == truth).sum())
+            right += int((model.logits(signed(part.permute(0, 3, 1, 2))).argmax(1) == truth).sum())
     return right / len(labels)
-
-
-def swapped(pictures: LabelledPictures) -> Tensor:
-    """The pictures (n, 3, h, w) in [0, 1], each with the channel statistics of one of another class, clipped."""
-    pixels = torch.from_numpy(np.stack([pictures.pixels(i) for i in range(len(pictures))])).permute(0, 3, 1, 2) / 255
-    generator, labels = torch.Generator().manual_seed(0), pictures.labels
-    others = torch.randperm(len(labels), generator=generator)
-    while (same := torch.nonzero(labels[others] == labels)[:, 0]).numel():
-        at = torch.randint(len(labels), same.shape, generator=generator)
-        for i, j in zip(same.tolist(), at.tolist(), strict=True):
-            others[[i, j]] = others[[j, i]]
-    deviation, mean = torch.std_mean(pixels, (2, 3), keepdim=True)
-    return ((pixels - mean) / (deviation + 1e-5) * deviation[others] + mean[others]).clamp(0, 1)
 
 
 def scores(model: Classifier, folder: Folder, name: str) -> dict[str, Any]:
     """The figures of a model, as shares."""
+    probe = score_texture(model, folder.pictures(name), device="cpu", dtype="auto")
+    found: dict[str, Any] = {"clean": probe.clean.accuracy, "swapped": probe.accuracy, "followed": probe.followed}
     model.dtype = DTYPE
     model.network.to(memory_format=torch.channels_last)
-    held = folder.pictures(name)
-    clean = np.stack([held.pixels(i) for i in range(len(held))])
-    found: dict[str, Any] = {"clean": accuracy(model, clean, held.labels)}
-    found["swapped"] = accuracy(model, swapped(held), held.labels)
     pictures, labels = folder.corruptions(name)
     found["errors"] = {
         kind: [1 - accuracy(model, np.array(pictures[k, s]), labels) for s in range(len(SEVERITIES))]
@@ -237,6 +224,7 @@ FIGURES: dict[str, Callable[[dict[str, Any]], float]] = {
     "clean": lambda found: found["clean"],
     "swapped": lambda found: found["swapped"],
     "fall": lambda found: found["clean"] - found["swapped"],
+    "followed": lambda found: found["followed"],
     "corruption_error": mean,
     **{
         f"{name}_error": lambda found, kinds=kinds: mean(found, tuple(kinds)) for name, kinds in CATEGORIES.items()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 PART = 1 << 18  # elements that are worked on at a time: 1 MiB of float32
 SAMPLE = 1 << 15  # elements of a sample from which on a call for each costs less than it saves
+PIXELS = 256  # pixels of a map from which on batch normalisation's gradient is fast in bfloat16
 ONLY_INPUT = [True, False, False]
 native = torch.ops.aten
 
@@ -21,7 +22,7 @@ def moments(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance (N, C), with n - 1 in its divisor, over the pixels of rows (N, C, n); float32 at least."""
     wide, count = torch.promote_types(rows.dtype, torch.float32), rows.shape[2]
     mean, variance = (rows.new_empty(rows.shape[:2], dtype=wide) for _ in range(2))
-    if (rows.dtype != wide or not rows.is_contiguous()) and (groups := _groups(rows)):
+    if not rows.is_contiguous() and (groups := _groups(rows)):
         for view, *out in zip(groups, *_split(groups, mean, variance), strict=True):
             for to, found in zip(out, native.batch_norm_update_stats(view, None, None, 0.0), strict=True):
                 to.copy_(found)
@@ -66,7 +67,8 @@ def affine_backward(slope: Tensor, rows: Tensor, mean: Tensor, gain: Tensor, ben
     """gain (g - mean(g) - c bend sum(g c)), with g = slope, in the layout of rows, and c = rows - mean; mean, gain and
     bend are (N, C)."""
     wide, count = mean.dtype, rows.shape[2]
-    if (rows.dtype != wide or rows.is_contiguous()) and (groups := _groups(rows)):
+    fast = rows.dtype == wide or count >= PIXELS if rows.is_contiguous() else rows.dtype != wide
+    if fast and (groups := _groups(rows)):
         sharpness = (bend * count).sqrt_()  # as the inverse of a deviation, the gradient of batch normalisation is ours
         result = None if len(groups) == 1 else torch.empty_like(rows)
         outs = [rows] if result is None else _groups(result)

@@ -10,6 +10,7 @@ from torch import nn
 from structkit.engines.padain.layer import insert_padain
 from structkit.engines.padain.places import early_places, swap_places
 from structkit.errors import OptionError
+from structkit.nets.resnets import classifier_network
 
 PUBLISHED = {"resnet18": 17, "resnet34": 33, "resnet50": 49, "resnet101": 100, "resnet152": 151}  # the paper's counts
 OTHERS = (
@@ -49,6 +50,14 @@ def test_a_densenet_has_the_stem_and_its_layers_and_no_transition():
     model = network("densenet121")
     convolutions = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
     assert swap_places(model) == [name for name in convolutions if "transition" not in name]
+
+
+@pytest.mark.parametrize(("name", "count"), [("resnet18", 17), ("resnet50", 49), ("resnext29", 28), ("densenet40", 37)])
+def test_a_network_for_small_pictures_has_the_papers_places(name, count):
+    with torch.device("meta"):
+        model = classifier_network(name, 10)
+    assert len(swap_places(model)) == count
+    assert swap_places(model) == swap_places(model, model.published)
 
 
 @pytest.mark.parametrize("name", [*OTHERS, *REGNETS])

@@ -9,6 +9,7 @@ the CPU seconds of 1,000 are five times theirs, but for the frost that is drawn 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,29 +37,29 @@ def main() -> None:
     torch.manual_seed(0)
     model = Classifier(ClassifierConfig(), classes, [0.5] * 3, [0.25] * 3).eval()
     score_corruptions(model, data, kinds=["frost"], severities=[1], count=10, device="cpu")  # draws the frost
-    rows = []
 
-    def measured(case: str, path: str, call: object, repeat: int = chosen.repeat) -> None:
-        rows.append({"case": case, "path": path} | timed(call, repeat))  # type: ignore[arg-type]
-        print(rows[-1])
+    def measured(case: str, path: str, call: Callable[[], object], repeat: int = chosen.repeat) -> None:
+        record(__file__, [{"case": case, "path": path} | timed(call, repeat)])
 
-    for dtype in ("float32", "bfloat16"):
-        how = {"device": "cpu", "dtype": dtype}
-        case = f"score corruptions, {COUNT} x 32 px, 15 kinds x 5 severities"
-        measured(case, dtype, lambda how=how: score_corruptions(model, data, **how), 1)
-        measured(f"score texture, {COUNT} x 32 px, 3 draws", dtype, lambda how=how: score_texture(model, data, **how))
     shown = [Picture(one) for one in pictures]
-    measured(f"classify, {COUNT} x 32 px", "together", lambda: classify(shown, model, device="cpu"))
-    alone = lambda: [classify(one, model, device="cpu") for one in shown]  # noqa: E731
-    measured(f"classify, {COUNT} x 32 px", "one by one", alone)
+    calls: dict[str, Callable[[], object]] = {
+        "together": lambda: classify(shown, model, device="cpu"),
+        "one by one": lambda: [classify(one, model, device="cpu") for one in shown],
+    }
+    for path, call in calls.items():
+        measured(f"classify, {COUNT} x 32 px", path, call)
     with tempfile.TemporaryDirectory() as folder:
         for label, name, one in zip(labels.tolist(), names, shown, strict=True):
             (Path(folder) / str(label)).mkdir(exist_ok=True)
             write_picture(one, Path(folder) / str(label) / name)
-        measured(f"a folder of classes, {COUNT} PNG of 32 px", "checked", lambda: read_labelled(folder))
-        unread = lambda: read_labelled(folder, checked=False)  # noqa: E731
-        measured(f"a folder of classes, {COUNT} PNG of 32 px", "listed alone", unread)
-    record(__file__, rows)
+        for path, checked in (("all decoded", True), ("listed alone", False)):
+            case = f"a folder of classes, {COUNT} PNG of 32 px"
+            measured(case, path, lambda checked=checked: read_labelled(folder, checked=checked))
+    for dtype in ("float32", "bfloat16"):
+        how = {"device": "cpu", "dtype": dtype}
+        measured(f"score texture, {COUNT} x 32 px, 3 draws", dtype, lambda how=how: score_texture(model, data, **how))
+        case = f"score corruptions, {COUNT} x 32 px, 15 kinds x 5 severities"
+        measured(case, dtype, lambda how=how: score_corruptions(model, data, **how), 1)
 
 
 if __name__ == "__main__":

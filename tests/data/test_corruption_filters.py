@@ -75,6 +75,8 @@ def test_an_enlargement_keeps_a_slope_a_slope():
     steps = np.diff(made[0, 0, :, 0])
     assert np.allclose(steps, (40 - 1) / (50 - 1), atol=1e-4) and np.allclose(made, made[:, :1])
     assert np.array_equal(clipped_zoom(x, 1.0), x)
+    for factor in (1.25, 2.5, 4.5):  # the middle stays in the middle
+        assert abs(clipped_zoom(x, factor)[0, 0, 24:26, 0].mean() - 24.5) < 0.1
 
 
 def test_a_warp_by_whole_pixels_is_a_shift():

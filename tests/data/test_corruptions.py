@@ -147,6 +147,15 @@ def test_noise_is_that_of_pixels_up_to_224_px_and_of_cells_above(kind):
     assert np.array_equal(coarse, fine.repeat(2, 0).repeat(2, 1))
 
 
+@pytest.mark.parametrize("kind", ["gaussian_noise", "shot_noise"])
+def test_detail_within_a_grain_of_noise_stays(kind):
+    detail = np.indices((448, 448)).sum(0)[..., None] % 2 * 40
+    made = corrupted((100 + detail).repeat(3, 2).astype(np.uint8), kind, 1, 0).astype(int)
+    inside = (made > 0) & (made < 255)
+    steps = np.diff(made, axis=1)[:, ::2]
+    assert (np.abs(steps) == 40)[(inside[:, 1:] & inside[:, :-1])[:, ::2]].mean() > 0.9
+
+
 def test_gaussian_noise_has_its_mean_and_deviation():
     pixels = np.full((4, 64, 64, 3), 128, np.uint8)
     made = corrupted_batch(pixels, "gaussian_noise", 5, range(4)).astype(float)

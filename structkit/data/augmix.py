@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance
@@ -83,7 +84,7 @@ def _translate_y(pixels: np.ndarray, level: float, back: bool) -> np.ndarray:
     return moved
 
 
-def _enhance(kind: Callable[[Image.Image], ImageEnhance._Enhance]) -> Operation:
+def _enhance(kind: Callable[[Image.Image], Any]) -> Operation:
     def enhanced(pixels: np.ndarray, level: float, back: bool) -> np.ndarray:
         return np.asarray(kind(Image.fromarray(pixels)).enhance(level * 1.8 / LEVELS + 0.1))
 

@@ -166,6 +166,11 @@ class ClassBalance:
         weights = torch.where(self.shares > 0, rarity(self.shares), 0.0)
         self.bounds = (weights.cumsum(0) / weights.sum().clamp(min=1e-12)).tolist()
 
+    def weights(self) -> Tensor:
+        """The weight of each class in a loss, (K,), 1 for a pixel on average: as the root of its rarity."""
+        found = rarity(self.shares).sqrt()
+        return found / (found * self.shares).sum()
+
     def index(self, of_class: float, which: float) -> int:
         """The picture that two numbers in [0, 1) decide on."""
         label = min(bisect_right(self.bounds, of_class), len(self.bounds) - 1)

@@ -5,7 +5,8 @@ less: the target's statistics in the batch norms, or self-training on mixed pict
 
 Differs from the papers: see `structkit.nets.deeplab` and `structkit.engines.padain.segmenter_training`.
 Expect: as published, GTA5 to Cityscapes from ImageNet's weights, 49.2 mIoU by FADA and 51.5 with pAdaIN, on 4 GPUs.
-What the small backbone reaches in minutes is in tests/benchmarks/adaptation.csv.
+The small backbone, 400 steps of 8 at 240 x 180 (1.5 CPU minutes) on rendered streets, one seed: CamVid at dusk 29 mIoU,
+with statistics alone 32, by FADA 32, by self-training 37; tests/benchmarks/adaptation.csv has all.
 """
 
 from __future__ import annotations

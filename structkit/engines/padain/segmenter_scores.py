@@ -108,6 +108,20 @@ def steadiness(network: nn.Module, pictures: Tensor, judge: nn.Module) -> float:
     return float((hit / union.clamp(min=1))[there > 0].mean())
 
 
+@torch.no_grad()
+def shown(network: nn.Module, pictures: Tensor, palette: Sequence[Sequence[int]]) -> Tensor:
+    """Pictures (B, 3, h, w) in [0, 1] side by side, and under them their labels in colours; in [-1, 1], for a preview.
+
+    The network is as it was afterwards.
+    """
+    before = network.training
+    network.eval()
+    labels = _told(network, pictures)[1]
+    network.train(before)
+    colours = torch.tensor(palette, device=pictures.device)[labels].permute(0, 3, 1, 2) / 255
+    return 2 * torch.cat([torch.cat([*row[:, None]], 3) for row in (pictures, colours)], 2) - 1
+
+
 def _told(network: nn.Module, pictures: Tensor) -> tuple[Tensor, Tensor]:
     """The probability of the class of each pixel, and the class, (B, h, w) both; pictures in [0, 1]."""
     logits = enlarged(network(2 * pictures - 1).float(), pictures.shape[-2:])

@@ -33,7 +33,6 @@ from structkit.engines.padain.adaptation import (
     hidden,
     mixed,
     pictures_at,
-    rarity,
     segmentation_loss,
     soft_labels,
     spread_out,
@@ -43,7 +42,7 @@ from structkit.engines.padain.domain_views import DomainViews, signed
 from structkit.engines.padain.layer import PRESETS, PadainHandles, disabled, insert_padain
 from structkit.engines.padain.segmenter import Segmenter, plain_copy, segmentation_network
 from structkit.engines.padain.segmenter_rates import optimiser_of, set_rates
-from structkit.engines.padain.segmenter_scores import SegmenterScores, steadiness
+from structkit.engines.padain.segmenter_scores import SegmenterScores, shown, steadiness
 from structkit.errors import OptionError
 from structkit.nets.deeplab import FrozenBatchNorm, PixelDiscriminator, SegmentationNetwork, enlarged, set_norms
 from structkit.training.draw import Draw
@@ -59,12 +58,21 @@ KINDS = {
     "fada": ("source", "adversarial", "distillation"),
     "selftrain": ("source", "self-training"),
 }
+# Of each stage: what it has beside the network and its optimiser.
+OWN_PARTS: Mapping[str, tuple[str, ...]] = {
+    "source": (),
+    "statistics": ("own",),
+    "adversarial": ("critic", "critic_adam"),
+    "distillation": ("labeller",),
+    "self-training": ("teacher",),
+}
 SETTLED = 256  # pictures of the target that statistics are taken from, at most
 LONGEST = 5.0  # norm of the gradient, to which Adam's is cut down
 BETAS = (0.9, 0.99)  # of the discriminator's Adam
 HELD_TARGET, MOST_HELD = 10, 32  # each tenth picture of the target is kept from the last stage of FADA, 32 at most
 LABELLED = 10**9  # bytes of labels that are kept, once made
 SQUARE = 32  # px, of the squares that are hidden
+SHOWN = 4  # pictures of a preview
 
 
 class SegmenterTraining(Training):
@@ -98,7 +106,7 @@ class SegmenterTraining(Training):
         self.source, self.target, self.start = source, target, start
         self.classes, self.palette = list(source.map.names), [tuple(colour) for colour in source.map.palette]
         self.balance = ClassBalance(source.shares)
-        self.weights = self._class_weights()
+        self.weights = self.balance.weights().to(device) if c.weighted else None
         self.order = spread_out(len(target), SETTLED) if target is not None else []
         self.kinds = KINDS[c.adapt]
         steps = {
@@ -112,6 +120,7 @@ class SegmenterTraining(Training):
         self.scored = SegmenterScores(self.classes, held, target, self.order)
         self.handles: PadainHandles | None = None  # of pAdaIN in the network
         self.network: SegmentationNetwork | None = None
+        self.made: Segmenter | None = None  # the model as it is, until the next step
         self.kept_before = ""  # the reason why the last stage of FADA is left out, once it is known
 
     @property
@@ -119,13 +128,6 @@ class SegmenterTraining(Training):
         """The pictures of both domains, as this process draws them."""
         balance = self.balance if self.config.balanced else None
         return DomainViews(self.source, self.target, balance, self.config.augment, self.device, self.processes)
-
-    def _class_weights(self) -> Tensor | None:
-        """The weight of each class in the loss, 1 for a pixel on average."""
-        if not self.config.weighted:
-            return None
-        weights = rarity(self.balance.shares).sqrt()
-        return (weights / (weights * self.balance.shares).sum()).to(self.device)
 
     def begin(self, stage: int, draw: Draw) -> None:
         if stage == 0 or self.network is None:  # stages that are only measured may begin in any order
@@ -153,6 +155,7 @@ class SegmenterTraining(Training):
     def _enter(self, stage: int) -> None:
         """Make what a stage needs, from the network as it is."""
         self._without_padain()
+        self.made = None
         c, self.kind = self.config, self.kinds[stage]
         if self.kind == "statistics":
             self.own = copy.deepcopy(self.network)
@@ -178,17 +181,11 @@ class SegmenterTraining(Training):
         self._with_padain()
 
     def _parts(self) -> dict[str, Part]:
-        of_kind = {
-            "source": {},
-            "statistics": {"own": "own"},
-            "adversarial": {"critic": "critic", "critic_adam": "critic_adam"},
-            "distillation": {"labeller": "labeller"},
-            "self-training": {"teacher": "teacher"},
-        }[self.kind]
-        parts = {"network": self.network} | {name: getattr(self, name) for name in of_kind}
-        return parts if self.kind == "statistics" else parts | {"optimiser": self.optimiser}
+        optimiser = () if self.kind == "statistics" else ("optimiser",)
+        return {name: getattr(self, name) for name in ("network", *optimiser, *OWN_PARTS[self.kind])}
 
     def step(self, draw: Draw) -> dict[str, Tensor]:
+        self.made = None
         if self.kind == "statistics":
             return self._gather(draw)
         set_rates(self.optimiser, self.config, self.kind, draw.step, self.stages[draw.stage].steps)
@@ -350,9 +347,12 @@ class SegmenterTraining(Training):
 
     def model(self) -> Segmenter:
         """The network as far as trained, with the statistics of what it is adapted to."""
+        if self.made is not None:
+            return self.made
         model = Segmenter(self.config, self.classes, self.palette).to(self.device)
         model.network.load_state_dict(self._final().state_dict())
-        return model.eval()
+        self.made = model.eval()
+        return self.made
 
     def _final(self) -> nn.Module:
         if self.kind == "source":
@@ -379,20 +379,19 @@ class SegmenterTraining(Training):
         return self.labeller
 
     def scores(self) -> Mapping[str, Any]:
-        """See `SegmenterScores.of`."""
-        return self.scored.of(self.model(), self.tell)
+        """See `SegmenterScores.of`; it is told whether the last stage of FADA was left out."""
+        model = self.model()
+        if self.kept_before:
+            self.tell(self.kept_before)
+        return self.scored.of(model, self.tell)
 
     def doubts(self) -> list[str]:
         """The signs of a bad model."""
         return self.scored.doubts(self.model())
 
-    @torch.no_grad()
     def preview(self, draw: Draw) -> Tensor | None:
         """Pictures of the target, or of the source, beside their labels as the network tells them now."""
         pictures = self.source if self.target is None else self.target
-        seen = signed(pictures_at(pictures, range(min(4, len(pictures)))).to(self.device))
-        self.network.eval()
-        labels = enlarged(self.network(seen), seen.shape[-2:]).argmax(1)
-        self.network.train()
-        colours = torch.tensor(self.palette, device=self.device)[labels].permute(0, 3, 1, 2) / 127.5 - 1
-        return torch.cat([torch.cat([*seen[:, None]], 3), torch.cat([*colours[:, None]], 3)], 2)
+        return shown(
+            self.network, pictures_at(pictures, range(min(SHOWN, len(pictures)))).to(self.device), self.palette
+        )

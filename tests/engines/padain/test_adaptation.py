@@ -90,6 +90,7 @@ def test_pixels_of_a_mixed_picture_come_from_one_of_both_with_their_labels():
     source, target = torch.ones(3, 3, 8, 8), torch.zeros(3, 3, 8, 8)
     own, theirs = labels_of(3, 8, 8), torch.full((3, 8, 8), 3, dtype=torch.uint8)
     own[0, :2] = 255
+    own[1][own[1] == 3] = 0  # three classes: two of them are put on
     pictures, labels, trust = mixed(source, own, target, theirs, torch.full((3, 8, 8), 0.25), numbers(3, 4))
     pasted = pictures[:, 0] == 1
     assert torch.equal(pictures, pasted[:, None].expand_as(pictures).float())
@@ -135,6 +136,9 @@ def test_rare_classes_are_drawn_by_their_published_weights():
     torch.testing.assert_close(balance.shares, torch.tensor([0.7, 0.05, 0.25, 0.0]))
     weights = [1 / math.log(1.01 + share) for share in (0.7, 0.05, 0.25)]
     torch.testing.assert_close(rarity(balance.shares)[:3], torch.tensor(weights))
+    found = balance.weights()
+    torch.testing.assert_close(found[1] / found[0], torch.tensor((weights[1] / weights[0]) ** 0.5))
+    torch.testing.assert_close((found * balance.shares).sum(), torch.tensor(1.0))
     count = 3000
     drawn = [balance.index((i + 0.5) / count, 0.0) for i in range(count)]
     expected = (weights[0] + weights[1]) / sum(weights)  # the first picture has the first two classes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import pytest
@@ -176,6 +175,7 @@ def test_the_last_stage_of_fada_is_left_out_where_labels_get_less_steady(monkeyp
     before, after = training.labeller, training._settled(training.network)
     for steady, kept in ((0.4, before), (0.6, after)):
         monkeypatch.setattr(path, lambda network, pictures, judge, s=steady: 0.5 if network is training.labeller else s)
+        training.made = None
         assert same(training.model().network.state_dict(), kept.state_dict())
     assert "less steady (50.0 % before and 40.0 % after it)" in training.kept_before
 
@@ -280,10 +280,17 @@ def test_scores_are_measured_on_what_is_held_out_and_on_the_target():
     assert training.doubts() == (["it tells one class of all pictures of the target"] if scores["told"] == 1 else [])
 
 
+def test_looking_at_a_training_changes_nothing():
+    training = run(training_of("selftrain", padain=0.5, held=2))
+    before = {name: tensor.clone() for name, tensor in training.state().items()}
+    picture = training.preview(Draw(7, 1, 4))
+    assert picture.shape == (1, 3, 2 * 24, 4 * 32) and picture.abs().max() <= 1
+    training.model(), training.scores()
+    assert same(before, training.state())
+
+
 def test_copies_of_a_network_have_no_hooks_of_padain():
     training = run(training_of("selftrain", padain=0.5))
     for network in (training.teacher.module, training.model().network):
         hooks = [hook for module in network.modules() for hook in module._forward_hooks.values()]
         assert not [hook for hook in hooks if hasattr(hook, "swap")]
-    before = copy.deepcopy(training.model().network.state_dict())
-    assert same(before, training.model().network.state_dict())

@@ -19,6 +19,10 @@ STRIPS = {
     "sample": {"picture": "examples/balls.jpg", "-n 2": "out/again/*-1.png", "": "out/again/*-2.png"},
     "retarget": {"picture": "examples/pyramids.jpg", "--size 448x256": "out/wide.png"},
     "refine": {"picture": "out/rough.png", "--patches-of": "examples/balls.jpg", "result": "out/crisp.png"},
+    "corrupt": {
+        "picture": "examples/lake.jpg",
+        **{kind: f"out/weather/lake-{kind}-3.png" for kind in ("fog", "frost", "snow")},
+    },
     "transfer": {"picture": "out/faces/plain/027.png", "--from": "examples/avatar.png", "result": "out/on.png"},
     "remove-segment": {
         "picture": "examples/avatar.png",

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structkit.configs.labels import ClassifierConfig
+from structkit.configs.labels import BETA, ClassifierConfig
 from structkit.data.augmix import AugMix
 from structkit.data.pixmix import PixMix
 from structkit.data.views import Views, ViewsAhead
@@ -142,5 +142,7 @@ class PictureFeed:
     def _views(self) -> Views:
         """The maker of views."""
         c = self.config
-        mixing = AugMix(severity=c.severity) if c.augmix else PixMix() if c.pixmix else None
+        mixing: AugMix | PixMix | None = AugMix(severity=c.severity) if c.augmix else None
+        if c.pixmix:
+            mixing = PixMix(severity=c.severity, beta=BETA.get(c.preset, 3.0))
         return Views(c.side, crop=c.crop, flip=c.flip, rotation=c.rotation, mixing=mixing, views=c.views)

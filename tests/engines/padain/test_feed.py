@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from structkit.configs import ClassifierConfig
+from structkit.data.augmix import AugMix
 from structkit.data.labelled import LabelledPictures
+from structkit.data.pixmix import PixMix
 from structkit.engines.padain.feed import PictureFeed
 from structkit.training.draw import Draw
 from structkit.training.parallel import ALONE, Processes
@@ -82,3 +84,18 @@ def test_mean_and_deviation_are_those_of_all_pictures():
     pixels = learned.array(SIDE).double() / 255
     assert mean == pytest.approx(pixels.mean((0, 2, 3)).tolist(), abs=1e-6)
     assert deviation == pytest.approx(pixels.std((0, 2, 3), correction=0).tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "mixing"),
+    [
+        ({"augmix": True}, AugMix(severity=3)),
+        ({"pixmix": True}, PixMix(severity=3, beta=3)),
+        ({"pixmix": True, "severity": 5}, PixMix(severity=5, beta=3)),
+        ({"preset": "imagenet", "pixmix": True, "width": None}, PixMix(severity=1, beta=4)),
+    ],
+)
+def test_mixing_is_as_strong_as_asked_for_and_as_published(options, mixing):
+    made = feed(labelled(2), **options)
+    made.take(Draw(0, 0, 1), 9, 2, ALONE)
+    assert made.views is not None and made.views.views.mixing == mixing

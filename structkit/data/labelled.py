@@ -48,6 +48,7 @@ class LabelledPictures:
     notes: remarks that must be told, one line each.
     reading: options with which a file is decoded.
     hashes: SHA-256 of each file, in hex; None for arrays.
+    files: the file of each of `pictures`; None for arrays.
     """
 
     classes: list[str]
@@ -60,6 +61,7 @@ class LabelledPictures:
     notes: tuple[str, ...] = ()
     reading: dict[str, Any] = field(default_factory=dict)
     hashes: tuple[str, ...] | None = field(default=None, repr=False)
+    files: list[Path] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -123,6 +125,14 @@ class LabelledPictures:
         rows = zip(self.digests, self.labels.tolist(), self.names, strict=True)
         text = "".join(f"{digest} {self.classes[label]} {name}\n" for digest, label, name in rows)
         return hashlib.sha256(("\n".join(self.classes) + "\n\n" + text).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def lightened(self, most: int) -> LabelledPictures:
+        """The same set; where decoded pictures take more than `most` bytes, one that decodes files when asked for them.
+
+        For copies in other processes.
+        """
+        held = sum(one.nbytes for one in self.pictures if not isinstance(one, Path))
+        return self if self.files is None or held <= most else replace(self, pictures=list(self.files))
 
     def take(self, indices: Sequence[int]) -> LabelledPictures:
         """The set of the pictures with these numbers, in this order, of the same classes; no picture is copied."""
@@ -350,6 +360,7 @@ class PictureFolders:
             tuple(self._notes(remarks)),
             reading,
             hashes,
+            [path for _, path in files],
         )
 
     def _notes(self, remarks: dict[str, list[str]]) -> Iterator[str]:

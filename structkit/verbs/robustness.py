@@ -198,5 +198,6 @@ def _pairs(
     for kind in sorted(dict.fromkeys(kinds), key=lambda kind: known.index(kind) if kind in known else len(known)):
         there = SEVERITIES if given is None else given.severities(kind)
         if lacking := [severity for severity in severities if severity not in there]:
-            raise InputError(f"{given.folder}: {kind} has no severity {lacking[0]}; choose others")  # type: ignore[union-attr]
+            fact = f"{kind} has no severity {lacking[0]}; choose from {', '.join(map(str, there))}"
+            raise InputError(f"{given.folder}: {fact}")  # type: ignore[union-attr]
         yield from ((kind, severity) for severity in sorted(set(severities)))

@@ -246,6 +246,19 @@ def test_files_that_do_not_fit_into_memory_are_read_when_they_are_asked_for(tmp_
     assert same(found, pictures, [0, 0, 1, 1])
 
 
+def test_a_set_that_is_lightened_decodes_the_same_pictures_again(tmp_path):
+    class_folders(tmp_path, levels(4), [0, 0, 1, 1], ["a", "b"])
+    found = read_labelled(tmp_path).take([3, 1])
+    held = levels(4).nbytes
+    assert found.lightened(held) is found
+    light = found.lightened(held - 1)
+    assert all(isinstance(one, Path) for one in light.pictures) and light.sha256 == found.sha256
+    assert all(np.array_equal(light.pixels(i), found.pixels(i)) for i in range(2))
+    np.savez(tmp_path / "a.npz", x=levels(4), y=[0, 0, 1, 1])
+    arrays = read_labelled(tmp_path / "a.npz")
+    assert arrays.lightened(0) is arrays
+
+
 def test_files_that_are_not_checked_are_opened_when_they_are_asked_for(tmp_path):
     pictures = levels(4)
     class_folders(tmp_path, pictures, [0, 0, 1, 1], ["a", "b"])

@@ -10,13 +10,14 @@ import torch
 
 from structkit.configs import ClassifierConfig
 from structkit.data.augmix import AugMix
-from structkit.data.labelled import LabelledPictures
+from structkit.data.labelled import LabelledPictures, read_labelled
 from structkit.data.pixmix import PixMix
+from structkit.engines.padain import feed as feeds
 from structkit.engines.padain.feed import PictureFeed
 from structkit.training.draw import Draw
 from structkit.training.parallel import ALONE, Processes
 
-from ...labelled_toys import SIDE, TINY, labelled
+from ...labelled_toys import SIDE, TINY, class_tree, labelled
 
 
 def numbered(count: int) -> LabelledPictures:
@@ -76,6 +77,15 @@ def test_a_worker_makes_the_same_views():
         mine, theirs = (one.take(Draw(0, 0, step), 3, 4, ALONE) for one in (alone, helped))
         assert torch.equal(mine[0], theirs[0]) and torch.equal(mine[1], theirs[1])
     assert helped.views is None  # after the last step the worker has ended
+
+
+def test_workers_are_not_given_more_decoded_pictures_than_is_fit(tmp_path, monkeypatch):
+    learned = read_labelled(class_tree(tmp_path / "tree", each=1))
+    each = learned.pixels(0).nbytes
+    for most, light in ((6 * each, False), (6 * each - 1, True)):
+        monkeypatch.setattr(feeds, "MOST_SENT", most)
+        assert (feed(learned, crop="resized", workers=2).pictures is not learned) == light
+    assert feed(learned, crop="resized", workers=0).pictures is learned
 
 
 def test_mean_and_deviation_are_those_of_all_pictures():

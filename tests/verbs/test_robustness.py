@@ -158,6 +158,6 @@ def test_what_cannot_be_scored(tmp_path):
     class_tree(tmp_path / "fog" / "2", each=1)
     with pytest.raises(InputError, match="no snow; there are fog"):
         scores(model, data, corrupted=tmp_path, kinds=["snow"])
-    with pytest.raises(InputError, match="fog has no severity 1; choose others"):
+    with pytest.raises(InputError, match="fog has no severity 1; choose from 2"):
         scores(model, data, corrupted=tmp_path)
     assert list(scores(model, data, corrupted=tmp_path, severities=[2]).errors) == ["fog"]

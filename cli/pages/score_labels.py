@@ -102,7 +102,8 @@ def texture(data: LabelledPlace, *, asked: ClassifierOptions, wanted: SwapOption
     stays.  Out: one line.  clean: the accuracy on the pictures as they are.  swapped: that on the changed ones, the
     mean over the draws, and swapped_sd its standard deviation.  fall: by how much it is less.  followed: how many
     pictures whose donor is of another class are taken for the donor's class, and followed_clean how many are without
-    the change.  changed: how many are named otherwise than before.
+    the change.  changed: how many are named otherwise than before.  clipped: the share of levels that lay beyond black
+    or white, and were cut off.
 
     A model that was trained with --padain should fall less: compare it with one that was not.
 

@@ -16,7 +16,7 @@ from structkit.configs import MAX_PIXELS, millions, option
 from structkit.configs.corrupt import CATEGORIES, CORRUPTIONS, SEVERITIES
 from structkit.data.listing import counted
 from structkit.device import load_torch
-from structkit.errors import InputError, OptionError
+from structkit.errors import InputError, OptionError, OutputError
 from structkit.media.files import write_atomically
 from structkit_cli.options import TOLERANT, ProbeOptions
 from structkit_cli.run.models import model_refs
@@ -100,8 +100,6 @@ def score_labelled(measure: str, given: LabelScoring, running: LabelScoreOptions
         for note in [*found.notes, *_drawn(found)]:
             tell(f"warning: {note}")
     code = SOME_FAILED if found.rejected else 0
-    if chart is not None:
-        _write_chart(found, ref.input.stem.name, chart)
     if running.json:
         facts = {
             "record": measure,
@@ -121,17 +119,21 @@ def score_labelled(measure: str, given: LabelScoring, running: LabelScoreOptions
         emit_record(_rounded(facts | _figures(found) | told))
     else:
         emit_lines(_lines(found))
+    if chart is not None:  # last: what was found is told, even if a disk is full
+        _write_chart(found, ref.input.stem.name, chart)
     raise typer.Exit(code)
 
 
 def check_chart(chart: str | None) -> None:
-    """Refuse a file for a chart that cannot be, or is there.  Raises OptionError."""
+    """Refuse a file for a chart that cannot be, or is there.  Raises OptionError, OutputError."""
     if chart is None:
         return
     if Path(chart).suffix.lower() not in CHARTS:
         raise OptionError(f"--chart {chart} has a suffix that names no format: use one of {' '.join(CHARTS)}")
     if os.path.lexists(chart):
         raise OptionError(f"{chart} exists: name another file with --chart")
+    if not Path(chart).parent.is_dir():
+        raise OutputError(f"{chart}: no such folder {Path(chart).parent}; create it first")
 
 
 def _function(measure: str) -> Any:

@@ -57,7 +57,9 @@ NETWORKS = (
 TORCHVISION = "torchvision:"  # the beginning of the name of a network of torchvision's
 PADAIN_SITES = ("paper", "early")  # places that have a name; others are a pattern of names of modules
 OF_PADAIN = ("padain_sites", "pairing", "mix")  # options that mean nothing without it
-SEVERITY = {"imagenet": 1}  # of AugMix, as published; elsewhere 3
+SEVERITY = {"imagenet": 1}  # of the changes of AugMix and PixMix, as published; elsewhere 3
+BETA = {"imagenet": 4.0}  # of PixMix, as published; elsewhere 3
+DECAY = {("augmix", "densenet40"): 1e-4}  # of the weights, as published for another network than the preset's
 
 _preset = partial(of_preset, CLASSIFIER_PRESETS)
 
@@ -109,7 +111,9 @@ class ClassifierConfig(Config):
         high=1,
     )
     nesterov: bool | None = option(None, "Nesterov's momentum; else yes for fast and augmix, no for paper and imagenet")
-    weight_decay: float | None = _preset("decay of the weights", "weight_decay", low=0, high=1)
+    weight_decay: float | None = _preset(
+        "decay of the weights; 0.0001 of densenet40 with augmix", "weight_decay", low=0, high=1
+    )
     clip: float | None = _preset("largest norm of the gradient; 0: any", "clip", low=0)
     normalise: str | None = _preset(
         "what pictures are normalised by: data, mean and deviation of those that are learned from; half, 0.5 and 0.5",
@@ -148,7 +152,9 @@ class ClassifierConfig(Config):
     augmix: bool | None = option(
         None, "AugMix: mixtures of chains of simple changes of a picture; else yes for augmix, no for others"
     )
-    severity: int | None = option(None, "strength of AugMix's changes; else 3, and 1 for imagenet", low=1, high=10)
+    severity: int | None = option(
+        None, "strength of the changes of --augmix and --pixmix; else 3, and 1 for imagenet", low=1, high=10
+    )
     jsd: bool | None = option(
         None,
         "with --augmix: learn from a picture and two of its mixtures, whose answers are to be alike (Jensen-Shannon "
@@ -227,6 +233,7 @@ class ClassifierConfig(Config):
         values = dict(preset)
         if self.network not in (None, preset["network"]):
             values["width"] = None
+            values["weight_decay"] = DECAY.get((self.preset, self.network), preset["weight_decay"])
         if self.epochs is not None and preset["milestones"]:
             turns = [float(turn) * self.epochs / preset["epochs"] for turn in preset["milestones"].split(",")]
             values["milestones"] = ",".join(f"{turn:g}" for turn in turns)
@@ -239,8 +246,11 @@ class ClassifierConfig(Config):
             values["checks"] = min(values["checks"], self.epochs)
         if preset["padain"] if self.padain is None else self.padain:
             values |= {"padain_sites": "paper", "pairing": "permute"}
-        if values["augmix"] if self.augmix is None else self.augmix:
-            values |= {"jsd": True, "severity": SEVERITY.get(self.preset, 3)}
+        augmix = values["augmix"] if self.augmix is None else self.augmix
+        if augmix:
+            values["jsd"] = True
+        if augmix or self.pixmix:
+            values["severity"] = SEVERITY.get(self.preset, 3)
         return values
 
     def _refuse_idle(self, filled: ClassifierConfig) -> None:
@@ -257,9 +267,10 @@ class ClassifierConfig(Config):
             except re.error as error:
                 raise OptionError(f"--padain-sites is {filled.padain_sites!r}: no pattern ({error})") from error
         if not filled.augmix:
-            for name, said in (("severity", "--severity"), ("jsd", "--jsd" if self.jsd else "--no-jsd")):
-                if getattr(self, name) is not None:
-                    raise OptionError(f"{said} is of --augmix, which is off: leave it out")
+            if self.jsd is not None:
+                raise OptionError(f"--{'' if self.jsd else 'no-'}jsd is of --augmix, which is off: leave it out")
+            if self.severity is not None and not self.pixmix:
+                raise OptionError("--severity is of --augmix and --pixmix, which are off: leave it out")
         elif self.pixmix:
             raise OptionError("--augmix and --pixmix are two ways to change a picture: choose one")
         if filled.schedule != "steps":

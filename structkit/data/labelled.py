@@ -31,6 +31,7 @@ PARTS = {
     "train": ("train", "training", "test", "val", "valid", "validation"),
     "test": ("test", "val", "valid", "validation", "train", "training"),
 }
+LEARNED = {"train", "training"}  # those of them that are learned from
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,7 @@ class LabelledPictures:
     notes: remarks that must be told, one line each.
     reading: options with which a file is decoded.
     hashes: SHA-256 of each file, in hex; None for arrays.
+    files: the file of each of `pictures`; None for arrays.
     """
 
     classes: list[str]
@@ -59,6 +61,7 @@ class LabelledPictures:
     notes: tuple[str, ...] = ()
     reading: dict[str, Any] = field(default_factory=dict)
     hashes: tuple[str, ...] | None = field(default=None, repr=False)
+    files: list[Path] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -122,6 +125,14 @@ class LabelledPictures:
         rows = zip(self.digests, self.labels.tolist(), self.names, strict=True)
         text = "".join(f"{digest} {self.classes[label]} {name}\n" for digest, label, name in rows)
         return hashlib.sha256(("\n".join(self.classes) + "\n\n" + text).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def lightened(self, most: int) -> LabelledPictures:
+        """The same set; where decoded pictures take more than `most` bytes, one that decodes files when asked for them.
+
+        For copies in other processes.
+        """
+        held = sum(one.nbytes for one in self.pictures if not isinstance(one, Path))
+        return self if self.files is None or held <= most else replace(self, pictures=list(self.files))
 
     def take(self, indices: Sequence[int]) -> LabelledPictures:
         """The set of the pictures with these numbers, in this order, of the same classes; no picture is copied."""
@@ -195,7 +206,7 @@ def read_labelled(
     tolerant: a damaged picture is taken as far as it goes.
     tell: called every ten seconds with the progress of the reading.
     A picture that cannot be read is left out and listed in `rejected`.  Transparent pixels get the mean colour of the
-    visible ones; of 16 bits the upper 8 count.
+    visible ones; of 16 bits the nearest 8 count.
     Nothing is ever unpickled.
     Raises InputError where there are no pictures or fewer than two classes, and for arrays that are damaged or of
     another kind; OptionError for an unknown part.
@@ -241,11 +252,32 @@ def _of_arrays(found: LabelledArrays) -> LabelledPictures:
 
 
 def _part_of(folder: Path, part: str) -> Path:
-    """The folder of a part, where a folder has parts and no classes; else the folder itself."""
-    inside = {path.name.lower(): path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    if not inside or not set(inside) <= set(PARTS["train"]):
-        return folder
-    return next(inside[name] for name in PARTS[part] if name in inside)
+    """The folder of a part, where a folder has parts and no classes; else the folder itself.
+
+    Raises InputError where it seems to have both.
+    """
+    inside = {path.name.lower(): path for path in _folders(folder)}
+    parts = {name for name in PARTS["train"] if name in inside}
+    if parts != set(inside):
+        others = [path for name, path in inside.items() if name not in parts and _has_pictures(path)]
+        if others and parts & LEARNED and parts - LEARNED:
+            fact = f"{' and '.join(sorted(parts))} seem to be parts of a set, and {others[0].name} is none"
+            raise InputError(f"{folder}: {fact}; name one of them, or move {others[0].name} to another place")
+        if others:
+            return folder
+    return next((inside[name] for name in PARTS[part] if name in parts), folder)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, in natural order, but for hidden ones."""
+    return sorted((path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")), key=natural)
+
+
+def _has_pictures(folder: Path) -> bool:
+    """True if there is a picture below a folder."""
+    paths = PathList()
+    paths.add_path(folder)
+    return bool(paths.files)
 
 
 class PictureFolders:
@@ -253,6 +285,7 @@ class PictureFolders:
 
     files: each with the number of its class.
     rejected: pictures that are in no folder of a class.
+    empty: the names of folders that have no picture.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -268,6 +301,7 @@ class PictureFolders:
                 self.rejected.append((place.name, "in no folder of a class"))
         self.classes = sorted(files, key=natural)
         self.files = [(label, path) for label, name in enumerate(self.classes) for path in files[name]]
+        self.empty = [path.name for path in _folders(folder) if path.name not in files]
         if len(files) < 2:
             names = f" ({self.classes[0]})" if files else ""
             fact = f"{counted(len(files), 'folder')} of pictures{names}, and a class is told from others"
@@ -326,6 +360,7 @@ class PictureFolders:
             tuple(self._notes(remarks)),
             reading,
             hashes,
+            [path for _, path in files],
         )
 
     def _notes(self, remarks: dict[str, list[str]]) -> Iterator[str]:
@@ -336,6 +371,9 @@ class PictureFolders:
             some = "; ".join([f"{name}: {why}" for name, why in self.rejected[:NAMED]] + more)
             of = counted(len(self.files) + loose)
             yield f"{self.folder}: left out: {len(self.rejected):,} of {of} ({some})"
+        if self.empty:
+            some = ", ".join(self.empty[:NAMED]) + (", ..." if len(self.empty) > NAMED else "")
+            yield f"{self.folder}: no picture in {counted(len(self.empty), 'folder')} ({some}), so no class"
         for remark, names in sorted(remarks.items(), key=lambda item: -len(item[1]))[:NAMED]:
             yield f"{self.folder}: {remark} ({counted(len(names))}; the first: {names[0]})"
         if self.paths.foreign:

@@ -5,6 +5,8 @@ fractal, or the picture itself after an operation.  One view a picture and no fu
 AugMix's with its consistency.
 
 Differs from the paper: its mixing pictures were collected (fractals and feature visualisations); ours are rendered.
+Each round draws a fractal of its own, where the published code keeps one for all rounds of a picture; and a fractal is
+larger than the picture by half, where theirs are by an eighth, so that more of its parts are seen.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class PixMix:
 
     severity: the highest level of an operation, 0 to 10; published: 3 for 32 px, 1 for 224 px; 0: no operation.
     rounds: the most rounds of a mixture; each number from 0 on is alike likely.
-    beta: of the weights' distribution: the higher, the weaker the other picture.
+    beta: of the weights' distribution: the higher, the weaker the other picture; published: 3 for 32 px, 4 for 224.
     all_operations: whether colour, contrast, brightness and sharpness are among the operations.
     pictures: fractals that take part.
     seed: of the fractals.

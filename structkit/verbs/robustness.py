@@ -5,7 +5,7 @@ Pictures are corrupted as the model sees them: after they were made squares of i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -16,6 +16,7 @@ import torch
 from structkit.configs.corrupt import CATEGORIES, CORRUPTIONS, EXTRA, SEVERITIES
 from structkit.data.corrupted_sets import CorruptedSet
 from structkit.data.corruptions import content_name, corrupted_batch, seed_of
+from structkit.data.listing import counted
 from structkit.errors import InputError, OptionError
 from structkit.metrics import labels as metrics
 from structkit.metrics.labels import LabelTally
@@ -164,8 +165,17 @@ def score_corruptions(
     for (kind, severity), tally in tallies.items():
         check_read(tally, pictures, view)
         errors.setdefault(kind, {})[severity] = tally.error
-    notes = tuple(dict.fromkeys([*view.notes, *left_out(view.rejected)]))
+    notes = tuple(dict.fromkeys([*view.notes, *left_out(view.rejected), *_fewer(clean, tallies)]))
     return CorruptionScores(clean, errors, view.classes, view.side, given is not None, view.rejected, notes)
+
+
+def _fewer(clean: LabelTally, tallies: Mapping[tuple[str, int], LabelTally]) -> Iterator[str]:
+    """A note on corrupted pictures that are not as many as those without corruption, where there are any."""
+    others = [(kind, severity, len(tally)) for (kind, severity), tally in tallies.items() if len(tally) != len(clean)]
+    if others:
+        kind, severity, count = others[0]
+        more = f" ({len(others):,} such in all)" if len(others) > 1 else ""
+        yield f"{kind} {severity}: {counted(count)}, and {len(clean):,} without corruption{more}: not the same ones"
 
 
 def _pairs(
@@ -188,5 +198,6 @@ def _pairs(
     for kind in sorted(dict.fromkeys(kinds), key=lambda kind: known.index(kind) if kind in known else len(known)):
         there = SEVERITIES if given is None else given.severities(kind)
         if lacking := [severity for severity in severities if severity not in there]:
-            raise InputError(f"{given.folder}: {kind} has no severity {lacking[0]}; choose others")  # type: ignore[union-attr]
+            fact = f"{kind} has no severity {lacking[0]}; choose from {', '.join(map(str, there))}"
+            raise InputError(f"{given.folder}: {fact}")  # type: ignore[union-attr]
         yield from ((kind, severity) for severity in sorted(set(severities)))

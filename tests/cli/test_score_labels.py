@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from structkit.errors import OutputError
+from structkit_cli.run import label_scorer
+
 from ..label_models import tiny_classifier
 from ..labelled_toys import class_tree
 from ..speed_models import tiny_action
@@ -85,6 +88,15 @@ def test_a_chart_is_written_once(here):
     assert ran.code == 2 and "errors.svg exists: name another file with --chart" in ran.err
 
 
+def test_what_was_found_is_told_where_a_chart_cannot_be_written(here, monkeypatch):
+    def full(path, data):
+        raise OutputError(f"{path}: no space left")
+
+    monkeypatch.setattr(label_scorer, "write_atomically", full)
+    ran = here("corruptions", *QUICK, "--chart", "errors.svg")
+    assert ran.code == 3 and "no space left" in ran.err and ran.paths[0].startswith("corruption")
+
+
 def test_texture_is_a_line_of_figures_and_a_record_of_the_schema(here):
     ran = here("texture", "--device", "cpu")
     [line] = ran.paths
@@ -116,6 +128,7 @@ def test_a_picture_that_cannot_be_read_is_told_and_left_out(here, measure):
         ("fruit --model c.safetensors --severity 0", 2, "--severity is '0': give 1 to 5"),
         ("fruit --model c.safetensors --count 1", 2, "--count is 1: it must be between 2"),
         ("fruit --model c.safetensors --chart errors.gif", 2, "a suffix that names no format: use one of .png .svg"),
+        ("fruit --model c.safetensors --chart no/errors.png", 3, "no/errors.png: no such folder no; create it first"),
         ("fruit --model c.safetensors --corrupted nowhere", 1, "nowhere: no such folder"),
         ("empty --model c.safetensors", 1, "empty: 0 folders of pictures, and a class is told from others"),
         ("other --model c.safetensors", 1, "are none of the model's (cat, dog)"),

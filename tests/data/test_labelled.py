@@ -91,6 +91,32 @@ def test_the_part_that_is_asked_for_is_taken_and_the_other_where_it_is_not_there
         read_labelled(tmp_path, part="all")
 
 
+def test_parts_beside_other_folders_are_no_classes(tmp_path):
+    pictures = levels(8)
+    for part, some in (("Train", pictures[:4]), ("test", pictures[4:])):
+        class_folders(tmp_path / part, some, [0, 0, 1, 1], ["a", "b"])
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "readme.txt").write_text("text")
+    assert same(read_labelled(tmp_path), pictures[:4], [0, 0, 1, 1])
+    assert same(read_labelled(tmp_path, part="test"), pictures[4:], [0, 0, 1, 1])
+    write_picture(Picture(pictures[0]), tmp_path / "meta" / "0.png")
+    with pytest.raises(InputError, match="test and train seem to be parts of a set, and meta is none; name one of"):
+        read_labelled(tmp_path)
+
+
+def test_a_class_may_have_the_name_of_a_part(tmp_path):
+    class_folders(tmp_path, levels(4), [0, 0, 1, 1], ["car", "train"])
+    assert read_labelled(tmp_path).classes == ["car", "train"]
+
+
+def test_a_folder_without_pictures_is_told(tmp_path):
+    class_folders(tmp_path, levels(4), [0, 0, 1, 1], ["a", "b"])
+    (tmp_path / "c").mkdir()
+    found = read_labelled(tmp_path)
+    assert found.classes == ["a", "b"]
+    assert found.notes == (f"{tmp_path}: no picture in 1 folder (c), so no class",)
+
+
 def test_an_unreadable_picture_among_good_ones_is_left_out_and_listed(tmp_path):
     class_folders(tmp_path, levels(4), [0, 0, 1, 1], ["a", "b"])
     (tmp_path / "a" / "bad.png").write_bytes(b"no picture")
@@ -218,6 +244,19 @@ def test_files_that_do_not_fit_into_memory_are_read_when_they_are_asked_for(tmp_
     found = read_labelled(tmp_path)
     assert [isinstance(one, Path) for one in found.pictures] == [False, False, True, True]
     assert same(found, pictures, [0, 0, 1, 1])
+
+
+def test_a_set_that_is_lightened_decodes_the_same_pictures_again(tmp_path):
+    class_folders(tmp_path, levels(4), [0, 0, 1, 1], ["a", "b"])
+    found = read_labelled(tmp_path).take([3, 1])
+    held = levels(4).nbytes
+    assert found.lightened(held) is found
+    light = found.lightened(held - 1)
+    assert all(isinstance(one, Path) for one in light.pictures) and light.sha256 == found.sha256
+    assert all(np.array_equal(light.pixels(i), found.pixels(i)) for i in range(2))
+    np.savez(tmp_path / "a.npz", x=levels(4), y=[0, 0, 1, 1])
+    arrays = read_labelled(tmp_path / "a.npz")
+    assert arrays.lightened(0) is arrays
 
 
 def test_files_that_are_not_checked_are_opened_when_they_are_asked_for(tmp_path):

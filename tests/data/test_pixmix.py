@@ -74,6 +74,8 @@ def test_weights_either_share_the_picture_or_subtract_the_other():
     assert all(1 <= a <= 2 and -1 <= b < 0 for a, b in pairs if b < 0)
     assert np.mean([a for a, _ in shared]) == pytest.approx(3 / 4, abs=0.04)  # of Beta(3, 1)
     assert np.mean([b for _, b in shared]) == pytest.approx(1 / 4, abs=0.04)
+    apart = np.array([(a, b) for a, b in pairs if b < 0])
+    assert apart.mean(0) == pytest.approx([5 / 4, -1 / 4], abs=0.04)
 
 
 def test_the_other_picture_is_a_fractal_or_its_own_and_is_added_or_multiplied_as_often(monkeypatch):

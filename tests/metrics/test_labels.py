@@ -61,6 +61,11 @@ def test_the_categories_share_out_the_fifteen_kinds_and_alexnet_has_each():
     assert mean_over(errors, ["fog", "spatter"]) is None and mean_over(errors, []) is None
 
 
+def test_alexnets_errors_are_the_published_ones():
+    told = "88.6 89.4 92.3 82.0 82.6 78.6 79.8 86.7 82.7 81.9 56.5 85.3 64.6 71.8 60.7"
+    assert [f"{100 * ALEXNET[kind]:.1f}" for kind in CORRUPTIONS] == told.split() and ALEXNET_CLEAN == 0.435
+
+
 def test_alexnet_has_an_mce_of_one_by_both_measures():
     for figures in relative_to_alexnet(ALEXNET | {"saturate": 0.5}, ALEXNET_CLEAN):
         assert list(figures) == list(ALEXNET) and list(figures.values()) == pytest.approx([1] * 15)

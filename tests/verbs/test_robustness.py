@@ -76,6 +76,16 @@ def test_the_published_files_score_as_what_is_made_here(tmp_path):
     assert scores(model, data, **few).errors == scores(model, data, corrupted=tmp_path, **few).errors
 
 
+def test_fewer_corrupted_pictures_than_others_are_told(tmp_path):
+    class_tree(tmp_path / "clean", each=2)
+    for severity, each in (("1", 2), ("2", 1)):
+        class_tree(tmp_path / "made" / "fog" / severity, each=each)
+    how = {"corrupted": tmp_path / "made"}
+    assert scores(tiny_classifier(), tmp_path / "clean", severities=[1], **how).notes == ()
+    [note] = scores(tiny_classifier(), tmp_path / "clean", severities=[1, 2], **how).notes
+    assert note == "fog 2: 3 pictures, and 6 without corruption: not the same ones"
+
+
 def test_labels_are_matched_by_the_names_of_their_classes():
     model, data = by_rule(tone_of, ["light", "dark"]), striped()
     assert scores(model, data, kinds=["fog"], severities=[1]).clean.error == 1
@@ -148,6 +158,6 @@ def test_what_cannot_be_scored(tmp_path):
     class_tree(tmp_path / "fog" / "2", each=1)
     with pytest.raises(InputError, match="no snow; there are fog"):
         scores(model, data, corrupted=tmp_path, kinds=["snow"])
-    with pytest.raises(InputError, match="fog has no severity 1; choose others"):
+    with pytest.raises(InputError, match="fog has no severity 1; choose from 2"):
         scores(model, data, corrupted=tmp_path)
     assert list(scores(model, data, corrupted=tmp_path, severities=[2]).errors) == ["fog"]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from structkit.configs.labels import ClassifierConfig
+from structkit.configs.labels import BETA, ClassifierConfig
 from structkit.data.augmix import AugMix
 from structkit.data.pixmix import PixMix
 from structkit.data.views import Views, ViewsAhead
@@ -21,6 +21,7 @@ from structkit.training.parallel import Processes
 
 AHEAD = 2  # batches that each worker is asked for ahead
 MOST_WORKERS = 8  # beside a GPU, where nothing says how many
+MOST_SENT = 2**30  # bytes of decoded pictures that all workers together are given
 SAMPLED = 2000  # pictures whose mean and deviation are taken, where they are not all in memory
 
 
@@ -35,6 +36,8 @@ class LabelledSet(Protocol):
     def pixels(self, i: int) -> np.ndarray: ...
 
     def squares(self, indices: Sequence[int], side: int) -> Tensor: ...
+
+    def lightened(self, most: int) -> LabelledSet: ...
 
 
 class SquareArray:
@@ -63,6 +66,8 @@ class PictureFeed:
         if config.crop != "resized":
             squares = learned.squares(range(len(learned)), config.side)
             self.pictures = SquareArray(squares.permute(0, 2, 3, 1).contiguous().numpy())
+        elif self.workers:
+            self.pictures = learned.lightened(MOST_SENT // self.workers)
         self.orders: dict[tuple[int, int, int], Tensor] = {}
         self.asked: deque[tuple[Draw, Tensor]] = deque()  # what was asked for ahead, in turn
         self.views: ViewsAhead | None = None  # made when first needed, since it may be many processes
@@ -142,5 +147,7 @@ class PictureFeed:
     def _views(self) -> Views:
         """The maker of views."""
         c = self.config
-        mixing = AugMix(severity=c.severity) if c.augmix else PixMix() if c.pixmix else None
+        mixing: AugMix | PixMix | None = AugMix(severity=c.severity) if c.augmix else None
+        if c.pixmix:
+            mixing = PixMix(severity=c.severity, beta=BETA.get(c.preset, 3.0))
         return Views(c.side, crop=c.crop, flip=c.flip, rotation=c.rotation, mixing=mixing, views=c.views)

@@ -9,12 +9,15 @@ import pytest
 import torch
 
 from structkit.configs import ClassifierConfig
-from structkit.data.labelled import LabelledPictures
+from structkit.data.augmix import AugMix
+from structkit.data.labelled import LabelledPictures, read_labelled
+from structkit.data.pixmix import PixMix
+from structkit.engines.padain import feed as feeds
 from structkit.engines.padain.feed import PictureFeed
 from structkit.training.draw import Draw
 from structkit.training.parallel import ALONE, Processes
 
-from ...labelled_toys import SIDE, TINY, labelled
+from ...labelled_toys import SIDE, TINY, class_tree, labelled
 
 
 def numbered(count: int) -> LabelledPictures:
@@ -76,9 +79,33 @@ def test_a_worker_makes_the_same_views():
     assert helped.views is None  # after the last step the worker has ended
 
 
+def test_workers_are_not_given_more_decoded_pictures_than_is_fit(tmp_path, monkeypatch):
+    learned = read_labelled(class_tree(tmp_path / "tree", each=1))
+    each = learned.pixels(0).nbytes
+    for most, light in ((6 * each, False), (6 * each - 1, True)):
+        monkeypatch.setattr(feeds, "MOST_SENT", most)
+        assert (feed(learned, crop="resized", workers=2).pictures is not learned) == light
+    assert feed(learned, crop="resized", workers=0).pictures is learned
+
+
 def test_mean_and_deviation_are_those_of_all_pictures():
     learned = labelled()
     mean, deviation = feed(learned).statistics()
     pixels = learned.array(SIDE).double() / 255
     assert mean == pytest.approx(pixels.mean((0, 2, 3)).tolist(), abs=1e-6)
     assert deviation == pytest.approx(pixels.std((0, 2, 3), correction=0).tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "mixing"),
+    [
+        ({"augmix": True}, AugMix(severity=3)),
+        ({"pixmix": True}, PixMix(severity=3, beta=3)),
+        ({"pixmix": True, "severity": 5}, PixMix(severity=5, beta=3)),
+        ({"preset": "imagenet", "pixmix": True, "width": None}, PixMix(severity=1, beta=4)),
+    ],
+)
+def test_mixing_is_as_strong_as_asked_for_and_as_published(options, mixing):
+    made = feed(labelled(2), **options)
+    made.take(Draw(0, 0, 1), 9, 2, ALONE)
+    assert made.views is not None and made.views.views.mixing == mixing

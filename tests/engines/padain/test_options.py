@@ -49,8 +49,17 @@ def test_pixmix_takes_the_place_of_a_presets_augmix():
     assert (filled.pixmix, filled.augmix, filled.jsd, filled.views) == (True, False, None, 1)
 
 
-def test_severity_of_imagenet_is_one():
-    assert ClassifierConfig(preset="imagenet", augmix=True).filled().severity == 1
+@pytest.mark.parametrize("mixing", ["augmix", "pixmix"])
+def test_severity_of_imagenet_is_one(mixing):
+    assert ClassifierConfig(preset="imagenet", **{mixing: True}).filled().severity == 1
+    assert ClassifierConfig(**{mixing: True}).filled().severity == 3
+    assert ClassifierConfig(severity=5, **{mixing: True}).filled().severity == 5
+
+
+def test_weights_of_densenet_decay_as_published_with_augmix():
+    assert ClassifierConfig(preset="augmix", network="densenet40").filled().weight_decay == 1e-4
+    assert ClassifierConfig(preset="augmix", network="densenet40", weight_decay=0.5).filled().weight_decay == 0.5
+    assert ClassifierConfig(preset="paper", network="densenet40").filled().weight_decay == 5e-4
 
 
 @pytest.mark.parametrize(
@@ -61,7 +70,7 @@ def test_severity_of_imagenet_is_one():
         ({"preset": "paper", "padain": 0.0, "pairing": "halves"}, "--pairing is of pAdaIN"),
         ({"padain": 0.1, "padain_sites": "*"}, r"--padain-sites is '\*': no pattern"),
         ({"jsd": True}, "--jsd is of --augmix, which is off"),
-        ({"severity": 2}, "--severity is of --augmix, which is off"),
+        ({"severity": 2}, "--severity is of --augmix and --pixmix, which are off"),
         ({"augmix": True, "pixmix": True}, "--augmix and --pixmix are two ways to change a picture"),
         ({"fall": 0.5}, "--fall is of --schedule steps, and it is one-cycle"),
         ({"schedule": "steps"}, "--schedule steps needs --milestones"),

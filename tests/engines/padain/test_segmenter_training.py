@@ -12,7 +12,7 @@ from structkit.configs import SegmenterConfig
 from structkit.engines.padain.adaptation import ClassCounts, pictures_at
 from structkit.engines.padain.domain_views import signed
 from structkit.engines.padain.segmenter import Segmenter
-from structkit.engines.padain.segmenter_rates import optimiser_of, set_rates
+from structkit.engines.padain.segmenter_rates import optimiser_of, set_critic_rate, set_rates
 from structkit.engines.padain.segmenter_training import SegmenterTraining
 from structkit.errors import OptionError
 from structkit.nets.deeplab import FrozenBatchNorm
@@ -218,6 +218,33 @@ def test_frozen_norms_stand_still_up_to_the_last_stage_and_the_model_does_what_t
     torch.testing.assert_close(model.network(pictures), training.network(pictures), rtol=1e-4, atol=1e-5)
 
 
+def test_the_last_stage_of_published_fada_begins_anew(monkeypatch):
+    monkeypatch.setattr(SegmenterTraining, "_begin_published", lambda self: None)
+    training = training_of("fada")
+    training.begin(0, Draw(7, 0, 0))
+    training.begin(1, Draw(7, 1, 0))
+    before = training.network
+    training.start = {}
+    training.begin(2, Draw(7, 2, 0))
+    assert training.network is not before
+    for mine, theirs in zip(training.network.classifier.branches, before.classifier.branches, strict=True):
+        assert not torch.equal(mine.weight, theirs.weight)
+    labelled = training._own_labels(0)
+    assert torch.equal(labelled, training._seen(training._settled(before), [0])[0].argmax(0).to(torch.uint8))
+
+
+def test_the_discriminators_rate_falls_as_the_networks_beside_sgd_alone():
+    for optimiser, equal in (("sgd", False), ("adam", True)):
+        training = training_of("fada", optimiser=optimiser)
+        training.begin(0, Draw(7, 0, 0))
+        training.begin(1, Draw(7, 1, 0))
+        rates = []
+        for step in (1, 3):
+            training.step(Draw(7, 1, step))
+            rates.append(training.critic_adam.param_groups[0]["lr"])
+        assert rates[0] == training.config.discriminator_rate and (rates[1] == rates[0]) is equal
+
+
 def test_rates_of_sgd_are_the_published_ones():
     config = SegmenterConfig(preset="paper", network="small", adapt="fada").filled()
     optimiser = optimiser_of(Segmenter(config, ["a"], [(0, 0, 0)]).network, config)
@@ -229,6 +256,9 @@ def test_rates_of_sgd_are_the_published_ones():
     ):
         set_rates(optimiser, config, kind, step, steps)
         assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([expected / 10, expected])
+    critic = torch.optim.Adam([torch.zeros(1)], 1.0)
+    set_critic_rate(critic, config, 40_000, 40_000)
+    assert critic.param_groups[0]["lr"] == pytest.approx(1e-4 * (1 - 39_999 / 62_500) ** 0.9)
 
 
 def test_two_processes_draw_the_batch_of_one():

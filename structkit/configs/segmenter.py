@@ -158,7 +158,8 @@ class SegmenterConfig(Config):
         None, "show the source scaled, cut, mirrored and in other colours; else yes for fast, no for paper"
     )
     frozen: bool | None = option(
-        None, "with --init: leave the batch norms as they are up to the last stage (published); else yes for paper"
+        None,
+        "with --init: leave the batch norms as they are but in the last stage of fada (published); else yes for paper",
     )
     alpha: float | None = option(
         None, "with bn: share of the target's statistics, beside the source's; else 1", low=0, high=1

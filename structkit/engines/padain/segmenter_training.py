@@ -10,7 +10,7 @@ of a teacher, the average of its weights.
 Batches of the source and of the target have statistics of their own, and the model has the target's: in networks of a
 few layers the statistics are most of the gap.  pAdaIN swaps statistics within each batch; in the adversarial stage the
 source gets the target's (`halves`).
-Differs from FADA: the statistics, as above, where no published weights are begun from; the discriminator sees features
+Differs from FADA: the statistics, as above, where norms are not frozen; the discriminator sees features
 at their own resolution where `upsampled` is not set; the last stage goes on from the weights before it, unless there
 are published weights; where it makes the labels less steady, it is left out.  Beyond their edges pictures go on
 mirrored, where published ones are black; labels are not counted there in both.
@@ -325,8 +325,10 @@ class SegmenterTraining(Training):
 
     @torch.no_grad()
     def _settled(self, network: nn.Module) -> nn.Module:
-        """A copy of a network with the target's statistics, in evaluation mode."""
+        """A copy of a network with the target's statistics, in evaluation mode; frozen norms stay as they are."""
         settled = plain_copy(network, self.config)
+        if any(isinstance(module, FrozenBatchNorm) for module in network.modules()):
+            return settled
         forget_statistics(settled)
         for first in range(0, len(self.order), self.config.batch):
             self._seen(settled, self.order[first : first + self.config.batch])

@@ -218,6 +218,20 @@ def test_frozen_norms_stand_still_up_to_the_last_stage_and_the_model_does_what_t
     torch.testing.assert_close(model.network(pictures), training.network(pictures), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("adapt", ["fada", "selftrain"])
+def test_adapting_with_frozen_norms_leaves_them_their_statistics(monkeypatch, adapt):
+    monkeypatch.setattr(SegmenterTraining, "_begin_published", lambda self: None)
+    training = training_of(adapt)
+    object.__setattr__(training.config, "frozen", True)
+    training.begin(0, Draw(7, 0, 0))
+    training.begin(1, Draw(7, 1, 0))
+    training.step(Draw(7, 1, 1))
+    object.__setattr__(training.config, "frozen", False)
+    pictures = torch.rand(1, 3, 24, 32) * 2 - 1
+    last = training.network if adapt == "fada" else training.teacher.module
+    torch.testing.assert_close(training.model().network(pictures), last(pictures), rtol=1e-4, atol=1e-5)
+
+
 def test_the_last_stage_of_published_fada_begins_anew(monkeypatch):
     monkeypatch.setattr(SegmenterTraining, "_begin_published", lambda self: None)
     training = training_of("fada")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from structkit.configs import SegmenterConfig
-from structkit.engines.padain.adaptation import ClassCounts, pictures_at
+from structkit.engines.padain.adaptation import ClassCounts, mixed, pictures_at
 from structkit.engines.padain.domain_views import signed
 from structkit.engines.padain.segmenter import Segmenter
 from structkit.engines.padain.segmenter_rates import optimiser_of, set_critic_rate, set_rates
 from structkit.engines.padain.segmenter_training import SegmenterTraining
 from structkit.errors import OptionError
-from structkit.nets.deeplab import FrozenBatchNorm
+from structkit.nets.deeplab import FrozenBatchNorm, enlarged
 from structkit.training.draw import Draw
 from structkit.training.loop import train
 from structkit.training.parallel import Processes
@@ -157,6 +159,58 @@ def test_the_discriminator_is_asked_for_the_shape_of_the_soft_labels(upsampled):
     )
     training.step(Draw(7, 1, 1))
     assert {tuple(shape) for shape in shapes} == {(3, 6, 24, 32) if upsampled else (3, 6, 3, 4)}
+
+
+def test_a_step_of_fada_has_the_published_losses():
+    temperature, ceiling, weight, count = 2.5, 0.4, 0.7, 3
+    options = {"temperature": temperature, "ceiling": ceiling, "adversarial": weight, "augment": False}
+    training = training_of("fada", **options)
+    training.begin(0, Draw(7, 0, 0))
+    training.begin(1, draw := Draw(7, 1, 0))
+    draw, network, critic = draw.at(1), copy.deepcopy(training.network), copy.deepcopy(training.critic)
+    source, labels = training.views.of_source(draw, count)
+    seen = signed(training.views.in_colours(source, draw, "colours")), signed(training.views.of_target(draw, count))
+    features = [network.features(pictures) for pictures in seen]
+    logits = [network.classifier(part) / temperature for part in features]
+    soft = [one.softmax(1).clamp(max=ceiling) for one in logits]
+    judged = [critic(part).log_softmax(1) for part in features]
+    as_source, as_target = judged[1][:, :3], judged[1][:, 3:]
+    own, theirs = -(soft[0] * judged[0][:, :3]).sum(1).mean(), -(soft[1] * as_target).sum(1).mean()
+    expected = {
+        "loss": F.cross_entropy(enlarged(logits[0], labels.shape[1:]), labels.long(), training.weights),
+        "adversarial": -weight * (soft[1] * as_source).sum(1).mean(),
+        "critic": 0.5 * own + 0.5 * theirs,
+    }
+    found = training.step(draw)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_of_self_training_has_the_losses_of_dacs():
+    training, count = training_of("selftrain", augment=False, confidence=0.34), 3
+    training.begin(0, Draw(7, 0, 0))
+    training.begin(1, draw := Draw(7, 1, 0))
+    draw, network, teacher = draw.at(1), copy.deepcopy(training.network), copy.deepcopy(training.teacher.module)
+    source, labels = training.views.of_source(draw, count)
+    target = training.views.of_target(draw, count)
+    most, own = enlarged(teacher(signed(target)), labels.shape[1:]).softmax(1).max(1)
+    share = (most >= 0.34).float().mean((1, 2))[:, None, None].expand_as(most)
+    numbers = training.views.numbers(draw, "mixed", count, 3)
+    pictures, mixed_labels, trust = mixed(source, labels, target, own.to(torch.uint8), share, numbers)
+    logits = network(signed(source))
+    mixed_logits = network(signed(training.views.in_colours(pictures, draw, "mixed colours", blur=True)))
+    every = F.cross_entropy(enlarged(mixed_logits, labels.shape[1:]), mixed_labels.long(), reduction="none")
+    weights = training.weights[mixed_labels.long()]
+    expected = {
+        "loss": F.cross_entropy(enlarged(logits, labels.shape[1:]), labels.long(), training.weights),
+        "mixed": (weights * every * trust).sum() / weights.sum(),
+        "trust": share.mean(),
+    }
+    found = training.step(draw)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value.detach(), rtol=1e-4, atol=1e-5)
 
 
 def test_only_the_adversarial_stage_pairs_halves():

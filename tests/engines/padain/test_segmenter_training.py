@@ -162,7 +162,7 @@ def test_the_discriminator_is_asked_for_the_shape_of_the_soft_labels(upsampled):
 
 
 def test_a_step_of_fada_has_the_published_losses():
-    temperature, ceiling, weight, count = 2.5, 0.4, 0.7, 3
+    temperature, ceiling, weight, count = 2.5, 0.33, 0.7, 3
     options = {"temperature": temperature, "ceiling": ceiling, "adversarial": weight, "augment": False}
     training = training_of("fada", **options)
     training.begin(0, Draw(7, 0, 0))

@@ -4,7 +4,9 @@
 
 writes images/00000.png ... and labels/00000.png ..., whose pixels are the classes 0 to 10: sky, building, pole, road,
 pavement, tree, sign, fence, car, pedestrian, bicyclist.  --dusk, 0 to 1, takes the daylight away and lights the lamps;
-labels stay as they are.  A scene takes about 0.25 CPU seconds, and depends on the seed and its number alone.
+labels stay as they are.  A scene takes about 0.25 CPU seconds, and depends on the seed and its number alone; files of
+its name are overwritten.  Learn from them with: structkit train segmenter --source out/streets/images
+out/streets/labels --labels camvid
 """
 
 from __future__ import annotations
@@ -345,7 +347,12 @@ def main() -> None:
     parser.add_argument("--dusk", type=float, default=0.0, help="0 is day, 1 the last light")
     parser.add_argument("--size", default="480x360", help="width x height in px")
     asked = parser.parse_args()
-    size = tuple(int(side) for side in asked.size.split("x"))
+    sides = asked.size.split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        parser.error(f"--size is {asked.size}: it must be a width and a height, such as 480x360")
+    if not (asked.count > 0 <= min(asked.first, asked.seed) and 0 <= asked.dusk <= 1):
+        parser.error("--count must be 1 or more, --first and --seed 0 or more, and --dusk 0 to 1")
+    size = int(sides[0]), int(sides[1])
     for folder in ("images", "labels"):
         (asked.out / folder).mkdir(parents=True, exist_ok=True)
     for number in range(asked.first, asked.first + asked.count):

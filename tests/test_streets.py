@@ -74,6 +74,16 @@ def test_the_ground_is_seen_where_a_point_of_it_is_painted(streets):
     assert np.isinf(ahead[:30]).all()
 
 
+@pytest.mark.parametrize(
+    "words", [("--size", "abc"), ("--size", "0x5"), ("--dusk", "7"), ("--count", "0")], ids=" ".join
+)
+def test_what_cannot_be_drawn_is_refused(streets, tmp_path, monkeypatch, capsys, words):
+    monkeypatch.setattr(sys, "argv", ["streets.py", str(tmp_path / "out"), "--count", "1", *words])
+    with pytest.raises(SystemExit, match="2"):
+        streets.main()
+    assert words[0] in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_the_command_writes_pictures_and_labels_of_the_size_asked_for(streets, tmp_path, monkeypatch):
     monkeypatch.setattr(
         sys, "argv", ["streets.py", str(tmp_path), "--first", "7", "--count", "2", "--size", "64x48", "--seed", "9"]

@@ -59,8 +59,8 @@ def score_labels(prediction: str, truth: str, labels: str, *, json: bool) -> Non
             facts = {"file": name, "inputs": paths, "status": status, "error": error, "scores": finite(scores)}
             emit_record({"record": "file", **facts})
     tried, flawed = counts["scored"] + counts["failed"], counts["missing"] + counts["failed"]
-    code = NOTHING_TO_DO if not tried else 1 if flawed else 0
     figures = tally.summary() if counts["scored"] else {}
+    code = 1 if tried and flawed else 0 if figures.get("classes") else NOTHING_TO_DO
     if json:
         files = {"files": counts["scored"], "missing": counts["missing"], "failed": counts["failed"]}
         classes = {kind: finite(own) for kind, own in tally.by_class().items()} if figures else {}
@@ -75,7 +75,8 @@ def score_labels(prediction: str, truth: str, labels: str, *, json: bool) -> Non
         more = "; ..." if len(lonely) > SHOWN else ""
         tell(f"{len(lonely)} of {counts.total()} files without partner: {'; '.join(lonely[:SHOWN])}{more}")
     if code == NOTHING_TO_DO:
-        tell("nothing to score: no file has partners of the same name")
+        fact = "no pixel of the truth has a class that counts" if tried else "no file has partners of the same name"
+        tell(f"nothing to score: {fact}")
     raise typer.Exit(code)
 
 

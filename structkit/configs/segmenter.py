@@ -145,7 +145,11 @@ class SegmenterConfig(Config):
     )
     steps: int | None = _preset("steps on the source", "steps", low=1, high=10_000_000)
     rate: float | None = _preset("learning rate on the source at its height", "rate", low=1e-7, high=1)
-    optimiser: str | None = _preset("the optimiser: sgd (published) or adam", "optimiser", choices=OPTIMISERS)
+    optimiser: str | None = _preset(
+        "the optimiser: sgd (published; the backbone learns at a tenth of each rate) or adam",
+        "optimiser",
+        choices=OPTIMISERS,
+    )
     balanced: bool = option(True, "draw pictures by the classes in them, rare classes more often")
     weighted: bool | None = option(
         None, "let the pixels of rare classes weigh more in the loss; else yes for fast, no for paper"
@@ -154,7 +158,8 @@ class SegmenterConfig(Config):
         None, "show the source scaled, cut, mirrored and in other colours; else yes for fast, no for paper"
     )
     frozen: bool | None = option(
-        None, "with --init: leave the batch norms as they are up to the last stage (published); else yes for paper"
+        None,
+        "with --init: leave the batch norms as they are but in the last stage of fada (published); else yes for paper",
     )
     alpha: float | None = option(
         None, "with bn: share of the target's statistics, beside the source's; else 1", low=0, high=1
@@ -200,7 +205,7 @@ class SegmenterConfig(Config):
         low=0,
         high=0.95,
     )
-    held: float = option(0.1, "share of the pictures of each domain that are held out, for the scores", low=0, high=0.5)
+    held: float = option(0.1, "share of the labelled pictures that are held out, for the scores", low=0, high=0.5)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,14 +67,15 @@ def palette_map(
     seen: np.ndarray | None = None
     found: np.ndarray | None = None
     way_out = f"say what the labels mean: --labels {' or '.join(KNOWN)}, or a file"
-    counts: Counter[int] = Counter()
 
     def read(path: Path) -> tuple[LabelRaster, np.ndarray]:
         raster = read_label_file(path, max_pixels=max_pixels)
         return raster, np.unique(raster.values) if raster.palette is not None else np.empty(0, int)
 
+    error: InputError | None = None
     for path, one in read_all(files, read, tell, label):
         if isinstance(one, InputError):
+            error = one
             continue
         raster, indices = one
         if raster.palette is None:
@@ -94,9 +94,8 @@ def palette_map(
             seen |= used
         else:
             seen, found = used, palette
-        counts.update(indices.tolist())
     if seen is None or found is None:
-        raise InputError(f"{label}: no label file can be read; {way_out}")
+        raise InputError(f"{label}: no label file can be read; {f'the last: {error}' if error else way_out}")
     indices = [i for i in np.flatnonzero(seen).tolist() if i != UNCOUNTED]
     colours = tuple(tuple(found[i].tolist()) for i in indices)
     names = tuple(f"class {i}" for i in indices)
@@ -158,7 +157,7 @@ def _map_of(name: str, rows: Iterable[Mapping[str, Any]]) -> LabelMap:
         raise ValueError(f"{len(labels)} classes, and {MOST_CLASSES} are the most")
     if lacking := [title for title, label in labels.items() if ids and label not in ids.values()]:
         raise ValueError(f"{lacking[0]} has no id, which others have")
-    usual = iter([colour for colour in usual_palette(2 * MOST_CLASSES % 256) if colour not in own.values()])
+    usual = iter([colour for colour in usual_palette(MOST_CLASSES + 1) if colour not in own.values()])
     palette = tuple(own[label] if label in own else next(usual) for label in range(len(labels)))
     return LabelMap(name, tuple(labels), palette, ids, colours)
 

@@ -27,7 +27,12 @@ OF_LABELS = (
 )
 NO_LABELS = ("_instanceIds", "_instanceTrainIds")  # ends of the names of files beside them, which are passed over
 SURE = (*NO_LABELS, *(end for end in OF_LABELS if end.startswith(("_gt", "_label")) and end != "_gt"))
-FOLDERS = ("labels", "label", "gtfine", "gtcoarse", "annotations", "masks", "segmentationclass")  # of label files
+# Folders of label files; SegNet's CamVid has trainannot beside train.
+FOLDERS = (
+    *("labels", "label", "gt", "gtfine", "gtcoarse", "groundtruth", "ground_truth", "annotations", "annotation"),
+    *("annot", "trainannot", "valannot", "testannot", "masks", "mask", "segmentationclass"),
+)
+JPEG = (".jpg", ".jpeg")
 
 Found = TypeVar("Found")
 
@@ -102,15 +107,17 @@ def pair_files(pictures: Pictures | FileList, labels: Pictures | FileList) -> La
 def without_labels(found: FileList) -> tuple[FileList, int]:
     """The pictures without the files among them whose names say that they are label files, and the number of these.
 
-    A name says so by an end of Cityscapes, by a plain end such as _L beside a picture of the same name, or by a folder
-    such as labels beside other folders.  No file is opened.
+    A name says so by an end of Cityscapes, by a plain end such as _L beside a picture of the same name, by a folder
+    such as labels beside other folders, or by its suffix beside a JPEG of the same name.  No file is opened.
     """
 
     def is_label(name: str) -> bool:
         end = end_of(name, (*NO_LABELS, *OF_LABELS))
         in_folder = any(part.lower() in FOLDERS for part in PurePosixPath(name).parts[:-1])
-        return in_folder or (bool(end) and (end in SURE or key_of(name, OF_LABELS) in keys))
+        beside = PurePosixPath(name).suffix.lower() not in JPEG and key_of(name, OF_PICTURES) in photographs
+        return in_folder or beside or (bool(end) and (end in SURE or key_of(name, OF_LABELS) in keys))
 
+    photographs = {key_of(n, OF_PICTURES) for n, _ in found.sources if PurePosixPath(n).suffix.lower() in JPEG}
     keys = {key_of(name, OF_PICTURES) for name, _ in found.sources if not end_of(name, (*NO_LABELS, *OF_LABELS))}
     kept = tuple(source for source in found.sources if isinstance(source[1], Picture) or not is_label(source[0]))
     if not kept:  # the folder is one that was meant, whatever it is called

@@ -115,7 +115,10 @@ class SegmentationPictures:
         return self._item(index)[0]
 
     def labels(self, index: int) -> Tensor:
-        """The classes of a picture's pixels, (h, w) uint8; 255: not counted.  Raises InputError, as `picture`."""
+        """The classes of a picture's pixels, (h, w) uint8; 255: not counted, or fully transparent in the picture.
+
+        Raises InputError, as `picture`.
+        """
         return self._item(index)[1]
 
     def classes_in(self, index: int) -> list[int]:
@@ -175,6 +178,8 @@ class SegmentationPictures:
             classes = map_of(pair.labels, self.map).classes(raster, strange)
         except InputError as error:
             raise InputError(f"{pair.labels}: {error}") from None
+        if picture.alpha is not None:
+            classes[picture.alpha == 0] = UNCOUNTED  # nothing is seen there
         counts = np.bincount(classes.reshape(-1), minlength=UNCOUNTED + 1)[: len(self.map)]
         digests = digest, hashlib.sha256(data).hexdigest()
         small = torch.from_numpy(nearest(classes, self.size))

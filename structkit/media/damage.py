@@ -67,7 +67,7 @@ def has_room(data: bytes, format: Format, max_pixels: int) -> bool:
     """
     width = height = 0
     if format.name == "WEBP":
-        kind, body = _webp_data(data) or (b"", b"")
+        kind, body = webp_data(data) or (b"", b"")
         if kind == b"VP8L":  # RFC 9649, 3.4; each side is 14 bits
             sides = int.from_bytes(body[1:5], "little")
             width, height = (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
@@ -180,7 +180,7 @@ def _jpeg_part(data: bytes) -> tuple[Flaw, ...]:
 
 def _webp(image: ImageFile.ImageFile, data: bytes) -> Iterator[Flaw]:
     """Codes left over: a decoder that does not miss what is cut off the end has lost its way before."""
-    coded = _webp_data(data)
+    coded = webp_data(data)
     if coded is None or len(coded[1]) < 4 * SLACK:
         return
     kind, body = coded
@@ -206,7 +206,7 @@ def _webp_reads(kind: bytes, body: bytes) -> bool:
         return False
 
 
-def _webp_data(data: bytes) -> tuple[bytes, bytes] | None:
+def webp_data(data: bytes) -> tuple[bytes, bytes] | None:
     """The kind and the body of the chunk with the pixels of the first picture (RFC 9649, 2.5 to 2.7)."""
     at = 12
     while at + 8 <= len(data):

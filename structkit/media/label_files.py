@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from structkit.errors import InputError, StructkitError
 from structkit.media import damage, formats
@@ -13,6 +14,7 @@ from structkit.media.pictures import MAX_BYTES, MAX_PIXELS
 from structkit.media.raster import ORIENTATION, UPRIGHT, check_size
 
 LOSSLESS = ("PNG", "TIFF", "BMP", "GIF", "WEBP")  # formats that can keep values
+LOSSY = ("jpeg", "tiff_jpeg", "webp")  # compressions of TIFF that do not
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,11 @@ def read_label_file(source: Source, *, name: str | None = None, max_pixels: int 
         raise InputError(f"{name}: a {format.label}, which does not keep the values of labels; save them as PNG")
     try:
         image = format.open(data)
+        if _is_lossy(image, data):
+            fact = f"a {format.label} of a lossy compression, which does not keep the values of labels"
+            raise InputError(f"{name}: {fact}; save them as PNG")
+        if image.mode == "F":
+            raise InputError(f"{name}: a {format.label} of fractions, and ids are whole numbers; save them as PNG")
         check_size(image.size, name, max_pixels)
         lost = [flaw.fact for flaw in damage.load(image, data, format) if flaw.lost]
         if lost:
@@ -70,6 +77,13 @@ def read_label_file(source: Source, *, name: str | None = None, max_pixels: int 
     except Exception as error:  # a decoder's reaction to foreign bytes is not foreseeable
         raise InputError(f"{name}: damaged or truncated {format.label} ({one_line(error)}); copy it again") from error
     return LabelRaster(np.ascontiguousarray(turn(values)), palette)
+
+
+def _is_lossy(image: Image.Image, data: bytes) -> bool:
+    """True for a WebP or a TIFF, formats that can keep values, which does not."""
+    if image.format == "WEBP":
+        return (damage.webp_data(data) or (b"",))[0] == b"VP8 "
+    return image.format == "TIFF" and image.info.get("compression") in LOSSY
 
 
 def _ids(values: np.ndarray, name: str) -> np.ndarray:

@@ -162,7 +162,7 @@ def _notes_on_classes(source: SegmentationPictures) -> Iterator[str]:
 def _shared(source: SegmentationPictures, target: TargetPictures) -> list[str]:
     """A note on pictures of the target that are in the source too, where there are any."""
     count = len(set(source.digests) & set(target.digests))
-    return [f"{target.label}: {counted(count)} of it are in the source too, with labels"] if count else []
+    return [f"{target.label}: {counted(count)} of it also in the source, with labels"] if count else []
 
 
 def _some(names: Sequence[str]) -> str:

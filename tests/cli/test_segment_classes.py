@@ -133,6 +133,12 @@ def test_a_class_that_the_truth_has_not_is_no_part_of_the_mean(run, folder):
     assert summary["scores"]["iou"] == pytest.approx((1 + 288 / 384) / 2)
 
 
+def test_a_truth_of_which_nothing_counts_is_nothing_to_score(run, folder):
+    Image.fromarray(np.full((24, 32), 255, np.uint8)).save(folder / "truth.png")
+    ran = run("score", "iou", "truth.png", "truth.png", "--labels", "map.csv")
+    assert ran.code == 4 and "nothing to score: no pixel of the truth has a class that counts" in ran.err
+
+
 def test_what_segment_writes_agrees_with_the_truth_by_its_palette(run, folder):
     assert run(*SEGMENT, "street.png", "-o", "made.png").code == 0
     write_picture(Picture(np.array(PALETTE, np.uint8)[classes_of(scene())]), folder / "truth.png")

@@ -109,8 +109,8 @@ def test_a_table_of_colours_alone_is_a_map_of_colours(tmp_path):
 
 
 def test_classes_without_colours_get_colours_that_are_far_apart(tmp_path):
-    map = label_map(written(tmp_path, "m.csv", "id,name\n" + "".join(f"{i},c{i}\n" for i in range(200))))
-    assert len(set(map.palette)) == 200
+    map = label_map(written(tmp_path, "m.csv", "id,name\n" + "".join(f"{i},c{i}\n" for i in range(254))))
+    assert len(set(map.palette)) == 254
     assert usual_palette(2) == ((128, 0, 0), (0, 128, 0))
 
 
@@ -176,3 +176,6 @@ def test_palettes_that_differ_and_files_without_are_refused(tmp_path):
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "3.png")
     with pytest.raises(InputError, match="without a palette; say what the labels mean: --labels camvid or cityscapes"):
         palette_map([tmp_path / "3.png"], "labels")
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "4.jpg")
+    with pytest.raises(InputError, match=r"no label file can be read; the last: .*4\.jpg: a JPEG, which"):
+        palette_map([tmp_path / "4.jpg"], "labels")

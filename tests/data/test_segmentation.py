@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from structkit.data import segmentation
-from structkit.data.label_maps import CAMVID, CITYSCAPES
+from structkit.data.label_maps import CAMVID, CITYSCAPES, UNCOUNTED
 from structkit.data.label_pairs import pair_files, without_labels
 from structkit.data.listing import list_files
 from structkit.data.segmentation import SegmentationPictures, TargetPictures, nearest
@@ -228,7 +228,15 @@ def test_a_target_has_pictures_alone(source):
 
 
 @pytest.mark.parametrize(
-    "label", ["labels/1.png", "1_L.png", "gtFine/x/1_gtFine_labelIds.png", "1_gtFine_color.png", "1_instanceIds.png"]
+    "label",
+    [
+        "labels/1.png",
+        "testannot/1.png",
+        "1_L.png",
+        "gtFine/x/1_gtFine_labelIds.png",
+        "1_gtFine_color.png",
+        "1_instanceIds.png",
+    ],
 )
 def test_files_of_a_target_whose_names_say_labels_are_passed_over(tmp_path, label):
     picture(tmp_path / "images" / "1.png")
@@ -236,6 +244,14 @@ def test_files_of_a_target_whose_names_say_labels_are_passed_over(tmp_path, labe
     labels(tmp_path / label)
     found, count = without_labels(list_files(tmp_path))
     assert count == 1 and [name for name, _ in found.sources] == ["1.png", "images/1.png"]
+
+
+def test_a_png_beside_a_jpeg_of_its_name_is_no_picture_of_a_target(tmp_path):
+    for name in ("1.JPG", "2.png", "far/1.png"):
+        picture(tmp_path / name)
+    labels(tmp_path / "1.png")
+    found, count = without_labels(list_files(tmp_path))
+    assert count == 1 and {name for name, _ in found.sources} == {"1.JPG", "2.png", "far/1.png"}
 
 
 def test_a_target_whose_names_only_look_so_is_kept(tmp_path):
@@ -258,8 +274,12 @@ def test_remarks_on_pictures_are_told(source):
     Image.fromarray(pixels + 128).save(source / "images" / "0.png")
     data = (source / "images" / "1.png").read_bytes()
     (source / "images" / "1.png").write_bytes(data[:-8])
-    told = list(read(source, tolerant=True).notes())
-    assert any("what is transparent is taken as its mean colour: 1 file (0.png)" in note for note in told)
+    pixels[6:, :, 3] = 255
+    Image.fromarray(pixels).save(source / "images" / "2.png")
+    found = read(source, tolerant=True)
+    assert found.labels(2).tolist() == [[UNCOUNTED] * 8] * 3 + [[3] * 8] * 3 and found.shares[2].tolist()[0] == 0
+    told = list(found.notes())
+    assert any("what is transparent is taken as its mean colour: 2 files (0.png, 2.png)" in note for note in told)
     assert any("damaged PNG" in note and "(1.png)" in note for note in told)
     assert any("notes.heic" in note for note in told)
 

@@ -64,6 +64,8 @@ def test_a_file_of_colours_has_them_whatever_its_alpha():
     colours = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
     raster = read_label_file(encoded(Image.fromarray(colours)))
     assert raster.is_coloured and np.array_equal(raster.values, colours[..., :3])
+    webp = encoded(Image.fromarray(colours[..., :3].copy()), "WEBP", lossless=True)
+    assert np.array_equal(read_label_file(webp).values, colours[..., :3])
 
 
 def test_an_orientation_is_applied_as_to_pictures():
@@ -79,6 +81,11 @@ def test_what_cannot_be_read_is_refused_by_name():
         read_label_file(whole[: len(whole) // 2], name="map.png")
     with pytest.raises(InputError, match="does not keep the values of labels; save them as PNG"):
         read_label_file(encoded(Image.fromarray(IDS), "JPEG"))
+    for lossy in (encoded(Image.fromarray(IDS), "TIFF", compression="jpeg"), encoded(Image.fromarray(IDS), "WEBP")):
+        with pytest.raises(InputError, match="of a lossy compression, which does not keep the values of labels"):
+            read_label_file(lossy)
+    with pytest.raises(InputError, match="a TIFF of fractions"):
+        read_label_file(encoded(Image.fromarray(IDS.astype(np.float32)), "TIFF"))
     with pytest.raises(InputError, match="not a picture of a known format"):
         read_label_file(b"no picture")
     with pytest.raises(InputError, match="over the limit"):

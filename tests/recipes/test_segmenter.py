@@ -173,7 +173,7 @@ def test_classes_that_nothing_shows_and_many_uncounted_pixels_are_told(streets, 
 
 def test_pictures_that_are_in_both_domains_are_told(streets):
     told = material(streets, target=source(streets)[0])[1]
-    assert any("6 pictures of it are in the source too" in note for note in told)
+    assert any("6 pictures of it also in the source" in note for note in told)
 
 
 def test_inputs_decide_on_the_digests(streets, tmp_path):

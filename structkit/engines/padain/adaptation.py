@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from structkit.data.label_maps import UNCOUNTED
 from structkit.data.segmentation import SegmentationPictures, TargetPictures
+from structkit.metrics.overlap import class_iou, confusion
 
 
 def soft_labels(logits: Tensor, ceiling: float) -> Tensor:
@@ -112,21 +113,18 @@ def blended_statistics(own: nn.Module, target: nn.Module, alpha: float) -> dict[
 
 
 class ClassCounts:
-    """Counts of pixels by their true and their predicted class, (K, K)."""
+    """Counts of the pixels of several pictures, by their true and their predicted class."""
 
     def __init__(self, classes: int) -> None:
-        self.counts = torch.zeros(classes, classes, dtype=torch.int64)
+        self.counts = torch.zeros(classes, classes + 1, dtype=torch.int64)
 
     def add(self, truth: Tensor, predicted: Tensor) -> None:
         """Count pixels, of the same shapes, whose true class is known."""
-        classes, known = len(self.counts), truth != UNCOUNTED
-        pairs = classes * truth[known].long() + predicted[known].long()
-        self.counts += torch.bincount(pairs.cpu(), minlength=classes**2).view(classes, classes)
+        self.counts += confusion(predicted.cpu(), truth.cpu(), len(self.counts))
 
     def iou(self) -> Tensor:
         """The intersection over union of each class, (K,); NaN for those that are nowhere in the truth."""
-        hit, true, said = self.counts.diagonal(), self.counts.sum(1), self.counts.sum(0)
-        return torch.where(true > 0, hit / (true + said - hit).clamp(min=1), torch.nan).double()
+        return class_iou(self.counts)
 
     def mean_iou(self) -> float:
         """The mean over the classes that are in the truth; 0 where there is none."""
@@ -165,6 +163,7 @@ class ClassBalance:
         self.having = [row.nonzero()[:, 0].tolist() for row in shares.T]
         weights = torch.where(self.shares > 0, rarity(self.shares), 0.0)
         self.bounds = (weights.cumsum(0) / weights.sum().clamp(min=1e-12)).tolist()
+        self.last = max((label for label, having in enumerate(self.having) if having), default=0)
 
     def weights(self) -> Tensor:
         """The weight of each class in a loss, (K,), 1 for a pixel on average: as the root of its rarity."""
@@ -173,6 +172,6 @@ class ClassBalance:
 
     def index(self, of_class: float, which: float) -> int:
         """The picture that two numbers in [0, 1) decide on."""
-        label = min(bisect_right(self.bounds, of_class), len(self.bounds) - 1)
+        label = min(bisect_right(self.bounds, of_class), self.last)  # the last bound may be rounded below 1
         having = self.having[label]
         return having[int(which * len(having))]

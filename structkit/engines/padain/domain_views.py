@@ -15,6 +15,7 @@ from structkit.training.draw import Draw
 from structkit.training.parallel import Processes
 
 JITTER = (0.5, 0.5, 0.5, 0.2)  # brightness, contrast, saturation, hue
+SQUARE = 32  # px, of the squares that are hidden
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,11 @@ class DomainViews:
         numbers = self.numbers(draw, name, len(pictures) * self.processes.size, COLOURED + BLURRED)
         found = coloured(pictures, numbers[:, :COLOURED], JITTER)
         return blurred(found, numbers[:, COLOURED:]) if blur else found
+
+    def squares(self, draw: Draw, batch: int, shape: tuple[int, int]) -> Tensor:
+        """Numbers in [0, 1) that decide which squares of pictures of a shape are hidden, (B, rows, columns)."""
+        rows, columns = (-(-side // SQUARE) for side in shape)
+        return self.numbers(draw, "squares", batch, rows * columns).unflatten(1, (rows, columns))
 
 
 def signed(pictures: Tensor) -> Tensor:

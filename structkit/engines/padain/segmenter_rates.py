@@ -37,6 +37,18 @@ def set_rates(optimiser: Optimizer, config: SegmenterConfig, kind: str, step: in
     if config.optimiser == "adam":
         part, factors = rising_and_falling(step / steps, WARM_UP), [1.0]
     else:
-        part, factors = (1 - (step - 1) / (steps * HORIZON.get(kind, 1.0))) ** POWER, [SLOWER, 1.0]
+        part, factors = _published(kind, step, steps), [SLOWER, 1.0]
     for group, factor in zip(optimiser.param_groups, factors, strict=True):
         group["lr"] = height * part * factor
+
+
+def set_critic_rate(optimiser: Optimizer, config: SegmenterConfig, step: int, steps: int) -> None:
+    """Set the learning rate of the discriminator: beside SGD it falls as the network's (published), else it stays."""
+    part = _published("adversarial", step, steps) if config.optimiser == "sgd" else 1.0
+    for group in optimiser.param_groups:
+        group["lr"] = config.discriminator_rate * part
+
+
+def _published(kind: str, step: int, steps: int) -> float:
+    """The share of its height that a published rate has in a step, from 1."""
+    return (1 - (step - 1) / (steps * HORIZON.get(kind, 1.0))) ** POWER

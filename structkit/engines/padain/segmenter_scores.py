@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from structkit.data.listing import counted
 from structkit.data.segmentation import SegmentationPictures, TargetPictures
 from structkit.engines.padain.adaptation import ClassCounts, labels_at, pictures_at
 from structkit.engines.padain.segmenter import Segmenter
@@ -59,7 +60,7 @@ class SegmenterScores:
                 if value == value
             }
             self.found |= {"held": len(self.held), "miou": round(counts.mean_iou(), 4), "present": len(iou), "iou": iou}
-            tell(f"on {len(self.held)} pictures of the source held out: {100 * counts.mean_iou():.1f} % mIoU")
+            tell(f"on {counted(len(self.held))} of the source held out: {100 * counts.mean_iou():.1f} % mIoU")
         if self.target is not None:
             pictures = pictures_at(self.target, self.order).to(device)
             with torch.inference_mode():
@@ -70,7 +71,7 @@ class SegmenterScores:
                 "told": len(torch.cat(labels).unique()),
             }
             tell(
-                f"on {len(pictures)} pictures of the target: confidence {self.found['confidence']:.2f}, labels "
+                f"on {counted(len(pictures))} of the target: confidence {self.found['confidence']:.2f}, labels "
                 f"{100 * self.found['steadiness']:.0f} % steady, {self.found['told']} classes"
             )
         return self.found

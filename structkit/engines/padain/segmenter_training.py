@@ -10,9 +10,10 @@ of a teacher, the average of its weights.
 Batches of the source and of the target have statistics of their own, and the model has the target's: in networks of a
 few layers the statistics are most of the gap.  pAdaIN swaps statistics within each batch; in the adversarial stage the
 source gets the target's (`halves`).
-Differs from FADA: the statistics, as above, where no published weights are begun from; the discriminator sees features
+Differs from FADA: the statistics, as above, where norms are not frozen; the discriminator sees features
 at their own resolution where `upsampled` is not set; the last stage goes on from the weights before it, unless there
-are published weights; where it makes the labels less steady, it is left out.
+are published weights; where it makes the labels less steady, it is left out.  Beyond their edges pictures go on
+mirrored, where published ones are black; labels are not counted there in both.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from structkit.engines.padain.adaptation import (
 from structkit.engines.padain.domain_views import DomainViews, signed
 from structkit.engines.padain.layer import PRESETS, PadainHandles, disabled, insert_padain
 from structkit.engines.padain.segmenter import Segmenter, plain_copy, segmentation_network
-from structkit.engines.padain.segmenter_rates import optimiser_of, set_rates
+from structkit.engines.padain.segmenter_rates import optimiser_of, set_critic_rate, set_rates
 from structkit.engines.padain.segmenter_scores import SegmenterScores, shown, steadiness
 from structkit.errors import OptionError
 from structkit.nets.deeplab import FrozenBatchNorm, PixelDiscriminator, SegmentationNetwork, enlarged, set_norms
@@ -71,7 +72,6 @@ LONGEST = 5.0  # norm of the gradient, to which Adam's is cut down
 BETAS = (0.9, 0.99)  # of the discriminator's Adam
 HELD_TARGET, MOST_HELD = 10, 32  # each tenth picture of the target is kept from the last stage of FADA, 32 at most
 LABELLED = 10**9  # bytes of labels that are kept, once made
-SQUARE = 32  # px, of the squares that are hidden
 SHOWN = 4  # pictures of a preview
 
 
@@ -166,8 +166,8 @@ class SegmenterTraining(Training):
             self.labeller = self._settled(self.network)
             self.labelled: dict[int, Tensor] = {}
             self.learned, self.held_target = self._parts_of_target()
-            if self.start is not None:
-                self._begin_published()
+            if self.start is not None:  # published: from those weights, and with a new classifier
+                self._build()
         set_norms(self.network, FrozenBatchNorm if c.frozen and self.kind != "distillation" else nn.BatchNorm2d)
         if self.kind == "self-training":
             self.teacher = Average(self.network, c.teacher)
@@ -188,7 +188,10 @@ class SegmenterTraining(Training):
         self.made = None
         if self.kind == "statistics":
             return self._gather(draw)
-        set_rates(self.optimiser, self.config, self.kind, draw.step, self.stages[draw.stage].steps)
+        steps = self.stages[draw.stage].steps
+        set_rates(self.optimiser, self.config, self.kind, draw.step, steps)
+        if self.kind == "adversarial":
+            set_critic_rate(self.critic_adam, self.config, draw.step, steps)
         if self.handles is not None:
             self.handles.draw(draw.generator("padain"))
         losses = {
@@ -287,16 +290,13 @@ class SegmenterTraining(Training):
         if c.masked:
             part = signed(self.views.in_colours(target, draw, "masked colours"))
             with arithmetic(part, self.dtype):
-                part_logits = self.network(hidden(part, self._squares(draw, shape), c.masked)).float()
+                part_logits = self.network(
+                    hidden(part, self.views.squares(draw, c.pair_batch, shape), c.masked)
+                ).float()
             terms["masked"] = segmentation_loss(enlarged(part_logits, shape), own_labels, self.weights, trust)
         self._descend(sum(terms.values()))
         self.teacher.update(self.network)
         return terms | {"trust": trust.mean()}
-
-    def _squares(self, draw: Draw, shape: tuple[int, int]) -> Tensor:
-        """Numbers in [0, 1) that decide which squares of pictures are hidden, (B, rows, columns)."""
-        rows, columns = (-(-side // SQUARE) for side in shape)
-        return self.views.numbers(draw, "squares", self.config.pair_batch, rows * columns).unflatten(1, (rows, columns))
 
     def _descend(self, loss: Tensor) -> None:
         longest = LONGEST if self.config.optimiser == "adam" else None
@@ -325,8 +325,10 @@ class SegmenterTraining(Training):
 
     @torch.no_grad()
     def _settled(self, network: nn.Module) -> nn.Module:
-        """A copy of a network with the target's statistics, in evaluation mode."""
+        """A copy of a network with the target's statistics, in evaluation mode; frozen norms stay as they are."""
         settled = plain_copy(network, self.config)
+        if any(isinstance(module, FrozenBatchNorm) for module in network.modules()):
+            return settled
         forget_statistics(settled)
         for first in range(0, len(self.order), self.config.batch):
             self._seen(settled, self.order[first : first + self.config.batch])

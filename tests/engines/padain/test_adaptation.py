@@ -145,6 +145,8 @@ def test_rare_classes_are_drawn_by_their_published_weights():
     assert abs(drawn.count(0) / count - expected) < 0.01
     assert {balance.index(0.01, which) for which in (0.0, 0.6)} == {0, 1}
     assert balance.index(0.999999, 0.999999) == 1
+    balance.bounds = [0.99 * bound for bound in balance.bounds]  # as if rounded
+    assert balance.index(0.999999, 0.999999) == 1
 
 
 def test_counts_give_the_iou_of_classes_that_are_there():

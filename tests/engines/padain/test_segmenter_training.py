@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from structkit.configs import SegmenterConfig
-from structkit.engines.padain.adaptation import ClassCounts, pictures_at
+from structkit.engines.padain.adaptation import ClassCounts, mixed, pictures_at
 from structkit.engines.padain.domain_views import signed
 from structkit.engines.padain.segmenter import Segmenter
-from structkit.engines.padain.segmenter_rates import optimiser_of, set_rates
+from structkit.engines.padain.segmenter_rates import optimiser_of, set_critic_rate, set_rates
 from structkit.engines.padain.segmenter_training import SegmenterTraining
 from structkit.errors import OptionError
-from structkit.nets.deeplab import FrozenBatchNorm
+from structkit.nets.deeplab import FrozenBatchNorm, enlarged
 from structkit.training.draw import Draw
 from structkit.training.loop import train
 from structkit.training.parallel import Processes
@@ -159,6 +161,58 @@ def test_the_discriminator_is_asked_for_the_shape_of_the_soft_labels(upsampled):
     assert {tuple(shape) for shape in shapes} == {(3, 6, 24, 32) if upsampled else (3, 6, 3, 4)}
 
 
+def test_a_step_of_fada_has_the_published_losses():
+    temperature, ceiling, weight, count = 2.5, 0.33, 0.7, 3
+    options = {"temperature": temperature, "ceiling": ceiling, "adversarial": weight, "augment": False}
+    training = training_of("fada", **options)
+    training.begin(0, Draw(7, 0, 0))
+    training.begin(1, draw := Draw(7, 1, 0))
+    draw, network, critic = draw.at(1), copy.deepcopy(training.network), copy.deepcopy(training.critic)
+    source, labels = training.views.of_source(draw, count)
+    seen = signed(training.views.in_colours(source, draw, "colours")), signed(training.views.of_target(draw, count))
+    features = [network.features(pictures) for pictures in seen]
+    logits = [network.classifier(part) / temperature for part in features]
+    soft = [one.softmax(1).clamp(max=ceiling) for one in logits]
+    judged = [critic(part).log_softmax(1) for part in features]
+    as_source, as_target = judged[1][:, :3], judged[1][:, 3:]
+    own, theirs = -(soft[0] * judged[0][:, :3]).sum(1).mean(), -(soft[1] * as_target).sum(1).mean()
+    expected = {
+        "loss": F.cross_entropy(enlarged(logits[0], labels.shape[1:]), labels.long(), training.weights),
+        "adversarial": -weight * (soft[1] * as_source).sum(1).mean(),
+        "critic": 0.5 * own + 0.5 * theirs,
+    }
+    found = training.step(draw)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_step_of_self_training_has_the_losses_of_dacs():
+    training, count = training_of("selftrain", augment=False, confidence=0.34), 3
+    training.begin(0, Draw(7, 0, 0))
+    training.begin(1, draw := Draw(7, 1, 0))
+    draw, network, teacher = draw.at(1), copy.deepcopy(training.network), copy.deepcopy(training.teacher.module)
+    source, labels = training.views.of_source(draw, count)
+    target = training.views.of_target(draw, count)
+    most, own = enlarged(teacher(signed(target)), labels.shape[1:]).softmax(1).max(1)
+    share = (most >= 0.34).float().mean((1, 2))[:, None, None].expand_as(most)
+    numbers = training.views.numbers(draw, "mixed", count, 3)
+    pictures, mixed_labels, trust = mixed(source, labels, target, own.to(torch.uint8), share, numbers)
+    logits = network(signed(source))
+    mixed_logits = network(signed(training.views.in_colours(pictures, draw, "mixed colours", blur=True)))
+    every = F.cross_entropy(enlarged(mixed_logits, labels.shape[1:]), mixed_labels.long(), reduction="none")
+    weights = training.weights[mixed_labels.long()]
+    expected = {
+        "loss": F.cross_entropy(enlarged(logits, labels.shape[1:]), labels.long(), training.weights),
+        "mixed": (weights * every * trust).sum() / weights.sum(),
+        "trust": share.mean(),
+    }
+    found = training.step(draw)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value.detach(), rtol=1e-4, atol=1e-5)
+
+
 def test_only_the_adversarial_stage_pairs_halves():
     training, found = training_of("fada", padain=0.5), []
     for number in range(3):
@@ -218,6 +272,47 @@ def test_frozen_norms_stand_still_up_to_the_last_stage_and_the_model_does_what_t
     torch.testing.assert_close(model.network(pictures), training.network(pictures), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("adapt", ["fada", "selftrain"])
+def test_adapting_with_frozen_norms_leaves_them_their_statistics(monkeypatch, adapt):
+    monkeypatch.setattr(SegmenterTraining, "_begin_published", lambda self: None)
+    training = training_of(adapt)
+    object.__setattr__(training.config, "frozen", True)
+    training.begin(0, Draw(7, 0, 0))
+    training.begin(1, Draw(7, 1, 0))
+    training.step(Draw(7, 1, 1))
+    object.__setattr__(training.config, "frozen", False)
+    pictures = torch.rand(1, 3, 24, 32) * 2 - 1
+    last = training.network if adapt == "fada" else training.teacher.module
+    torch.testing.assert_close(training.model().network(pictures), last(pictures), rtol=1e-4, atol=1e-5)
+
+
+def test_the_last_stage_of_published_fada_begins_anew(monkeypatch):
+    monkeypatch.setattr(SegmenterTraining, "_begin_published", lambda self: None)
+    training = training_of("fada")
+    training.begin(0, Draw(7, 0, 0))
+    training.begin(1, Draw(7, 1, 0))
+    before = training.network
+    training.start = {}
+    training.begin(2, Draw(7, 2, 0))
+    assert training.network is not before
+    for mine, theirs in zip(training.network.classifier.branches, before.classifier.branches, strict=True):
+        assert not torch.equal(mine.weight, theirs.weight)
+    labelled = training._own_labels(0)
+    assert torch.equal(labelled, training._seen(training._settled(before), [0])[0].argmax(0).to(torch.uint8))
+
+
+def test_the_discriminators_rate_falls_as_the_networks_beside_sgd_alone():
+    for optimiser, equal in (("sgd", False), ("adam", True)):
+        training = training_of("fada", optimiser=optimiser)
+        training.begin(0, Draw(7, 0, 0))
+        training.begin(1, Draw(7, 1, 0))
+        rates = []
+        for step in (1, 3):
+            training.step(Draw(7, 1, step))
+            rates.append(training.critic_adam.param_groups[0]["lr"])
+        assert rates[0] == training.config.discriminator_rate and (rates[1] == rates[0]) is equal
+
+
 def test_rates_of_sgd_are_the_published_ones():
     config = SegmenterConfig(preset="paper", network="small", adapt="fada").filled()
     optimiser = optimiser_of(Segmenter(config, ["a"], [(0, 0, 0)]).network, config)
@@ -229,6 +324,9 @@ def test_rates_of_sgd_are_the_published_ones():
     ):
         set_rates(optimiser, config, kind, step, steps)
         assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([expected / 10, expected])
+    critic = torch.optim.Adam([torch.zeros(1)], 1.0)
+    set_critic_rate(critic, config, 40_000, 40_000)
+    assert critic.param_groups[0]["lr"] == pytest.approx(1e-4 * (1 - 39_999 / 62_500) ** 0.9)
 
 
 def test_two_processes_draw_the_batch_of_one():

@@ -29,6 +29,12 @@ STRIPS = {
         "remove": "out/bare.png",
         "segment --overlay": "out/where.png",
     },
+    "street": {
+        "picture": "examples/street.png",
+        "segment --model streets": "out/street.png",
+        "at dusk": "examples/street-dusk.png",
+        "train segmenter --adapt bn": "out/dusk.png",
+    },
 }
 GAP = 2  # px, between clips
 CLIPS = ("examples/balloons.mp4", *(f"out/balloons-genvideo-{number}.mp4" for number in (2, 3, 4)))

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import structkit
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SMALL = (120, 90)
 
@@ -93,3 +95,14 @@ def test_the_command_writes_pictures_and_labels_of_the_size_asked_for(streets, t
     for folder, mode in (("images", "RGB"), ("labels", "L")):
         with Image.open(tmp_path / folder / "00007.png") as picture:
             assert picture.size == (64, 48) and picture.mode == mode
+
+
+@pytest.mark.parametrize(("picture", "dusk", "least"), [("street.png", 0.0, 0.8), ("street-dusk.png", 0.85, 0.75)])
+def test_the_model_that_ships_tells_what_the_example_shows(streets, picture, dusk, least):
+    """What the README's line does: `structkit segment examples/street.png --model streets`."""
+    told = structkit.segment(structkit.read_picture(EXAMPLES / picture), "streets", device="cpu").palette.indices
+    labels = streets.scene(7, 11, dusk=dusk)[1]
+    assert told.shape == labels.shape and (told == labels).mean() > least
+    for kind in (streets.SKY, streets.ROAD):
+        there, said = labels == kind, told == kind
+        assert (there & said).sum() / (there | said).sum() > 0.8

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import weakref
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -23,12 +26,13 @@ from structkit.data.augmix import AugMix, unit
 from structkit.data.crops import TRIES, central, moved, resized, turned, uniform
 from structkit.data.pixmix import PixMix
 from structkit.errors import DeviceError, OptionError, StructkitError
+from structkit.training.interrupts import Interrupts
 
 CROPS = ("pad", "resized", "none")
 PAD = 4  # pixels of black around a picture of 32 px (published), in proportion around others
 TOP, LEFT, FLIP, TURN, PART = range(5)  # what each uniform number of a sample decides; parts take four numbers a try
 WAITING = 2  # batches that a worker has been asked for and that nobody has taken
-PATIENCE = 5.0  # seconds that a worker is given to end by itself
+PATIENCE = 5.0  # seconds in which a worker that has closed its pipe ends
 
 
 @dataclass(frozen=True)
@@ -204,8 +208,15 @@ class _Worker:
         fresh = multiprocessing.get_context("spawn")
         self._pipe, theirs = fresh.Pipe()
         self._process = fresh.Process(target=_work, args=(theirs,), name=f"views-{place}", daemon=True)
-        self._process.start()
+        # Ctrl-C, and what else is sent to all processes, is for the first one: a worker never sees it.
+        resource_tracker.ensure_running()  # which lets signals through again once it has begun
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, Interrupts.SIGNALS)
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
         theirs.close()
+        self.close = weakref.finalize(self, _end, self._pipe, self._process)  # at the latest when the program ends
         self._tell((pictures, views))
 
     @property
@@ -226,13 +237,6 @@ class _Worker:
         except (EOFError, OSError) as error:
             raise self._death() from error
 
-    def close(self) -> None:
-        self._pipe.close()
-        self._process.join(PATIENCE)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
     def _tell(self, words: Any) -> None:
         try:
             self._pipe.send(words)
@@ -248,10 +252,15 @@ class _Worker:
         )
 
 
+def _end(pipe: Connection, process: BaseProcess) -> None:
+    """End a worker, whatever it is at: it has nothing that could be lost."""
+    pipe.close()
+    process.kill()
+    process.join()
+
+
 def _work(pipe: Connection) -> None:
     """Make batches until the other end of the pipe is closed, as that of a process that was killed is."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes: the first one decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)
     try:
         pictures, views = pipe.recv()

@@ -208,6 +208,14 @@ def test_errors_and_the_death_of_a_worker_reach_who_takes(tmp_path):
                 ahead.take()
 
 
+def test_signals_to_all_processes_are_for_the_first_one(tmp_path):
+    with ViewsAhead(labelled(tmp_path), KINDS["pad"], workers=1) as ahead:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(ahead.processes[0], number)
+        ahead.ask([0, 1], [0, 1])
+        assert ahead.take().shape == (1, 2, 3, 16, 16)
+
+
 SCRIPT = """
 import sys, time
 from structkit.data.labelled import read_labelled
@@ -229,7 +237,7 @@ def test_no_worker_outlives_a_process_that_is_stopped(how, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     command = [sys.executable, str(script), str(tmp_path / "set.npz")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as process:
         worker = int(process.stdout.readline())
         os.kill(worker, 0)  # there it is
         if how == signal.SIGINT:

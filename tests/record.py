@@ -110,8 +110,8 @@ similar ways/across/0.mp4 --at 0:00.2 --model action.safetensors --json
 similar ways/across/0.mp4 ways --model action.safetensors -n 3 -o sheet.png
 similar ways/across/0.mp4 ways/down --model action.safetensors -o similar.json --json
 train classifier kinds {NAMES} --epochs 4 -o classifier.safetensors
-~train classifier kinds {NAMES} --epochs 200 -o classifier-stopped.safetensors
-train classifier kinds {NAMES} --epochs 200 -o classifier-stopped.safetensors
+~train classifier kinds {NAMES} --epochs 60 -o classifier-stopped.safetensors
+train classifier kinds {NAMES} --epochs 60 -o classifier-stopped.safetensors
 train classifier kinds {NAMES} --epochs 1 --padain 0.5 --augmix --json -o augmix.safetensors
 classify kinds --model classifier.safetensors
 classify some clear.png --model augmix.safetensors --top 1 --json
@@ -120,8 +120,8 @@ score corruptions kinds --model classifier.safetensors --kind fog,contrast --sev
 score corruptions kinds --model classifier.safetensors --corrupted foggy --json
 score texture kinds --model classifier.safetensors --json
 train segmenter {SCENES} --steps 6 -o segmenter.safetensors
-~train segmenter {SCENES} --target scenes/night --adapt fada --steps 300 -o segmenter-stopped.safetensors
-train segmenter {SCENES} --target scenes/night --adapt fada --steps 300 -o segmenter-stopped.safetensors
+~train segmenter {SCENES} --target scenes/night --adapt fada --steps 60 -o segmenter-stopped.safetensors
+train segmenter {SCENES} --target scenes/night --adapt fada --steps 60 -o segmenter-stopped.safetensors
 train segmenter {SCENES} --target scenes/night --adapt bn --padain 0.5 --steps 4 --json -o adapted.safetensors
 segment scenes/night --model segmenter.safetensors -o regions/ --json
 segment scenes/night/0.png --model adapted.safetensors --overlay -o regions.png

@@ -1,6 +1,6 @@
 """Kills: commands that die by kill -9 at random moments and are run again, beside runs that nobody disturbed.
 
-    python tests/kills.py [segment remove transfer difference analogy] [--kills N] [--seed 1]
+    python tests/kills.py [segment remove transfer difference analogy classifier] [--kills N] [--seed 1]
 
 The laws: the second run ends well; it leaves the same files, hidden ones too, with the same bytes.  Each command runs
 in a fork of this process, which has loaded what it needs, so that the moments fall into its own work.  They are drawn
@@ -29,6 +29,7 @@ import torch
 
 import structkit.engines.transfer.model
 import structkit.recipes.domains
+import structkit.recipes.labels
 import structkit.verbs.content
 import structkit.verbs.pair  # noqa: F401  what is loaded here is loaded once
 from structkit.media.pictures import Picture, write_picture
@@ -38,22 +39,24 @@ CPU = ("--device", "cpu")
 CODES = ("--size", "16", "--width", "4", "--widest", "8", "--separate", "2", "--batch", "4", "--steps", "12", *CPU)
 PAINTER = ("--painter", "4", "--rounds", "2", "--painter-steps", "6", "--placer-steps", "6", "--painter-size", "32")
 PYRAMID = ("--size", "30", "--coarsest", "18", "--width", "4", "--widest", "4", "--steps", "12", *CPU)
+NAMES = ("--width", "4", "--side", "16", "--batch", "6", "--epochs", "4", *CPU)
 COMMANDS = {
     "segment": ("segment", "in", "--model", "glasses", *CPU, "-o", "{}/"),
     "remove": ("remove", "in", "--model", "glasses", *CPU, "-o", "{}/"),
     "transfer": ("train", "transfer", "--with", "in", "--without", "other", *CODES, *PAINTER, "-o", "{}/m.safetensors"),
     "difference": ("train", "difference", "in", "other", *CODES, "-o", "{}/m.safetensors"),
     "analogy": ("train", "analogy", "in/0.png", "in/1.png", *PYRAMID, "-o", "{}/m.safetensors"),
+    "classifier": ("train", "classifier", "kinds", *NAMES, "-o", "{}/m.safetensors"),
 }
-KILLS = {"segment": 60, "remove": 60, "transfer": 10, "difference": 10, "analogy": 10}
+KILLS = {"segment": 60, "remove": 60, "transfer": 10, "difference": 10, "analogy": 10, "classifier": 10}
 
 
 def fill(count: int) -> None:
-    """Pictures for all commands, in the current folder: `count` in each of two folders."""
-    for seed, folder in enumerate(("in", "other")):
-        Path(folder).mkdir()
+    """Pictures for all commands, in the current folder: `count` in each of two folders, 8 in each of two classes."""
+    for seed, folder in enumerate(("in", "other", "kinds/one", "kinds/two")):
+        Path(folder).mkdir(parents=True)
         rng = np.random.default_rng(seed)
-        for i in range(count):
+        for i in range(8 if folder.startswith("kinds") else count):
             coarse = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
             write_picture(Picture(np.repeat(np.repeat(coarse, 8, 0), 8, 1)), Path(folder, f"{i}.png"))
 

@@ -20,18 +20,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageDraw
+from record_inputs import EXAMPLES, prepare
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIR = "--steps 6 --size 40 --coarsest 20 --quiet"
 CLIP = "--size 24 --coarsest 16 --window 5 --strides 2,1 --width 4 --latent 2 --steps 4 --quiet"
 SPEED = "--frames 8 --smallest 32 --largest 40 --width 0.25 --batch 2 --steps 6 --checks 2 --quiet"
 FOLDERS = "--size 32 --steps 8 --batch 4 --quiet"
 ACTION = "--width 0.1 --side 32 --frames 8 --batch 4 --steps 6 --quiet"
+NAMES = "--width 4 --side 16 --batch 6 --quiet"
+SCENES = "--source scenes/images scenes/labels --labels scenes/map.json --size 32x24 --width 0.05 --batch 2 --quiet"
 PAINTER = "--painter-size 32 --rounds 2 --painter-steps 4 --placer-steps 4"
 
 # One command a line; those that begin with ~ are stopped by SIGTERM on their way, as soon as their log has lines.
@@ -110,6 +109,23 @@ similar ways/across/0.mp4 ways --model action.safetensors
 similar ways/across/0.mp4 --at 0:00.2 --model action.safetensors --json
 similar ways/across/0.mp4 ways --model action.safetensors -n 3 -o sheet.png
 similar ways/across/0.mp4 ways/down --model action.safetensors -o similar.json --json
+train classifier kinds {NAMES} --epochs 4 -o classifier.safetensors
+~train classifier kinds {NAMES} --epochs 60 -o classifier-stopped.safetensors
+train classifier kinds {NAMES} --epochs 60 -o classifier-stopped.safetensors
+train classifier kinds {NAMES} --epochs 1 --padain 0.5 --augmix --json -o augmix.safetensors
+classify kinds --model classifier.safetensors
+classify some clear.png --model augmix.safetensors --top 1 --json
+corrupt kinds --kind fog,contrast --severity 1,5 -o foggy/
+score corruptions kinds --model classifier.safetensors --kind fog,contrast --severity 1,5 --chart errors.svg
+score corruptions kinds --model classifier.safetensors --corrupted foggy --json
+score texture kinds --model classifier.safetensors --json
+train segmenter {SCENES} --steps 6 -o segmenter.safetensors
+~train segmenter {SCENES} --target scenes/night --adapt fada --steps 60 -o segmenter-stopped.safetensors
+train segmenter {SCENES} --target scenes/night --adapt fada --steps 60 -o segmenter-stopped.safetensors
+train segmenter {SCENES} --target scenes/night --adapt bn --padain 0.5 --steps 4 --json -o adapted.safetensors
+segment scenes/night --model segmenter.safetensors -o regions/ --json
+segment scenes/night/0.png --model adapted.safetensors --overlay -o regions.png
+score iou regions scenes/labels --labels scenes/map.json --json
 train transfer --with glasses --without plain {FOLDERS} {PAINTER} -o content.safetensors
 ~train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
 train transfer --with glasses --without plain {FOLDERS} {PAINTER} --steps 400 -o content-stopped.safetensors
@@ -144,6 +160,11 @@ train speednet x --print-config
 similar x --print-config
 classify x --print-config
 train action x --print-config
+train classifier x --print-config
+train segmenter --print-config
+corrupt x --print-config
+score corruptions x --print-config
+score texture x --print-config
 transfer x --print-config
 remove x --print-config
 segment x --print-config
@@ -175,6 +196,12 @@ classify clear.png --model action.safetensors
 classify ways --model action.safetensors -o never.txt
 train action glasses -o never.safetensors
 train action ways/down -o never.safetensors
+classify clear.png --model glasses
+corrupt clear.png --kind rain -o never.png
+train classifier plain -o never.safetensors
+train segmenter --source scenes/images plain -o never.safetensors
+score corruptions kinds --model segmenter.safetensors
+segment clear.png --model segmenter.safetensors --soft -o never.png
 remove avatar.png -o never.png
 remove avatar.png --model nothing -o never.png
 segment avatar.png --model difference.safetensors -o never.png
@@ -186,130 +213,6 @@ train analogy pebbles.jpg balls.jpg --steps 7 -o pair.safetensors
 info damaged.png
 score iou empty empty
 """.strip().splitlines()
-
-
-def picture(seed: int, side: int = 48, channels: int = 3) -> np.ndarray:
-    """(side, side, channels) uint8: a smooth picture with some texture."""
-    random = np.random.default_rng(seed)
-    y, x = np.mgrid[:side, :side] / side
-    waves = [np.sin(8 * (random.random() * x + random.random() * y) + i) for i in range(channels)]
-    return (127 + 80 * np.stack(waves, -1) + 20 * random.random((side, side, channels))).astype(np.uint8)
-
-
-def face(seed: int, *, glasses: bool) -> Image.Image:
-    """A round head of 64 px, with or without two dark rings."""
-    random = np.random.default_rng(seed)
-    image = Image.fromarray(picture(seed, 64))
-    draw = ImageDraw.Draw(image)
-    x, y = (int(n) for n in random.integers(-3, 4, 2))
-    draw.ellipse((12 + x, 8 + y, 52 + x, 58 + y), fill=tuple(int(n) for n in random.integers(150, 220, 3)))
-    for eye in (24, 40):
-        draw.ellipse((eye - 2 + x, 28 + y, eye + 2 + x, 32 + y), fill=(30, 30, 40))
-        if glasses:
-            draw.ellipse((eye - 7 + x, 23 + y, eye + 7 + x, 37 + y), outline=(20, 20, 20), width=2)
-    return image
-
-
-def clip(path: Path) -> None:
-    """A square on its way, six frames at uneven times, with two seconds of sound and a chapter's worth of metadata."""
-    import av
-
-    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=25, options={"threads": "1"})
-        stream.width, stream.height, stream.pix_fmt, stream.codec_context.time_base = (
-            64,
-            48,
-            "yuv420p",
-            Fraction(1, 1000),
-        )
-        sound = container.add_stream("flac", rate=16000, layout="mono")
-        for step in range(6):
-            pixels = np.broadcast_to(np.arange(60, 188, 2, dtype=np.uint8)[None, :, None], (48, 64, 3)).copy()
-            pixels[12:30, 4 + 5 * step : 24 + 5 * step] = (200, 60, 40)
-            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = 40 * step + (step > 3) * 20, Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-        wave = (8000 * np.sin(np.arange(8000) / 20)).astype(np.int16)[None]
-        samples = av.AudioFrame.from_ndarray(wave, format="s16", layout="mono")
-        samples.sample_rate, samples.pts = 16000, 0
-        container.mux(sound.encode(samples))
-        container.mux(sound.encode(None))
-
-
-def way(path: Path, seed: int, across: int, down: int) -> None:
-    """A square that goes its way for 16 frames, as a video."""
-    import av
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=25, options={"threads": "1"})
-        stream.width, stream.height, stream.pix_fmt = 48, 40, "yuv420p"
-        ground = np.asarray(Image.fromarray(picture(seed, 48)).crop((0, 0, 48, 40))) // 2
-        for step in range(16):
-            pixels = ground.copy()
-            y, x = 2 + down * step, 2 + across * step
-            pixels[y : y + 8, x : x + 8] = (240, 220, 60)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode(None))
-
-
-def drift(path: Path, seed: int) -> None:
-    """A picture that drifts by a pixel a frame, 30 frames at 25 a second."""
-    import av
-
-    wide = picture(seed, 80)
-    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=25, options={"threads": "1"})
-        stream.width, stream.height, stream.pix_fmt = 48, 48, "yuv420p"
-        for step in range(30):
-            pixels = np.ascontiguousarray(wide[:48, step : step + 48])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode(None))
-
-
-def prepare(folder: Path) -> None:
-    """The inputs of the commands, in the folder."""
-    for example in EXAMPLES.iterdir():
-        if example.suffix in (".jpg", ".png"):
-            (folder / example.name).write_bytes(example.read_bytes())
-    for name in (
-        "some",
-        "some/below",
-        "others",
-        "others/below",
-        "glasses",
-        "plain",
-        "masks",
-        "truth",
-        "empty",
-        "moving",
-    ):
-        (folder / name).mkdir()
-    for i, name in enumerate(("one", "two", "below/three")):
-        Image.fromarray(picture(i)).save(folder / "some" / f"{name}.png")
-        Image.fromarray(picture(10 + i)).save(folder / "others" / f"{name}.jpg")
-    (folder / "some" / "notes.txt").write_text("no picture\n")
-    (folder / "some" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
-    (folder / "others" / "broken.png").write_bytes((folder / "others" / "one.jpg").read_bytes())
-    (folder / "damaged.png").write_bytes((folder / "some" / "one.png").read_bytes()[:200])
-    clear = np.concatenate([picture(5, 56), np.full((56, 56, 1), 255, np.uint8)], -1)
-    clear[:20, :, 3] = 0
-    Image.fromarray(clear, "RGBA").save(folder / "clear.png")
-    Image.fromarray(picture(6, 56, 1)[..., 0].astype(np.uint16) * 257).save(folder / "deep.png")
-    Image.fromarray(picture(7, 40)).resize((20, 20)).resize((80, 80)).save(folder / "rough.png")
-    face(99, glasses=False).resize((128, 128)).save(folder / "face.png")
-    for i in range(12):
-        face(i, glasses=True).save(folder / "glasses" / f"{i}.png")
-        face(50 + i, glasses=False).save(folder / "plain" / f"{i}.png")
-        Image.fromarray(picture(i, 24, 1)[..., 0]).save(folder / "masks" / f"{i}.png")
-        Image.fromarray(((picture(i, 24, 1)[..., 0] > 120) * 255).astype(np.uint8)).save(folder / "truth" / f"{i}.png")
-    clip(folder / "clip.mkv")
-    for i in range(4):
-        way(folder / "ways" / "across" / f"{i}.mp4", i, 2, 0)
-        way(folder / "ways" / "down" / f"{i}.mp4", 20 + i, 0, 1)
-    for i in range(5):
-        drift(folder / "moving" / f"{i}.mp4", 20 + i)
 
 
 def plain(text: str, folder: Path) -> str:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from structkit._version import __version__
 from structkit.device import load_torch
-from structkit.errors import OptionError, StructkitError
-from structkit_cli.run.batch import NOTHING_TO_DO
+from structkit.errors import OptionError
 from structkit_cli.run.inputs import InputFile, gather
-from structkit_cli.run.scorer import SHOWN, check_there, emit_lines, emit_record, figures_line, finite, tell_unread
+from structkit_cli.run.scorer import ScoreSheet, check_there, finite, tell_unread
 from structkit_cli.signals import raise_swallowed
-from structkit_cli.streams import check_stdout, tell
+from structkit_cli.streams import check_stdout
 
 if TYPE_CHECKING:
     from structkit.data.label_maps import LabelMap
@@ -39,45 +34,24 @@ def score_labels(prediction: str, truth: str, labels: str, *, json: bool) -> Non
     from structkit.verbs.label_scores import LabelOverlap
 
     map_ = _map_of(labels, truth, roles["truth"].inputs)
-    tally, counts, lonely = LabelOverlap(map_), Counter(), []
+    tally, sheet = LabelOverlap(map_), ScoreSheet(VERB, json=json)
     for name, inputs in _matched({role: found.inputs for role, found in roles.items()}):
         raise_swallowed()
-        scores, status, error = {}, "scored", None
-        if absent := [role for role in roles if role not in inputs]:
-            status, error = "missing", f"{name}: no {' and no '.join(absent)}"
-            lonely.append(error.replace(":", " has", 1))
-        else:
-            try:
+        absent = [role for role in roles if role not in inputs]
+        with sheet.file(name, inputs, absent) as scores:
+            if not absent:
                 rasters = {role: read_label_file(given.source, name=given.label) for role, given in inputs.items()}
-                scores = tally.add(**rasters, names=(inputs["prediction"].name, inputs["truth"].name))
-            except StructkitError as problem:
-                status, error = "failed", f"{name}: {problem}"
-                tell(f"error: {error}")
-        counts[status] += 1
-        if json:
-            paths = {role: given.name for role, given in inputs.items()}
-            facts = {"file": name, "inputs": paths, "status": status, "error": error, "scores": finite(scores)}
-            emit_record({"record": "file", **facts})
-    tried, flawed = counts["scored"] + counts["failed"], counts["missing"] + counts["failed"]
-    figures = tally.summary() if counts["scored"] else {}
-    code = 1 if tried and flawed else 0 if figures.get("classes") else NOTHING_TO_DO
-    if json:
-        files = {"files": counts["scored"], "missing": counts["missing"], "failed": counts["failed"]}
-        classes = {kind: finite(own) for kind, own in tally.by_class().items()} if figures else {}
-        facts = {"verb": VERB, "version": __version__, **files, "scores": finite(figures), "exit": code}
-        emit_record({"record": "summary", **facts, "labels": map_.name, "classes": classes})
-    elif figures:
-        wide = max(map(len, map_.names))
-        there = {kind: own for kind, own in tally.by_class().items() if own["share"]}
-        emit_lines(f"{kind:<{wide}}  iou {own['iou']:.4f}  share {own['share']:.4f}" for kind, own in there.items())
-        emit_lines([f"{figures_line(figures)}  files {counts['scored']}"])
-    if lonely:
-        more = "; ..." if len(lonely) > SHOWN else ""
-        tell(f"{len(lonely)} of {counts.total()} files without partner: {'; '.join(lonely[:SHOWN])}{more}")
-    if code == NOTHING_TO_DO:
-        fact = "no pixel of the truth has a class that counts" if tried else "no file has partners of the same name"
-        tell(f"nothing to score: {fact}")
-    raise typer.Exit(code)
+                scores |= tally.add(**rasters, names=(inputs["prediction"].name, inputs["truth"].name))
+    figures = tally.summary() if sheet.counts["scored"] else {}
+    by_class, wide = tally.by_class() if figures else {}, max(map(len, map_.names))
+    lines = [
+        f"{kind:<{wide}}  iou {own['iou']:.4f}  share {own['share']:.4f}"
+        for kind, own in by_class.items()
+        if own["share"]
+    ]
+    classes = {kind: finite(own) for kind, own in by_class.items()}
+    void = None if figures.get("classes") else "no pixel of the truth has a class that counts"
+    sheet.end(figures, lines=lines, facts={"labels": map_.name, "classes": classes}, void=void)
 
 
 def _map_of(labels: str, truth: str, inputs: Sequence[InputFile]) -> LabelMap:

@@ -6,8 +6,10 @@ import json as encoding
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any
 
 import typer
@@ -25,6 +27,7 @@ from structkit_cli.signals import raise_swallowed
 from structkit_cli.streams import check_stdout, emit, printable, tell
 
 SHOWN = 3  # names of files without partner
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 def score_files(verb: str, roles: Mapping[str, str | None], tallying: Callable[[], Any], *, json: bool) -> None:
@@ -35,44 +38,82 @@ def score_files(verb: str, roles: Mapping[str, str | None], tallying: Callable[[
     then others.
     """
     check_stdout()
-    counts: Counter[str] = Counter()
-    lonely, tally = [], None
+    sheet, tally = ScoreSheet(verb, json=json), None
     for name, inputs in matched({role: argument for role, argument in roles.items() if argument is not None}):
         raise_swallowed()
         given = {role: found for role, found in inputs.items() if found is not None}
-        scores, status, error = {}, "scored", None
-        if absent := [role_name(role) for role in inputs if role not in given]:
+        absent = [role_name(role) for role in inputs if role not in given]
+        if tally is None and not absent:
+            load_torch()
+            tally = tallying()
+        with sheet.file(name, given, absent) as scores:
+            if not absent:
+                scores |= tally.add(**{role: found.picture() for role, found in given.items()})
+    sheet.end(tally.summary() if tally and sheet.counts["scored"] else {})
+
+
+class ScoreSheet:
+    """What is told of files that are scored: a record of each, and the figures of all."""
+
+    def __init__(self, verb: str, *, json: bool) -> None:
+        self.verb, self.json = verb, json
+        self.counts: Counter[str] = Counter()  # of files: scored, missing, failed
+        self.lonely: list[str] = []
+
+    @contextmanager
+    def file(self, name: str, given: Mapping[str, InputFile], absent: Sequence[str]) -> Iterator[dict[str, float]]:
+        """One file, whose scores the block puts into the dict that it gets; what is wrong with the file is told.
+
+        given: what there is of it, by role.
+        absent: words for the roles without a file; a file with any is not scored.
+        """
+        scores: dict[str, float] = {}
+        status, error = "scored", None
+        if absent:
             status, error = "missing", f"{name}: no {' and no '.join(absent)}"
-            lonely.append(error.replace(":", " has", 1))
-        else:
-            if tally is None:
-                load_torch()
-                tally = tallying()
-            try:
-                scores = tally.add(**{role: found.picture() for role, found in given.items()})
-            except StructkitError as problem:
-                status, error = "failed", f"{name}: {problem}"
-                tell(f"error: {error}")
-        counts[status] += 1
-        if json:
+            self.lonely.append(error.replace(":", " has", 1))
+        try:
+            yield scores
+        except StructkitError as problem:
+            status, error = "failed", f"{name}: {problem}"
+            tell(f"error: {error}")
+        self.counts[status] += 1
+        if self.json:
             paths = {role: found.name for role, found in given.items()}
             facts = {"file": name, "inputs": paths, "status": status, "error": error, "scores": finite(scores)}
             emit_record({"record": "file", **facts})
-    tried, flawed = counts["scored"] + counts["failed"], counts["missing"] + counts["failed"]
-    code = NOTHING_TO_DO if not tried else 1 if flawed else 0
-    figures = tally.summary() if tally and counts["scored"] else {}
-    if json:
-        files = {"files": counts["scored"], "missing": counts["missing"], "failed": counts["failed"]}
-        facts = {"verb": verb, "version": __version__, **files, "scores": finite(figures), "exit": code}
-        emit_record({"record": "summary", **facts})
-    elif figures:
-        emit_lines([f"{figures_line(figures)}  files {counts['scored']}"])
-    if lonely:
-        more = "; ..." if len(lonely) > SHOWN else ""
-        tell(f"{len(lonely)} of {counts.total()} files without partner: {'; '.join(lonely[:SHOWN])}{more}")
-    if code == NOTHING_TO_DO:
-        tell("nothing to score: no file has partners of the same name")
-    raise typer.Exit(code)
+
+    def end(
+        self,
+        figures: Mapping[str, float],
+        *,
+        lines: Iterable[str] = (),
+        facts: Mapping[str, Any] = EMPTY,
+        void: str | None = None,
+    ) -> None:
+        """Tell the figures of all files, and end the program with the exit code that tells how it went.
+
+        lines: what stands above the figures where people read.
+        facts: what the record of the figures has besides.
+        void: the reason why files that could be scored have no score, if so.
+        """
+        counts = self.counts
+        tried, flawed = counts["scored"] + counts["failed"], counts["missing"] + counts["failed"]
+        code = NOTHING_TO_DO if not tried else 1 if flawed else NOTHING_TO_DO if void else 0
+        if self.json:
+            files = {"files": counts["scored"], "missing": counts["missing"], "failed": counts["failed"]}
+            own = {"verb": self.verb, "version": __version__, **files, "scores": finite(figures), "exit": code}
+            emit_record({"record": "summary", **own, **facts})
+        elif figures:
+            emit_lines([*lines, f"{figures_line(figures)}  files {counts['scored']}"])
+        if self.lonely:
+            more = "; ..." if len(self.lonely) > SHOWN else ""
+            tell(
+                f"{len(self.lonely)} of {counts.total()} files without partner: {'; '.join(self.lonely[:SHOWN])}{more}"
+            )
+        if code == NOTHING_TO_DO:
+            tell(f"nothing to score: {(tried and void) or 'no file has partners of the same name'}")
+        raise typer.Exit(code)
 
 
 def score_codes(a: str, b: str, model: str, running: ProbeOptions) -> None:

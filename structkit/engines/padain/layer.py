@@ -15,13 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from structkit.engines.padain.places import CONV_BN, EXCLUDED, Where, early_places, swap_places
+from structkit.engines.padain.places import CONV_BN, EXCLUDED, Where, early_places, stem_of, swap_places
 from structkit.engines.padain.plan import SwapSchedule
 from structkit.errors import OptionError
 from structkit.kernels.adain import adain, adain_backward, permuted_adain, permuted_adain_backward
@@ -42,10 +43,10 @@ class Swap:
     def __post_init__(self) -> None:
         if self.pairing not in PAIRINGS:
             raise OptionError(f"pairing is {self.pairing!r}: choose {', '.join(PAIRINGS)}")
-        if self.mix is not None and self.mix <= 0:
-            raise OptionError(f"mix is {self.mix:g}: the parameter of a Beta distribution must be above 0")
-        if not self.eps > 0:
-            raise OptionError(f"eps is {self.eps:g}: it must be above 0")
+        if self.mix is not None and not 0 < self.mix < inf:
+            raise OptionError(f"mix is {self.mix:g}: the parameter of a Beta distribution must be above 0, and finite")
+        if not 0 < self.eps < inf:
+            raise OptionError(f"eps is {self.eps:g}: it must be above 0, and finite")
 
     def __call__(self, x: Tensor, seed: int) -> Tensor:
         """x (N, C, *space) with statistics swapped as this seed says; a batch of one is itself."""
@@ -115,11 +116,12 @@ class PermutedAdaIN(nn.Module):
         if not self.training or self.muted or not self.p:
             return x
         if torch.compiler.is_compiling():
-            table = torch.stack([(torch.rand(1, device="cpu") < self.p).long(), torch.randint(2**62, (1,))], 1)
+            coin, seed = torch.rand(1, device="cpu") < self.p, torch.randint(2**62, (1,), device="cpu")
+            table = torch.stack([coin.long(), seed], 1)
             return _compiled(x, table, 0, self.swap)
-        if torch.rand(()).item() >= self.p:
+        if torch.rand((), device="cpu").item() >= self.p:
             return x
-        return self.swap(x, int(torch.randint(2**62, ())))
+        return self.swap(x, int(torch.randint(2**62, (), device="cpu")))
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}, {', '.join(f'{name}={value}' for name, value in vars(self.swap).items())}"
@@ -128,8 +130,8 @@ class PermutedAdaIN(nn.Module):
 class SwapSite:
     """One place: the hook that swaps what comes out of a module, or what goes into it."""
 
-    def __init__(self, schedule: SwapSchedule, number: int, swap: Swap) -> None:
-        self.schedule, self.number, self.swap = schedule, number, swap
+    def __init__(self, schedule: SwapSchedule, number: int, name: str, swap: Swap) -> None:
+        self.schedule, self.number, self.name, self.swap = schedule, number, name, swap
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
         return self.swapped(output) if module.training else None
@@ -142,6 +144,8 @@ class SwapSite:
         schedule = self.schedule
         if schedule.muted:
             return None
+        if not isinstance(x, Tensor) or x.dim() < 3:  # in the first pass, not only once a coin says so
+            raise OptionError(f"{self.name or 'the model itself'} is no place for Permuted AdaIN: {_kind(x)}, not maps")
         if torch.compiler.is_compiling() and schedule.inside:
             return _compiled(x, schedule.table, self.number, self.swap) if schedule.active else None
         return self._at_once(x)
@@ -164,11 +168,11 @@ class PadainHandles:
         self.names = names
         self._schedule = SwapSchedule(len(names), p, seed)
         self._hooks = [
-            model.register_forward_pre_hook(self._schedule.enter, prepend=True),
-            model.register_forward_hook(self._schedule.leave),
+            model.register_forward_pre_hook(self._schedule.enter, prepend=True, with_kwargs=True),
+            model.register_forward_hook(self._schedule.leave, always_call=True),
         ]
         for number, name in enumerate(names):
-            module, site = model.get_submodule(name), SwapSite(self._schedule, number, swap)
+            module, site = model.get_submodule(name), SwapSite(self._schedule, number, name, swap)
             if stem_input and not number:
                 self._hooks.append(module.register_forward_pre_hook(site.before))
             else:
@@ -222,14 +226,17 @@ def insert_padain(
 
     From Nuriel, Benaim and Wolf, "Permuted AdaIN: Reducing the Bias Towards Global Statistics in Image Classification"
     (CVPR 2021).  Forward hooks do it: modules, parameters and state dicts stay as they are, evaluation is not touched,
-    copies (`copy.deepcopy`, moving averages) have hooks of their own.
-    It holds under activation checkpointing, torch.compile and DistributedDataParallel, each process drawing for itself.
+    copies (`copy.deepcopy`, moving averages) have hooks of their own, and handles of their own where these are copied
+    along: `copy.deepcopy((model, handles))`.
+    Activation checkpointing, torch.compile and DistributedDataParallel change nothing; each process draws for itself.
+    torch.jit.script wants `remove()` before.
 
     p: the probability with which a place swaps in a pass; None: the preset's.
     preset: "paper": the stem and every convolution of the branches, p = 0.01; "early": the stem and the first stage,
-    p = 0.5; "fada": as "paper", but the first place swaps what goes into the stem, as the released code of the
-    adaptation experiments does.
-    where, exclude: which places; see `structkit.engines.padain.places.swap_places`.
+    p = 0.5; "fada": as "paper", but at the stem it swaps what goes in, as the released code of the adaptation
+    experiments does.
+    where, exclude: which places; see `structkit.engines.padain.places.swap_places`.  A `where` of your own stands
+    before the places of "early".
     pairing, mix, detach_content, eps: as `PermutedAdaIN` has them.
     seed: of the plans, where nobody calls `draw` of what is returned.
     Raises OptionError for a model without a place, with what was looked at, for one that has it already, and for values
@@ -237,15 +244,18 @@ def insert_padain(
     """
     if preset not in PRESETS:
         raise OptionError(f"preset is {preset!r}: choose {', '.join(PRESETS)}")
+    if seed < 0:
+        raise OptionError(f"seed is {seed}: it must not be below 0")
     names = swap_places(model, where, exclude)
     if preset == "early" and where == CONV_BN:
         names = early_places(names)
     taken = [name for name in names if _sites(model.get_submodule(name), deep=False)]
     if taken:
-        raise OptionError(f"{type(model).__name__} has Permuted AdaIN already, at {taken[0]}: call remove() before")
+        name = type(model).__name__
+        raise OptionError(f"{name} has Permuted AdaIN already, at {taken[0]}: call remove() of its handles before")
     p = _probability(PRESETS[preset] if p is None else p)
     swap = Swap(eps, pairing or "permute", mix, detach_content)
-    return PadainHandles(model, names, p, swap, seed, stem_input=preset == "fada")
+    return PadainHandles(model, names, p, swap, seed, stem_input=preset == "fada" and names[0] == stem_of(model))
 
 
 @contextmanager
@@ -269,6 +279,10 @@ def _sites(model: nn.Module, *, deep: bool = True) -> list[SwapSite]:
             owner = getattr(hook, "__self__", hook)
             found += [owner] if isinstance(owner, SwapSite) else []
     return found
+
+
+def _kind(value: Any) -> str:
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
 def _probability(p: float) -> float:

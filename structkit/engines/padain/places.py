@@ -12,6 +12,7 @@ from structkit.errors import OptionError
 Where = str | Callable[[str, nn.Module], bool]
 CONV_BN = "conv-bn"
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 EXCLUDED = r"downsample|shortcut|skip|(^|\.)proj(\.|$)"  # of regnet, `proj` is the shortcut
 PASSED = (nn.Identity, nn.Dropout, nn.Dropout2d)  # what may stand between a convolution and its normalisation
 
@@ -26,7 +27,7 @@ def swap_places(model: nn.Module, where: Where = CONV_BN, exclude: str | None = 
     exclude: a regular expression; places in whose names it is found are none.
     Raises OptionError, which lists what was looked at, where there is no place.
     """
-    convolutions = [name for name, module in model.named_modules() if isinstance(module, CONVOLUTIONS)]
+    convolutions = _convolutions(model)
     if callable(where):
         found = [name for name, module in model.named_modules() if where(name, module)]
     elif where == CONV_BN:
@@ -39,6 +40,11 @@ def swap_places(model: nn.Module, where: Where = CONV_BN, exclude: str | None = 
     if not kept:
         raise OptionError(_nowhere(model, convolutions, where, found, exclude))
     return kept
+
+
+def stem_of(model: nn.Module) -> str | None:
+    """The name of the first convolution, None of a network without any."""
+    return next(iter(_convolutions(model)), None)
 
 
 def early_places(names: list[str]) -> list[str]:
@@ -56,6 +62,10 @@ def early_places(names: list[str]) -> list[str]:
     return names[:last]
 
 
+def _convolutions(model: nn.Module) -> list[str]:
+    return [name for name, module in model.named_modules() if isinstance(module, CONVOLUTIONS)]
+
+
 def _normalised(model: nn.Module) -> list[str]:
     order = {name: at for at, (name, _) in enumerate(model.named_modules())}
     found = []
@@ -67,7 +77,8 @@ def _normalised(model: nn.Module) -> list[str]:
         for at, (name, module) in enumerate(children):
             full, follows = f"{path}.{name}" if path else name, at + 1 < len(children) and children[at + 1][0] in norms
             while follows and isinstance(module, nn.Sequential) and len(module):  # a deep stem: its last convolution
-                full, module = f"{full}.{list(module._modules)[-1]}", module[-1]
+                last, module = list(module.named_children())[-1]
+                full = f"{full}.{last}"
             number = re.fullmatch(r"conv_?(\d+)", name)
             numbered = number and any(re.fullmatch(rf"\D+{number[1]}", norm) for norm in norms)
             if (
@@ -80,7 +91,7 @@ def _normalised(model: nn.Module) -> list[str]:
 
 
 def _is_batch_norm(module: nn.Module) -> bool:
-    return isinstance(module, nn.modules.batchnorm._BatchNorm) or "BatchNorm" in type(module).__name__
+    return isinstance(module, BATCH_NORMS) or "BatchNorm" in type(module).__name__
 
 
 def _pattern(text: str) -> re.Pattern[str]:

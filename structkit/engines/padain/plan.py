@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ class SwapPlan:
 
     def table(self) -> Tensor:
         """(places, 2) int64: whether a place swaps, and its seed.  A compiled graph takes the plan as this tensor."""
-        table = torch.zeros(self.count, 2, dtype=torch.int64)
+        table = torch.zeros(self.count, 2, dtype=torch.int64, device="cpu")
         for number, seed in self.seeds.items():
             table[number, 0], table[number, 1] = 1, seed
         return table
@@ -39,7 +39,8 @@ class SwapSchedule:
     """The plans of one model's passes, one after the other.
 
     A pass is a call of the model in training mode.  Parts of it that are called without the model (`model.features(x)`)
-    have a new plan whenever a place comes round again.
+    have a new plan whenever a place comes round again; where such a part is computed again for its gradient, that is
+    with the plan of the last one.
     """
 
     def __init__(self, count: int, p: float, seed: int) -> None:
@@ -47,6 +48,7 @@ class SwapSchedule:
         self.base, self.passes = seed, 0  # what the next plan follows from
         self.muted = 0  # how many `disabled` are around
         self.inside = False  # the model's own forward is on its way
+        self.returning = False  # a gradient has come back to a pass, and none began since
         self.plan, self.ahead = SwapPlan({}, count), None
         self.active, self.table = False, self.plan.table()  # whether any place swaps, and which: for compiled graphs
         self._seen: set[int] | None = None  # the places of a pass without the model; None: there is none on its way
@@ -54,14 +56,14 @@ class SwapSchedule:
 
     def start(self, base: int) -> None:
         """Let the plans from now on follow from this number; the first is made at once."""
-        self.base, self.passes = base, 0
+        self.base, self.passes, self.returning = base, 0, False
         self.ahead = self._next()
 
     @torch.compiler.disable
-    def enter(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def enter(self, module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
         """The hook before the model's forward: a new plan, or that of the pass which is computed again."""
         if module.training and not self.muted:
-            self.inside, self._seen, key = True, None, _name_of(inputs)
+            self.inside, self.returning, self._seen, key = True, False, None, _name_of((inputs, named))
             if recomputing():
                 self.follow(next((plan for known, plan in reversed(self._past) if known == key), self.plan))
             else:
@@ -72,13 +74,18 @@ class SwapSchedule:
     def leave(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         """The hook behind the model's forward.  When the gradient comes back to this pass, its plan does too."""
         inside, self.inside, plan = self.inside, False, self.plan
-        for value in torch.utils._pytree.tree_leaves(output) if inside and torch.is_grad_enabled() else ():
-            if isinstance(value, Tensor) and value.grad_fn is not None:
-                value.grad_fn.register_prehook(lambda slopes: self.follow(plan))
+
+        def come_back(slopes: Any) -> None:
+            self.returning = True
+            self.follow(plan)
+
+        for value in tensors_in(output) if inside and torch.is_grad_enabled() else ():
+            if value.grad_fn is not None:
+                value.grad_fn.register_prehook(come_back)
 
     def seed_of(self, number: int) -> int | None:
         """The seed of a place that swaps in the present pass."""
-        if not self.inside and not recomputing():
+        if not self.inside and not recomputing(otherwise=self.returning):
             if self.ahead is not None or self._seen is None or number in self._seen:
                 self.advance()
                 self._seen = set()
@@ -102,9 +109,13 @@ class SwapSchedule:
         return SwapPlan({int(number): int(numbers.integers(2**62)) for number in chosen}, self.count)
 
 
-def recomputing() -> bool:
-    """Whether autograd is on its way back: what runs forward now is computed again."""
-    return torch._C._current_graph_task_id() != -1
+def recomputing(otherwise: bool = False) -> bool:
+    """Whether autograd is on its way back: what runs forward now is computed again.
+
+    otherwise: what is said where PyTorch does not tell.
+    """
+    task = getattr(torch._C, "_current_graph_task_id", None)
+    return otherwise if task is None else task() != -1
 
 
 def rank() -> int:
@@ -114,9 +125,20 @@ def rank() -> int:
     return int(os.environ.get("RANK", 0))
 
 
-def _name_of(inputs: tuple[Any, ...]) -> Hashable:
+def tensors_in(values: Any) -> Iterator[Tensor]:
+    """The tensors that a model takes or gives: in sequences, mappings and dataclasses, however deep."""
+    if isinstance(values, Tensor):
+        yield values
+    elif is_dataclass(values):
+        yield from tensors_in(vars(values))
+    elif isinstance(values, (list, tuple, Mapping)):
+        for value in values.values() if isinstance(values, Mapping) else values:
+            yield from tensors_in(value)
+
+
+def _name_of(inputs: Any) -> Hashable:
     """What tells the inputs of one pass from those of another, while both are kept."""
     try:
-        return tuple((value.data_ptr(), value.shape) for value in inputs if isinstance(value, Tensor))
+        return tuple((value.data_ptr(), value.shape) for value in tensors_in(inputs))
     except RuntimeError:  # tensors of a transformation have no memory of their own
         return None

@@ -6,13 +6,7 @@ from torch.utils.checkpoint import checkpoint
 
 from structkit.engines.padain.layer import PermutedAdaIN
 
-
-def pictures(count=6, side=7, seed=0):
-    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(seed)) + 0.5
-
-
-def moments(x):
-    return torch.stack([x.mean((2, 3)), x.std((2, 3))])
+from .small import moments, pictures
 
 
 @pytest.mark.parametrize("pairing", ["permute", "derange"])

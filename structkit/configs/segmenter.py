@@ -236,6 +236,8 @@ class SegmenterConfig(Config):
         if self.padain:
             values["padain_sites"] = "fada" if self.preset == "paper" else "paper"
         filled = self._with(values)
+        if filled.padain and filled.batch == 1:
+            raise OptionError("--padain swaps statistics among the pictures of a step, and --batch is 1: leave one out")
         if filled.network == "small":
             if self.init is not None:
                 raise OptionError("--init has weights of a ResNet, and the network is small: leave it out")

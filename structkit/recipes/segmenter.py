@@ -17,7 +17,7 @@ from structkit.data.label_map_files import PALETTE, label_map, palette_map
 from structkit.data.label_pairs import pair_files, without_labels
 from structkit.data.listing import Pictures, counted, list_files
 from structkit.data.segmentation import SegmentationPictures, TargetPictures
-from structkit.engines.padain.segmenter import Segmenter
+from structkit.engines.padain.segmenter import Segmenter, check_places
 from structkit.engines.padain.segmenter_training import SegmenterTraining
 from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.media.files import one_line, sha256_file
@@ -65,8 +65,10 @@ class SegmentationMaterial:
     def fitted(self, config: SegmenterConfig) -> SegmenterConfig:
         """The configuration as it is, with the weights to begin from read.
 
-        Raises OptionError where the target and the adaptation do not go together, CheckpointError for no weights.
+        Raises OptionError where the target and the adaptation do not go together, or pAdaIN has no place,
+        CheckpointError for no weights.
         """
+        check_places(config.filled())
         if self.given[2] is None and config.adapt != "none":
             fact = f"--adapt {config.adapt} adapts to pictures of another domain, and there are none"
             raise OptionError(f"{fact}: name them with --target, or leave --adapt out")

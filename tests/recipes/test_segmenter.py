@@ -88,6 +88,20 @@ def test_a_model_knows_the_classes_of_the_map(streets, tmp_path):
     assert set(np.unique(made.palette.indices)) <= {0, 1, 2}
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"padain_sites": "nowhere"}, r"in whose name 'nowhere' is found.*: choose places with --padain-sites, or say"),
+        ({"padain_sites": "*"}, r"'\*' is no regular expression"),
+        ({"batch": 1}, "--padain swaps statistics among the pictures of a step, and --batch is 1"),
+    ],
+)
+def test_swaps_that_cannot_be_are_refused_before_anything_is_read(streets, tmp_path, opened, wrong, words):
+    with pytest.raises(OptionError, match=words):
+        structkit.train_segmenter(*source(streets), tmp_path / "seg.safetensors", map=MAP, padain=0.5, **HOW | wrong)
+    assert not any("/source/" in Path(name).as_posix() for name in opened)
+
+
 @pytest.mark.parametrize("adapt", ["bn", "fada", "selftrain"])
 @pytest.mark.parametrize("target", ["images", ""], ids=["pictures", "with labels beside them"])
 def test_label_files_of_the_target_are_never_opened(streets, tmp_path, opened, adapt, target):
@@ -135,7 +149,8 @@ def test_what_is_wrong_with_the_labels_is_said_before_the_training(streets, tmp_
         one = LabelMap("one", ("a", "b"), PALETTE[:2], {10: 1, 11: 255, 12: 255, 5: 0})
         structkit.train_segmenter(images, labels, out, map=one, **HOW)
     with pytest.raises(CheckpointError, match=r"none\.safetensors: cannot be read as weights"):
-        structkit.train_segmenter(images, labels, out, map=MAP, init="none.safetensors", network="resnet50", **HOW)
+        how = HOW | {"width": None, "init": "none.safetensors", "network": "resnet50"}
+        structkit.train_segmenter(images, labels, out, map=MAP, **how)
     assert not out.exists()
 
 

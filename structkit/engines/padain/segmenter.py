@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.configs import SegmenterConfig
-from structkit.errors import CheckpointError
+from structkit.engines.padain.layer import PRESETS, PadainHandles, insert_padain
+from structkit.errors import CheckpointError, OptionError
 from structkit.nets.deeplab import FrozenBatchNorm, SegmentationNetwork, enlarged
 from structkit.training.model import Model
 from structkit.training.precision import arithmetic
@@ -31,6 +32,23 @@ def segmentation_network(config: SegmenterConfig, classes: int) -> SegmentationN
     """The network of a `filled` configuration, untrained."""
     network = SegmentationNetwork(config.network, classes, config.width or 1.0)
     return network.to(memory_format=torch.channels_last)
+
+
+def padain_backbone(network: SegmentationNetwork, config: SegmenterConfig, pairing: str = "permute") -> PadainHandles:
+    """The handles of pAdaIN, which is put into the backbone.  Raises OptionError where it has no place."""
+    sites = config.padain_sites
+    how = {"preset": sites} if sites in PRESETS else {"where": sites}
+    try:
+        return insert_padain(network.backbone, config.padain, pairing=pairing, **how)
+    except OptionError as error:
+        raise OptionError(str(error).replace("with where=", "with --padain-sites, or say --padain 0")) from error
+
+
+def check_places(config: SegmenterConfig) -> None:
+    """Refuse places of pAdaIN that the network has not.  Raises OptionError."""
+    if config.padain:
+        with torch.device("meta"):  # shapes without memory
+            padain_backbone(segmentation_network(config, 2), config)
 
 
 def plain_copy(network: SegmentationNetwork, config: SegmenterConfig) -> SegmentationNetwork:

@@ -40,8 +40,8 @@ from structkit.engines.padain.adaptation import (
     trusted_labels,
 )
 from structkit.engines.padain.domain_views import DomainViews, signed
-from structkit.engines.padain.layer import PRESETS, PadainHandles, disabled, insert_padain
-from structkit.engines.padain.segmenter import Segmenter, plain_copy, segmentation_network
+from structkit.engines.padain.layer import PadainHandles, disabled
+from structkit.engines.padain.segmenter import Segmenter, padain_backbone, plain_copy, segmentation_network
 from structkit.engines.padain.segmenter_rates import optimiser_of, set_critic_rate, set_rates
 from structkit.engines.padain.segmenter_scores import SegmenterScores, shown, steadiness
 from structkit.errors import OptionError
@@ -335,12 +335,9 @@ class SegmenterTraining(Training):
         return settled.eval()
 
     def _with_padain(self) -> None:
-        c = self.config
-        if not c.padain:
-            return
-        pairing = "halves" if self.kind == "adversarial" else "permute"
-        where = {"preset": c.padain_sites} if c.padain_sites in PRESETS else {"where": c.padain_sites}
-        self.handles = insert_padain(self.network.backbone, c.padain, pairing=pairing, **where)
+        if self.config.padain:
+            pairing = "halves" if self.kind == "adversarial" else "permute"
+            self.handles = padain_backbone(self.network, self.config, pairing)
 
     def _without_padain(self) -> None:
         if self.handles is not None:

@@ -47,7 +47,7 @@ def payload(codec: str, text: str) -> bytes:
     if codec == "webvtt":  # which has these escapes (W3C WebVTT, 4.2.2)
         text = html.escape(text, quote=False)
     elif codec == "subrip":  # which has none
-        text = STYLING.sub(lambda found: found[0][0] + JOINER + found[0][1:], text)
+        text = STYLING.sub(lambda found: re.sub("[<{]", lambda bracket: bracket[0] + JOINER, found[0]), text)
     data = text.encode()
     if codec == "mov_text":
         data = data[:65535].decode(errors="ignore").encode()  # whole characters

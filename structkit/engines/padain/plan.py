@@ -114,7 +114,7 @@ def recomputing(otherwise: bool = False) -> bool:
 
     otherwise: what is said where PyTorch does not tell.
     """
-    task = getattr(torch._C, "_current_graph_task_id", None)
+    task = getattr(getattr(torch, "_C", None), "_current_graph_task_id", None)
     return otherwise if task is None else task() != -1
 
 

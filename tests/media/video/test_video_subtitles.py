@@ -7,7 +7,7 @@ from itertools import pairwise
 import av
 import pytest
 from av.subtitles.codeccontext import SubtitleCodecContext
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from structkit.media import subtitles
@@ -38,6 +38,7 @@ texts = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(source=st.sampled_from(sorted(FORMS)), target=st.sampled_from(["subrip", "mov_text", "webvtt"]), text=texts)
+@example(source="ass", target="subrip", text="{\\\n{\\\n}")  # styling that begins twice and ends once
 def test_words_go_from_every_form_to_every_other(source, target, text):
     shown = subtitles.words(source, FORMS[source](text))
     assert shown == text

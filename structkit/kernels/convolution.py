@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 SLOW = 20_480  # elements but for the last axis, at most which PyTorch's own loops are taken
 CONVOLUTIONS = {2: F.conv2d, 3: F.conv3d}
@@ -38,3 +38,15 @@ def _is_slow(images: Tensor, weight: Tensor, padding: int, groups: int) -> bool:
     on_cpu = images.device.type == "cpu" and images.dtype == torch.float32
     is_clip = images.dim() == 5 and weight.shape[2:] == (3, 3, 3) and padding == 1 and groups == 1
     return on_cpu and is_clip and len(images) == 1 and images.shape[1:4].numel() <= SLOW
+
+
+def memory_format_of(network: nn.Module) -> torch.memory_format:
+    """The order in memory in which a network's 2-D convolutions are fast: channels last, where that is safe.
+
+    oneDNN's gradients for AVX2 write beyond their memory where a strided 1 x 1 convolution has less than 8 channels in
+    that order (oneDNN of PyTorch 2.14): such a network stays in PyTorch's usual order.
+    """
+    convolutions = (module for module in network.modules() if isinstance(module, nn.Conv2d))
+    strided = (module for module in convolutions if module.kernel_size == (1, 1) and module.stride != (1, 1))
+    unsafe = any(module.in_channels < 8 for module in strided)
+    return torch.contiguous_format if unsafe else torch.channels_last

@@ -17,6 +17,7 @@ import torchvision
 from torch import Tensor, nn
 
 from structkit.errors import CheckpointError
+from structkit.kernels.convolution import memory_format_of
 
 STRIDE = 8  # px between features
 RATES = {
@@ -156,7 +157,7 @@ class SegmentationNetwork(nn.Module):
     def features(self, pictures: Tensor) -> Tensor:
         """The features of pictures, (B, C, h, w)."""
         normalised = torch.addcmul(self.shift, pictures, self.scale)
-        return self.backbone(normalised.contiguous(memory_format=torch.channels_last))
+        return self.backbone(normalised.contiguous(memory_format=memory_format_of(self)))
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.classifier(self.features(pictures))

@@ -27,6 +27,7 @@ from structkit.configs.labels import ClassifierConfig
 from structkit.engines.padain.feed import LabelledSet, PictureFeed
 from structkit.engines.padain.layer import PadainHandles, insert_padain
 from structkit.errors import CheckpointError, OptionError
+from structkit.kernels.convolution import memory_format_of
 from structkit.metrics.accuracy import accuracy, chance, confusion, is_no_better, mistakes, share_words
 from structkit.nets.resnets import classifier_network
 from structkit.training.draw import Draw
@@ -127,7 +128,7 @@ class ClassifierTraining(Training):
     def _build(self) -> None:
         c = self.config
         network = classifier_network(c.network, len(self.classes), width=c.width)
-        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.network = network.to(self.device, memory_format=memory_format_of(network)).train()
         self.average = Average(self.network, c.ema, statistics=True) if c.ema else None
         self.best = Average(self.network, 0.0) if c.keep == "best" else None
         self.checks = CheckList()
@@ -143,7 +144,7 @@ class ClassifierTraining(Training):
         if self.padain is not None:  # each process swaps within its own share, by a plan of its own
             self.padain.draw(replace(draw, device="cpu").generator(f"padain {self.processes.rank}"))
         with arithmetic(seen, self.dtype):
-            logits = self.network(seen.contiguous(memory_format=torch.channels_last))
+            logits = self.network(seen.contiguous(memory_format=memory_format_of(self.network)))
         logits = logits.float().unflatten(0, views.shape[:2])
         losses = {"loss": F.cross_entropy(logits[0], labels)}
         loss = losses["loss"]
@@ -184,7 +185,7 @@ class ClassifierTraining(Training):
             pictures = self.feed.squares(self.held, indices[first : first + TOGETHER]).to(self.device)
             seen = normalised(pictures.float() / 255, self.mean, self.deviation)
             with arithmetic(seen, dtype):
-                found.append(network(seen.contiguous(memory_format=torch.channels_last)).argmax(1).cpu())
+                found.append(network(seen.contiguous(memory_format=memory_format_of(network))).argmax(1).cpu())
         network.train(training)
         return torch.cat(found) if found else torch.zeros(0, dtype=torch.long)
 

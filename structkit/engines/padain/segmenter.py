@@ -21,6 +21,7 @@ from torch import Tensor
 from structkit.configs import SegmenterConfig
 from structkit.engines.padain.layer import PRESETS, PadainHandles, insert_padain
 from structkit.errors import CheckpointError, OptionError
+from structkit.kernels.convolution import memory_format_of
 from structkit.nets.deeplab import FrozenBatchNorm, SegmentationNetwork, enlarged
 from structkit.training.model import Model
 from structkit.training.precision import arithmetic
@@ -31,7 +32,7 @@ MOST_CLASSES = 254
 def segmentation_network(config: SegmenterConfig, classes: int) -> SegmentationNetwork:
     """The network of a `filled` configuration, untrained."""
     network = SegmentationNetwork(config.network, classes, config.width or 1.0)
-    return network.to(memory_format=torch.channels_last)
+    return network.to(memory_format=memory_format_of(network))
 
 
 def padain_backbone(network: SegmentationNetwork, config: SegmenterConfig, pairing: str = "permute") -> PadainHandles:

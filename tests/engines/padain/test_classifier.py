@@ -20,6 +20,7 @@ from structkit.engines.padain.classifier import (
     rate_at,
 )
 from structkit.errors import CheckpointError, OptionError
+from structkit.kernels.convolution import memory_format_of
 from structkit.nets.resnets import classifier_network
 from structkit.training.draw import Draw
 from structkit.training.parallel import ALONE
@@ -117,7 +118,7 @@ def test_a_step_with_the_divergence_goes_down_the_published_loss():
     twin.begin(0, Draw(0, 0, 0))
     twin.network.load_state_dict(made.network.state_dict())
     seen = normalised(views.flatten(0, 1), twin.mean, twin.deviation)
-    logits = twin.network(seen.contiguous(memory_format=torch.channels_last)).view(3, 6, 3)
+    logits = twin.network(seen.contiguous(memory_format=memory_format_of(twin.network))).view(3, 6, 3)
     (F.cross_entropy(logits[0], labels) + JSD_WEIGHT * divergence(logits)).backward()
     made.step(Draw(0, 0, 1))
     torch.testing.assert_close(made.network.fc.weight.grad, twin.network.fc.weight.grad)

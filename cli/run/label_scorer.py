@@ -149,7 +149,9 @@ def _is_of_corruptions(found: Any) -> bool:
 
 def _drawn(found: CorruptionScores | TextureScores) -> list[str]:
     """A note on frost, where it was drawn."""
-    return [DRAWN] if _is_of_corruptions(found) and "frost" in found.errors and not found.given else []  # type: ignore[union-attr]
+    if not _is_of_corruptions(found):
+        return []
+    return [DRAWN] if "frost" in found.errors and not found.given else []  # type: ignore[union-attr]
 
 
 def _clean(found: CorruptionScores | TextureScores) -> dict[str, Any]:

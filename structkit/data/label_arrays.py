@@ -7,7 +7,7 @@ could NumPy's arrays of objects: neither is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,8 +149,8 @@ def _pairs(part: str) -> list[tuple[str, str]]:
     return parts
 
 
-def _pair(names: object, part: str) -> tuple[str, str] | None:
-    return next((pair for pair in _pairs(part) if pair[0] in names and pair[1] in names), None)  # type: ignore[operator]
+def _pair(names: Container[str], part: str) -> tuple[str, str] | None:
+    return next((pair for pair in _pairs(part) if pair[0] in names and pair[1] in names), None)
 
 
 def _array(file: Path) -> np.ndarray:

@@ -336,7 +336,8 @@ class PictureFolders:
                 fact = f"no picture of it can be read ({why})"
                 raise InputError(f"{self.folder / name}: {fact}; give it others, or take the folder away")
         one_array = held <= MOST_HELD and len({one.shape for one in kept}) == 1  # type: ignore[union-attr]
-        return self._set(taken, np.stack(kept) if one_array else kept, reading, remarks, tuple(hashes))  # type: ignore[arg-type]
+        pixels = np.stack(kept) if one_array else kept  # type: ignore[arg-type]
+        return self._set(taken, pixels, reading, remarks, tuple(hashes))
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()

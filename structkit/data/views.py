@@ -26,12 +26,12 @@ from structkit.data.augmix import AugMix, unit
 from structkit.data.crops import TRIES, central, moved, resized, turned, uniform
 from structkit.data.pixmix import PixMix
 from structkit.errors import DeviceError, OptionError, StructkitError
-from structkit.training.interrupts import Interrupts
 
 CROPS = ("pad", "resized", "none")
 PAD = 4  # pixels of black around a picture of 32 px (published), in proportion around others
 TOP, LEFT, FLIP, TURN, PART = range(5)  # what each uniform number of a sample decides; parts take four numbers a try
 WAITING = 2  # batches that a worker has been asked for and that nobody has taken
+HELD_BACK = signal.SIGINT, signal.SIGTERM  # which are for the process that asks for views
 PATIENCE = 5.0  # seconds in which a worker that has closed its pipe ends
 
 
@@ -210,7 +210,7 @@ class _Worker:
         self._process = fresh.Process(target=_work, args=(theirs,), name=f"views-{place}", daemon=True)
         # Ctrl-C, and what else is sent to all processes, is for the first one: a worker never sees it.
         resource_tracker.ensure_running()  # which lets signals through again once it has begun
-        masked = signal.pthread_sigmask(signal.SIG_BLOCK, Interrupts.SIGNALS)
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
         try:
             self._process.start()
         finally:

@@ -241,7 +241,8 @@ def training_function(function: Callable[..., M]) -> Callable[..., M]:
     ]
     output = inspect.Parameter("output", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="str | Path")
     rest = inspect.Parameter("options", inspect.Parameter.VAR_KEYWORD, annotation=Any)
-    public.__signature__ = signature.replace(parameters=[*inputs, output, *others, *keyword, rest])  # type: ignore[attr-defined]
+    parameters = [*inputs, output, *others, *keyword, rest]
+    public.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     public.__doc__ = f"{inspect.getdoc(function)}\n\n{_common_words()}"
     return public
 

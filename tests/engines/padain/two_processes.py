@@ -1,4 +1,4 @@
-"""A training under DistributedDataParallel: `torchrun two_processes.py OUT` writes OUT/RANK.pt."""
+"""A training under DistributedDataParallel: `torchrun two_processes.py OUT` writes OUT/RANK.safetensors."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 import torch.distributed
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import nn
 
 from structkit.engines.padain.layer import insert_padain
@@ -26,7 +27,7 @@ for _ in range(6):
     optimiser.zero_grad()
     F.cross_entropy(model(torch.randn(4, 3, 8, 8)), torch.randint(2, (4,))).backward()
     optimiser.step()
-    active.append(handles.active)
-weights = [parameter.detach() for parameter in network.parameters()]
-torch.save({"active": active, "weights": weights}, Path(sys.argv[1]) / f"{rank}.pt")
+    active.append([name in handles.active for name in handles.names])
+weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
+save_file({"active": torch.tensor(active), **weights}, Path(sys.argv[1]) / f"{rank}.safetensors")
 torch.distributed.destroy_process_group()

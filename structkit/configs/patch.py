@@ -1,4 +1,4 @@
-"""Configurations of the training-free verbs, for `structkit.engines.patch.analogy`."""
+"""Configurations of the training-free verbs, for `structkit.engines.patch`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from structkit.errors import OptionError
 
 @dataclass(frozen=True)
 class PatchConfig(Config):
-    """Options of all training-free patch synthesis (`structkit.engines.patch.analogy`)."""
+    """Options of all training-free patch synthesis (`structkit.engines.patch`)."""
 
     patch: int = option(7, "side of a patch, px", low=3, high=15)
     rounds: int | None = option(

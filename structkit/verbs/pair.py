@@ -11,7 +11,7 @@ from torch import Tensor
 from structkit.configs import INJECTED_BELOW, PairResultConfig, RefineConfig
 from structkit.device import resolve
 from structkit.engines.pair.model import A, B, PairAnalogy
-from structkit.engines.patch import analogy as patches
+from structkit.engines.patch import arrangement as patches
 from structkit.errors import CheckpointError, OptionError
 from structkit.media.tensors import filled, from_tensor, to_tensor
 from structkit.verbs.canvas import Size, alpha_of, check_count, enlarged, notes_of, result_size, usable_pixels

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from structkit.configs import AnalogyConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.engines.patch import analogy as engine
+from structkit.engines.patch import arrangement
 from structkit.errors import OptionError
 from structkit.media.tensors import from_tensor, to_tensor
 from structkit.verbs import pair
@@ -104,7 +105,7 @@ def sample(
     for number in range(check_count(count)):
         with running.drawing(number, count) as draw:
             how = {"generator": draw.generator, "progress": draw.progress}
-            made = engine.sample(with_alpha(one).to(draw.device), config, shape=canvas.shape, **how).cpu()
+            made = arrangement.sample(with_alpha(one).to(draw.device), config, shape=canvas.shape, **how).cpu()
         results.append(without_alpha(made, one, "sample"))
     return results
 
@@ -127,7 +128,7 @@ def retarget(
     canvas = result_size(one, size, None)
     with running.drawing() as draw:
         how = {"generator": draw.generator, "progress": draw.progress}
-        made = engine.retarget(with_alpha(one).to(draw.device), config, shape=canvas.shape, **how).cpu()
+        made = arrangement.retarget(with_alpha(one).to(draw.device), config, shape=canvas.shape, **how).cpu()
     return without_alpha(made, one, "retarget")
 
 
@@ -151,6 +152,6 @@ def refine(
     with running.drawing() as draw:
         rough, patches, mask = (tensor.to(draw.device) for tensor in (to_tensor(one), to_tensor(other), usable))
         how = {"usable": mask, "generator": draw.generator, "progress": draw.progress}
-        made = engine.refine(rough, patches, config, shape=canvas.shape, **how).cpu()
+        made = arrangement.refine(rough, patches, config, shape=canvas.shape, **how).cpu()
     notes = notes_of(one, other) + enlarged(other, canvas)
     return from_tensor(made, alpha=alpha_of(one, canvas), name=f"{one.name}, refined", notes=notes)

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from structkit.configs import AnalogyConfig, RetargetConfig, SampleConfig
-from structkit.engines.patch.analogy import analogy, retarget, sample
+from structkit.engines.patch.analogy import analogy
+from structkit.engines.patch.arrangement import retarget, sample
 from structkit.engines.patch.synthesis import Synthesis, SynthesisPlan, SynthesisState
 from structkit.engines.patch.video import analogy_frames
 from structkit.kernels import nearest_patches, patchmatch

@@ -21,6 +21,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -113,6 +114,13 @@ def upscale_field(
     return fine.reshape(-1)
 
 
+class ChannelGroup(NamedTuple):
+    """Channels of an image that belong together: their number, and the absolute value that theirs may come to."""
+
+    count: int
+    limit: float
+
+
 class KeyPatches:
     """Patches of an image to search in, each told by few numbers: made once, for any number of searches.
 
@@ -121,19 +129,27 @@ class KeyPatches:
     on any processor.
     """
 
-    def __init__(self, image: Tensor, patch: Patch) -> None:
+    def __init__(self, image: Tensor, patch: Patch, groups: Sequence[ChannelGroup] = ()) -> None:
         """image (C, *space) float32, patch as in `kernels.patches`.  Raises InputError for values that are not
         finite.
+
+        groups: of the channels, in their order, none of which is mixed with another; else all are one, meant for
+        [-1, 1].
         """
         if not finite(image):
             raise InputError("the keys of a patch search hold values that are not finite")
         self.table = table = PatchTable(image, patch)
-        count, values = len(table.corner), len(image) * math.prod(table.sides)
-        # Of pixels within [-1, 1] and a unit axis the product is at most sqrt(D).
-        steps = 2 ** math.floor(EXACT - math.log2(STEPS_OF_PIXELS * math.sqrt(values)))
-        rows = _pixels(table.rows(torch.arange(SAMPLE, device=image.device) * SPREAD % count))
+        groups = groups or [ChannelGroup(len(image), 1.0)]
+        count, inside = len(table.corner), math.prod(table.sides)
+        limits = torch.tensor([group.limit for group in groups for _ in range(group.count)], device=image.device)
+        self._limits, within = limits.view(-1, *(1,) * len(table.sides)), limits.repeat_interleave(inside)
+        # Of pixels within the limits and a unit axis the product is at most their norm.
+        norm = math.sqrt(inside * sum(group.count * group.limit**2 for group in groups))
+        steps = 2 ** math.floor(EXACT - math.log2(STEPS_OF_PIXELS * norm))
+        rows = _pixels(table.rows(torch.arange(SAMPLE, device=image.device) * SPREAD % count), within)
         mean = _stepped(rows.mean(0), STEPS_OF_PIXELS)
-        axes = _stepped(cosines((len(image), *table.sides)), steps).to(image)
+        bases = [cosines((group.count, *table.sides)) for group in groups]
+        axes = _stepped(torch.block_diag(*bases), steps).to(image)
         energy = ((rows - mean).double() @ axes.double()).square().sum(0)
         alike = (
             energy / (LIKE * energy.amax()).clamp_min(1e-30)
@@ -143,7 +159,7 @@ class KeyPatches:
         products = self._products(image)
         # |k|^2 + |q|^2 - 2 q.k comes, on the way, to no more than (|k| + |q|)^2.
         longest = max(float(part.double().norm(dim=1).amax()) for part in products.split(CHUNK))
-        largest = longest + float((1 + mean.double().abs()).norm())
+        largest = longest + float((within + mean.double().abs()).norm())
         self.steps = 2 ** math.floor(EXACT / 2 - math.log2(largest))
         codes = _stepped(products, self.steps)
         self.right = torch.cat([codes, codes.square().sum(1, keepdim=True), torch.ones_like(codes[:, :1])], 1)
@@ -156,7 +172,7 @@ class KeyPatches:
     def _products(self, image: Tensor) -> Tensor:
         convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(self.table.sides)]
         filters = self.axes.T.reshape(-1, len(image), *self.table.sides)
-        return convolve(_pixels(image)[None], filters)[0].flatten(1).T - self.mean
+        return convolve(_pixels(image, self._limits)[None], filters)[0].flatten(1).T - self.mean
 
     def cells(self, turn: int) -> _Cells:
         """Hash of the keys, another one at each turn."""
@@ -227,7 +243,7 @@ class _Comparison:
             yield cells.order[((share * sizes).long() + first).clamp_(max=len(cells.order) - 1)]
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=4)
 def cosines(shape: tuple[int, ...]) -> Tensor:
     """Orthonormal basis (D, D) float64, D the product of shape: columns of products of cosines (DCT-II) along each
     axis.
@@ -241,9 +257,9 @@ def cosines(shape: tuple[int, ...]) -> Tensor:
     return basis.T.contiguous()
 
 
-def _pixels(image: Tensor) -> Tensor:
-    """Image as it is judged: within [-1, 1], in whole steps."""
-    return _stepped(image.clamp(-1, 1), STEPS_OF_PIXELS)
+def _pixels(values: Tensor, limits: Tensor) -> Tensor:
+    """Values as they are judged: within their limits, in whole steps."""
+    return _stepped(values.clamp(-limits, limits), STEPS_OF_PIXELS)
 
 
 def _stepped(values: Tensor, steps: int) -> Tensor:

@@ -20,7 +20,7 @@ generator state gives the same result.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch.alignment import transport_colours, transport_luminance
+from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.course import finish, plan_for, start_of, work_of
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.pyramid import Shape, resize
@@ -50,16 +51,18 @@ def analogy(
     *,
     shape: Shape,
     usable: Tensor | None = None,
+    guides: Sequence[Channels] = (),
     generator: torch.Generator,
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
     """Picture (1, 3, *shape) with the structure of source and the patches of target.
 
     usable (1, 1, h, w) in [0, 1]: which pixels of the target may be used.
+    guides: maps of the source and of the target, compared beside the colours at every level.
     """
     source = resize(source, shape).clamp(-1, 1)
     coarsest = coarsest_of(config, shape, DRAFTS[0][0])
-    made = Synthesis(target, shape, **start_of(config, coarsest), generator=generator, usable=usable)
+    made = Synthesis(target, shape, **start_of(config, coarsest), generator=generator, usable=usable, beside=guides)
     guide = guide_of(source, made, config, generator)
     if config.match == "colour":
         return finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=10), None, progress)

@@ -24,10 +24,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.device import one_thread
+from structkit.engines.patch.channels import Channels, ChannelStack, LevelChannels
 from structkit.errors import OptionError
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import Nearest, Patch, extract, patch_grid, patch_sides
-from structkit.kernels.patchmatch import KeyPatches, patchmatch, upscale_field
+from structkit.kernels.patchmatch import ChannelGroup, KeyPatches, patchmatch, upscale_field
 from structkit.kernels.pyramid import Shape, resize
 from structkit.kernels.vote import vote
 
@@ -109,6 +110,7 @@ class Synthesis:
         frame_ratio: float = 1.0,
         held: HeldPart | None = None,
         loop: bool = False,
+        beside: Sequence[Channels] = (),
     ) -> None:
         """target (1, C, *space): the keys.  shape: of the result, with as many axes.
 
@@ -120,9 +122,13 @@ class Synthesis:
         frame_ratio: frames of one level to those of the next finer, in (0, 1]; the target has the result's frame rate
         at each.  VGPNN takes about 0.85; 1 leaves time as it is.
         held: the part of the result that is known.
-        loop: true for a clip whose last frame is followed by its first.  Raises OptionError for what does not fit.
+        loop: true for a clip whose last frame is followed by its first.
+        beside: what patches are compared by beside their colours.  Raises OptionError for what does not fit.
         """
         own = tuple(target.shape[2:])
+        for channels in beside:
+            if channels.source.dim() != target.dim():
+                raise OptionError(f"channels {tuple(channels.source.shape)} for a target {tuple(target.shape)}")
         if len(own) != len(shape) or (values is not None and tuple(values.shape[2:]) != own):
             seen = "" if values is None else f" with values {tuple(values.shape)}"
             raise OptionError(
@@ -143,6 +149,7 @@ class Synthesis:
             self.usable = None
         self.target, self.generator = resize(target, full).clamp(-1, 1), generator
         self._values = None if values is None else resize(values, full).clamp(-1, 1)
+        self.beside = ChannelStack(beside, target.shape[1])
         self.held, self._around = held, self.patch[0] - 1 if loop else 0
         self.shapes = synthesis_shapes(
             shape, coarsest=max(coarsest, max(self.patch[-2:]) + 1), frame_ratio=frame_ratio, least=self.patch[:-2]
@@ -172,6 +179,10 @@ class Synthesis:
             self._keys[level] = resize(self.target, self.key_shapes[level]).clamp(-1, 1)
         return self._keys[level]
 
+    def _beside(self, level: int) -> LevelChannels:
+        """The channels that are compared beside the colours of a level."""
+        return self.beside.at(self.shapes[level], self.key_shapes[level])
+
     def painted(self, state: SynthesisState) -> Tensor:
         """The result of a run, (1, channels of the values, *shape of its last level): the vote of the values."""
         if self._values is None:
@@ -197,7 +208,8 @@ class Synthesis:
         """
         if level not in self._ready:
             self._ready = {small: ready for small, ready in self._ready.items() if small <= self.layout}
-            self._ready[level] = KeyPatches(self.keys(level)[0], self.patch)
+            beside = self._beside(level)
+            self._ready[level] = KeyPatches(beside.of_target(self.keys(level))[0], self.patch, beside.groups)
         return self._ready[level]
 
     def starting_near(self, short: float) -> int:
@@ -234,7 +246,8 @@ class Synthesis:
         held = None if self.held is None else self.held.at(shape)
         picture = picture if held is None else held.over(picture)
         grids = patch_grid(self._rolled(picture).shape[2:], patch), patch_grid(keys.shape[2:], patch)
-        opening = keys
+        beside = self._beside(level)
+        opening = compared = beside.of_target(keys)
         if before.grids and before.field is not None:
             field = upscale_field(before.field, queries=(before.grids[0], grids[0]), keys=(before.grids[1], grids[1]))
             if before.back is not None:
@@ -242,7 +255,7 @@ class Synthesis:
             if before.picture.shape != picture.shape:
                 # It comes from a coarser level and lacks detail: in the first round it is compared with keys that lack
                 # it too.
-                opening = resize(self.keys(level - 1), self.key_shapes[level]).clamp(-1, 1)
+                opening = beside.of_target(resize(self.keys(level - 1), self.key_shapes[level]).clamp(-1, 1))
         rounds = plan.small_rounds if level <= self.layout else plan.rounds
         if before.field is None and plan.first_rounds:
             rounds = plan.first_rounds
@@ -251,13 +264,15 @@ class Synthesis:
         kept = self._kept(level)
         for i in range(rounds):
             share = plan.guidance * max(0.0, 1 - i / max(1.0, rounds * plan.guided)) if guiding else 0.0
-            query, key = self._rolled((picture + share * hint) / (1 + share)), opening if i == 0 else keys
+            query = self._rolled(beside.of_result((picture + share * hint) / (1 + share)))
+            key = opening if i == 0 else compared
             weights, first = None, i == 0
             if plan.alpha is not None:
-                reverse = self._nearest(key, query, back, first, sweeps=1)
-                back, weights = reverse.index, 1 / (plan.alpha + reverse.distance)
-            ready = functools.partial(self._key_patches, level) if key is keys else None
-            found = self._nearest(query, key, field, first, weights=weights, kept=kept, ready=ready)
+                reverse = self._nearest(key, query, back, first, sweeps=1, groups=beside.groups)
+                back, weights = reverse.index, 1 / (plan.alpha + beside.factor * reverse.distance)
+            ready = functools.partial(self._key_patches, level) if key is compared else None
+            how = {"weights": weights, "kept": kept, "ready": ready, "groups": beside.groups}
+            found = self._nearest(query, key, field, first, **how)
             field, sure = found.index, None
             if plan.softness is not None and level > self.layout:
                 sure = 1 / (plan.softness * found.distance.median() + found.distance).clamp_min(1e-6)
@@ -277,12 +292,13 @@ class Synthesis:
         kept: Tensor | None = None,
         ready: Callable[[], KeyPatches] | None = None,
         sweeps: int = 2,
+        groups: Sequence[ChannelGroup] = (),
     ) -> Nearest:
         """The nearest keys: exact where that is cheap enough, else PatchMatch from the seed (or from nothing, with more
         sweeps).
 
         kept (M,) bool: the key patches that may be used.  ready: gives them made ready for PatchMatch, where they are
-        searched again.
+        searched again.  groups: of the channels.
         """
         patch = self.patch
         work = math.prod((*patch_grid(query.shape[2:], patch), *patch_grid(key.shape[2:], patch)))
@@ -295,7 +311,7 @@ class Synthesis:
         if kept is not None:
             weights = torch.where(kept, 1.0, HIDDEN) * (1 if weights is None else weights)
         sweeps = sweeps if seed is not None else 4 * sweeps
-        keys = ready() if ready else key[0]
+        keys = ready() if ready else KeyPatches(key[0], patch, groups)
         return patchmatch(
             query[0], keys, patch=patch, weights=weights, init=seed, iterations=sweeps, generator=self.generator
         )

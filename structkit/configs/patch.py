@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from structkit.configs.base import LEAST_SIDE, MAX_CLIP_SIDE, MAX_SIDE, MOST_SIDE, Config, option
 from structkit.errors import OptionError
 
+MOST_GUIDE_WEIGHT = 100
+
 
 @dataclass(frozen=True)
 class PatchConfig(Config):

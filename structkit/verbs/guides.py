@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from structkit.configs.patch import MOST_GUIDE_WEIGHT
+from structkit.configs import guide_weights
 from structkit.data.guide_maps import MapCoding
 from structkit.data.listing import list_files
 from structkit.engines.patch.channels import Channels
@@ -48,16 +48,8 @@ def guides_of(guides: Sequence[tuple[MapLike, MapLike]], weight: float | Sequenc
     for pair in guides:
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
             raise OptionError(f"a guide is {pair!r}: it must be two maps, the source's and the target's")
-    weights = [1.0] if weight is None else list(weight) if isinstance(weight, Sequence) else [weight]
-    if len(weights) not in (1, len(guides)):
-        fact = f"{len(weights)} times --guide-weight and {len(guides)} times --guide"
-        raise OptionError(f"{fact}: give one weight for all guides, or one for each, in their order")
-    if weight is not None and not guides:
-        raise OptionError("--guide-weight weighs guides, and there are none: give a --guide, or leave it out")
-    for one in weights:
-        if not 0 <= one <= MOST_GUIDE_WEIGHT:
-            raise OptionError(f"--guide-weight is {one:g}: it must be 0 to {MOST_GUIDE_WEIGHT}")
-    return [Guide(*pair, own) for pair, own in zip(guides, weights * (len(guides) // len(weights) or 1), strict=False)]
+    weights = guide_weights(len(guides), weight)
+    return [Guide(one, other, own) for (one, other), own in zip(guides, weights, strict=True)]
 
 
 def guided_pictures(

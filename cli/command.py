@@ -31,6 +31,8 @@ class Page(TyperCommand):
         if rest and not ctx.resilient_parsing:
             for parameter in self.params:
                 values = ctx.params.get(parameter.name or "") if parameter.nargs > 1 else None
+                if getattr(parameter, "multiple", False):
+                    values = [value for several in values or () for value in several]
                 if swallowed := [value for value in values or () if str(value).startswith("-")]:
                     ctx.fail(f"{parameter.opts[0]} takes {parameter.metavar}, and {swallowed[0]} came in their place")
             names = [parameter.metavar for parameter in self.params if parameter.param_type_name == "argument"]
@@ -58,8 +60,15 @@ class Page(TyperCommand):
 class Verb(Page):
     """A page whose options can be set in the environment too, and which can print its configuration.
 
-    For that its arguments are not needed.
+    For that its arguments are not needed.  An option that may be given several times takes as many values at a time as
+    there are words for them.
     """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for parameter in self.params:
+            if getattr(parameter, "multiple", False):
+                parameter.nargs = len(parameter.metavar.split())
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
         for parameter in self.params:
@@ -144,10 +153,17 @@ def _flag(parameter: Any, ctx: typer.Context) -> bool | None:
     return value
 
 
-def _several(parameter: Any, ctx: typer.Context) -> list[str] | None:
+def _several(parameter: Any, ctx: typer.Context) -> list[Any] | None:
     """The values of an option in the environment, separated as those of PATH.
 
     A text would be split at spaces, which names may have.
     """
     text = parameter.resolve_envvar_value(ctx)
-    return text.split(os.pathsep) if text else None
+    values = text.split(os.pathsep) if text else None
+    if values and getattr(parameter, "multiple", False) and parameter.nargs > 1:
+        if len(values) % parameter.nargs:
+            where = config.prefix(ctx) + config.spelled(parameter).upper()
+            fact = f"{parameter.opts[0]} has {len(values)} values: it takes {parameter.metavar}, and again"
+            raise typer.BadParameter(f"{fact} (from {where})")
+        return [values[i : i + parameter.nargs] for i in range(0, len(values), parameter.nargs)]
+    return values

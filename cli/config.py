@@ -91,13 +91,18 @@ def _checked(ctx: typer.Context, path: str, options: dict[str, Any]) -> dict[str
             )
         parameter = parameters[name]
         values = value if isinstance(value, list) and (parameter.multiple or parameter.nargs > 1) else [value]
-        if parameter.nargs > 1 and len(values) != parameter.nargs:
-            raise typer.BadParameter(
-                f"{path} sets {key!r} to {json.dumps(value, default=str)}: it has {parameter.nargs}"
-            )
-        if any(isinstance(one, str) and "\0" in one for one in values):
+        nested = parameter.multiple and parameter.nargs > 1
+        if nested and not all(isinstance(one, list) for one in values):
+            values = [values]
+        for several in (values if nested else [values]) if parameter.nargs > 1 else ():
+            if len(several) != parameter.nargs:
+                raise typer.BadParameter(
+                    f"{path} sets {key!r} to {json.dumps(value, default=str)}: it has {parameter.nargs}"
+                )
+        alone = [one for several in values for one in several] if nested else values
+        if any(isinstance(one, str) and "\0" in one for one in alone):
             raise typer.BadParameter(f"{path} sets {key!r} to a text with a NUL character")
-        if not all(_fits(one, parameter) for one in values):
+        if not all(_fits(one, parameter) for one in alone):
             raise typer.BadParameter(f"{path} sets {key!r} to {json.dumps(value, default=str)}, of the wrong type")
         if parameter.is_flag and isinstance(value, str):
             value = truth(value)

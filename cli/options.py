@@ -12,7 +12,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -200,6 +200,10 @@ def _parameter(field: dataclasses.Field, annotation: Any, panel: str) -> inspect
     """
     meta, flag = field.metadata, "--" + config.spelled(field).replace("_", "-")
     bare = [t for t in get_args(annotation) if t is not type(None)] or [annotation]
+    several = get_args(bare[0])[1:] == (...,)
+    if several:  # typer has no pairs that are given several times: a `Verb` makes them
+        bare = [get_args(bare[0])[0]]
+        annotation = list[str] | None
     settings = {"help": f"{meta['help']}{_limits(meta)}", "rich_help_panel": panel, "show_envvar": False}
     if bare[0] is bool and field.name != "print_config":
         flag = f"{flag}/--no-{flag[2:]}"  # so that the command line can take back what a file says
@@ -208,6 +212,8 @@ def _parameter(field: dataclasses.Field, annotation: Any, panel: str) -> inspect
     metavar = meta.get("metavar") or ("WORD" if meta["choices"] else METAVARS[bare[0]])
     if bare[0] in (int, float):
         settings["parser"] = _number(bare[0])
+    if several and get_origin(bare[0]) is tuple:
+        settings["parser"] = _pair
     if complete := meta.get("complete") or (meta["choices"] and complete_choice(meta["choices"])):
         settings["autocompletion"] = complete
     names = [flag] + ([SHORT[field.name]] if field.name in SHORT else [])
@@ -225,6 +231,11 @@ def _number(kind: type) -> Callable[[Any], Any]:
             return value
 
     return number
+
+
+def _pair(value: Any) -> Any:
+    """The parser of values that come together, of which a file and the environment make a list."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _limits(meta: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import typer
 from structkit.configs import AnalogyConfig, Config, PairResultConfig, option
 from structkit.errors import OptionError
 from structkit_cli.options import in_panels, named
+from structkit_cli.pages.analogy_guides import GuideOptions
 from structkit_cli.pages.analogy_options import (
     PAIR_PANEL,
     PATCH_PANEL,
@@ -52,6 +53,7 @@ def analogy(
     wanted: AnalogyOptions,
     engine: EngineOptions,
     patches: AnalogyConfig,
+    guides: GuideOptions,
     pair: PairResultConfig,
     running: AnalogyRunOptions,
 ) -> None:
@@ -75,6 +77,11 @@ def analogy(
     pictures of the same path and name (but for the suffix) make a pair, and each must have its partner.  What is there
     already, made from the same inputs and options, is skipped: the same command goes on where it was stopped.
 
+    Guides: --guide SOURCE_MAP TARGET_MAP says what is to become what: where the map of SOURCE is red the result is made
+    of what is red in the map of TARGET.  A map of up to 24 colours has labels; any other is compared as it looks.  It
+    has the shape of its picture, in any size.  The map of a video is a video or a folder of pictures, one for each
+    frame, or one picture for all; in a batch a folder has the maps of many, under the names of their pictures.
+
     Trained pairs: --engine gan first trains generators between the two pictures (see structkit train analogy), and
     keeps them beside the output, as OUTPUT.safetensors; stopped in whatever way, it goes on with the same command.
     --model alone draws again from what was trained; with a SOURCE, which may be a video, it gives that the target's
@@ -86,6 +93,6 @@ def analogy(
     """
     if source == target == "-":
         raise OptionError("SOURCE and TARGET are both standard input (-): it can be read only once")
-    painter = painter_of(engine, patches, pair, running, source=source, target=target, size=wanted.size)
+    painter = painter_of(engine, patches, guides, pair, running, source=source, target=target, size=wanted.size)
     asked = {"count": wanted.count, "both": wanted.both, "compare": wanted.compare}
     batch.run(plan_analogies(source, target, painter, engine, pair, running, **asked), running)

@@ -5,6 +5,7 @@ An engine reads the pictures of a task, and paints them with a seed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 from structkit.configs import AnalogyConfig, PairConfig, PairResultConfig
 from structkit.errors import OptionError
 from structkit_cli.options import RunOptions
+from structkit_cli.pages.analogy_guides import GuideOptions, map_role
+from structkit_cli.run.inputs import InputFile, InputFolder
 from structkit_cli.run.plan import Output, Progress, Task
 from structkit_cli.run.trainer import pair_input, trained_first
 
 if TYPE_CHECKING:
     from structkit.engines.pair.model import PairAnalogy
     from structkit.media.pictures import Picture
+    from structkit.media.video import VideoReader
     from structkit_cli.run.results import Film
 
     Pictures = dict[str, Picture]  # source and target
@@ -28,38 +32,70 @@ Size = tuple[int, int]  # width, height, px
 class PatchEngine:
     """The patch engine."""
 
-    def __init__(self, config: AnalogyConfig, size: Size | None, running: RunOptions) -> None:
-        self.config, self.size, self.running = config, size, running
+    def __init__(
+        self, config: AnalogyConfig, size: Size | None, running: RunOptions, guides: GuideOptions = GuideOptions()
+    ) -> None:
+        self.config, self.size, self.running, self.guides = config, size, running, guides
 
     @property
     def options(self) -> dict[str, Any]:
         """The options that change the bytes of the results."""
-        return asdict(self.config) | {"size": self.size}
+        weights = {"guide_weight": self.guides.weights} if self.guides.guide else {}
+        return asdict(self.config) | {"size": self.size} | weights
 
     def pictures(self, task: Task, device: str) -> Pictures:
-        return {role: given.picture(**self.running.reading) for role, given in task.inputs.items()}
+        return {role: task.inputs[role].picture(**self.running.reading) for role in ("source", "target")}
 
     def paint(self, task: Task, pictures: Pictures, seed: int, device: str, progress: Progress) -> Picture:
         import structkit
 
-        return structkit.analogy(*pictures.values(), count=1, **self._how(seed, device, progress))[0]
+        return structkit.analogy(*pictures.values(), count=1, **self._how(task, seed, device, progress))[0]
 
     def film(self, task: Task, output: Output, device: str, progress: Progress) -> Film:
         import structkit
 
         source, target = (task.inputs[role] for role in ("source", "target"))
         look = (target.video if target.is_video else target.picture)(**self.running.reading)
-        how = {"quality": self.running.quality, **self._how(output.seed, device, progress)}
+        how = {"quality": self.running.quality, **self._how(task, output.seed, device, progress)}
         return lambda where: structkit.analogy_video(source.video(**self.running.reading), look, where, **how)
 
-    def _how(self, seed: int, device: str, progress: Progress) -> dict[str, Any]:
+    def _how(self, task: Task, seed: int, device: str, progress: Progress) -> dict[str, Any]:
         return {
             "size": self.size,
             "seed": seed,
             "device": device,
             "progress": progress,
+            **self._guides(task),
             **asdict(self.config),
         }
+
+    def _guides(self, task: Task) -> dict[str, Any]:
+        """The maps and the weights of the task, where it has any."""
+        if not self.guides.guide:
+            return {}
+        maps = [
+            tuple(self._map(task.inputs[map_role(side, number)]) for side in ("source", "target"))
+            for number in range(len(self.guides.guide))
+        ]
+        return {"guides": maps, "guide_weight": self.guides.weights}
+
+    def _map(self, given: InputFile) -> Picture | VideoReader | PictureFiles:
+        if isinstance(given, InputFolder):
+            return PictureFiles(given.files, self.running.reading)
+        return (given.video if given.is_video else given.picture)(**self.running.reading)
+
+
+class PictureFiles(Sequence):
+    """The pictures of files, each of which is read when it is asked for."""
+
+    def __init__(self, files: Sequence[InputFile], reading: Mapping[str, Any]) -> None:
+        self._files, self._reading = files, reading
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, place: int) -> Picture:
+        return self._files[place].picture(**self._reading)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from structkit.media.formats import HEAD, recognise
 from structkit.media.warned import warnings_of_this_thread
 from structkit_cli.options import RunOptions
 from structkit_cli.pages.analogy_engines import PairEngine, PairTask, PatchEngine
+from structkit_cli.pages.analogy_guides import GuideFiles
 from structkit_cli.pages.analogy_options import EngineOptions, checkpoint_of
 from structkit_cli.pages.analogy_pairs import paired
 from structkit_cli.run.checks import check_alpha
@@ -74,6 +75,9 @@ def plan_analogies(
     films = [given for given in sources.inputs if given.is_video] if sources else []
     moving = isinstance(painter, PatchEngine) and sources is not None and len(films) == len(sources.inputs) > 0
     targets = None if target is None else gather([target], leave_out=places, videos=moving)
+    maps = None
+    if isinstance(painter, PatchEngine) and painter.guides.guide and sources and targets:
+        maps = GuideFiles(painter.guides.guide, sources, targets, places)
     gathered = [found for found in (sources, targets) if found]
     many = any(found.many for found in gathered)
     _check_targets(targets, sources, painter, moving=moving)
@@ -101,13 +105,15 @@ def plan_analogies(
             ]
             if strips:
                 outputs.append(strips.output(name, word=word, seed=running.seed))
+            if maps:
+                roles = roles | maps.of(roles, swapped=swapped)
             if isinstance(painter, PatchEngine):
                 tasks.append(Task(roles, tuple(outputs)))
             else:
                 checkpoint = checkpoint_of(engine, place.output(name, seed=running.seed), many=many)
                 tasks.append(PairTask(roles, tuple(outputs), checkpoint, swapped))
     for p in (place, strips) if strips else (place,):
-        p.set_apart(gathered, running.exists)
+        p.set_apart([*gathered, *(maps.gathered if maps else ())], running.exists)
     # The key of --count in manifests, also in those of former versions.
     options = painter.options | {"samples": len(numbers) if compare else 1}
     foreign = sum(found.foreign for found in gathered)

@@ -15,7 +15,7 @@ from io import BytesIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
-from structkit.data.listing import PathList, lines_of
+from structkit.data.listing import PathList, lines_of, list_files
 from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
 from structkit.media.files import read_once, sha256_file
@@ -140,6 +140,23 @@ class InputFile:
     def label(self) -> str:
         """The word that messages of its readers begin with."""
         return "standard input" if self.path is None else self.name
+
+
+@dataclass(frozen=True)
+class InputFolder(InputFile):
+    """A folder of pictures, one for each frame of a video, in natural order."""
+
+    is_video = False
+
+    @property
+    def files(self) -> list[InputFile]:
+        """The pictures.  Raises InputError where there is none."""
+        return [InputFile(path, PurePath(path.name)) for path in list_files(str(self.path)).files]
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of the pictures' hashes, in their order, in hex."""
+        return hashlib.sha256("".join(given.sha256 for given in self.files).encode()).hexdigest()
 
 
 @dataclass

@@ -156,7 +156,7 @@ class Manifest:
         return self._places[source]
 
     def _place_of(self, source: Path | None) -> str:
-        if source is None or not source.is_file():
+        if source is None or not (source.is_file() or source.is_dir()):
             return STREAM
         if source.parent == structkit_weights.FOLDER:
             return SHIPPED + source.stem

@@ -14,7 +14,16 @@ from structkit.configs.genvideo import GENVIDEO_PRESETS, GENVIDEO_VARIANTS, Genv
 from structkit.configs.labels import CLASSIFIER_PRESETS, ClassifierConfig
 from structkit.configs.media import MAX_FRAME_PIXELS, MAX_PIXELS, PICTURE_QUALITY, VIDEO_QUALITY, millions
 from structkit.configs.pair import INJECTED_BELOW, PAIR_MODES, PAIR_PRESETS, PairConfig, PairResultConfig
-from structkit.configs.patch import AnalogyConfig, ClipConfig, PatchConfig, RefineConfig, RetargetConfig, SampleConfig
+from structkit.configs.patch import (
+    MOST_GUIDE_WEIGHT,
+    AnalogyConfig,
+    ClipConfig,
+    PatchConfig,
+    RefineConfig,
+    RetargetConfig,
+    SampleConfig,
+    guide_weights,
+)
 from structkit.configs.score import PROBED, STEADY, TOLERANCE
 from structkit.configs.segmenter import ADAPTATIONS, SEGMENTER_PRESETS, SegmenterConfig
 from structkit.configs.speednet import SPEEDNET_PRESETS, SpeedNetConfig
@@ -45,6 +54,7 @@ __all__ = [
     "MAX_FRAME_PIXELS",
     "MAX_PIXELS",
     "MAX_SIDE",
+    "MOST_GUIDE_WEIGHT",
     "MOST_SIDE",
     "NO_DONOR",
     "NO_FACTORS",
@@ -85,6 +95,7 @@ __all__ = [
     "SpeedCurveConfig",
     "SpeedNetConfig",
     "TransferConfig",
+    "guide_weights",
     "millions",
     "of_preset",
     "option",

@@ -15,6 +15,7 @@ MAX_SIDE = 512  # px, where nothing else says how large a result is to be
 MAX_CLIP_SIDE = 256  # px, of a generated clip, likewise
 LEAST_SIDE, MOST_SIDE = 16, 8192  # px, of a result
 PAIR = "tuple[str, str]"
+SEVERAL = ", ...]"  # ends a type whose values may be given any number of times
 TYPES = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "a text", PAIR: "two texts"}
 
 Presets = Mapping[str, Mapping[str, Any]]  # values of options, by the name of the preset
@@ -38,8 +39,10 @@ class Config:
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
-            _check_type(f, getattr(self, f.name))
-            _check(f.name, getattr(self, f.name), **{k: f.metadata[k] for k in ("low", "high", "choices")})
+            value = getattr(self, f.name)
+            for one in value if isinstance(value, list | tuple) and SEVERAL in str(f.type) else [value]:
+                _check_type(f, one)
+                _check(f.name, one, **{k: f.metadata[k] for k in ("low", "high", "choices")})
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -79,6 +82,7 @@ def _check_type(f: dataclasses.Field, value: Any) -> None:
     """Refuse a value of another type: int takes whole numbers, float any, and None only where it is the default."""
     kinds = {"bool": bool, "int": int, "float": (int, float), "str": str, PAIR: tuple}
     names = [name.strip() for name in str(f.type).split("|")]
+    names = [name.removeprefix("tuple[").removesuffix(SEVERAL) if SEVERAL in name else name for name in names]
     if value is None and "None" in names:
         return
     wanted = [name for name in names if name in kinds]

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from structkit.configs.base import LEAST_SIDE, MAX_CLIP_SIDE, MAX_SIDE, MOST_SIDE, Config, option
 from structkit.errors import OptionError
+
+MOST_GUIDE_WEIGHT = 100
+
+
+def guide_weights(guides: int, weight: float | Sequence[float] | None) -> list[float]:
+    """The weight of each of so many guides, from one for all or one for each; 1 where none is said.
+
+    Raises OptionError for weights without guides, for another number of them, and for one that cannot be.
+    """
+    if weight is None or weight in ([], ()):
+        return [1.0] * guides
+    if not guides:
+        raise OptionError("--guide-weight weighs guides, and there are none: give a --guide, or leave it out")
+    weights = [weight] if isinstance(weight, int | float) else list(weight)
+    if len(weights) not in (1, guides):
+        fact = f"{len(weights)} times --guide-weight and {guides} times --guide"
+        raise OptionError(f"{fact}: give one weight for all guides, or one for each, in their order")
+    for one in weights:
+        if not 0 <= one <= MOST_GUIDE_WEIGHT:
+            raise OptionError(f"--guide-weight is {one:.15g}: it must be between 0 and {MOST_GUIDE_WEIGHT}")
+    return [float(one) for one in (weights if len(weights) > 1 else weights * guides)]
 
 
 @dataclass(frozen=True)

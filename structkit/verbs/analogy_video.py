@@ -5,7 +5,7 @@ A size that is not said is even, as the usual encoding (4:2:0) needs it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -25,12 +25,14 @@ from structkit.verbs import pair
 from structkit.verbs.canvas import Size, check_match, enlarged, notes_of, opened, result_size, usable_pixels
 from structkit.verbs.clip_pair import analogy_of_videos, is_clip
 from structkit.verbs.frames import FrameStream, VideoSummary, opened_video
+from structkit.verbs.guides import GuideFrames, guides_of
 from structkit.verbs.running import Progress, RunSettings
 
 if TYPE_CHECKING:
     from structkit.media.files import Source
     from structkit.media.video import VideoReader
     from structkit.verbs.canvas import PictureLike
+    from structkit.verbs.guides import MapLike
 
 BATCH = 8  # frames that a trained pair translates together
 
@@ -42,6 +44,8 @@ def analogy_video(
     *,
     model: PairAnalogy | None = None,
     swapped: bool = False,
+    guides: Sequence[tuple[MapLike, MapLike]] = (),
+    guide_weight: float | Sequence[float] | None = None,
     size: tuple[int, int] | None = None,
     quality: int | None = None,
     seed: int = 0,
@@ -67,6 +71,9 @@ def analogy_video(
     `structkit.engines.patch.clip_analogy`.  The longest side is then 256 px where nothing is said; of the target the
     first 120 frames are used.  match="motion" is for two videos alone.
 
+    guides, guide_weight: as in `analogy`; a source's map is a video, or a folder or sequence of pictures, with one for
+    each frame, or one picture for all; so is the target's where the target is a video.
+
     model: of `train_analogy`, best with this very video; or of `load`.  Options then are the fields of
     `configs.PairResultConfig`.  Each frame is injected, by default two levels below the finest, with the same noise for
     all, which keeps them calm.  The look is the pair's, `target` None, and results are as large as the model makes
@@ -76,8 +83,10 @@ def analogy_video(
     Raises InputError (also for damage on the way, then nothing is left of the output), OptionError, DeviceError,
     OutputError.
     """
-    running = RunSettings(seed, device, progress)
+    running, asked = RunSettings(seed, device, progress), guides_of(guides, guide_weight)
     if model is not None:
+        if asked:
+            raise OptionError("a trained pair takes no --guide: leave it out")
         return _translation(model, source, target, output, size, quality, swapped, running, options)
     if target is None:
         raise OptionError("without a model an analogy needs a target")
@@ -85,7 +94,8 @@ def analogy_video(
         raise OptionError("swapped turns a trained pair round: it needs a model")
     config = AnalogyConfig.of(options)
     if is_clip(target):
-        return analogy_of_videos(source, target, output, config, size=size, quality=quality, running=running)
+        how = {"guides": asked, "size": size, "quality": quality, "running": running}
+        return analogy_of_videos(source, target, output, config, **how)
     check_match(config)
     look, where = opened(target), resolve(running.device)
     with opened_video(source) as reader:
@@ -96,10 +106,12 @@ def analogy_video(
         writer = VideoWriter(output, width=canvas.width, height=canvas.height, like=reader, quality=quality)
         with writer, enough_memory(where):
             stream = FrameStream(reader)
-            how = {"shape": canvas.shape, "usable": usable, "generator": generator}
+            maps = GuideFrames(asked, reader, look, canvas)
+            how = {"shape": canvas.shape, "usable": usable, "guides": maps.channels(where), "generator": generator}
             results = analogy_frames(stream.tensors(where), to_tensor(look).to(where), config, **how)
             count, flicker = stream.write(results, writer, running)
-        return VideoSummary(count, flicker, notes_of(reader, look) + enlarged(look, canvas) + writer.notes)
+        notes = notes_of(reader, look) + enlarged(look, canvas) + maps.notes
+        return VideoSummary(count, flicker, notes + writer.notes)
 
 
 def _translation(

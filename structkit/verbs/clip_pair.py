@@ -4,6 +4,7 @@ times.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,6 +18,7 @@ from structkit.media.video import VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.verbs.canvas import Size, enlarged, notes_of, result_size
 from structkit.verbs.frames import VideoSummary, opened_video, write_painted
+from structkit.verbs.guides import Guide, guided_clips
 from structkit.verbs.running import RunSettings
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def analogy_of_videos(
     output: str | Path | BinaryIO,
     config: AnalogyConfig,
     *,
+    guides: Sequence[Guide],
     size: tuple[int, int] | None,
     quality: int | None,
     running: RunSettings,
@@ -54,17 +57,22 @@ def analogy_of_videos(
             if max(clip.rate, look.rate) >= RATES * min(clip.rate, look.rate):
                 rates = (f"{float(one.rate):.3g}" for one in (look, clip))
                 notes += ("{}: its {} frames a second are shown at the source's {}".format(look.name, *rates),)
+            shape = clip.count, *canvas.shape
+            maps, told = guided_clips(guides, reader, other, (shape, (look.count, look.height, look.width)))
             made = analogy_clip(
                 clip_tensor(clip).to(draw.device),
                 clip_tensor(look).to(draw.device),
                 config,
-                shape=(clip.count, *canvas.shape),
+                shape=shape,
+                guides=[own.on(draw.device) for own in maps],
                 generator=draw.generator,
                 progress=draw.progress,
             )
             # The reader goes through the video once more: what it shows, and when.
             count, flicker = write_painted(reader, iter(made.cpu().unbind(2)), writer)
-        return VideoSummary(count, flicker, notes_of(reader, look) + notes + enlarged(look, canvas) + writer.notes)
+        return VideoSummary(
+            count, flicker, notes_of(reader, look) + notes + told + enlarged(look, canvas) + writer.notes
+        )
 
 
 def _clip_size(source: VideoReader, size: tuple[int, int] | None, config: AnalogyConfig) -> Size:

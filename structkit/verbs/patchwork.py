@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from structkit.configs import AnalogyConfig, RefineConfig, RetargetConfig, SampleConfig
@@ -22,6 +23,7 @@ from structkit.verbs.canvas import (
     with_alpha,
     without_alpha,
 )
+from structkit.verbs.guides import guided_pictures, guides_of
 from structkit.verbs.running import Progress, RunSettings
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ def analogy(
     *,
     model: PairAnalogy | None = None,
     swapped: bool = False,
+    guides: Sequence[tuple[PictureLike, PictureLike]] = (),
+    guide_weight: float | Sequence[float] | None = None,
     size: tuple[int, int] | None = None,
     count: int = 1,
     seed: int = 0,
@@ -48,6 +52,9 @@ def analogy(
     size: (width, height) in px; else the source's, reduced to `max_side`.
     count: of the results; the i-th is that of seed + i.
     progress: called with the share done, 0 .. 1, and the name of what is being made.
+    guides: pairs of maps, one of the source and one of the target, in which what means the same is the same: labels
+    (up to 24 colours), edges, depth.  Each part of the result is made of what the target has there.
+    guide_weight: 0 to 100, for all guides or for each; at 1, the default, a map counts as much as all colours together.
     options: fields of `configs.AnalogyConfig`.
     The source's alpha is carried over; transparent parts of the target are not used.  No metadata is kept: the result
     is a new picture.
@@ -61,8 +68,10 @@ def analogy(
     Method: Structural analogy from a single image pair (Benaim et al., CGF 2020), see `structkit.engines.pair.model`.
     Raises InputError, OptionError, DeviceError.
     """
-    running = RunSettings(seed, device, progress)
+    running, asked = RunSettings(seed, device, progress), guides_of(guides, guide_weight)
     if model is not None:
+        if asked:
+            raise OptionError("a trained pair takes no --guide: leave it out")
         given = [None if picture is None else opened(picture) for picture in (source, target)]
         return pair.analogies(model, *given, size=size, count=count, swapped=swapped, running=running, options=options)
     if source is None or target is None:
@@ -73,12 +82,14 @@ def analogy(
     one, other = opened(source), opened(target)
     canvas = result_size(one, size, config.max_side)
     usable = usable_pixels(other)
-    alpha, notes = alpha_of(one, canvas), notes_of(one, other) + enlarged(other, canvas)
+    maps, told = guided_pictures(asked, one, other, canvas)
+    alpha, notes = alpha_of(one, canvas), notes_of(one, other) + enlarged(other, canvas) + told
     results = []
     for number in range(check_count(count)):
         with running.drawing(number, count) as draw:
             structure, look, mask = (tensor.to(draw.device) for tensor in (to_tensor(one), to_tensor(other), usable))
             how = {"usable": mask, "generator": draw.generator, "progress": draw.progress}
+            how["guides"] = [own.on(draw.device) for own in maps]
             made = engine.analogy(structure, look, config, shape=canvas.shape, **how).cpu()
         results.append(from_tensor(made, alpha=alpha, name=f"analogy of {one.name} and {other.name}", notes=notes))
     return results

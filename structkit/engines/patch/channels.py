@@ -44,6 +44,10 @@ class Channels:
         if not 0 <= self.weight < math.inf:
             raise OptionError(f"the weight of channels is {self.weight:g}: it must be 0 or more")
 
+    def on(self, device: str | torch.device) -> Channels:
+        """The same on a device."""
+        return replace(self, source=self.source.to(device), target=self.target.to(device))
+
 
 @dataclass(frozen=True)
 class LevelChannels:
@@ -82,6 +86,11 @@ class ChannelStack:
         """Take other sources, one for each of the channels given, with the targets that there are."""
         self.given = tuple(replace(own, source=source) for own, source in zip(self.given, sources, strict=True))
         self._ordered, self._levels = _ordered(self.given), {}
+
+    def maps(self, shape: Shape) -> Tensor:
+        """The maps of the source that count, (1, any, *shape) in [-1, 1], with no channel where there are none."""
+        maps = [resize(own.source, shape).clamp(-1, 1) for own in self._ordered]
+        return torch.cat(maps, 1) if maps else torch.empty(1, 0, *shape)
 
     def at(self, shape: Shape, key_shape: Shape) -> LevelChannels:
         """The channels of a level of the result's shape and the target's."""

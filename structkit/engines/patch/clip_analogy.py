@@ -25,7 +25,7 @@ Clips are (1, 3, T, H, W) in [-1, 1]; shapes are (T, H, W).  The same generator 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -35,6 +35,7 @@ from torch import Tensor
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch.alignment import transport_colours
 from structkit.engines.patch.analogy import coarsest_of, guide_of, plan_of
+from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.clips import FRAME_RATIO, FRAMES, SOFTNESS
 from structkit.engines.patch.course import finish
 from structkit.engines.patch.synthesis import HeldPart, Synthesis, SynthesisPlan, SynthesisState
@@ -60,17 +61,20 @@ def analogy_clip(
     config: AnalogyConfig,
     *,
     shape: Shape,
+    guides: Sequence[Channels] = (),
     generator: torch.Generator,
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
     """Clip (1, 3, *shape) with the structure and the course of source and the patches of target.
 
     source (1, 3, T, H, W), of as many frames as the result, in any size; target (1, 3, T2, H2, W2).  Speeds are seen
-    best in clips with a short side of about 160 px.  Raises OptionError for another number of frames.
+    best in clips with a short side of about 160 px.
+    guides: maps of both, source (1, any, T, any, any), compared beside the colours at every level.
+    Raises OptionError for another number of frames.
     """
     if source.shape[2] != shape[0]:
         raise OptionError(f"an analogy of {source.shape[2]} frames in {shape[0]}: a source keeps its frames")
-    pair = ClipPair(source, target, config, shape, generator)
+    pair = ClipPair(source, target, config, shape, guides, generator)
     result = source.new_empty(1, 3, *shape)
     parts = list(windows(shape[0], max(LEAST_WINDOW, int(VOXELS / (shape[1] * shape[2]))), SHARED))
     for number, frames in enumerate(parts):
@@ -87,13 +91,20 @@ class ClipPair:
     """A source and a target, and the result of the coarse levels, of which all frames are made at once."""
 
     def __init__(
-        self, source: Tensor, target: Tensor, config: AnalogyConfig, shape: Shape, generator: torch.Generator
+        self,
+        source: Tensor,
+        target: Tensor,
+        config: AnalogyConfig,
+        shape: Shape,
+        guides: Sequence[Channels],
+        generator: torch.Generator,
     ) -> None:
         self.shape = shape
         coarsest = config.coarsest or coarsest_of(config, shape[1:], COARSEST)
         self.how = {"coarsest": coarsest, "generator": generator, "frame_ratio": FRAME_RATIO}
         self.how |= {"patch": (FRAMES, config.patch, config.patch)}
-        self.made = made = Synthesis(target, shape, **self.how)
+        self.guides = guides
+        self.made = made = Synthesis(target, shape, beside=guides, **self.how)
         self.plan = clip_plan_of(config, shape)
         speeds = [ranks(resize(speed(clip), to)) for clip, to in ((source, shape), (target, made.target.shape[2:]))]
         self.mine, self.theirs = (2 * rank - 1 for rank in speeds)
@@ -139,7 +150,7 @@ class ClipPair:
         known = torch.zeros_like(self.mine).expand(-1, keys.shape[1], -1, -1, -1).clone()
         known[:, -1:] = 1.0
         held = HeldPart(self.mine.expand_as(known), known)
-        return Synthesis(keys, self.shape, values=self.made.target, held=held, **self.how)
+        return Synthesis(keys, self.shape, values=self.made.target, held=held, beside=self.guides, **self.how)
 
     def _with_motion(self, clip: Tensor) -> Tensor:
         """A clip (1, 3, t, h, w), which lasts as long as the result, with the source's motion as its last channel."""
@@ -155,7 +166,8 @@ class ClipPair:
                 picture[:, :, : known.shape[2]] = known
                 mask[:, :, : known.shape[2]] = _letting_go(known.shape[2]).to(known)[:, None, None]
                 held = HeldPart(picture, mask)
-            made = Synthesis(made.target, shape, held=held, **self.how)
+            beside = [replace(own, source=self._during(frames, own.source)) for own in self.guides]
+            made = Synthesis(made.target, shape, held=held, beside=beside, **self.how)
             state = SynthesisState(self._during(frames, state.picture))
             guide = None if guide is None else self._during(frames, guide)
         return finish(made, state, len(self.coarse), self.plan, guide, progress).clamp(-1, 1)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch.analogy import analogy, coarsest_of, guide_of, plan_of, small_shape
+from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.synthesis import Synthesis, SynthesisState
 from structkit.kernels.flow import agreement, motion, resize_flow, warp, warp_field
 from structkit.kernels.nearest_patches import nearest_patches
@@ -54,13 +56,14 @@ class FrameMemory:
 
     result; source: the frame it was made from, pixel by pixel; meant: the source's colours when each part of the result
     was chosen, since then moved along with it; fields: at each level the key patch that each patch of the result is
-    made of.
+    made of; maps (1, any, H, W): those that guide it, as the source is.
     """
 
     source: Tensor
     result: Tensor
     meant: Tensor
     fields: dict[int, Tensor]
+    maps: Tensor
 
 
 def analogy_frames(
@@ -70,24 +73,29 @@ def analogy_frames(
     *,
     shape: Shape,
     usable: Tensor | None = None,
+    guides: Iterable[Sequence[Channels]] | None = None,
     generator: torch.Generator,
 ) -> Iterator[Tensor]:
     """Frames of the result, one for each of the source, as soon as it is made; no more than two are kept.
 
     frames (1, 3, h, w), the target and `usable` as in `patch.analogy`; results (1, 3, *shape), in [-1, 1].
+    guides: those of each frame, whose targets stay the same.
     The same generator state gives the same results; they do not depend on later frames.
     """
-    later = _LaterFrames(target, config, shape, usable, generator)
+    later: _LaterFrames | None = None
     draw = generator.get_state()
     before: FrameMemory | None = None
-    for frame in frames:
+    for frame, own in zip(frames, repeat(()) if guides is None else guides, strict=False):
         source = resize(frame, shape).clamp(-1, 1)
+        later = later or _LaterFrames(target, config, shape, usable, own, generator)
+        maps = later.follow(own)
         generator.set_state(draw)
-        after = later.frame(source, before) if before else None
+        after = later.frame(source, maps, before) if before else None
         if after is None:
             generator.set_state(draw)
-            first = analogy(source, target, config, shape=shape, usable=usable, generator=generator)
-            after = FrameMemory(source, first.clamp(-1, 1), source, {})
+            how = {"usable": usable, "guides": own, "generator": generator}
+            first = analogy(source, target, config, shape=shape, **how)
+            after = FrameMemory(source, first.clamp(-1, 1), source, {}, maps)
         before = after
         yield before.result
 
@@ -96,37 +104,49 @@ class _LaterFrames:
     """Maker of the frames that have one before them."""
 
     def __init__(
-        self, target: Tensor, config: AnalogyConfig, shape: Shape, usable: Tensor | None, generator: torch.Generator
+        self,
+        target: Tensor,
+        config: AnalogyConfig,
+        shape: Shape,
+        usable: Tensor | None,
+        guides: Sequence[Channels],
+        generator: torch.Generator,
     ) -> None:
-        coarsest = config.coarsest or coarsest_of(config, shape, LAYOUT)
-        self.made = Synthesis(target, shape, coarsest=coarsest, patch=config.patch, generator=generator, usable=usable)
+        how = {"patch": config.patch, "generator": generator, "usable": usable, "beside": guides}
+        self.made = Synthesis(target, shape, coarsest=config.coarsest or coarsest_of(config, shape, LAYOUT), **how)
         self.config, self.generator = config, generator
         self.plan = plan_of(config, shape, rounds=ROUNDS, small_rounds=SMALL_ROUNDS)
         if config.mode != "style":  # a style's guidance is part of its plan; the published form has none
             self.plan = replace(self.plan, guidance=0.0 if config.match == "colour" else config.strength, guided=1.0)
 
-    def frame(self, source: Tensor, before: FrameMemory) -> FrameMemory | None:
-        """Memory of the frame made of source (1, 3, H, W), of the result's shape; None for the first frame of another
-        scene.
+    def follow(self, guides: Sequence[Channels]) -> Tensor:
+        """Take the guides of another frame; returns their maps (1, G, H, W), in the result's shape."""
+        self.made.beside.follow([own.source for own in guides])
+        return self.made.beside.maps(self.made.shapes[-1]).to(self.made.target)
+
+    def frame(self, source: Tensor, maps: Tensor, before: FrameMemory) -> FrameMemory | None:
+        """Memory of the frame made of source (1, 3, H, W), of the result's shape, with its maps (1, G, H, W); None for
+        the first frame of another scene.
         """
         there, back = motion(torch.cat([source, before.source]), torch.cat([before.source, source])).split(1)
         trust = agreement(there, back) * _likeness(source, warp(before.source, there), FOREIGN)
         if trust.mean() < CUT:
             return None
+        if maps.shape[1]:
+            trust = trust * _likeness(maps, warp(before.maps, there), FOREIGN)
         moved, meant = (warp(picture, there, cubic=True).clamp(-1, 1) for picture in (before.result, before.meant))
         layout = self.made.shapes[self.made.layout]
         trust = trust * resize(
             _likeness(resize(source, layout), resize(meant, layout), FOREIGN), source.shape[-2:]
         ).clamp(0, 1)
         result, fields = self._synthesised(self._guide(source, before), moved, there, trust, before.fields)
-        change = _around((source - before.source).abs().amax(1, keepdim=True), 7)
+        seen, then = torch.cat([source, maps], 1), torch.cat([before.source, before.maps], 1)
+        change = _around((seen - then).abs().amax(1, keepdim=True), 7)
         still = (2 - change / STILL).clamp(0, 1)
         meant = torch.lerp(source, meant, trust)
-        source, result, meant = (
-            torch.lerp(new, old, still)
-            for new, old in ((source, before.source), (result, before.result), (meant, before.meant))
-        )
-        return FrameMemory(source, result, meant, fields)
+        kept = (source, before.source), (result, before.result), (meant, before.meant), (maps, before.maps)
+        source, result, meant, maps = (torch.lerp(new, old, still) for new, old in kept)
+        return FrameMemory(source, result, meant, fields, maps)
 
     def _guide(self, source: Tensor, before: FrameMemory) -> Tensor:
         """Guide (1, 3, h, w), which begins where nothing can be carried along: what stood before for parts of the

@@ -8,8 +8,9 @@ range.  The same generator state gives the same result.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -29,6 +30,9 @@ NOISE = 0.8  # deviation at variety 1
 UPRIGHT = 1 / 3  # weight of heights beside the colours in samples
 DOWN, ACROSS = 0.03, 0.01  # weights of places in a picture that is retargeted: more would stretch what is in it
 STEP = 1.2  # most that a picture is made wider or higher at a time
+COARSEST = 16  # px: short side of the coarsest level from which a picture is redrawn
+SOFTNESS = 0.3  # see `SynthesisPlan`
+CRISP = 0.6  # least share of what a level adds in what the next but one does
 
 
 def sample(
@@ -104,12 +108,40 @@ def refine(
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
     """Picture redrawn with the patches of another, from the level on whose short side is `strength` of the whole
-    (at least 16 px).
+    (at least 16 px), or a coarser one, if the picture is blurred there.
+
+    Patches that fit well count for more, which keeps detail where others only come near.
     """
-    coarsest = max(16, round(config.strength * min(shape)))
-    made = Synthesis(patches_of, shape, **start_of(config, coarsest), generator=generator, usable=usable)
-    plan = plan_for(config, rounds=3, completeness=0.0)
-    return finish(made, SynthesisState(resize(picture, shape).clamp(-1, 1)), 0, plan, None, progress)
+    wanted = config.coarsest or max(COARSEST, round(config.strength * min(shape)))
+    how = {"patch": config.patch, "coarsest": min(COARSEST, wanted), "generator": generator}
+    made = Synthesis(patches_of, shape, **how, usable=usable)
+    rough = resize(picture, shape).clamp(-1, 1)
+    first = next(level for level, own in enumerate(made.shapes) if min(own) >= min(0.9 * wanted, min(shape)))
+    first = first if config.coarsest else min(first, _last_crisp(rough, made.shapes))
+    plan = replace(plan_for(config, rounds=3, completeness=0.0), softness=SOFTNESS)
+    state = SynthesisState(resize(rough, made.shapes[first]))
+    # A field to begin with, from level to level: where a first search would be blind, much was not found.
+    for level in range(made.layout, first):
+        found = made.run(
+            replace(state, picture=resize(rough, made.shapes[level])), [level], replace(plan, rounds=1, small_rounds=1)
+        )
+        state = replace(found, picture=resize(rough, made.shapes[level + 1]))
+    return finish(made, state, first, plan, None, progress)
+
+
+def _last_crisp(picture: Tensor, shapes: Sequence[Shape]) -> int:
+    """The finest of the levels up to which a picture has detail.
+
+    What each level adds to the one before falls slowly with its size in any crisp picture, be it a photograph or a
+    drawing, and fast where a picture is blurred.
+    """
+    levels = [resize(picture, shape) for shape in shapes]
+    added = [
+        float((fine - resize(coarse, fine.shape[2:])).square().mean().sqrt())
+        for coarse, fine in itertools.pairwise(levels)
+    ]
+    falls = (level for level in range(2, len(added)) if added[level] < CRISP * added[level - 2])
+    return next(falls, len(added))
 
 
 def place_channels(own: Shape, shape: Shape, *, down: float = 0.0, across: float = 0.0) -> list[Channels]:

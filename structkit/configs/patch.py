@@ -85,6 +85,9 @@ class SampleConfig(PatchConfig):
     """Options of `structkit sample`."""
 
     variety: float = option(0.5, "how far from the arrangement of the picture: 0 near, 1 far", low=0, high=1)
+    upright: float = option(
+        1.0, "how much things keep to their height in the picture: 0 not at all, 1 most", low=0, high=1
+    )
     max_side: int | None = option(
         None,
         f"longest side of a sample, px, if no --size is given; else {MAX_SIDE}, never more than the picture's",

@@ -120,6 +120,10 @@ class ChannelGroup(NamedTuple):
     count: int
     limit: float
 
+    def in_steps(self) -> ChannelGroup:
+        """The same with a limit in whole steps of pixels."""
+        return self._replace(limit=math.ceil(self.limit * STEPS_OF_PIXELS) / STEPS_OF_PIXELS)
+
 
 class KeyPatches:
     """Patches of an image to search in, each told by few numbers: made once, for any number of searches.
@@ -139,7 +143,7 @@ class KeyPatches:
         if not finite(image):
             raise InputError("the keys of a patch search hold values that are not finite")
         self.table = table = PatchTable(image, patch)
-        groups = groups or [ChannelGroup(len(image), 1.0)]
+        groups = [group.in_steps() for group in groups or [ChannelGroup(len(image), 1.0)]]
         count, inside = len(table.corner), math.prod(table.sides)
         limits = torch.tensor([group.limit for group in groups for _ in range(group.count)], device=image.device)
         self._limits, within = limits.view(-1, *(1,) * len(table.sides)), limits.repeat_interleave(inside)

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from structkit.configs import AnalogyConfig, RetargetConfig, SampleConfig
 from structkit.engines.patch.analogy import analogy
 from structkit.engines.patch.arrangement import retarget, sample
+from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.synthesis import Synthesis, SynthesisPlan, SynthesisState
 from structkit.engines.patch.video import analogy_frames
 from structkit.kernels import nearest_patches, patchmatch
-from structkit.kernels.patchmatch import KeyPatches
+from structkit.kernels.patchmatch import ChannelGroup, KeyPatches
 
 from .pictures import dark_spots_on_light, red_spots_on_green
 
@@ -44,6 +45,10 @@ def made(kind: str) -> torch.Tensor:
         synthesis = Synthesis(film, (4, 22, 26), coarsest=14, patch=(3, 5, 5), generator=drawn(), frame_ratio=0.8)
         start, levels = SynthesisState(source[:, :, None].expand(-1, -1, 4, -1, -1)), range(len(synthesis.shapes))
         return synthesis.run(start, levels, SynthesisPlan(2, 2, alpha=0.05)).picture
+    if kind == "guided":
+        guides = [Channels(source[:, :1], target[:, :1], 20.0), Channels(source[:, 1:].abs(), target[:, 1:].abs(), 0.3)]
+        config = AnalogyConfig(rounds=2, coarsest=27)
+        return analogy(source, target, config, shape=(48, 56), guides=guides, generator=drawn())
     if kind == "sample":
         return sample(target, SampleConfig(), shape=(60, 46), generator=drawn())
     if kind == "retarget":
@@ -56,7 +61,7 @@ def made(kind: str) -> torch.Tensor:
     return analogy(source, target, config[kind], shape=(48, 56), generator=drawn())
 
 
-KINDS = "analogy", "complete", "style", "sample", "retarget", "frames", "clip"
+KINDS = "analogy", "complete", "style", "sample", "retarget", "frames", "clip", "guided"
 
 
 def digests() -> list[str]:
@@ -109,6 +114,25 @@ def white_on_black() -> torch.Tensor:
     picture = torch.full((3, 40, 44), -1.0)
     picture[:, 9:24, 10:25] = 1
     return picture + 0.02 * torch.rand(3, 40, 44, generator=drawn())
+
+
+@pytest.mark.parametrize("limit", [0.37, 1.7, 12.25])
+def test_what_candidates_are_judged_by_is_exact_for_channels_of_other_limits_too(limit):
+    image = torch.rand(5, 24, 31, generator=drawn()) * 2 - 1
+    image[3:] *= limit
+    keys = KeyPatches(image, 7, [ChannelGroup(3, 1.0), ChannelGroup(2, limit)])
+    filters = keys.axes.T.reshape(-1, 5, 7, 7).double()
+    exact = F.conv2d((image * 128).round()[None].double() / 128, filters, bias=-keys.mean.double())
+    assert torch.equal(keys.codes(image), ((exact[0].flatten(1).T * keys.steps).round() / keys.steps).float())
+    mixed = keys.axes.view(5, 49, -1)
+    assert not bool(((mixed[:3] != 0).any(1).any(0) & (mixed[3:] != 0).any(1).any(0)).any())
+
+    products = patchmatch._Comparison(image, keys, None).left[:, None] * keys.right[::7]
+    for order in (torch.arange(products.shape[2]), torch.randperm(products.shape[2], generator=drawn())):
+        total = torch.zeros_like(products[..., 0])
+        for column in order:
+            total += products[..., column]
+        assert torch.equal(total.double(), products.double().sum(2))
 
 
 @pytest.mark.parametrize("values", ["noise", "8-bit", "black and white", "white on black", "beyond the range"])

@@ -10,6 +10,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from structkit.kernels.pyramid import Shape, resize
+
+EXACT = 2**16  # steps in 1 that moments are rounded to, so that they are the same on any processor
+LEAST_VARIANCE = 1e-4  # added to both covariances: a picture in shades of grey has directions without any
+NEAR, SHARED = 12, 0.25  # target colours, of a grid of 32 x 32, and how near they are, of 2, where a colour is shared
+
 
 def transport_colours(source: Tensor, target: Tensor, *, rounds: int = 20, generator: torch.Generator) -> Tensor:
     """Source (1, C, H, W) with the colour distribution of target (1, C, h, w): sliced optimal transport.
@@ -61,3 +67,69 @@ def transport_luminance(source: Tensor, target: Tensor) -> Tensor:
     result = torch.empty_like(source.flatten(2)[0].T)
     result[mine.argsort(stable=True)] = _stretch(palette, len(mine))
     return result.T.reshape(source.shape)
+
+
+def match_moments(source: Tensor, target: Tensor) -> Tensor:
+    """Source (1, C, H, W) with the mean and the covariance of the colours of target (1, C, h, w).
+
+    The linear map of least change (Pitie and Kokaram, CVMP 2007).  Full transport makes as much of each colour as the
+    target has, and tears a calm area of the source into several; a linear map leaves it calm.
+    """
+    mine, theirs = (picture.flatten(2)[0].double() for picture in (source, target))
+    means = [colours.mean(1, keepdim=True) for colours in (mine, theirs)]
+    least = LEAST_VARIANCE * torch.eye(len(mine), dtype=torch.float64, device=source.device)
+    covariances = [
+        (colours - mean) @ (colours - mean).T / colours.shape[1] + least
+        for colours, mean in zip((mine, theirs), means, strict=True)
+    ]
+    root, back = _power(covariances[0], 0.5), _power(covariances[0], -0.5)
+    turn = back @ _power(root @ covariances[1] @ root, 0.5) @ back
+    shift = means[1] - turn @ means[0]
+    turn, shift = ((part * EXACT).round().div(EXACT).to(source) for part in (turn, shift))
+    return (_turned(source.flatten(2)[0].T, turn.T).T + shift).view_as(source).clamp(-1, 1)
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """A power of a symmetric matrix without negative eigenvalues."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors @ torch.diag(values.clamp_min(1e-9) ** exponent) @ vectors.T
+
+
+def shared_colours(source: Tensor, target: Tensor) -> Tensor:
+    """How far target (1, C, h, w) has the colours around each place of source (1, C, H, W): (1, 1, H, W) in [0, 1]."""
+    seen = resize(resize(source, _halved(source.shape[2:])), source.shape[2:]).flatten(2)[0]
+    known = resize(target, (32, 32)).flatten(2)[0]
+    apart = sum((mine[:, None] - theirs).square() for mine, theirs in zip(seen, known, strict=True))
+    nearest = apart.sqrt().topk(NEAR, dim=1, largest=False).values.mean(1)
+    return torch.exp(-(nearest / SHARED).square()).view(1, 1, *source.shape[2:])
+
+
+def match_contrast(picture: Tensor, target: Tensor, *, amount: float, octaves: int = 2, most: float = 2.5) -> Tensor:
+    """Picture (1, C, *space) whose finest octaves have the contrast that target (1, C, *other space) has in them.
+
+    amount: how much of what is missing is given, 0 to 1.  Contrast is never taken away, nor raised more than `most`
+    times.  The mean of patches that disagree is fog, and the patch nearest to fog is fog again: given the contrast that
+    belongs there, a picture finds what it began to show.
+    """
+    if not octaves or min(picture.shape[2:]) < 4 or min(target.shape[2:]) < 4:
+        return picture
+    (coarse, fine), (other, wanted) = (_octave(one) for one in (picture, target))
+    gain = (_spread(wanted) / max(_spread(fine), 1e-4)).clamp(1, most)
+    gain = float(1 + amount * (gain * EXACT).round().div(EXACT) - amount)
+    coarse = match_contrast(coarse, other, amount=amount, octaves=octaves - 1, most=most)
+    return (resize(coarse, picture.shape[2:]) + gain * fine).clamp(-1, 1)
+
+
+def _octave(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """The picture at half its sides, and what it has beyond that."""
+    half = resize(picture, _halved(picture.shape[2:]))
+    return half, picture - resize(half, picture.shape[2:])
+
+
+def _halved(shape: Shape) -> Shape:
+    return (*shape[:-2], *(max(2, side // 2) for side in shape[-2:]))
+
+
+def _spread(detail: Tensor) -> Tensor:
+    """The root mean square, as float64."""
+    return detail.double().square().mean().sqrt()

@@ -8,17 +8,31 @@ range.  The same generator state gives the same result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.configs import RefineConfig, RetargetConfig, SampleConfig
-from structkit.engines.patch.course import finish, plan_for, start_of
-from structkit.engines.patch.synthesis import Synthesis, SynthesisState
+from structkit.engines.patch.channels import Channels
+from structkit.engines.patch.course import finish, in_words, plan_for, start_of, work_of
+from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.pyramid import Shape, resize
 
 Progress = Callable[[float, str], None]
+
+WARP, WAVES = 0.4, 2  # deviation of a sample's warp at variety 1, in short sides, and its bends along one
+NOISE = 0.8  # deviation at variety 1
+UPRIGHT = 1 / 3  # weight of heights beside the colours in samples
+DOWN, ACROSS = 0.03, 0.01  # weights of places in a picture that is retargeted: more would stretch what is in it
+STEP = 1.2  # most that a picture is made wider or higher at a time
+COARSEST = 16  # px: short side of the coarsest level from which a picture is redrawn
+SOFTNESS = 0.3  # see `SynthesisPlan`
+CRISP = 0.6  # least share of what a level adds in what the next but one does
 
 
 def sample(
@@ -29,16 +43,28 @@ def sample(
     generator: torch.Generator,
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
-    """New arrangement of the picture's patches (GPNN, sec. 4.1): from its coarsest level with noise.
+    """New arrangement of the picture's patches (GPNN, sec. 4.1).
 
-    One round there (more lead back to the picture itself), and half the paper's completeness: all of it keeps every
-    object in place.
+    The start is the picture warped, with a little noise; the levels from SMALL to twice that get noise of their own.
     """
-    made = Synthesis(picture, shape, **start_of(config, 24), generator=generator)
-    plan = plan_for(config, rounds=3, small_rounds=4, completeness=0.5, first_rounds=1)
-    start = resize(picture, made.shapes[0])
-    noise = torch.randn(start.shape, generator=generator, device=generator.device).to(start)
-    return finish(made, SynthesisState(start + 3 * config.variety * noise), 0, plan, None, progress)
+    heights = place_channels(picture.shape[2:], shape, down=UPRIGHT * config.upright)
+    made = Synthesis(picture, shape, **start_of(config, 24), generator=generator, beside=heights)
+    coarse = plan_for(config, rounds=3, small_rounds=6, completeness=1.0, first_rounds=1)
+    fine = plan_for(config, rounds=3, small_rounds=6, completeness=0.0)
+    start = warped(_reshaped(made, coarse), WARP * config.variety, 1 - config.upright / 2, generator)
+    state = SynthesisState(start + _noise(start, NOISE * config.variety, generator))
+    first = sum(min(own) <= 2 * SMALL for own in made.shapes[:-1])  # of the levels that get no noise
+    work = [work_of(made, coarse, range(*levels)) for levels in ((0, first), (first, len(made.shapes)))]
+    part = sum(work[0]) / (sum(work[0]) + sum(work[1]))
+    for level in range(first):
+        own = made.shapes[level]
+        if min(own) >= SMALL:
+            enlarged = resize(state.picture, own)
+            state = replace(state, picture=enlarged + _noise(enlarged, NOISE * config.variety, generator))
+        state = made.run(state, [level], coarse if level <= made.layout else fine)
+        progress(part * sum(work[0][: level + 1]) / sum(work[0]), in_words(own))
+    plan = fine if first > made.layout else coarse
+    return finish(made, state, first, plan, None, lambda share, note: progress(part + (1 - part) * share, note))
 
 
 def retarget(
@@ -49,15 +75,26 @@ def retarget(
     generator: torch.Generator,
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
-    """Picture in another shape, with nothing stretched (GPNN, sec. 4.2): from the stretched coarsest level,
-    completeness on.
+    """Picture in another shape, with nothing stretched (GPNN, sec. 4.2).
+
+    At the coarsest level the picture grows by and by, completeness on; from there on it is only made finer.
     """
     wider, higher = (new / old for new, old in zip(shape, picture.shape[-2:], strict=True))
     # The picture's own scale, unless the result is larger, or smaller, along both axes.
     scale = max(min(wider, higher), min(1.0, max(wider, higher)))
-    made = Synthesis(picture, shape, **start_of(config, 14), generator=generator, scale=scale)
-    plan = plan_for(config, rounds=3, completeness=1.0, first_rounds=10)
-    return finish(made, SynthesisState(resize(picture, shape)), 0, plan, None, progress)
+    places = place_channels(picture.shape[2:], shape, down=DOWN, across=ACROSS)
+    made = Synthesis(picture, shape, **start_of(config, 28), generator=generator, scale=scale, beside=places)
+    coarse = plan_for(config, rounds=3, completeness=1.0, first_rounds=10)
+    state = SynthesisState(_reshaped(made, coarse, down=DOWN, across=ACROSS))
+    part = sum(work_of(made, coarse, range(made.layout + 1))) / sum(work_of(made, coarse, range(len(made.shapes))))
+    state = made.run(state, range(made.layout + 1), coarse)
+    if len(made.shapes) == made.layout + 1:
+        progress(1.0, "done")
+        return state.picture
+    progress(part, in_words(made.shapes[made.layout]))
+    plan = plan_for(config, rounds=3, completeness=0.0)
+    how = made, state, made.layout + 1, plan, None
+    return finish(*how, lambda share, note: progress(part + (1 - part) * share, note))
 
 
 def refine(
@@ -71,9 +108,91 @@ def refine(
     progress: Progress = lambda share, note: None,
 ) -> Tensor:
     """Picture redrawn with the patches of another, from the level on whose short side is `strength` of the whole
-    (at least 16 px).
+    (at least 16 px), or a coarser one, if the picture is blurred there.
+
+    Patches that fit well count for more, which keeps detail where others only come near.
     """
-    coarsest = max(16, round(config.strength * min(shape)))
-    made = Synthesis(patches_of, shape, **start_of(config, coarsest), generator=generator, usable=usable)
-    plan = plan_for(config, rounds=3, completeness=0.0)
-    return finish(made, SynthesisState(resize(picture, shape).clamp(-1, 1)), 0, plan, None, progress)
+    wanted = config.coarsest or max(COARSEST, round(config.strength * min(shape)))
+    how = {"patch": config.patch, "coarsest": min(COARSEST, wanted), "generator": generator}
+    made = Synthesis(patches_of, shape, **how, usable=usable)
+    rough = resize(picture, shape).clamp(-1, 1)
+    first = next(level for level, own in enumerate(made.shapes) if min(own) >= min(0.9 * wanted, min(shape)))
+    first = first if config.coarsest else min(first, _last_crisp(rough, made.shapes))
+    plan = replace(plan_for(config, rounds=3, completeness=0.0), softness=SOFTNESS)
+    state = SynthesisState(resize(rough, made.shapes[first]))
+    # A field to begin with, from level to level: where a first search would be blind, much was not found.
+    for level in range(made.layout, first):
+        found = made.run(
+            replace(state, picture=resize(rough, made.shapes[level])), [level], replace(plan, rounds=1, small_rounds=1)
+        )
+        state = replace(found, picture=resize(rough, made.shapes[level + 1]))
+    return finish(made, state, first, plan, None, progress)
+
+
+def _last_crisp(picture: Tensor, shapes: Sequence[Shape]) -> int:
+    """The finest of the levels up to which a picture has detail.
+
+    What each level adds to the one before falls slowly with its size in any crisp picture, be it a photograph or a
+    drawing, and fast where a picture is blurred.
+    """
+    levels = [resize(picture, shape) for shape in shapes]
+    added = [
+        float((fine - resize(coarse, fine.shape[2:])).square().mean().sqrt())
+        for coarse, fine in itertools.pairwise(levels)
+    ]
+    falls = (level for level in range(2, len(added)) if added[level] < CRISP * added[level - 2])
+    return next(falls, len(added))
+
+
+def place_channels(own: Shape, shape: Shape, *, down: float = 0.0, across: float = 0.0) -> list[Channels]:
+    """The places of a picture (H, W) = own and of a result as channels, to be compared at the levels up to SMALL.
+
+    down, across: their weights, that of the height and that of the way from left to right.
+    """
+    return [
+        Channels(*(_slope(space, axis) for space in (shape, own)), weight=weight, to=SMALL)
+        for axis, weight in enumerate((down, across))
+        if weight
+    ]
+
+
+def _slope(shape: Shape, axis: int) -> Tensor:
+    """Values (1, 1, *shape) that rise from -1 to 1 along one axis."""
+    line = torch.linspace(-1, 1, shape[axis])
+    return (line[:, None] if axis == 0 else line[None]).expand(*shape)[None, None].contiguous()
+
+
+def warped(picture: Tensor, amount: float, down: float, generator: torch.Generator) -> Tensor:
+    """Picture (1, C, H, W) bent by a smooth random field, so that things move, but stay whole.
+
+    amount: deviation of the way that pixels move to the side, in short sides; down: that of the way down, in these.
+    What comes from outside is mirrored.
+    """
+    height, width = picture.shape[2:]
+    short = min(height, width)
+    bends = [round(WAVES * side / short) + 1 for side in (height, width)]
+    ways = resize(torch.randn(1, 2, *bends, generator=generator, device=generator.device).to(picture), (height, width))
+    places = [_slope((height, width), axis)[:, 0].to(picture) for axis in (1, 0)]
+    shares = 2 * amount * short / width, 2 * amount * down * short / height
+    grid = torch.stack([places[i] + shares[i] * ways[:, i] for i in (0, 1)], -1)
+    return F.grid_sample(picture, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
+
+
+def _noise(picture: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
+    return deviation * torch.randn(picture.shape, generator=generator, device=generator.device).to(picture)
+
+
+def _reshaped(made: Synthesis, plan: SynthesisPlan, **places: float) -> Tensor:
+    """The target in the shape of the result's level 0, where it is changed by at most STEP at a time.
+
+    Stretched at once it would be no longer known again, and what lies between comes out as a hole.
+    """
+    keys, own, last = made.keys(0), made.key_shapes[0], made.shapes[0]
+    steps = math.ceil(max(abs(math.log(new / old)) for new, old in zip(last, own, strict=True)) / math.log(STEP))
+    picture = keys
+    for step in range(1, steps):
+        shape = tuple(round(old * (new / old) ** (step / steps)) for new, old in zip(last, own, strict=True))
+        how = {"coarsest": min(shape), "patch": made.patch, "generator": made.generator, "scale": 1.0}
+        growing = Synthesis(keys, shape, **how, beside=place_channels(own, shape, **places))
+        picture = growing.run(SynthesisState(resize(picture, shape)), [0], plan).picture
+    return resize(picture, last)

@@ -1,6 +1,6 @@
 """Measures of structure: is a picture laid out like another one, and made of the patches of a third?
 
-Three measures for pictures (1, 3, H, W) in [-1, 1].  None of them cares which colours stand for which: that is what an
+Measures for pictures (1, 3, H, W) in [-1, 1].  None of them cares which colours stand for which: that is what an
 analogy changes.  They are meant for small pictures (about 64 px), where layout is decided; there they order results as
 slower measures do.
 """
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import extract
+
+STANDING_OUT = ((5, 15), (9, 27))  # px: sides of what is seen as a part, and of what it stands out from
 
 
 def explained_structure(source: Tensor, result: Tensor) -> float:
@@ -42,6 +44,24 @@ def edge_agreement(source: Tensor, result: Tensor) -> float:
     weight = (strength_a * strength_b).sqrt()
     cosine = (a * b).sum(1) / (strength_a * strength_b).clamp_min(1e-12)
     return float((weight * cosine).sum() / weight.sum().clamp_min(1e-12))
+
+
+def contrast_agreement(source: Tensor, result: Tensor) -> float:
+    """The agreement of where contrast stands out from what is around it, 0 .. 1, whatever its colours are.
+
+    Small parts count as large ones do: eyes in a face, boats on a lake.  Pictures of equal size.
+    """
+    found = []
+    for near, around in STANDING_OUT:
+        a, b = (_standing_out(picture, near, around) for picture in (source, result))
+        found.append(float((a * b).sum() / (a.norm() * b.norm()).clamp_min(1e-9)))
+    return sum(found) / len(found)
+
+
+def _standing_out(picture: Tensor, near: int, around: int) -> Tensor:
+    """The contrast (1, 1, h, w) to means over `near` px, where it is more than the mean of that over `around` px."""
+    contrast = _smooth((picture - _smooth(picture, near)).square().sum(1, keepdim=True), 3).sqrt()
+    return (contrast - _smooth(contrast, around)).clamp_min(0)
 
 
 def patch_distance(picture: Tensor, target: Tensor, *, patch: int = 7) -> float:

@@ -90,7 +90,7 @@ def analogy(
             structure, look, mask = (tensor.to(draw.device) for tensor in (to_tensor(one), to_tensor(other), usable))
             how = {"usable": mask, "generator": draw.generator, "progress": draw.progress}
             how["guides"] = [own.on(draw.device) for own in maps]
-            made = engine.analogy(structure, look, config, shape=canvas.shape, **how).cpu()
+            made = engine.analogy(structure, look, config, shape=canvas.shape, **how).picture.cpu()
         results.append(from_tensor(made, alpha=alpha, name=f"analogy of {one.name} and {other.name}", notes=notes))
     return results
 

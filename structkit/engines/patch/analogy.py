@@ -5,11 +5,11 @@ patches are what it is made of.
 
 Differs from the paper:
 * Guide.  The paper compares raw colours, which fails where source and target share none.  Here the source is first
-  given the target's colours by optimal transport (`alignment.py`).  This guide is the start, and at small levels it
-  takes part in the comparison.
-* Drafts.  How much guidance a pair bears differs: calm targets follow any layout, busy ones fall to pieces.  Several
-  drafts are made up to 64 px, where that costs little; the best by `structkit.metrics.structure` goes on.  `strength`
-  is the weight of structure there.
+  given the target's colours (`alignment.py`).  This guide is the start, and takes part in the comparison for a while.
+* Drafts.  Several ways to begin are tried up to 64 px, where that costs little; the best goes on (`drafts.py`).
+* Contrast.  The mean of patches that disagree is fog, which finds the target's calmest patches: then eyes, windows and
+  boats are lost.  Before it is compared, a picture is given the contrast of the target (`alignment.match_contrast`).
+* Vote.  Patches that fit better count for more.
 `match="colour"` is the published form: raw colours, no guide, no drafts, coarsest level 0.24 of the result, alpha
 0.005, ten rounds. Expect: tests/benchmarks/pairs.csv for scores, tests/benchmarks/analogy.csv for time and memory.
 
@@ -19,29 +19,28 @@ generator state gives the same result.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from structkit.configs import AnalogyConfig
-from structkit.engines.patch.alignment import transport_colours, transport_luminance
 from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.course import finish, plan_for, start_of, work_of
-from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
+from structkit.engines.patch.drafts import Draft, DraftTable, MadeDraft, draft_plan, drafts_of
+from structkit.engines.patch.synthesis import Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.pyramid import Shape, resize
-from structkit.metrics.structure import edge_agreement, explained_structure, patch_distance
 
 Progress = Callable[[float, str], None]
 
-# Start (short side, px), guidance.  Picked from those that won the choice on 15 pairs.
-DRAFTS = ((20, 0.0), (27, 0.0), (27, 0.5), (36, 0.5), (20, 2.0), (36, 2.0))
-# Weight of patch distance in the choice at strength 0; it falls to 0 at strength 1.  A painted or textured layout is
-# meant to be followed.
-INCOHERENCE = {"analogy": 5.0, "texture": 4.0, "paint": 3.0}
-FLAT_NOISE = 0.1  # standard deviation: a painted area is flat, and without noise all of it would find the same patch
+
+class Analogy(NamedTuple):
+    """A picture (1, 3, *shape), the draft that it was made from, and all drafts: none in the published form."""
+
+    picture: Tensor
+    chosen: MadeDraft | None
+    drafts: list[MadeDraft]
 
 
 def analogy(
@@ -52,102 +51,44 @@ def analogy(
     shape: Shape,
     usable: Tensor | None = None,
     guides: Sequence[Channels] = (),
+    like: Draft | None = None,
     generator: torch.Generator,
     progress: Progress = lambda share, note: None,
-) -> Tensor:
-    """Picture (1, 3, *shape) with the structure of source and the patches of target.
+) -> Analogy:
+    """Picture with the structure of source and the patches of target.
 
     usable (1, 1, h, w) in [0, 1]: which pixels of the target may be used.
     guides: maps of the source and of the target, compared beside the colours at every level.
+    like: the draft to go on from; None: the best of several.
     """
     source = resize(source, shape).clamp(-1, 1)
-    coarsest = coarsest_of(config, shape, DRAFTS[0][0])
-    made = Synthesis(target, shape, **start_of(config, coarsest), generator=generator, usable=usable, beside=guides)
-    guide = guide_of(source, made, config, generator)
+    how = {"generator": generator, "usable": usable, "beside": guides}
     if config.match == "colour":
-        return finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=10), None, progress)
-    if config.mode == "style":
-        return finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=5), guide, progress)
-    plan = plan_of(config, shape, rounds=3)
-    part = _part_of_drafts(made, plan)
-    best, plan = _best_draft(made, source, guide, plan, config, lambda share, note: progress(part * share, note))
-    return finish(
-        made, best, made.layout + 1, plan, None, lambda share, note: progress(part + (1 - part) * share, note)
-    )
+        made = Synthesis(target, shape, **start_of(config, published_start(shape)), **how)
+        plan = published_plan(config)
+        return Analogy(finish(made, SynthesisState(source), 0, plan, None, progress), None, [])
+    drafts = drafts_of(config, shape) if like is None else [like]
+    made = Synthesis(target, shape, coarsest=min(draft.start for draft in drafts), patch=config.patch, **how)
+    table, draw = DraftTable(source, made, config, guides, usable, generator), generator.get_state()
+    part = _part_of_drafts(made, draft_plan(config, shape, 1.0), len(drafts))
+    best, others = table.best(drafts, lambda share, note: progress(part * share, note))
+    generator.set_state(draw)  # what follows a draft does not depend on how many there were
+    plan, first = draft_plan(config, shape, best.draft.guidance), best.state.level + 1
+    picture = finish(made, best.state, first, plan, best.guide, lambda s, note: progress(part + (1 - part) * s, note))
+    return Analogy(picture, best, others)
 
 
-def _best_draft(
-    made: Synthesis, source: Tensor, guide: Tensor, plan: SynthesisPlan, config: AnalogyConfig, progress: Progress
-) -> tuple[SynthesisState, SynthesisPlan]:
-    """Draft with the most structure for its incoherence, and the plan it was made with."""
-    drafts = DRAFTS if config.coarsest is None else tuple((config.coarsest, guidance) for guidance in (0.0, 0.5, 2.0))
-    if config.coarsest and config.coarsest > SMALL:
-        drafts = ((config.coarsest, 0.0),)  # too fine for guidance: there is nothing to choose from
-    wanted, keys = _small(source), _small(made.target)
-    foreign = max(patch_distance(wanted, keys), 1e-6) if len(drafts) > 1 else 1.0
-    best: tuple[float, SynthesisState, SynthesisPlan] | None = None
-    for i, (start, guidance) in enumerate(drafts):
-        own = replace(plan, guidance=guidance)
-        draft = made.run(SynthesisState(guide), range(made.starting_near(start), made.layout + 1), own, guide)
-        score = 0.0
-        if len(drafts) > 1:
-            seen = resize(draft.picture, wanted.shape[-2:]).clamp(-1, 1)
-            structure = explained_structure(wanted, seen) + 0.7 * edge_agreement(wanted, seen)
-            score = structure - (1 - config.strength) * INCOHERENCE[config.mode] * patch_distance(seen, keys) / foreign
-        if best is None or score > best[0]:
-            best = score, draft, own
-        progress((i + 1) / len(drafts), f"draft {i + 1} of {len(drafts)}")
-    assert best is not None
-    return best[1:]
+def published_start(shape: Shape) -> int:
+    """The short side of the first level of the published form, px."""
+    return round(0.24 * min(shape))
 
 
-def _small(picture: Tensor) -> Tensor:
-    return resize(picture, small_shape(picture.shape[-2:], least=8)).clamp(-1, 1)
+def published_plan(config: AnalogyConfig) -> SynthesisPlan:
+    """The plan of the published form."""
+    return plan_for(config, rounds=10, completeness=1.0)
 
 
-def small_shape(shape: Shape, *, least: int) -> Shape:
-    """The shape reduced to that of the level at which layout is settled, where drafts are compared; long strips have no
-    more than four times its area.
-    """
-    by = min(1.0, SMALL / min(shape), 2 * SMALL / math.sqrt(math.prod(shape)))
-    return tuple(max(least, round(side * by)) for side in shape)
-
-
-def coarsest_of(config: AnalogyConfig, shape: Shape, usual: int) -> int:
-    """Short side of the level at which an analogy begins, px, where the user has not said it."""
-    if config.match == "colour":
-        return round(0.24 * min(shape))
-    # A style leaves content where and what it is: it begins at a fine level.
-    return max(24, round(0.3 * config.strength * min(shape))) if config.mode == "style" else usual
-
-
-def guide_of(source: Tensor, made: Synthesis, config: AnalogyConfig, generator: torch.Generator) -> Tensor:
-    """Guide (1, 3, h, w), from which an analogy starts and with which it is compared: the source in colours that can be
-    compared with the target's.
-
-    As large as is needed: in a style the guide leads at fine levels too.
-    """
-    if config.match == "colour":
-        return source
-    if config.mode == "style":
-        return transport_colours(source, made.target, rounds=10, generator=generator)
-    source, target = resize(source, made.shapes[made.layout]).clamp(-1, 1), made.keys(made.layout)
-    if config.mode == "analogy":
-        return transport_colours(source, target, generator=generator)
-    # The colours of a painting are meant.
-    guide = transport_luminance(source, target) if config.mode == "texture" else source
-    return guide + FLAT_NOISE * torch.randn(guide.shape, generator=generator, device=generator.device).to(guide)
-
-
-def plan_of(config: AnalogyConfig, shape: Shape, *, rounds: int, small_rounds: int = 10) -> SynthesisPlan:
-    """Plan of an analogy; its guidance is decided elsewhere, but for a style's, which leads at more levels."""
-    plan = plan_for(
-        config, rounds=rounds, small_rounds=small_rounds, completeness=1.0 if config.match == "colour" else 0.0
-    )
-    return replace(plan, guidance=4 * config.strength, guided_to=0.6 * min(shape)) if config.mode == "style" else plan
-
-
-def _part_of_drafts(made: Synthesis, plan: SynthesisPlan) -> float:
+def _part_of_drafts(made: Synthesis, plan: SynthesisPlan, count: int) -> float:
     """The part of an analogy's work that its drafts take, about."""
-    drafts = len(DRAFTS) * sum(work_of(made, plan, range(made.layout + 1)))
+    drafts = count * sum(work_of(made, plan, range(made.layout + 1)))
     return drafts / (drafts + sum(work_of(made, plan, range(made.layout + 1, len(made.shapes)))))

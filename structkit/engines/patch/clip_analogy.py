@@ -34,10 +34,11 @@ from torch import Tensor
 
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch.alignment import transport_colours
-from structkit.engines.patch.analogy import coarsest_of, guide_of, plan_of
+from structkit.engines.patch.analogy import published_plan, published_start
 from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.clips import FRAME_RATIO, FRAMES, SOFTNESS
-from structkit.engines.patch.course import finish
+from structkit.engines.patch.course import finish, plan_for
+from structkit.engines.patch.drafts import COLOURS, STYLE_GUIDANCE, guide_of, style_led, style_start
 from structkit.engines.patch.synthesis import HeldPart, Synthesis, SynthesisPlan, SynthesisState
 from structkit.errors import OptionError
 from structkit.kernels.flow import motion
@@ -100,7 +101,7 @@ class ClipPair:
         generator: torch.Generator,
     ) -> None:
         self.shape = shape
-        coarsest = config.coarsest or coarsest_of(config, shape[1:], COARSEST)
+        coarsest = config.coarsest or start_of_clips(config, shape[1:])
         self.how = {"coarsest": coarsest, "generator": generator, "frame_ratio": FRAME_RATIO}
         self.how |= {"patch": (FRAMES, config.patch, config.patch)}
         self.guides = guides
@@ -124,7 +125,11 @@ class ClipPair:
         made, generator = self.made, self.how["generator"]
         source = resize(source, self.shape).clamp(-1, 1)
         if config.match == "colour" or config.mode != "analogy":
-            return guide_of(source, made, config, generator)
+            if config.match == "colour":
+                return source
+            if config.mode != "style":
+                source = resize(source, made.shapes[made.layout]).clamp(-1, 1)
+            return guide_of(source, made, COLOURS[config.mode][0], config.mode, generator)
         source, target = resize(source, made.shapes[made.layout]).clamp(-1, 1), made.keys(made.layout)
         moving = [
             resize(rank, clip.shape[2:]).flatten() > -0.5 for rank, clip in ((self.mine, source), (self.theirs, target))
@@ -182,16 +187,22 @@ def _letting_go(count: int) -> Tensor:
     return ((count - torch.arange(count)) / (count // 2 + 1)).clamp_max(1.0)
 
 
+def start_of_clips(config: AnalogyConfig, shape: Shape) -> int:
+    """The short side of the first level, px, where the user has not said it."""
+    if config.match == "colour":
+        return published_start(shape)
+    return style_start(config.strength, shape) if config.mode == "style" else COARSEST
+
+
 def clip_plan_of(config: AnalogyConfig, shape: Shape) -> SynthesisPlan:
     """Plan of an analogy of clips: what the user said, else what suits the form."""
     if config.match == "colour":
-        return plan_of(config, shape[1:], rounds=10)
-    if config.completeness is None:
-        config = replace(config, completeness=COMPLETENESS)
-    plan = replace(plan_of(config, shape[1:], rounds=2, small_rounds=4), softness=SOFTNESS)
-    return (
-        plan if config.mode == "style" else replace(plan, guidance=config.strength / 2, guided=1.0, guided_to=GUIDED_TO)
-    )
+        return published_plan(config)
+    plan = plan_for(config, rounds=2, small_rounds=4, completeness=COMPLETENESS)
+    led = {"guidance": config.strength / 2, "guided": 1.0, "guided_to": GUIDED_TO}
+    if config.mode == "style":
+        led = {"guidance": STYLE_GUIDANCE * config.strength, "guided_to": style_led(config.strength, shape[1:])}
+    return replace(plan, softness=SOFTNESS, **led)
 
 
 def speed(clip: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.device import one_thread
+from structkit.engines.patch.alignment import match_contrast
 from structkit.engines.patch.channels import Channels, ChannelStack, LevelChannels
 from structkit.errors import OptionError
 from structkit.kernels.nearest_patches import nearest_patches
@@ -47,6 +48,7 @@ class SynthesisPlan:
 
     small_rounds: int  # rounds at the levels up to SMALL
     rounds: int  # rounds at the finer ones
+    fine_rounds: int | None = None  # rounds at those beyond twice SMALL, where parts are settled too; None: `rounds`
     first_rounds: int | None = None  # rounds at the first level, if not those of its size
     # GPNN's, in mean squared differences: keys that no query is near to become attractive; None: they do not.
     alpha: float | None = None
@@ -56,6 +58,9 @@ class SynthesisPlan:
     # At the finer levels a patch has the weight 1 / (softness * median distance + its distance), so that where patches
     # disagree the best one is seen, and not their mean; None: all have the same.
     softness: float | None = None
+    softened: bool = False  # at the small levels, too
+    # How far a query is given the contrast of the keys before it is compared, 0 to 1 (`alignment.match_contrast`).
+    contrast: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -213,8 +218,8 @@ class Synthesis:
         return self._ready[level]
 
     def starting_near(self, short: float) -> int:
-        """The level, up to the layout's, whose short side is nearest to `short` px."""
-        return min(range(self.layout + 1), key=lambda level: abs(min(self.shapes[level][-2:]) - short))
+        """The level whose short side is nearest to `short` px."""
+        return min(range(len(self.shapes)), key=lambda level: abs(min(self.shapes[level][-2:]) - short))
 
     def run(
         self,
@@ -257,6 +262,8 @@ class Synthesis:
                 # it too.
                 opening = beside.of_target(resize(self.keys(level - 1), self.key_shapes[level]).clamp(-1, 1))
         rounds = plan.small_rounds if level <= self.layout else plan.rounds
+        if plan.fine_rounds and min(shape[-2:]) > 2.2 * SMALL:
+            rounds = plan.fine_rounds
         if before.field is None and plan.first_rounds:
             rounds = plan.first_rounds
         guiding = guide is not None and min(shape[-2:]) <= plan.guided_to
@@ -264,7 +271,8 @@ class Synthesis:
         kept = self._kept(level)
         for i in range(rounds):
             share = plan.guidance * max(0.0, 1 - i / max(1.0, rounds * plan.guided)) if guiding else 0.0
-            query = self._rolled(beside.of_result((picture + share * hint) / (1 + share)))
+            seen = match_contrast(picture, keys, amount=plan.contrast) if plan.contrast else picture
+            query = self._rolled(beside.of_result((seen + share * hint) / (1 + share)))
             key = opening if i == 0 else compared
             weights, first = None, i == 0
             if plan.alpha is not None:
@@ -274,7 +282,7 @@ class Synthesis:
             how = {"weights": weights, "kept": kept, "ready": ready, "groups": beside.groups}
             found = self._nearest(query, key, field, first, **how)
             field, sure = found.index, None
-            if plan.softness is not None and level > self.layout:
+            if plan.softness is not None and (plan.softened or level > self.layout):
                 sure = 1 / (plan.softness * found.distance.median() + found.distance).clamp_min(1e-6)
             picture = self._unrolled(vote(keys[0], field, grids[0], patch=patch, weights=sure)[None])
             picture = picture if held is None else held.over(picture)

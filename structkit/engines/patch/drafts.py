@@ -41,19 +41,27 @@ COLOURS = {
 }
 NOISY = {"texture", "paint"}  # modes in which a guide is noisy: a painted area is flat, and would find one patch alone
 FLAT_NOISE = 0.1  # its standard deviation
-PLACE_WEIGHT = 0.015  # of positions beside colours, in a draft that is placed
+PLACE_WEIGHT = 0.06  # of positions beside colours, in a draft that is placed
 # Starts, as levels from the one that strength says, factors of guidance, and whether positions count.
-WAYS = ((0, 1.0, False), (1, 1.0, False), (1, 0.5, False), (-1, 0.5, False), (0, 1.0, True), (-1, 0.5, True))
+WAYS = (
+    (0, 1.0, True),
+    (1, 1.0, True),
+    (1, 0.5, True),
+    (-1, 0.5, True),
+    (0, 1.0, False),
+    (1, 1.0, False),
+    (-1, 0.5, False),
+)
 OTHER_WAYS = {
-    "transported": ((0, 1.0, False), (-1, 0.5, False)),
-    "partly": ((1, 1.0, False),),
-    "raw": ((1, 1.0, False),),
+    "transported": ((0, 1.0, True), (-1, 0.5, True)),
+    "partly": ((1, 1.0, True),),
+    "raw": ((1, 1.0, True),),
 }
 COMPLETENESS = {"analogy": 0.4, "style": 0.0, "texture": 0.2, "paint": 0.0}
-CONTRAST, SOFTNESS = 0.5, 0.3
+CONTRAST, SOFTNESS = 0.4, 0.3
 ROUNDS, SMALL_ROUNDS, FINE_ROUNDS = 3, 8, 1
 EDGES, PARTS = 0.7, 0.5  # weights of edges and small parts beside that of layout
-# A style leaves content where and what it is: shares of the result's short side at which it begins, and up to which it is
+# A style leaves content where and what it is: shares of the short side at which it begins, and up to which it is
 # led, at strength 0, and what they are multiplied by up to strength 1.
 STYLE_START, STYLE_RISE, STYLE_LED, STYLE_LED_RISE, STYLE_GUIDANCE = 0.045, 11.0, 0.36, 2.8, 4.0
 # Weight of incoherence at strength 0, by what it falls up to strength 1, and that of incompleteness relative to it.

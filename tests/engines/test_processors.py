@@ -48,7 +48,7 @@ def made(kind: str) -> torch.Tensor:
     if kind == "guided":
         guides = [Channels(source[:, :1], target[:, :1], 20.0), Channels(source[:, 1:].abs(), target[:, 1:].abs(), 0.3)]
         config = AnalogyConfig(rounds=2, coarsest=27)
-        return analogy(source, target, config, shape=(48, 56), guides=guides, generator=drawn())
+        return analogy(source, target, config, shape=(48, 56), guides=guides, generator=drawn()).picture
     if kind == "sample":
         return sample(target, SampleConfig(), shape=(60, 46), generator=drawn())
     if kind == "retarget":
@@ -58,7 +58,7 @@ def made(kind: str) -> torch.Tensor:
         "complete": AnalogyConfig(match="colour", rounds=2, completeness=1.0),
         "style": AnalogyConfig(mode="style", rounds=1),
     }
-    return analogy(source, target, config[kind], shape=(48, 56), generator=drawn())
+    return analogy(source, target, config[kind], shape=(48, 56), generator=drawn()).picture
 
 
 KINDS = "analogy", "complete", "style", "sample", "retarget", "frames", "clip", "guided"

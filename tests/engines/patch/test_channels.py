@@ -57,7 +57,7 @@ def made(channels: Tensor | None, weight: float = 100.0, source: Tensor | None =
     guides = [] if channels is None else [Channels(channels, labels, weight)]
     config = AnalogyConfig(**{**FAST, **options})
     source = noise(seed=1) if source is None else source
-    return analogy(source, target, config, shape=(SIDE, SIDE), guides=guides, generator=generator())
+    return analogy(source, target, config, shape=(SIDE, SIDE), guides=guides, generator=generator()).picture
 
 
 FORMS = [
@@ -90,7 +90,7 @@ def test_what_the_source_shows_is_still_seen_inside_of_a_label():
     source[:, 1, :24] += 0.6
     config = AnalogyConfig(match="colour", **FAST)
     guides = [Channels(disc(), labels, 100.0)]
-    result = analogy(source, target, config, shape=(SIDE, SIDE), guides=guides, generator=generator())
+    result = analogy(source, target, config, shape=(SIDE, SIDE), guides=guides, generator=generator()).picture
     assert float(result[:, 1, :20].mean()) > 0.3 > 0.2 > float(result[:, 1, 28:].mean())
 
 
@@ -99,7 +99,7 @@ def test_without_weight_or_without_levels_a_map_changes_nothing():
     config, plain = AnalogyConfig(**FAST), made(None)
     for idle in (Channels(disc(), labels, 0.0), Channels(disc(), labels, 9.0, to=8)):
         guides = {"guides": [idle], "generator": generator()}
-        assert torch.equal(analogy(noise(seed=1), target, config, shape=(SIDE, SIDE), **guides), plain)
+        assert torch.equal(analogy(noise(seed=1), target, config, shape=(SIDE, SIDE), **guides).picture, plain)
 
 
 def test_the_order_of_maps_changes_nothing():
@@ -108,7 +108,7 @@ def test_the_order_of_maps_changes_nothing():
     maps = [Channels(disc(), labels, 1.0), Channels(ramp, ramp.mT, 1.0), Channels(ramp.flip(-1), ramp.mT, 1.0)]
     config = AnalogyConfig(**FAST)
     results = [
-        analogy(noise(seed=1), target, config, shape=(SIDE, SIDE), guides=order, generator=generator())
+        analogy(noise(seed=1), target, config, shape=(SIDE, SIDE), guides=order, generator=generator()).picture
         for order in (maps, maps[::-1], [maps[1], maps[2], maps[0]])
     ]
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])

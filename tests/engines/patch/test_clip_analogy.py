@@ -80,7 +80,7 @@ def test_a_seed_gives_one_result():
 def test_a_clip_of_one_frame_gives_the_bits_of_the_pictures_analogy():
     source, target = dark_spots_on_light(), red_spots_on_green()
     config = AnalogyConfig(match="colour", rounds=2, coarsest=16)
-    alone = analogy(source, target, config, shape=(48, 48), generator=generator())
+    alone = analogy(source, target, config, shape=(48, 48), generator=generator()).picture
     clip = analogy_clip(source[:, :, None], target[:, :, None], config, shape=(1, 48, 48), generator=generator())
     assert torch.equal(clip[:, :, 0], alone.clamp(-1, 1))
 

@@ -61,7 +61,7 @@ def filmed() -> list[Tensor]:
 
 def test_the_first_frame_is_the_picture_that_an_analogy_makes():
     target = red_spots_on_green()
-    alone = analogy(MOVING[0], target, AnalogyConfig(**FAST), shape=SHAPE, generator=generator())
+    alone = analogy(MOVING[0], target, AnalogyConfig(**FAST), shape=SHAPE, generator=generator()).picture
     assert torch.equal(film(MOVING[:1], target)[0], alone.clamp(-1, 1))
 
 

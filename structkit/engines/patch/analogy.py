@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ from torch import Tensor
 from structkit.configs import AnalogyConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.engines.patch.alignment import transport_colours, transport_luminance
 from structkit.engines.patch.channels import Channels
-from structkit.engines.patch.course import finish, plan_for, start_of, work_of
+from structkit.engines.patch.course import finish, finished, plan_for, start_of, work_of
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.pyramid import Shape, resize
 from structkit.metrics.structure import edge_agreement, explained_structure, patch_distance
@@ -42,6 +42,22 @@ DRAFTS = ((20, 0.0), (27, 0.0), (27, 0.5), (36, 0.5), (20, 2.0), (36, 2.0))
 # meant to be followed.
 INCOHERENCE = {"analogy": 5.0, "texture": 4.0, "paint": 3.0}
 FLAT_NOISE = 0.1  # standard deviation: a painted area is flat, and without noise all of it would find the same patch
+
+
+@dataclass(frozen=True)
+class PatchAnalogy:
+    """An analogy and how it was made, so that the next frame of a video can be made likewise.
+
+    picture (1, 3, H, W).  field: of each of its patches, the key patch at the last level.
+    start: short side of the level where it began, px.  plan: that of the levels that decided its layout.
+    guide: the function from a source (1, 3, any, any) to a guide of the same kind.
+    """
+
+    picture: Tensor
+    field: Tensor
+    start: int
+    plan: SynthesisPlan
+    guide: Callable[[Tensor], Tensor]
 
 
 def analogy(
@@ -60,19 +76,42 @@ def analogy(
     usable (1, 1, h, w) in [0, 1]: which pixels of the target may be used.
     guides: maps of the source and of the target, compared beside the colours at every level.
     """
+    how = {"shape": shape, "usable": usable, "guides": guides, "generator": generator, "progress": progress}
+    return analogy_of(source, target, config, **how).picture
+
+
+def analogy_of(
+    source: Tensor,
+    target: Tensor,
+    config: AnalogyConfig,
+    *,
+    shape: Shape,
+    usable: Tensor | None = None,
+    guides: Sequence[Channels] = (),
+    generator: torch.Generator,
+    progress: Progress = lambda share, note: None,
+) -> PatchAnalogy:
+    """The same as `analogy`, with how it was made."""
     source = resize(source, shape).clamp(-1, 1)
     coarsest = coarsest_of(config, shape, DRAFTS[0][0])
     made = Synthesis(target, shape, **start_of(config, coarsest), generator=generator, usable=usable, beside=guides)
     guide = guide_of(source, made, config, generator)
+    plan, state, first, hint, part = plan_of(config, shape, rounds=3), SynthesisState(guide), 0, None, 0.0
+    start = min(made.shapes[0])
     if config.match == "colour":
-        return finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=10), None, progress)
-    if config.mode == "style":
-        return finish(made, SynthesisState(guide), 0, plan_of(config, shape, rounds=5), guide, progress)
-    plan = plan_of(config, shape, rounds=3)
-    part = _part_of_drafts(made, plan)
-    best, plan = _best_draft(made, source, guide, plan, config, lambda share, note: progress(part * share, note))
-    return finish(
-        made, best, made.layout + 1, plan, None, lambda share, note: progress(part + (1 - part) * share, note)
+        plan = plan_of(config, shape, rounds=10)
+    elif config.mode == "style":
+        plan, hint = plan_of(config, shape, rounds=5), guide
+    else:
+        part = _part_of_drafts(made, plan)
+        state, plan, start = _best_draft(
+            made, source, guide, plan, config, lambda share, note: progress(part * share, note)
+        )
+        first = made.layout + 1
+    state = finished(made, state, first, plan, hint, lambda share, note: progress(part + (1 - part) * share, note))
+    assert state.field is not None
+    return PatchAnalogy(
+        made.painted(state), state.field, start, plan, lambda other: guide_of(other, made, config, generator)
     )
 
 
@@ -136,14 +175,14 @@ def refine(
 
 def _best_draft(
     made: Synthesis, source: Tensor, guide: Tensor, plan: SynthesisPlan, config: AnalogyConfig, progress: Progress
-) -> tuple[SynthesisState, SynthesisPlan]:
-    """Draft with the most structure for its incoherence, and the plan it was made with."""
+) -> tuple[SynthesisState, SynthesisPlan, int]:
+    """Draft with the most structure for its incoherence, the plan it was made with, and the side it began with."""
     drafts = DRAFTS if config.coarsest is None else tuple((config.coarsest, guidance) for guidance in (0.0, 0.5, 2.0))
     if config.coarsest and config.coarsest > SMALL:
         drafts = ((config.coarsest, 0.0),)  # too fine for guidance: there is nothing to choose from
     wanted, keys = _small(source), _small(made.target)
     foreign = max(patch_distance(wanted, keys), 1e-6) if len(drafts) > 1 else 1.0
-    best: tuple[float, SynthesisState, SynthesisPlan] | None = None
+    best: tuple[float, SynthesisState, SynthesisPlan, int] | None = None
     for i, (start, guidance) in enumerate(drafts):
         own = replace(plan, guidance=guidance)
         draft = made.run(SynthesisState(guide), range(made.starting_near(start), made.layout + 1), own, guide)
@@ -153,7 +192,7 @@ def _best_draft(
             structure = explained_structure(wanted, seen) + 0.7 * edge_agreement(wanted, seen)
             score = structure - (1 - config.strength) * INCOHERENCE[config.mode] * patch_distance(seen, keys) / foreign
         if best is None or score > best[0]:
-            best = score, draft, own
+            best = score, draft, own, min(made.shapes[made.starting_near(start)])
         progress((i + 1) / len(drafts), f"draft {i + 1} of {len(drafts)}")
     assert best is not None
     return best[1:]

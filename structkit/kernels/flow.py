@@ -111,14 +111,57 @@ def warp_field(field: Tensor, grid: Sequence[int], flow: Tensor, trusted: Tensor
     W) bool: at the pixels of the new picture.  Returns (N,): where a patch's middle is trusted the entry of the patch
     it came from, elsewhere `other`.
     """
-    rows, columns = ((side - count) // 2 for side, count in zip(flow.shape[-2:], grid, strict=True))
-    middle = (0, slice(None), slice(rows, rows + grid[0]), slice(columns, columns + grid[1]))
+    middle = _middles(flow, grid)
     steps = [torch.arange(count, device=flow.device) for count in grid]
     down, across = (
         (start + moved).round().long().clamp_(0, count - 1)
         for start, moved, count in zip((steps[0][:, None], steps[1]), flow[middle], grid, strict=True)
     )
     return torch.where(trusted[middle][0], field.view(*grid)[down, across], other.view(*grid)).reshape(-1)
+
+
+def carry_field(
+    field: Tensor, rest: Tensor, grid: Sequence[int], keys: Sequence[int], flow: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Field of nearest patches carried along with the picture that it belongs to, and what rounding has left.
+
+    field (N,): a key patch, of the grid `keys`, for each position of grid (rows, columns).  rest (2, rows, columns): px
+    by which each patch should lie further on in the keys; flow (1, 2, H, W) at the pixels of the new picture.
+    Returns both for the new picture.  So a slow motion adds up over frames, and patches stay whole pixels apart.
+    """
+    steps = torch.meshgrid(*(torch.arange(count, device=flow.device) for count in grid), indexing="ij")
+    at = [step + moved for step, moved in zip(steps, flow[_middles(flow, grid)], strict=True)]
+    near = [place.round().long().clamp_(0, count - 1) for place, count in zip(at, grid, strict=True)]
+    former = torch.unravel_index(field.view(*grid)[near[0], near[1]], tuple(keys))
+    index, left = torch.zeros_like(former[0]), []
+    for axis, count in enumerate(keys):
+        wanted = rest[axis][near[0], near[1]] + (at[axis] - near[axis]).clamp(-0.5, 0.5)
+        whole = wanted.round()
+        index = index * count + (former[axis] + whole.long()).clamp_(0, count - 1)
+        left.append(wanted - whole)
+    return index.reshape(-1), torch.stack(left)
+
+
+def rest_of(rest: Tensor, carried: Tensor, found: Tensor, grid: Sequence[int], keys: Sequence[int]) -> Tensor:
+    """What rounding has left of a carried field (as `carry_field` returns both) once another one was found in its
+    place.
+
+    An entry that was moved to the pixel beside owes that pixel, too; one that was moved elsewhere owes what it did.
+    """
+    here, there = (torch.unravel_index(part.view(*grid), tuple(keys)) for part in (carried, found))
+    gap = torch.stack([one - other for one, other in zip(here, there, strict=True)])
+    return torch.where(gap.abs().amax(0) <= 1, rest + gap, rest).clamp_(-1, 1)
+
+
+def _middles(picture: Tensor, grid: Sequence[int]) -> tuple[int | slice, ...]:
+    """The part of a picture (1, C, H, W) where the middles of its patches are; gives (C, *grid)."""
+    starts = ((side - count) // 2 for side, count in zip(picture.shape[-2:], grid, strict=True))
+    return (0, slice(None), *(slice(start, start + count) for start, count in zip(starts, grid, strict=True)))
+
+
+def at_patches(picture: Tensor, grid: Sequence[int]) -> Tensor:
+    """Values (C, rows, columns) of a picture (1, C, H, W) at the middles of its patches."""
+    return picture[_middles(picture, grid)]
 
 
 def _refined(first: Tensor, second: Tensor, flow: Tensor) -> Tensor:

@@ -20,27 +20,38 @@ generator state gives the same result.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch.channels import Channels
-from structkit.engines.patch.course import finish, plan_for, start_of, work_of
-from structkit.engines.patch.drafts import Draft, DraftTable, MadeDraft, draft_plan, drafts_of
+from structkit.engines.patch.course import finished, plan_for, start_of, work_of
+from structkit.engines.patch.drafts import Draft, DraftTable, MadeDraft, draft_plan, drafts_of, guide_of
 from structkit.engines.patch.synthesis import Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.pyramid import Shape, resize
 
 Progress = Callable[[float, str], None]
 
 
-class Analogy(NamedTuple):
-    """A picture (1, 3, *shape), the draft that it was made from, and all drafts: none in the published form."""
+@dataclass(frozen=True)
+class Analogy:
+    """An analogy, and how it was made, so that the next frame of a video can be made likewise.
+
+    picture (1, 3, *shape).  field: of each of its patches, the key patch at the last level.  start: short side of the
+    level where it began, px.  plan: that of its levels.  guide: the function from a source (1, 3, *shape) to a guide of
+    the same kind.
+    chosen: the draft that it was made from, and drafts: all of them; none in the published form.
+    """
 
     picture: Tensor
-    chosen: MadeDraft | None
-    drafts: list[MadeDraft]
+    field: Tensor
+    start: int
+    plan: SynthesisPlan
+    guide: Callable[[Tensor], Tensor]
+    chosen: MadeDraft | None = None
+    drafts: list[MadeDraft] = field(default_factory=list)
 
 
 def analogy(
@@ -65,8 +76,8 @@ def analogy(
     how = {"generator": generator, "usable": usable, "beside": guides}
     if config.match == "colour":
         made = Synthesis(target, shape, **start_of(config, published_start(shape)), **how)
-        plan = published_plan(config)
-        return Analogy(finish(made, SynthesisState(source), 0, plan, None, progress), None, [])
+        state = finished(made, SynthesisState(source), 0, plan := published_plan(config), None, progress)
+        return Analogy(made.painted(state), state.field, min(made.shapes[0]), plan, lambda other: other)
     drafts = drafts_of(config, shape) if like is None else [like]
     made = Synthesis(target, shape, coarsest=min(draft.start for draft in drafts), patch=config.patch, **how)
     table, draw = DraftTable(source, made, config, guides, usable, generator), generator.get_state()
@@ -74,8 +85,12 @@ def analogy(
     best, others = table.best(drafts, lambda share, note: progress(part * share, note))
     generator.set_state(draw)  # what follows a draft does not depend on how many there were
     plan, first = draft_plan(config, shape, best.draft.guidance), best.state.level + 1
-    picture = finish(made, best.state, first, plan, best.guide, lambda s, note: progress(part + (1 - part) * s, note))
-    return Analogy(picture, best, others)
+    state = finished(made, best.state, first, plan, best.guide, lambda s, note: progress(part + (1 - part) * s, note))
+
+    def guide(other: Tensor) -> Tensor:
+        return guide_of(other, made, best.draft.colours, config.mode, generator)
+
+    return Analogy(made.painted(state), state.field, best.draft.start, plan, guide, best, others)
 
 
 def published_start(shape: Shape) -> int:

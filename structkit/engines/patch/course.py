@@ -32,7 +32,14 @@ def start_of(config: PatchConfig, coarsest: int) -> dict[str, int]:
 def finish(
     made: Synthesis, state: SynthesisState, first: int, plan: SynthesisPlan, guide: Tensor | None, progress: Progress
 ) -> Tensor:
-    """The result of the levels from `first` on.
+    """The result of the levels from `first` on; see `finished`."""
+    return made.painted(finished(made, state, first, plan, guide, progress))
+
+
+def finished(
+    made: Synthesis, state: SynthesisState, first: int, plan: SynthesisPlan, guide: Tensor | None, progress: Progress
+) -> SynthesisState:
+    """The state after the levels from `first` on.
 
     progress: told of each round; the work of a level grows with its pixels.
     """
@@ -44,7 +51,7 @@ def finish(
 
         state, done = made.run(state, [level], plan, guide, tick), done + own
     progress(1.0, "done")
-    return made.painted(state)
+    return state
 
 
 def in_words(shape: Shape) -> str:

@@ -1,14 +1,18 @@
 """Structural analogy of a video: the training-free patch engine (`analogy.py`), frame by frame, with a memory.
 
-The first frame is an analogy like any other.  Each later one starts from the result before, moved along the motion of
-the source (`kernels/flow.py`), and is then made of the target's patches again, from its layout on, so that neither blur
-nor faults add up. Where the motion cannot be trusted, or the source has slowly become another, a frame starts from a
-guide: what stood before for parts of the source that look alike.  So the sea that comes into view becomes the meadow
-that the sea was before.
+The first frame is an analogy like any other.  Each later one starts from the patches of the result before, carried
+along the motion of the source (`kernels/flow.py`), and is then made of the target's patches again, from its layout on,
+so that neither blur nor faults add up.  Where the motion cannot be trusted, or the source has slowly become another, a
+frame starts from a guide: what stood before for parts of the source that look alike.  So the sea that comes into view
+becomes the meadow that the sea was before.
 
 After the stylising of video by example (Jamriska et al., SIGGRAPH 2019), where the result before is likewise moved and
 synthesised anew.  VGPNN (Haim et al., ECCV 2022) instead takes patches in space and time from all frames at once, which
 cannot stream.
+* Detail.  The pixels of a result, moved again and again, would melt.  What moves is the field, which says what patch of
+  the target is where; its vote is as sharp as the target.  What whole pixels leave of the motion is remembered.  At the
+  finer levels patches that fit better count for more, and what is new is first compared with keys as blurred as it is:
+  else the smooth parts of the target would win.
 * Stillness.  Where the source does not change the result is kept to the last bit.  Change is measured against the frame
   that the result there was made from, not the last one: slow motion and slow fades are seen when they have added up.
 * One draw.  Every frame begins with the same state of the generator.
@@ -28,10 +32,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.configs import AnalogyConfig
-from structkit.engines.patch.analogy import analogy, coarsest_of, guide_of, plan_of, small_shape
+from structkit.engines.patch.analogy import Analogy, analogy, published_start
 from structkit.engines.patch.channels import Channels
-from structkit.engines.patch.synthesis import Synthesis, SynthesisState
-from structkit.kernels.flow import agreement, motion, resize_flow, warp, warp_field
+from structkit.engines.patch.course import plan_for
+from structkit.engines.patch.drafts import STYLE_GUIDANCE, guidance_at, small_shape, style_led, style_start
+from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
+from structkit.kernels.flow import agreement, at_patches, carry_field, motion, resize_flow, rest_of, warp, warp_field
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import extract, patch_grid
 from structkit.kernels.patchmatch import upscale_field
@@ -40,7 +46,7 @@ from structkit.kernels.vote import vote
 
 LAYOUT = 36  # px: short side of the level at which later frames begin
 ROUNDS = SMALL_ROUNDS = 3
-HOLD = 0.5  # of the way back from the patches to the moved result, where trusted: without it fine detail shimmers
+SOFTNESS = 0.5  # of votes: see `SynthesisPlan`
 STILL = 0.02  # mean change around a pixel, of 2, up to which it counts as none: the noise of a compressed video
 FOREIGN = 0.12  # difference between a frame and the moved one before, of 2, at which the motion is hardly trusted
 MOVED = 0.15  # the same for the layouts of two results
@@ -56,13 +62,15 @@ class FrameMemory:
 
     result; source: the frame it was made from, pixel by pixel; meant: the source's colours when each part of the result
     was chosen, since then moved along with it; fields: at each level the key patch that each patch of the result is
-    made of; maps (1, any, H, W): those that guide it, as the source is.
+    made of; rest (2, rows, columns): what the last level's owes to the motion, px (`kernels.flow.carry_field`);
+    maps (1, any, H, W): those that guide it, as the source is.
     """
 
     source: Tensor
     result: Tensor
     meant: Tensor
     fields: dict[int, Tensor]
+    rest: Tensor
     maps: Tensor
 
 
@@ -94,8 +102,7 @@ def analogy_frames(
         if after is None:
             generator.set_state(draw)
             how = {"usable": usable, "guides": own, "generator": generator}
-            first = analogy(source, target, config, shape=shape, **how)
-            after = FrameMemory(source, first.clamp(-1, 1), source, {}, maps)
+            after = later.begun(analogy(source, target, config, shape=shape, **how), source, maps)
         before = after
         yield before.result
 
@@ -113,11 +120,16 @@ class _LaterFrames:
         generator: torch.Generator,
     ) -> None:
         how = {"patch": config.patch, "generator": generator, "usable": usable, "beside": guides}
-        self.made = Synthesis(target, shape, coarsest=config.coarsest or coarsest_of(config, shape, LAYOUT), **how)
-        self.config, self.generator = config, generator
-        self.plan = plan_of(config, shape, rounds=ROUNDS, small_rounds=SMALL_ROUNDS)
-        if config.mode != "style":  # a style's guidance is part of its plan; the published form has none
-            self.plan = replace(self.plan, guidance=0.0 if config.match == "colour" else config.strength, guided=1.0)
+        self.made = Synthesis(target, shape, coarsest=config.coarsest or start_of_frames(config, shape), **how)
+        self.config, self.generator, self.last = config, generator, len(self.made.shapes) - 1
+        self.first: Analogy | None = None
+        self.plan = plan_of_frames(config, shape)
+
+    def begun(self, first: Analogy, source: Tensor, maps: Tensor) -> FrameMemory:
+        """Memory of the first frame of a scene; those after it are made as it was."""
+        self.first = replace(first, picture=first.picture[..., :0])
+        rest = source.new_zeros(2, *self._grids(self.last)[0])
+        return FrameMemory(source, first.picture.clamp(-1, 1), source, {self.last: first.field}, rest, maps)
 
     def follow(self, guides: Sequence[Channels]) -> Tensor:
         """Take the guides of another frame; returns their maps (1, G, H, W), in the result's shape."""
@@ -134,29 +146,38 @@ class _LaterFrames:
             return None
         if maps.shape[1]:
             trust = trust * _likeness(maps, warp(before.maps, there), FOREIGN)
-        moved, meant = (warp(picture, there, cubic=True).clamp(-1, 1) for picture in (before.result, before.meant))
+        grid, keys = self._grids(self.last)
+        carried, rest = carry_field(before.fields[self.last], before.rest, grid, keys, there)
+        moved = vote(self.made.keys(self.last)[0], carried, grid, patch=self.made.patch)[None]
+        meant = warp(before.meant, there, cubic=True).clamp(-1, 1)
         layout = self.made.shapes[self.made.layout]
         trust = trust * resize(
             _likeness(resize(source, layout), resize(meant, layout), FOREIGN), source.shape[-2:]
         ).clamp(0, 1)
-        result, fields = self._synthesised(self._guide(source, before), moved, there, trust, before.fields)
+        fields = before.fields | {self.last: carried}
+        result, fields, trusted = self._synthesised(self._guide(source, before), moved, there, trust, fields)
+        rest = rest_of(rest, carried, fields[self.last], grid, keys) * at_patches(trusted > 0.5, grid)
         seen, then = torch.cat([source, maps], 1), torch.cat([before.source, before.maps], 1)
         change = _around((seen - then).abs().amax(1, keepdim=True), 7)
         still = (2 - change / STILL).clamp(0, 1)
         meant = torch.lerp(source, meant, trust)
         kept = (source, before.source), (result, before.result), (meant, before.meant), (maps, before.maps)
         source, result, meant, maps = (torch.lerp(new, old, still) for new, old in kept)
-        return FrameMemory(source, result, meant, fields, maps)
+        resting = at_patches(still > 0.5, grid)
+        rest = torch.where(resting, before.rest, rest)
+        fields[self.last] = torch.where(resting.flatten(), before.fields[self.last], fields[self.last])
+        return FrameMemory(source, result, meant, fields, rest, maps)
 
     def _guide(self, source: Tensor, before: FrameMemory) -> Tensor:
         """Guide (1, 3, h, w), which begins where nothing can be carried along: what stood before for parts of the
         source that look like it.
 
-        So that one thing does not become two (image analogies: Hertzmann et al., SIGGRAPH 2001).  A style's is that of
-        its first frame.
+        So that one thing does not become two (image analogies: Hertzmann et al., SIGGRAPH 2001).  Where the first frame
+        began at a fine level, as a style does, what is new begins there, too, from a guide of the same kind.
         """
-        if self.config.mode == "style":
-            return guide_of(source, self.made, self.config, self.generator)
+        assert self.first is not None
+        if self.config.match == "structure" and (self.config.mode == "style" or self.first.start > SMALL):
+            return self.first.guide(source)
         patch = self.made.patch
         # The search is exact, and a large result may begin large.
         shape = small_shape(self.made.shapes[self.made.layout], least=max(patch) + 1)
@@ -166,38 +187,69 @@ class _LaterFrames:
 
     def _synthesised(
         self, guide: Tensor, moved: Tensor, there: Tensor, trust: Tensor, fields: dict[int, Tensor]
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        """Picture of the target's patches, from the moved result where it is trusted, else from the guide; and its
-        fields.
+    ) -> tuple[Tensor, dict[int, Tensor], Tensor]:
+        """Picture of the target's patches, from the moved result where it is trusted, else from the guide; its fields;
+        and the trust (1, 1, H, W) at the last level.
         """
-        made, state, found = self.made, SynthesisState(guide), {}
+        assert self.first is not None
+        made, state, found, trusted, plan = self.made, SynthesisState(guide), {}, trust, self._plan()
         hint = torch.lerp(guide, *(resize(part, guide.shape[-2:]) for part in (moved, trust.clamp(0, 1))))
-        for level, shape in enumerate(made.shapes):
+        for level in range(made.starting_near(self.first.start), len(made.shapes)):
+            shape = made.shapes[level]
             coarser, own, trusted = resize(state.picture, shape), resize(moved, shape), resize(trust, shape).clamp(0, 1)
             if level > made.layout:
                 trusted = trusted * _likeness(coarser, resize(resize(moved, made.shapes[level - 1]), shape), MOVED)
-            start = torch.lerp(coarser, own, trusted)
-            begun = SynthesisState(
-                start, *self._seed(state, level, fields.get(level), resize_flow(there, shape), trusted > 0.5)
+            if opens := level > made.layout and plan.rounds > 1 and state.field is not None:
+                # What is new lacks detail: its first round is the whole level's.
+                state = made.run(state, [level], replace(plan, rounds=1), hint)
+                coarser = state.picture
+            flow = torch.zeros_like(there) if level == self.last else resize_flow(there, shape)  # there it has moved
+            start = SynthesisState(
+                torch.lerp(coarser, own, trusted), *self._seed(state, level, fields.get(level), flow, trusted > 0.5)
             )
-            state = made.run(begun, [level], self.plan, hint)
+            state = made.run(start, [level], replace(plan, rounds=plan.rounds - opens), hint)
             found[level] = state.field
-        return torch.lerp(state.picture, start, HOLD * trusted).clamp(-1, 1), found
+        return state.picture.clamp(-1, 1), found, trusted
+
+    def _plan(self) -> SynthesisPlan:
+        """The plan of later frames, guided up to where the first one was."""
+        assert self.first is not None
+        return replace(self.plan, guided_to=max(self.plan.guided_to, self.first.plan.guided_to))
+
+    def _grids(self, level: int) -> Grids:
+        """The patch grids of the result and of the keys at a level."""
+        return tuple(patch_grid(s, self.made.patch) for s in (self.made.shapes[level], self.made.key_shapes[level]))
 
     def _seed(
         self, coarser: SynthesisState, level: int, before: Tensor | None, there: Tensor, trusted: Tensor
     ) -> tuple[Grids, Tensor | None]:
         """Patch grids of a level, and the field to begin with: that of the frame before where it is trusted, else the
-        coarser level's.
+        one that there is.
         """
-        grids = tuple(patch_grid(s, self.made.patch) for s in (self.made.shapes[level], self.made.key_shapes[level]))
-        field = before
+        grids, field = self._grids(level), before
         if coarser.grids is not None and coarser.field is not None:
             queries, keys = zip(coarser.grids, grids, strict=True)
             field = upscale_field(coarser.field, queries=queries, keys=keys)
         if before is not None:
             field = warp_field(before, grids[0], there, trusted, field)
         return grids, field
+
+
+def start_of_frames(config: AnalogyConfig, shape: Shape) -> int:
+    """The short side of the first level of later frames, px, where the user has not said it."""
+    if config.match == "colour":
+        return published_start(shape)
+    return style_start(config.strength, shape) if config.mode == "style" else LAYOUT
+
+
+def plan_of_frames(config: AnalogyConfig, shape: Shape) -> SynthesisPlan:
+    """The plan of later frames; the published form has no guidance."""
+    published = config.match == "colour"
+    rounds = {"rounds": ROUNDS, "small_rounds": SMALL_ROUNDS}
+    plan = replace(plan_for(config, **rounds, completeness=1.0 if published else 0.0), softness=SOFTNESS)
+    if config.mode == "style":
+        return replace(plan, guidance=STYLE_GUIDANCE * config.strength, guided_to=style_led(config.strength, shape))
+    return plan if published else replace(plan, guidance=guidance_at(config.strength), guided=1.0)
 
 
 def _likeness(one: Tensor, other: Tensor, limit: float) -> Tensor:

@@ -21,7 +21,9 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def analogy(source, target, shape=(48, 48), *, seed=0, **options):
-    return patch.analogy(source, target, AnalogyConfig(**{**FAST, **options}), shape=shape, generator=generator(seed)).picture
+    return patch.analogy(
+        source, target, AnalogyConfig(**{**FAST, **options}), shape=shape, generator=generator(seed)
+    ).picture
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,9 @@ def test_hidden_pixels_of_the_target_are_not_used():
         dark_spots_on_light(), target, AnalogyConfig(**FAST), shape=(48, 48), usable=usable, generator=generator()
     ).picture
     assert result[:, 2].max() < 0.3
-    seen = patch.analogy(dark_spots_on_light(), target, AnalogyConfig(**FAST), shape=(48, 48), generator=generator()).picture
+    seen = patch.analogy(
+        dark_spots_on_light(), target, AnalogyConfig(**FAST), shape=(48, 48), generator=generator()
+    ).picture
     assert seen[:, 2].max() > 0.6
 
 

@@ -28,7 +28,13 @@ from structkit.engines.patch.course import plan_for
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
 from structkit.errors import OptionError
 from structkit.kernels.pyramid import Shape, resize
-from structkit.metrics.structure import contrast_agreement, edge_agreement, explained_structure, patch_distance
+from structkit.metrics.structure import (
+    contrast_agreement,
+    edge_agreement,
+    explained_structure,
+    patch_distance,
+    segment_agreement,
+)
 
 Progress = Callable[[float, str], None]
 
@@ -43,24 +49,16 @@ NOISY = {"texture", "paint"}  # modes in which a guide is noisy: a painted area 
 FLAT_NOISE = 0.1  # its standard deviation
 PLACE_WEIGHT = 0.06  # of positions beside colours, in a draft that is placed
 # Starts, as levels from the one that strength says, factors of guidance, and whether positions count.
-WAYS = (
-    (0, 1.0, True),
-    (1, 1.0, True),
-    (1, 0.5, True),
-    (-1, 0.5, True),
-    (0, 1.0, False),
-    (1, 1.0, False),
-    (-1, 0.5, False),
-)
+WAYS = ((0, 1.0, False), (1, 1.0, False), (-1, 0.5, False), (0, 1.0, True), (1, 0.5, True), (-1, 0.5, True))
 OTHER_WAYS = {
-    "transported": ((0, 1.0, True), (-1, 0.5, True)),
-    "partly": ((1, 1.0, True),),
-    "raw": ((1, 1.0, True),),
+    "transported": ((0, 1.0, False), (-1, 0.5, False)),
+    "partly": ((1, 1.0, False), (0, 0.5, False), (-1, 0.5, True)),
+    "raw": ((1, 1.0, False), (0, 0.5, False)),
 }
 COMPLETENESS = {"analogy": 0.4, "style": 0.0, "texture": 0.2, "paint": 0.0}
 CONTRAST, SOFTNESS = 0.4, 0.3
 ROUNDS, SMALL_ROUNDS, FINE_ROUNDS = 3, 8, 1
-EDGES, PARTS = 0.7, 0.5  # weights of edges and small parts beside that of layout
+SEGMENTS, LAYOUT, EDGES, PARTS = 1.0, 0.5, 0.7, 0.5  # weights of what is kept
 # A style leaves content where and what it is: shares of the short side at which it begins, and up to which it is
 # led, at strength 0, and what they are multiplied by up to strength 1.
 STYLE_START, STYLE_RISE, STYLE_LED, STYLE_LED_RISE, STYLE_GUIDANCE = 0.045, 11.0, 0.36, 2.8, 4.0
@@ -100,10 +98,12 @@ class Draft:
 class DraftScores:
     """Scores of a draft beside the source and the target.
 
-    layout, edges, parts: what is kept of the source's structure, up to 1.  incoherence, incompleteness: distances of
-    its patches to the target's, and of the target's to its, over those of the source.
+    segments, layout, edges, parts: what is kept of the source's structure, up to 1.
+    incoherence, incompleteness: distances of its patches to the target's, and of the target's to its, over those of the
+    source.
     """
 
+    segments: float
     layout: float
     edges: float
     parts: float
@@ -112,7 +112,7 @@ class DraftScores:
 
     def total(self, strength: float) -> float:
         """The sum by which drafts are chosen, at a strength."""
-        structure = self.layout + EDGES * self.edges + PARTS * self.parts
+        structure = SEGMENTS * self.segments + LAYOUT * self.layout + EDGES * self.edges + PARTS * self.parts
         patches = self.incoherence + INCOMPLETENESS * self.incompleteness
         return structure - INCOHERENCE * FALL**strength * patches
 
@@ -230,7 +230,12 @@ class DraftTable:
         """The scores of a picture (1, 3, any, any) of the source's aspect."""
         source, target = self.small
         seen = resize(picture, source.shape[2:]).clamp(-1, 1)
-        kept = explained_structure(source, seen), edge_agreement(source, seen), contrast_agreement(source, seen)
+        kept = (
+            segment_agreement(source, seen),
+            explained_structure(source, seen),
+            edge_agreement(source, seen),
+            contrast_agreement(source, seen),
+        )
         apart = patch_distance(seen, target) / self.apart[0], patch_distance(target, seen) / self.apart[1]
         return DraftScores(*kept, *apart)
 

@@ -2,6 +2,12 @@
 
 After GPNN (Granot et al., CVPR 2022, sec. 4), by patch synthesis (`synthesis.py`).
 
+Differs from the paper:
+* Samples begin with the picture warped, which moves things and leaves them whole, and with less noise, some of it at
+  later levels.  Up to SMALL px patches are compared by their height, too: the sky stays above.
+* Pictures of another shape grow at the coarsest level, by at most STEP at a time.
+* Completeness ends at SMALL px: there layout is settled, and finer levels take half the time without.
+
 Pictures are (1, C, H, W) in [-1, 1], C being 3, or 4 with alpha; results have `shape`, (H, W) in px, and the same
 range.  The same generator state gives the same result.
 """

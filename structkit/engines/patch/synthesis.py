@@ -36,6 +36,7 @@ RATIO = 0.75  # of one level to the next finer
 SMALL = 64  # px: short side of the level at which layout is settled; levels up to it are small, and cost little
 # Comparisons (queries x keys) up to which exact search serves every round, or a level's first.
 EXACT_ALWAYS, EXACT_ONCE = 2e6, 3e7
+SOFTNESS = 0.1  # where channels are compared: at the borders of labels few patches fit, and a mean would blur them
 MOST_KEYS = 8  # areas of the result that a long and narrow target may come to
 HIDDEN = 1e4  # weight, in PatchMatch, of a key patch that must not be used
 MAX_POOL = {2: F.max_pool2d, 3: F.max_pool3d}
@@ -54,7 +55,8 @@ class SynthesisPlan:
     guided: float = 0.3  # ... and falls to 0 over this part of its rounds: the patches have the last word
     guided_to: float = SMALL * 1.1  # px: short side up to which levels are guided
     # At the finer levels a patch has the weight 1 / (softness * median distance + its distance), so that where patches
-    # disagree the best one is seen, and not their mean; None: all have the same.
+    # disagree the best one is seen, and not their mean; None: all have the same, or where channels are compared beside
+    # the colours SOFTNESS.
     softness: float | None = None
 
 
@@ -261,7 +263,9 @@ class Synthesis:
             rounds = plan.first_rounds
         guiding = guide is not None and min(shape[-2:]) <= plan.guided_to
         hint = resize(guide, shape).clamp(-1, 1) if guide is not None and guiding else picture
-        kept = self._kept(level)
+        kept, softness = self._kept(level), plan.softness
+        if softness is None and beside.groups:
+            softness = SOFTNESS
         for i in range(rounds):
             share = plan.guidance * max(0.0, 1 - i / max(1.0, rounds * plan.guided)) if guiding else 0.0
             query = self._rolled(beside.of_result((picture + share * hint) / (1 + share)))
@@ -274,8 +278,8 @@ class Synthesis:
             how = {"weights": weights, "kept": kept, "ready": ready, "groups": beside.groups}
             found = self._nearest(query, key, field, first, **how)
             field, sure = found.index, None
-            if plan.softness is not None and level > self.layout:
-                sure = 1 / (plan.softness * found.distance.median() + found.distance).clamp_min(1e-6)
+            if softness is not None and level > self.layout:
+                sure = 1 / (softness * found.distance.median() + found.distance).clamp_min(1e-6)
             picture = self._unrolled(vote(keys[0], field, grids[0], patch=patch, weights=sure)[None])
             picture = picture if held is None else held.over(picture)
             tick((i + 1) / rounds)

@@ -194,6 +194,18 @@ def test_two_videos_follow_the_maps_of_their_frames(match):
         assert astray(result[:, :, frame], mine[:, :, frame]) < 0.02
 
 
+def test_maps_of_a_long_clip_are_followed_in_all_of_its_windows(monkeypatch):
+    monkeypatch.setattr("structkit.engines.patch.clip_analogy.VOXELS", 0)
+    (target, labels), frames = in_halves(20, 20), 20
+    mine = torch.stack([disc(20, 20, 4 if step < 10 else 9) for step in range(frames)], 2)
+    guide = Channels(mine, labels[:, :, None], 100.0)
+    config = AnalogyConfig(match="colour", patch=3, rounds=1, coarsest=14)
+    source, how = noise(20, 20)[:, :, None].expand(-1, -1, frames, -1, -1), {"shape": (frames, 20, 20)}
+    result = analogy_clip(source, target[:, :, None], config, guides=[guide], generator=generator(), **how)
+    for frame in range(frames):
+        assert astray(result[:, :, frame], mine[:, :, frame], margin=2) < 0.1
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -17,9 +17,9 @@ from structkit.engines.patch import video
 from structkit.engines.patch.analogy import PatchAnalogy, analogy, small_shape
 from structkit.engines.patch.synthesis import SMALL, SynthesisPlan
 from structkit.engines.patch.video import analogy_frames
+from structkit.kernels.flow import warp
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import Nearest, patch_grid
-from structkit.kernels.flow import warp
 from structkit.kernels.pyramid import resize
 from structkit.metrics.structure import explained_structure, patch_distance
 
@@ -89,7 +89,7 @@ def test_the_result_moves_as_the_source_does_and_keeps_its_look(filmed):
 
 def test_it_is_calmer_than_analogies_frame_by_frame(filmed):
     alone = [film([frame])[0] for frame in MOVING]
-    assert change(filmed) < 0.8 * change(alone)
+    assert change(filmed) < 0.9 * change(alone)
 
 
 def detail(frame: Tensor) -> float:

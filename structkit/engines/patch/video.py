@@ -54,7 +54,8 @@ from structkit.kernels.vote import vote
 
 LAYOUT = 36  # px: short side of the level at which later frames begin
 ROUNDS = SMALL_ROUNDS = 3
-SOFTNESS = 0.15  # of votes: see `SynthesisPlan`
+FINER_ROUNDS = 2  # at the levels between the small ones and the last
+SOFTNESS = 0.5  # of votes: see `SynthesisPlan`
 STILL = 0.02  # mean change around a pixel, of 2, up to which it counts as none: the noise of a compressed video
 FOREIGN = 0.12  # difference between a frame and the moved one before, of 2, at which the motion is hardly trusted
 MOVED = 0.15  # the same for the layouts of two results
@@ -218,7 +219,8 @@ class _LaterFrames:
             if level > made.layout:
                 trusted = trusted * resize(whole, shape).clamp(0, 1)
                 trusted = trusted * _likeness(coarser, resize(resize(moved, made.shapes[level - 1]), shape), MOVED)
-            if opens := level > made.layout and plan.rounds > 1 and state.field is not None:
+            own_plan = plan if level == self.last or self.config.rounds else replace(plan, rounds=FINER_ROUNDS)
+            if opens := level > made.layout and own_plan.rounds > 1 and state.field is not None:
                 # What is new lacks detail: its first round is the whole level's.
                 state = made.run(state, [level], replace(plan, rounds=1), hint)
                 coarser = state.picture
@@ -226,7 +228,7 @@ class _LaterFrames:
             start = SynthesisState(
                 torch.lerp(coarser, own, trusted), *self._seed(state, level, fields.get(level), flow, trusted > 0.5)
             )
-            state = made.run(start, [level], replace(plan, rounds=plan.rounds - opens), hint)
+            state = made.run(start, [level], replace(own_plan, rounds=own_plan.rounds - opens), hint)
             found[level] = state.field
         return state.picture.clamp(-1, 1), found, trusted
 

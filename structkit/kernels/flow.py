@@ -135,7 +135,7 @@ def carry_field(
     former = torch.unravel_index(field.view(*grid)[near[0], near[1]], tuple(keys))
     index, left = torch.zeros_like(former[0]), []
     for axis, count in enumerate(keys):
-        wanted = rest[axis][near[0], near[1]] + (at[axis] - near[axis]).clamp(-0.5, 0.5)
+        wanted = rest[axis][near[0], near[1]] + at[axis] - near[axis]  # beyond the border the keys go on
         whole = wanted.round()
         index = index * count + (former[axis] + whole.long()).clamp_(0, count - 1)
         left.append(wanted - whole)
@@ -151,6 +151,23 @@ def rest_of(rest: Tensor, carried: Tensor, found: Tensor, grid: Sequence[int], k
     here, there = (torch.unravel_index(part.view(*grid), tuple(keys)) for part in (carried, found))
     gap = torch.stack([one - other for one, other in zip(here, there, strict=True)])
     return torch.where(gap.abs().amax(0) <= 1, rest + gap, rest).clamp_(-1, 1)
+
+
+def stretch_of(field: Tensor, grid: Sequence[int], keys: Sequence[int], side: int = 7) -> Tensor:
+    """Share (1, 1, rows, columns) of the patches in a window of `side` whose key patch is a pixel or two off the place
+    beside their neighbour's.
+
+    Stretched or squeezed parts have many of them; what is copied whole, and seams between distant parts, have none.
+    """
+    place = torch.stack(torch.unravel_index(field.view(*grid), tuple(keys)))
+    bent = torch.zeros(1, 1, *grid, device=field.device)
+    for axis in range(2):
+        step = place.diff(dim=axis + 1)
+        step[axis] -= 1
+        off = step.abs().amax(0)
+        part = bent[0, 0].narrow(axis, 0, grid[axis] - 1)
+        part.copy_(torch.maximum(part, ((off > 0) & (off <= 2)).to(part)))
+    return F.avg_pool2d(bent, side, 1, side // 2, count_include_pad=False)
 
 
 def _middles(picture: Tensor, grid: Sequence[int]) -> tuple[int | slice, ...]:

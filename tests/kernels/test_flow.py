@@ -5,9 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from structkit.errors import OptionError
-from structkit.kernels.flow import agreement, motion, resize_flow, warp, warp_field, warp_reference
+from structkit.kernels.flow import (
+    agreement,
+    carry_field,
+    motion,
+    resize_flow,
+    rest_of,
+    stretch_of,
+    warp,
+    warp_field,
+    warp_reference,
+)
 from structkit.kernels.patches import extract, patch_grid
 
 SHAPES = [(1, 3, 8, 9), (2, 1, 1, 1), (1, 2, 1, 17), (3, 4, 13, 7)]
@@ -150,3 +161,45 @@ def test_errors_name_the_shapes():
         motion(torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 9))
     with pytest.raises(OptionError, match=r"\(1, 3, 8, 8\) warped along \(1, 2, 4, 4\): expected a flow"):
         warp(torch.zeros(1, 3, 8, 8), torch.zeros(1, 2, 4, 4))
+
+
+def still(rows: int, columns: int, down: float = 0.0, across: float = 0.0) -> Tensor:
+    return torch.tensor([down, across]).view(1, 2, 1, 1).expand(1, 2, rows, columns).clone()
+
+
+def copied(grid: tuple[int, int], keys: tuple[int, int], down: int, across: int) -> Tensor:
+    """The field of a picture that is a block of the keys, from this place on."""
+    rows, columns = torch.arange(grid[0])[:, None] + down, torch.arange(grid[1]) + across
+    return (rows * keys[1] + columns).reshape(-1)
+
+
+def test_a_carried_field_of_a_copied_block_is_that_of_the_block_further_on():
+    grid, keys = (6, 8), (20, 30)
+    carried, rest = carry_field(copied(grid, keys, 4, 5), torch.zeros(2, *grid), grid, keys, still(10, 12, 1, -2))
+    assert torch.equal(carried, copied(grid, keys, 5, 3)) and not rest.any()
+
+
+def test_slow_motion_of_a_carried_field_adds_up_to_whole_pixels():
+    grid, keys = (6, 8), (20, 30)
+    field, rest = copied(grid, keys, 4, 5), torch.zeros(2, *grid)
+    for _ in range(10):
+        field, rest = carry_field(field, rest, grid, keys, still(10, 12, 0, 0.3))
+    assert torch.equal(field, copied(grid, keys, 4, 8)) and rest.abs().max() < 1e-5
+
+
+def test_an_entry_that_a_search_puts_a_pixel_back_owes_that_pixel():
+    grid, keys = (6, 8), (20, 30)
+    rest, carried = torch.full((2, *grid), 0.25), copied(grid, keys, 4, 5)
+    assert torch.equal(rest_of(rest, carried, carried, grid, keys), rest)
+    beside = rest_of(rest, carried, copied(grid, keys, 4, 6), grid, keys)
+    assert torch.equal(beside[0], rest[0]) and torch.allclose(beside[1], rest[1] - 1)
+    assert torch.equal(rest_of(rest, carried, copied(grid, keys, 9, 14), grid, keys), rest)
+
+
+def test_stretched_fields_are_told_from_copied_ones_and_from_seams():
+    grid, keys = (12, 12), (40, 40)
+    whole, other = (copied(grid, keys, *place).view(grid) for place in ((2, 3), (25, 20)))
+    seam = torch.cat([whole[:, :6], other[:, 6:]], 1)
+    stretched = whole[:, torch.arange(12) // 2]
+    assert stretch_of(whole.reshape(-1), grid, keys).max() == stretch_of(seam.reshape(-1), grid, keys).max() == 0
+    assert stretch_of(stretched.reshape(-1), grid, keys).min() > 0.3

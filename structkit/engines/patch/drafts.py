@@ -47,23 +47,23 @@ COLOURS = {
 }
 NOISY = {"texture", "paint"}  # modes in which a guide is noisy: a painted area is flat, and would find one patch alone
 FLAT_NOISE = 0.1  # its standard deviation
-PLACE_WEIGHT = 0.06  # of positions beside colours, in a draft that is placed
+PLACE_WEIGHT = 0.04  # of positions beside colours, in a draft that is placed
 # Starts, as levels from the one that strength says, factors of guidance, and whether positions count.
 WAYS = ((0, 1.0, False), (1, 1.0, False), (-1, 0.5, False), (0, 1.0, True), (1, 0.5, True), (-1, 0.5, True))
 OTHER_WAYS = {
-    "transported": ((0, 1.0, False), (-1, 0.5, False)),
-    "partly": ((1, 1.0, False), (0, 0.5, False), (-1, 0.5, True)),
-    "raw": ((1, 1.0, False), (0, 0.5, False)),
+    "transported": ((0, 1.0, False), (-1, 0.5, True)),
+    "partly": ((1, 1.0, False), (0, 0.5, True)),
+    "raw": ((1, 1.0, False),),
 }
 COMPLETENESS = {"analogy": 0.4, "style": 0.0, "texture": 0.2, "paint": 0.0}
-CONTRAST, SOFTNESS = 0.4, 0.3
+CONTRAST, SOFTNESS = 0.5, 0.3
 ROUNDS, SMALL_ROUNDS, FINE_ROUNDS = 3, 8, 1
-SEGMENTS, LAYOUT, EDGES, PARTS = 1.0, 0.5, 0.7, 0.5  # weights of what is kept
+EDGES, PARTS = 0.7, 0.5  # weights beside that of the layout
 # A style leaves content where and what it is: shares of the short side at which it begins, and up to which it is
 # led, at strength 0, and what they are multiplied by up to strength 1.
 STYLE_START, STYLE_RISE, STYLE_LED, STYLE_LED_RISE, STYLE_GUIDANCE = 0.045, 11.0, 0.36, 2.8, 4.0
 # Weight of incoherence at strength 0, by what it falls up to strength 1, and that of incompleteness relative to it.
-INCOHERENCE, FALL, INCOMPLETENESS = 6.0, 1 / 16, 2 / 3
+INCOHERENCE, FALL, INCOMPLETENESS = 5.6, 1 / 16, 2 / 3
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,11 @@ class Draft:
 class DraftScores:
     """Scores of a draft beside the source and the target.
 
-    segments, layout, edges, parts: what is kept of the source's structure, up to 1.
+    layout, edges, parts: what is kept of the source's structure, up to 1.
     incoherence, incompleteness: distances of its patches to the target's, and of the target's to its, over those of the
     source.
     """
 
-    segments: float
     layout: float
     edges: float
     parts: float
@@ -112,7 +111,7 @@ class DraftScores:
 
     def total(self, strength: float) -> float:
         """The sum by which drafts are chosen, at a strength."""
-        structure = SEGMENTS * self.segments + LAYOUT * self.layout + EDGES * self.edges + PARTS * self.parts
+        structure = self.layout + EDGES * self.edges + PARTS * self.parts
         patches = self.incoherence + INCOMPLETENESS * self.incompleteness
         return structure - INCOHERENCE * FALL**strength * patches
 

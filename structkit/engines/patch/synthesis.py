@@ -17,7 +17,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -48,7 +48,9 @@ class SynthesisPlan:
 
     small_rounds: int  # rounds at the levels up to SMALL
     rounds: int  # rounds at the finer ones
-    fine_rounds: int | None = None  # rounds at those beyond twice SMALL, where parts are settled too; None: `rounds`
+    # Rounds at those beyond twice SMALL, where parts are settled, too, and neither completeness nor contrast acts; None:
+    # as at the finer ones.
+    fine_rounds: int | None = None
     first_rounds: int | None = None  # rounds at the first level, if not those of its size
     # GPNN's, in mean squared differences: keys that no query is near to become attractive; None: they do not.
     alpha: float | None = None
@@ -263,7 +265,7 @@ class Synthesis:
                 opening = beside.of_target(resize(self.keys(level - 1), self.key_shapes[level]).clamp(-1, 1))
         rounds = plan.small_rounds if level <= self.layout else plan.rounds
         if plan.fine_rounds and min(shape[-2:]) > 2.2 * SMALL:
-            rounds = plan.fine_rounds
+            plan, rounds = replace(plan, alpha=None, contrast=0.0), plan.fine_rounds
         if before.field is None and plan.first_rounds:
             rounds = plan.first_rounds
         guiding = guide is not None and min(shape[-2:]) <= plan.guided_to

@@ -28,13 +28,7 @@ from structkit.engines.patch.course import plan_for
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
 from structkit.errors import OptionError
 from structkit.kernels.pyramid import Shape, resize
-from structkit.metrics.structure import (
-    contrast_agreement,
-    edge_agreement,
-    explained_structure,
-    patch_distance,
-    segment_agreement,
-)
+from structkit.metrics.structure import contrast_agreement, edge_agreement, explained_structure, patch_distance
 
 Progress = Callable[[float, str], None]
 

@@ -223,12 +223,7 @@ class DraftTable:
         """The scores of a picture (1, 3, any, any) of the source's aspect."""
         source, target = self.small
         seen = resize(picture, source.shape[2:]).clamp(-1, 1)
-        kept = (
-            segment_agreement(source, seen),
-            explained_structure(source, seen),
-            edge_agreement(source, seen),
-            contrast_agreement(source, seen),
-        )
+        kept = explained_structure(source, seen), edge_agreement(source, seen), contrast_agreement(source, seen)
         apart = patch_distance(seen, target) / self.apart[0], patch_distance(target, seen) / self.apart[1]
         return DraftScores(*kept, *apart)
 

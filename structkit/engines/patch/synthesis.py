@@ -48,8 +48,8 @@ class SynthesisPlan:
 
     small_rounds: int  # rounds at the levels up to SMALL
     rounds: int  # rounds at the finer ones
-    # Rounds at those beyond twice SMALL, where parts are settled and neither completeness nor contrast acts; None: as at
-    # the finer ones.
+    # Rounds at those beyond twice SMALL, where parts are settled and neither completeness nor contrast acts; None: as
+    # at the finer ones.
     fine_rounds: int | None = None
     first_rounds: int | None = None  # rounds at the first level, if not those of its size
     # GPNN's, in mean squared differences: keys that no query is near to become attractive; None: they do not.

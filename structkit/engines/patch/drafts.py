@@ -51,7 +51,7 @@ OTHER_WAYS = {
 }
 COMPLETENESS = {"analogy": 0.4, "style": 0.0, "texture": 0.2, "paint": 0.0}
 CONTRAST, SOFTNESS = 0.5, 0.3
-ROUNDS, SMALL_ROUNDS, FINE_ROUNDS = 3, 8, 1
+ROUNDS, SMALL_ROUNDS, FINE_ROUNDS = 3, 6, 1
 EDGES, PARTS = 0.7, 0.5  # weights beside that of the layout
 # A style leaves content where and what it is: shares of the short side at which it begins, and up to which it is
 # led, at strength 0, and what they are multiplied by up to strength 1.

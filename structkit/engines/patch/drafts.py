@@ -146,12 +146,12 @@ def start_at(strength: float) -> float:
 
 def guidance_at(strength: float) -> float:
     """The weight of the guide beside the result, at the beginning of each level."""
-    return 4 * strength**3
+    return 3 * strength ** math.log2(6)  # 0.5 at 0.5
 
 
 def guided_to(strength: float) -> float:
     """The short side, px, up to which levels are guided: at strength 1 to the last."""
-    return 1.1 * SMALL / (1 - strength) if strength < 1 else math.inf
+    return 1.1 * SMALL / (1 - strength) ** 0.9 if strength < 1 else math.inf
 
 
 def style_start(strength: float, shape: Shape) -> int:

@@ -48,8 +48,8 @@ class SynthesisPlan:
 
     small_rounds: int  # rounds at the levels up to SMALL
     rounds: int  # rounds at the finer ones
-    # Rounds at those beyond twice SMALL, where parts are settled and neither completeness nor contrast acts; None: as
-    # at the finer ones.
+    # Rounds at those beyond twice SMALL, where parts are settled and completeness does not act; None: as at the finer
+    # ones.
     fine_rounds: int | None = None
     first_rounds: int | None = None  # rounds at the first level, if not those of its size
     # GPNN's, in mean squared differences: keys that no query is near to become attractive; None: they do not.
@@ -265,7 +265,7 @@ class Synthesis:
                 opening = beside.of_target(resize(self.keys(level - 1), self.key_shapes[level]).clamp(-1, 1))
         rounds = plan.small_rounds if level <= self.layout else plan.rounds
         if plan.fine_rounds and min(shape[-2:]) > 2.2 * SMALL:
-            plan, rounds = replace(plan, alpha=None, contrast=0.0), plan.fine_rounds
+            plan, rounds = replace(plan, alpha=None), plan.fine_rounds
         if before.field is None and plan.first_rounds:
             rounds = plan.first_rounds
         guiding = guide is not None and min(shape[-2:]) <= plan.guided_to
@@ -273,8 +273,9 @@ class Synthesis:
         kept = self._kept(level)
         for i in range(rounds):
             share = plan.guidance * max(0.0, 1 - i / max(1.0, rounds * plan.guided)) if guiding else 0.0
-            seen = match_contrast(picture, keys, amount=plan.contrast) if plan.contrast else picture
-            query = self._rolled(beside.of_result((seen + share * hint) / (1 + share)))
+            seen = (picture + share * hint) / (1 + share)
+            seen = match_contrast(seen, keys, amount=plan.contrast) if plan.contrast else seen
+            query = self._rolled(beside.of_result(seen))
             key = opening if i == 0 else compared
             weights, first = None, i == 0
             if plan.alpha is not None:

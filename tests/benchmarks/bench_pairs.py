@@ -4,12 +4,18 @@
         [--settings defaults match=colour] [--max-side 256]
     python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py
         --models PAIRS/ --settings gan gan,inject=6,refine=patches
+    python tests/benchmarks/bench_pairs.py PAIRS RESULTS --scorer SCORER.py --only '*-ab'
+        --strengths 0,.25,.5,.75,1 [--part 1/2]
 
 PAIRS holds pictures named X_a.* and X_b.*, or a `pairs.csv` with the columns a and b.  SCORER is called as `SCORER
 SOURCE TARGET OUT...` and prints for each OUT one line of JSON with alignment, copy, orientation (higher: laid out like
 SOURCE), coherence and completeness (lower: made of TARGET).  The results and `scores.csv` go to RESULTS, outside of the
-source tree.  A pair whose row is there is not made again, so that a run which was stopped goes on where it was; after a
-change of the engine take a new folder.
+source tree.  A row is written as soon as it is known, and not made again, so that a run which was stopped goes on where
+it was; after a change of the engine take a new folder.
+Runs that have a --part of the pairs each may share RESULTS; one more run without --part sorts the table, and has the
+means of all.
+A SCORER that can be imported, with `main(source, target, outs)`, is asked in the worker: what it finds of a source and
+a target (its functions in KNOWN) serves all results of a pair.  Another is run as a program.
 A setting that begins with `gan` draws from a trained pair, X-Y.safetensors in --models, which was trained on X and Y
 and serves Y-X too.
 """
@@ -17,8 +23,11 @@ and serves Y-X too.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import fnmatch
+import functools
+import importlib.util
 import io
 import json
 import multiprocessing
@@ -26,10 +35,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from statistics import fmean
+from types import ModuleType
 
 import structkit
 from structkit.errors import StructkitError
@@ -38,6 +48,9 @@ from structkit.media.pictures import Picture
 
 TREE = Path(__file__).resolve().parents[2]
 NUMBERS = ("alignment", "orientation", "coherence", "completeness", "copy", "cpu_s")
+COLUMNS = ("pair", "setting", *NUMBERS)
+# Functions of a scorer whose answers are kept for a pair: they must depend on their arguments alone.
+KNOWN = ("load", "features", "orientation", "patches", "kmeans", "nearest")
 Row = dict[str, str]
 
 
@@ -94,29 +107,76 @@ def make(pair: tuple[str, Path, Path], setting: str, models: Path | None) -> Pic
     return picture
 
 
-def make_and_score(
-    pair: tuple[str, Path, Path], settings: list[str], results: Path, scorer: Path, models: Path | None
-) -> list[Row]:
-    """One row for each setting."""
-    name, source, target = pair
-    rows, made = [], []
-    for setting in settings:
-        started = time.process_time()
-        picture = make(pair, setting, models)
-        seconds = time.process_time() - started
-        made.append(results / setting / f"{name}.png")
-        made[-1].parent.mkdir(parents=True, exist_ok=True)
-        structkit.write_picture(picture, made[-1])
-        rows.append({"pair": name, "setting": setting, "cpu_s": f"{seconds:.2f}"})
-    command = [sys.executable, scorer, source, target, *made]
-    scored = subprocess.run(command, capture_output=True, text=True)
+class Answers:
+    """The answers that a function has given, by its arguments; tensors and arrays are told apart by identity."""
+
+    def __init__(self, function: Callable) -> None:
+        self.function = function
+        self.given: dict[tuple, tuple[tuple, object]] = {}
+
+    def __call__(self, *arguments: object) -> object:
+        key = tuple(a if isinstance(a, (str, int, float, Path)) else id(a) for a in arguments)
+        if key not in self.given:
+            self.given[key] = arguments, self.function(*arguments)  # arguments live on, so that none takes their id
+        return self.given[key][1]
+
+
+@functools.cache
+def imported(scorer: Path) -> ModuleType | None:
+    """The scorer as a module whose answers are kept.  None: it has to be run as a program."""
+    spec = importlib.util.spec_from_file_location(scorer.stem, scorer)
+    if spec is None or "__main__" not in scorer.read_text():
+        return None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in KNOWN:
+        if callable(function := getattr(module, name, None)):
+            setattr(module, name, Answers(function))
+    return module if callable(getattr(module, "main", None)) else None
+
+
+def forget(scorer: ModuleType | None) -> None:
+    """Answers of one pair are of no use to the next."""
+    for name in KNOWN:
+        if isinstance(answers := getattr(scorer, name, None), Answers):
+            answers.given.clear()
+
+
+def score(scorer: Path, source: Path, target: Path, result: Path) -> dict[str, float]:
+    """The scorer's line on a result."""
+    if module := imported(scorer):
+        try:
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                module.main(str(source), str(target), [str(result)])
+        except (Exception, SystemExit) as error:
+            raise ChildProcessError(f"{scorer.name} ended with {error!r}") from error
+        return json.loads(said.getvalue())
+    scored = subprocess.run([sys.executable, scorer, source, target, result], capture_output=True, text=True)
     if scored.returncode:
         raise ChildProcessError(
             f"{scorer.name} ended with {scored.returncode}: {(scored.stderr.splitlines() or ['(silent)'])[-1]}"
         )
-    for row, line in zip(rows, scored.stdout.splitlines(), strict=True):
-        measures = json.loads(line)
-        row |= {number: str(measures[number]) for number in NUMBERS if number != "cpu_s"}
+    return json.loads(scored.stdout)
+
+
+def make_and_score(
+    pair: tuple[str, Path, Path], settings: list[str], results: Path, scorer: Path, models: Path | None
+) -> list[Row]:
+    """One row for each setting, each appended to the table as soon as it is known."""
+    name, source, target = pair
+    rows = []
+    forget(imported(scorer))
+    for setting in settings:
+        started = time.process_time()
+        picture = make(pair, setting, models)
+        seconds = time.process_time() - started
+        made = results / setting / f"{name}.png"
+        made.parent.mkdir(parents=True, exist_ok=True)
+        structkit.write_picture(picture, made)
+        measures = score(scorer, source, target, made)
+        row = {"pair": name, "setting": setting, "cpu_s": f"{seconds:.2f}"}
+        rows.append(row | {number: str(measures[number]) for number in NUMBERS if number != "cpu_s"})
+        append(results / "scores.csv", rows[-1])
     return rows
 
 
@@ -124,12 +184,24 @@ def read(table: Path) -> list[Row]:
     return list(csv.DictReader(table.open(newline=""))) if table.exists() else []
 
 
-def write(table: Path, rows: list[Row]) -> None:
+def lines(rows: list[Row], *, header: bool) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, ("pair", "setting", *NUMBERS), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted(rows, key=lambda row: (natural(row["pair"]), row["setting"])))
-    write_atomically(table, text.getvalue().encode())
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def append(table: Path, row: Row) -> None:
+    """In one write at the end, so that several processes may do so."""
+    with table.open("a", newline="") as file:
+        file.write(lines([row], header=False))
+
+
+def write(table: Path, rows: list[Row]) -> None:
+    ordered = sorted(rows, key=lambda row: (natural(row["pair"]), row["setting"]))
+    write_atomically(table, lines(ordered, header=True).encode())
 
 
 def summary(rows: list[Row], settings: list[str]) -> None:
@@ -143,6 +215,19 @@ def summary(rows: list[Row], settings: list[str]) -> None:
         print(f"{setting:{wide}}  " + "  ".join(f"{mean:12.3f}" for mean in means))
 
 
+def part_of(text: str) -> tuple[int, int]:
+    """`1/2` -> (1, 2)."""
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part such as 1/2 or 2/2")
+    return int(part), int(parts)
+
+
+def strengths_of(text: str) -> list[str]:
+    """`0,.25` -> ["strength=0", "strength=0.25"]."""
+    return [f"strength={float(number):g}" for number in text.split(",")]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="PAIRS", help="folder of pairs")
@@ -154,18 +239,23 @@ def main() -> None:
     )
     parser.add_argument("--scorer", type=Path, required=True, help="script that measures results")
     parser.add_argument(
-        "--settings", nargs="+", default=["defaults", "match=colour"], help="such as match=colour,strength=0.7"
+        "--settings", nargs="+", help="such as match=colour,strength=0.7 (default: defaults match=colour)"
+    )
+    parser.add_argument(
+        "--strengths", type=strengths_of, metavar="S,S...", help="a setting for each, beside --settings if given"
     )
     parser.add_argument("--models", type=Path, help="folder of trained pairs, for settings that begin with gan")
     parser.add_argument("--max-side", type=int, help="of the results, px; part of each setting")
     parser.add_argument("--only", default="*", metavar="PATTERN", help="names of pairs, such as 'p2s*-ab'")
+    parser.add_argument("--part", type=part_of, metavar="I/N", help="every Nth pair from the Ith on, such as 1/2")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     chosen = parser.parse_args()
     if TREE in (chosen.results.resolve(), *chosen.results.resolve().parents):
         parser.error(f"{chosen.results} is inside the source tree: name a folder outside")
+    named = (chosen.settings or []) + (chosen.strengths or []) or ["defaults", "match=colour"]
     settings = [
         setting + (f",max_side={chosen.max_side}" if chosen.max_side and not setting.startswith("gan") else "")
-        for setting in chosen.settings
+        for setting in dict.fromkeys(named)
     ]
     pairs = {pair[0]: pair for pair in pairs_in(chosen.folder) if fnmatch.fnmatch(pair[0], chosen.only)}
     if chosen.models is None and any(setting.startswith("gan") for setting in settings):
@@ -174,9 +264,13 @@ def main() -> None:
         parser.error(
             f"{chosen.folder} has no pair X_a.*, X_b.* and no pairs.csv with one, of a name like {chosen.only}"
         )
+    if chosen.part:
+        pairs = dict(list(pairs.items())[chosen.part[0] - 1 :: chosen.part[1]])
     table = chosen.results / "scores.csv"
     table.parent.mkdir(parents=True, exist_ok=True)
     rows, failed = read(table), 0
+    if not table.exists():
+        write(table, [])
     done = {(row["pair"], row["setting"]) for row in rows}
     os.environ["OMP_NUM_THREADS"] = "1"  # of the workers and of the scorers that they start
     with ProcessPoolExecutor(chosen.workers, multiprocessing.get_context("spawn"), prepare) as pool:
@@ -191,8 +285,6 @@ def main() -> None:
                 failed += 1
                 print(f"[{number}/{len(waiting)}] {waiting[future]} failed: {error}", file=sys.stderr)
                 continue
-            rows += made
-            write(table, rows)
             for row in made:
                 print(
                     f"[{number}/{len(waiting)}]",
@@ -201,6 +293,9 @@ def main() -> None:
                     *(f"{n} {row[n]}" for n in NUMBERS),
                     flush=True,
                 )
+    rows = read(table)
+    if not chosen.part:
+        write(table, rows)
     summary([row for row in rows if row["pair"] in pairs], settings)
     sys.exit(1 if failed else 0)
 

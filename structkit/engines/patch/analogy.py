@@ -28,7 +28,8 @@ from torch import Tensor
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.course import finish, plan_for, start_of, work_of
-from structkit.engines.patch.drafts import Draft, DraftTable, MadeDraft, draft_plan, drafts_of
+from structkit.engines.patch.draft_ways import Draft, drafts_of
+from structkit.engines.patch.drafts import DraftTable, MadeDraft, draft_plan
 from structkit.engines.patch.synthesis import Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.pyramid import Shape, resize
 
@@ -36,7 +37,9 @@ Progress = Callable[[float, str], None]
 
 
 class Analogy(NamedTuple):
-    """A picture (1, 3, *shape), the draft that it was made from, and all drafts: none in the published form."""
+    """A picture (1, 3, *shape), the draft that it was made from, and all drafts, the best first; none in the published
+    form.
+    """
 
     picture: Tensor
     chosen: MadeDraft | None
@@ -68,14 +71,37 @@ def analogy(
         plan = published_plan(config)
         return Analogy(finish(made, SynthesisState(source), 0, plan, None, progress), None, [])
     drafts = drafts_of(config, shape) if like is None else [like]
-    made = Synthesis(target, shape, coarsest=min(draft.start for draft in drafts), patch=config.patch, **how)
+    made = Synthesis(target, shape, coarsest=_first_start(config, shape, like), patch=config.patch, **how)
     table, draw = DraftTable(source, made, config, guides, usable, generator), generator.get_state()
     part = _part_of_drafts(made, draft_plan(config, shape, 1.0), len(drafts))
-    best, others = table.best(drafts, lambda share, note: progress(part * share, note))
+    best, *others = table.best(drafts, lambda share, note: progress(part * share, note))
     generator.set_state(draw)  # what follows a draft does not depend on how many there were
     plan, first = draft_plan(config, shape, best.draft.guidance), best.state.level + 1
     picture = finish(made, best.state, first, plan, best.guide, lambda s, note: progress(part + (1 - part) * s, note))
-    return Analogy(picture, best, others)
+    return Analogy(picture, best, [best, *others])
+
+
+def analogy_drafts(
+    source: Tensor,
+    target: Tensor,
+    config: AnalogyConfig,
+    *,
+    shape: Shape,
+    usable: Tensor | None = None,
+    guides: Sequence[Channels] = (),
+    generator: torch.Generator,
+    progress: Progress = lambda share, note: None,
+) -> list[MadeDraft]:
+    """The drafts of the same analogy, the best first, which it goes on from.  The published form has none."""
+    how = {"generator": generator, "usable": usable, "beside": guides}
+    made = Synthesis(target, shape, coarsest=_first_start(config, shape), patch=config.patch, **how)
+    table = DraftTable(resize(source, shape).clamp(-1, 1), made, config, guides, usable, generator)
+    return table.best(drafts_of(config, shape), progress)
+
+
+def _first_start(config: AnalogyConfig, shape: Shape, like: Draft | None = None) -> int:
+    """The start of the first of all drafts, also where one alone is made, which then has the same levels."""
+    return min(draft.start for draft in [*drafts_of(config, shape), *([like] if like else [])])
 
 
 def published_start(shape: Shape) -> int:

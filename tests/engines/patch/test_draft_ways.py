@@ -1,0 +1,58 @@
+"""Laws of the ways to begin an analogy: their names, and that one alone is the same as among others."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from structkit.configs import AnalogyConfig
+from structkit.engines.patch.analogy import analogy, analogy_drafts
+from structkit.engines.patch.draft_ways import COLOURS, Draft, drafts_of
+from structkit.errors import OptionError
+
+from ..pictures import dark_spots_on_light, red_spots_on_green
+
+SHAPE = (72, 90)  # with a level behind the drafts
+
+
+def drawn() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+@pytest.mark.parametrize("mode", COLOURS)
+def test_the_name_of_every_draft_says_all_of_it(mode):
+    for strength in (0, 1e-4, 0.01, 0.3, 0.5, 0.77, 1):
+        for coarsest in (None, 8, 4096):
+            drafts = drafts_of(AnalogyConfig(mode=mode, strength=strength, coarsest=coarsest), (300, 400))
+            assert [Draft.named(draft.name, mode) for draft in drafts] == drafts
+            assert len({draft.name for draft in drafts}) == len(drafts)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "moments", "moments-48", "moments-7-0.5", "moments-48-101", "luminance-48-0.5", "moments-48-0.5-", " "]
+)
+def test_a_name_that_is_no_drafts_is_refused(name):
+    with pytest.raises(OptionError, match="is no draft of --mode analogy, whose names are such as moments-48-0.5"):
+        Draft.named(name, "analogy")
+
+
+@pytest.mark.parametrize("mode", ["analogy", "texture"])  # with colours, and with noise, that are drawn at random
+def test_a_draft_alone_is_the_same_as_among_others_and_the_best_leads_to_the_same_result(mode):
+    source, target, config = dark_spots_on_light(), red_spots_on_green(), AnalogyConfig(mode=mode, rounds=1)
+    best = analogy(source, target, config, shape=SHAPE, generator=drawn())
+    drafts = analogy_drafts(source, target, config, shape=SHAPE, generator=drawn())
+    assert [made.draft for made in drafts] == [made.draft for made in best.drafts]
+    assert {made.draft for made in drafts} == set(drafts_of(config, SHAPE))
+    totals = [made.scores.total(config.strength) for made in drafts]
+    assert totals == sorted(totals, reverse=True)
+    for made in drafts:
+        alone = analogy(source, target, config, shape=SHAPE, like=made.draft, generator=drawn())
+        assert alone.chosen.draft == made.draft and torch.equal(alone.chosen.state.picture, made.state.picture)
+        assert torch.equal(alone.picture, best.picture) == (made.draft == best.chosen.draft)
+
+
+def test_a_draft_that_is_none_of_those_made_begins_where_its_name_says():
+    config = AnalogyConfig(rounds=1)
+    how = {"shape": SHAPE, "generator": drawn()}
+    made = analogy(dark_spots_on_light(), red_spots_on_green(), config, like=Draft("raw", 8, 0.1), **how)
+    assert made.picture.shape[2:] == SHAPE and made.drafts == [made.chosen] and made.chosen.scores is None

@@ -12,8 +12,6 @@ from structkit.errors import OptionError
 
 from ..pictures import dark_spots_on_light, red_spots_on_green
 
-SHAPE = (30, 36)
-
 
 def drawn() -> torch.Generator:
     return torch.Generator().manual_seed(3)
@@ -36,20 +34,25 @@ def test_a_name_that_is_no_drafts_is_refused(name):
         Draft.named(name, "analogy")
 
 
-# Guides with colours and with noise, which are drawn at random; and a result with a level behind the drafts.
+SMALL, LARGE = (30, 36), (66, 66)
+FEW = {"rounds": 2, "coarsest": 60}  # levels, which are so large that patches are searched at random
+
+
 @pytest.mark.parametrize(
-    ("mode", "shape", "step"), [("analogy", SHAPE, 1), ("texture", SHAPE, 1), ("paint", (70, 70), 4)]
+    ("mode", "shape", "options"),
+    [("analogy", SMALL, {"rounds": 1}), ("texture", SMALL, {"rounds": 1}), ("paint", LARGE, FEW)],
+    ids=["colours", "noise", "searched"],
 )
-def test_a_draft_alone_is_the_same_as_among_others_and_the_best_leads_to_the_same_result(mode, shape, step):
+def test_a_draft_alone_is_the_same_as_among_others_and_the_best_leads_to_the_same_result(mode, shape, options):
     source, target = dark_spots_on_light(), red_spots_on_green()
-    config = AnalogyConfig(mode=mode, strength=0.1, rounds=1, patch=5)
+    config = AnalogyConfig(mode=mode, strength=0.1, patch=5, **options)
     best = analogy(source, target, config, shape=shape, generator=drawn())
     drafts = analogy_drafts(source, target, config, shape=shape, generator=drawn())
     assert [made.draft for made in drafts] == [made.draft for made in best.drafts]
     assert {made.draft for made in drafts} == set(drafts_of(config, shape))
     totals = [made.scores.total(config.strength) for made in drafts]
     assert totals == sorted(totals, reverse=True)
-    for made in drafts[::step]:
+    for made in drafts:
         alone = analogy(source, target, config, shape=shape, like=made.draft, generator=drawn())
         assert alone.chosen.draft == made.draft and torch.equal(alone.chosen.state.picture, made.state.picture)
         assert torch.equal(alone.picture, best.picture) == (made.draft == best.chosen.draft)
@@ -57,6 +60,6 @@ def test_a_draft_alone_is_the_same_as_among_others_and_the_best_leads_to_the_sam
 
 def test_a_draft_that_is_none_of_those_made_begins_where_its_name_says():
     config = AnalogyConfig(rounds=1)
-    how = {"shape": SHAPE, "generator": drawn()}
+    how = {"shape": (30, 36), "generator": drawn()}
     made = analogy(dark_spots_on_light(), red_spots_on_green(), config, like=Draft("raw", 8, 0.1), **how)
-    assert made.picture.shape[2:] == SHAPE and made.drafts == [made.chosen] and made.chosen.scores is None
+    assert made.picture.shape[2:] == (30, 36) and made.drafts == [made.chosen] and made.chosen.scores is None

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from structkit.verbs.corrupt import corrupt
     from structkit.verbs.genvideo import genvideo
     from structkit.verbs.heatmap import heatmap
-    from structkit.verbs.patchwork import analogy, refine, retarget, sample
+    from structkit.verbs.patchwork import analogy, analogy_drafts, refine, retarget, sample
     from structkit.verbs.robustness import score_corruptions
     from structkit.verbs.similar import similar
     from structkit.verbs.speedup import speed_curve, speedup
@@ -53,6 +53,7 @@ __all__ = [
     "__version__",
     "adain",
     "analogy",
+    "analogy_drafts",
     "analogy_video",
     "classify",
     "corrupt",
@@ -89,6 +90,7 @@ _MODULES = {
     "PermutedAdaIN": "engines.padain.layer",
     "adain": "kernels.adain",
     "analogy": "verbs.patchwork",
+    "analogy_drafts": "verbs.patchwork",
     "analogy_video": "verbs.analogy_video",
     "classify": "verbs.classify",
     "corrupt": "verbs.corrupt",

@@ -10,6 +10,7 @@ import typer
 from structkit.configs import AnalogyConfig, Config, PairResultConfig, option
 from structkit.errors import OptionError
 from structkit_cli.options import in_panels, named
+from structkit_cli.pages.analogy_drafts import DraftOptions
 from structkit_cli.pages.analogy_guides import GuideOptions
 from structkit_cli.pages.analogy_options import (
     PAIR_PANEL,
@@ -54,6 +55,7 @@ def analogy(
     engine: EngineOptions,
     patches: AnalogyConfig,
     guides: GuideOptions,
+    drafts: DraftOptions,
     pair: PairResultConfig,
     running: AnalogyRunOptions,
 ) -> None:
@@ -82,6 +84,10 @@ def analogy(
     has the shape of its picture, in any size.  The map of a video is a video or a folder of pictures, one for each
     frame, or one picture for all; in a batch a folder has the maps of many, under the names of their pictures.
 
+    Drafts: the result is the best of several small ones, chosen by scores, which --json tells.  --drafts DIR writes all
+    of them as NAME-draft-01.png (the best), NAME-draft-02.png and so on: rough, but one sees what each keeps.  The same
+    command with --like DIR/NAME-draft-03.png in the place of --drafts, and another --output, goes on from the third.
+
     Trained pairs: --engine gan first trains generators between the two pictures (see structkit train analogy), and
     keeps them beside the output, as OUTPUT.safetensors; stopped in whatever way, it goes on with the same command.
     --model alone draws again from what was trained; with a SOURCE, which may be a video, it gives that the target's
@@ -93,6 +99,6 @@ def analogy(
     """
     if source == target == "-":
         raise OptionError("SOURCE and TARGET are both standard input (-): it can be read only once")
-    painter = painter_of(engine, patches, guides, pair, running, source=source, target=target, size=wanted.size)
-    asked = {"count": wanted.count, "both": wanted.both, "compare": wanted.compare}
+    painter = painter_of(engine, patches, guides, drafts, pair, running, source=source, target=target, size=wanted.size)
+    asked = {"count": wanted.count, "both": wanted.both, "compare": wanted.compare, "drafts": drafts.drafts}
     batch.run(plan_analogies(source, target, painter, engine, pair, running, **asked), running)

@@ -6,13 +6,14 @@ An engine reads the pictures of a task, and paints them with a seed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from structkit.configs import AnalogyConfig, PairConfig, PairResultConfig
 from structkit.errors import OptionError
 from structkit_cli.options import RunOptions
+from structkit_cli.pages.analogy_drafts import DraftOptions
 from structkit_cli.pages.analogy_guides import GuideOptions, map_role
 from structkit_cli.run.inputs import InputFile, InputFolder
 from structkit_cli.run.plan import Output, Progress, Task
@@ -33,23 +34,50 @@ class PatchEngine:
     """The patch engine."""
 
     def __init__(
-        self, config: AnalogyConfig, size: Size | None, running: RunOptions, guides: GuideOptions = GuideOptions()
+        self,
+        config: AnalogyConfig,
+        size: Size | None,
+        running: RunOptions,
+        guides: GuideOptions = GuideOptions(),
+        drafts: DraftOptions = DraftOptions(),
     ) -> None:
         self.config, self.size, self.running, self.guides = config, size, running, guides
+        self.like = drafts.picked(config)
 
     @property
     def options(self) -> dict[str, Any]:
         """The options that change the bytes of the results."""
         weights = {"guide_weight": self.guides.weights} if self.guides.guide else {}
-        return asdict(self.config) | {"size": self.size} | weights
+        like = {"like": self.like.name} if self.like else {}
+        return asdict(self.config) | {"size": self.size} | weights | like
 
     def pictures(self, task: Task, device: str) -> Pictures:
         return {role: task.inputs[role].picture(**self.running.reading) for role in ("source", "target")}
 
-    def paint(self, task: Task, pictures: Pictures, seed: int, device: str, progress: Progress) -> Picture:
+    def paint(
+        self,
+        task: Task,
+        pictures: Pictures,
+        seed: int,
+        device: str,
+        progress: Progress,
+        *,
+        best: Picture | None = None,
+    ) -> Picture:
+        """The result of the task.  best: the first of its drafts, if they are made already."""
         import structkit
 
-        return structkit.analogy(*pictures.values(), count=1, **self._how(task, seed, device, progress))[0]
+        if best is not None:
+            how = {"like": best, **self._how(task, seed, device, progress)}
+            return replace(structkit.analogy(*pictures.values(), count=1, **how)[0], draft=best.draft)
+        like = {"like": self.like.name} if self.like else {}
+        return structkit.analogy(*pictures.values(), count=1, **like, **self._how(task, seed, device, progress))[0]
+
+    def drafts(self, task: Task, pictures: Pictures, seed: int, device: str, progress: Progress) -> list[Picture]:
+        """The drafts of the picture that `paint` makes, the best first."""
+        import structkit
+
+        return structkit.analogy_drafts(*pictures.values(), **self._how(task, seed, device, progress))
 
     def film(self, task: Task, output: Output, device: str, progress: Progress) -> Film:
         import structkit

@@ -12,6 +12,7 @@ from structkit.errors import OptionError
 from structkit_cli.completion import complete_checkpoint
 from structkit_cli.help import Panel
 from structkit_cli.options import RunOptions, named
+from structkit_cli.pages.analogy_drafts import DraftOptions
 from structkit_cli.pages.analogy_engines import PairEngine, PairTrainingEngine, PatchEngine
 from structkit_cli.pages.analogy_guides import GuideOptions
 from structkit_cli.run.checks import refuse_set, result_size
@@ -72,7 +73,7 @@ def _pair_in_use(options: Mapping[str, Any]) -> bool:
 
 PATCH_PANEL = Panel(
     "Patch engine (--engine patch, the default)",
-    {field.name for kind in (AnalogyConfig, GuideOptions) for field in fields(kind)} - OF_BOTH,
+    {field.name for kind in (AnalogyConfig, GuideOptions, DraftOptions) for field in fields(kind)} - OF_BOTH,
     used=lambda options: not _pair_in_use(options),
     shown_by="--engine patch",
 )
@@ -88,6 +89,7 @@ def painter_of(
     engine: EngineOptions,
     patches: AnalogyConfig,
     guides: GuideOptions,
+    drafts: DraftOptions,
     pair: PairResultConfig,
     running: RunOptions,
     *,
@@ -112,8 +114,9 @@ def painter_of(
         refuse_set(running, {"dtype"}, training)
     if not gan and engine.model is None:
         refuse_set(pair, _names(pair), "is for a trained pair: leave it out, say --engine gan, or name a --model")
-        return PatchEngine(patches, wide, running, guides)
-    refuse_set(guides, None, "is of the patch engine, not of a trained pair: leave it out")
+        return PatchEngine(patches, wide, running, guides, drafts)
+    for options in (guides, drafts):
+        refuse_set(options, None, "is of the patch engine, not of a trained pair: leave it out")
     refuse_set(
         patches,
         _names(patches) - (OF_BOTH if gan else set()),

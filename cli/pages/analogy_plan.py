@@ -11,6 +11,7 @@ from structkit.errors import OptionError
 from structkit.media.formats import HEAD, recognise
 from structkit.media.warned import warnings_of_this_thread
 from structkit_cli.options import RunOptions
+from structkit_cli.pages.analogy_drafts import DraftPlaces
 from structkit_cli.pages.analogy_engines import PairEngine, PairTask, PatchEngine
 from structkit_cli.pages.analogy_guides import GuideFiles
 from structkit_cli.pages.analogy_options import EngineOptions, checkpoint_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AnalogyMaker(Maker):
-    """The maker of analogies, of their videos, and of the strips that compare them."""
+    """The maker of analogies, of their videos, of the strips that compare them, and of the drafts behind them."""
 
     def __init__(self, engine: PatchEngine | PairEngine) -> None:
         self.engine = engine
@@ -39,15 +40,26 @@ class AnalogyMaker(Maker):
         pictures = self.engine.pictures(task, device)
         check_alpha(pictures["source"], missing)
         strip = next((output for output in missing if output.kind is OutputKind.COMPARISON), None)
-        results = [o for o in task.outputs if o.kind is not OutputKind.COMPARISON and (strip or o in missing)]
+        results = [o for o in task.outputs if o.kind is OutputKind.PICTURE and (strip or o in missing)]
+        drafts = [output for output in missing if output.kind is OutputKind.DRAFT]
+        shown: list[Picture] = []
+        best: dict[str, Picture] = {}
+        if drafts and isinstance(self.engine, PatchEngine):
+            part = share(progress, 0, 1 + len(results))
+            shown = self.engine.drafts(task, pictures, drafts[0].seed, device, part)
+            best["best"] = shown[0]
         made: list[Picture] = []
-        for i, output in enumerate(results):
-            part = share(progress, i, len(results))
-            made.append(self.engine.paint(task, pictures, output.seed, device, part))
+        for i, output in enumerate(results, bool(drafts)):
+            part = share(progress, i, bool(drafts) + len(results))
+            made.append(self.engine.paint(task, pictures, output.seed, device, part, **best))
             if output in missing:
                 yield output, PictureResult(made[-1])
         if strip:
             yield strip, PictureResult(_side_by_side(pictures, made))
+        ranked = [output for output in task.outputs if output.kind is OutputKind.DRAFT] if shown else []
+        for output, picture in zip(ranked, shown, strict=True):
+            if output in drafts:
+                yield output, PictureResult(picture)
 
 
 def plan_analogies(
@@ -61,16 +73,18 @@ def plan_analogies(
     count: int,
     both: bool,
     compare: str | None,
+    drafts: str | None,
 ) -> Plan:
     """The plan of the analogies of all sources and targets; one that is None is the painter's own.
 
     count: the number of results of each pair.
     both: also those of source and target exchanged.
     compare: the place of the strips.
+    drafts: that of the drafts.
     """
     if both and source is not None and target is None:
         raise OptionError("--both is for the pair's own two pictures, and SOURCE is another one: leave one of them out")
-    numbers, places = numbered(count), (running.output, compare)
+    numbers, places = numbered(count), (running.output, compare, drafts)
     sources = None if source is None else gather([source], leave_out=places, videos=True)
     films = [given for given in sources.inputs if given.is_video] if sources else []
     moving = isinstance(painter, PatchEngine) and sources is not None and len(films) == len(sources.inputs) > 0
@@ -83,6 +97,7 @@ def plan_analogies(
     _check_targets(targets, sources, painter, moving=moving)
     if films and sources:
         asked = {"--count": count > 1, "--both": both, "--compare": compare is not None}
+        asked |= {"--drafts": drafts is not None, "--like": isinstance(painter, PatchEngine) and bool(painter.like)}
         # a video flickers with the chain
         asked |= {"--refine chain": pair.refine == "chain", "--draw partner": pair.draw == "partner"}
         _check_videos(films, asked, running, alone=len(films) == len(sources.inputs))
@@ -94,6 +109,11 @@ def plan_analogies(
     strips = None
     if compare is not None:
         strips = Destination(compare, many=many, format=None, flag="--compare", kind=OutputKind.COMPARISON)
+    sketches = None
+    if drafts is not None and isinstance(painter, PatchEngine):
+        if count > 1:
+            raise OptionError("--drafts are those of one result: leave it out, or --count")
+        sketches = DraftPlaces(drafts, painter.config, keep_suffix=kept)
     tasks: list[Task] = []
     for name, inputs in paired(sources, targets, engine.drawn, keep_suffix=kept):
         kind = OutputKind.VIDEO if "source" in inputs and inputs["source"].is_video else OutputKind.PICTURE
@@ -105,6 +125,8 @@ def plan_analogies(
             ]
             if strips:
                 outputs.append(strips.output(name, word=word, seed=running.seed))
+            if sketches:
+                outputs += sketches.outputs(name, word=word, seed=running.seed)
             if maps:
                 roles = roles | maps.of(roles, swapped=swapped)
             if isinstance(painter, PatchEngine):
@@ -112,7 +134,7 @@ def plan_analogies(
             else:
                 checkpoint = checkpoint_of(engine, place.output(name, seed=running.seed), many=many)
                 tasks.append(PairTask(roles, tuple(outputs), checkpoint, swapped))
-    for p in (place, strips) if strips else (place,):
+    for p in (place, *filter(None, (strips, sketches and sketches.destination))):
         p.set_apart([*gathered, *(maps.gathered if maps else ())], running.exists)
     # The key of --count in manifests, also in those of former versions.
     options = painter.options | {"samples": len(numbers) if compare else 1}

@@ -38,6 +38,7 @@ DEFAULT_FORMATS = {
     "curve": "json",
     "report": "html",
     "heatmap": "mp4",
+    "draft": "png",
 }
 CLIPS_WRITTEN = (*WRITTEN, *ANIMATED)
 CURVES_WRITTEN = (".json", ".csv", ".svg", ".png", ".otio", ".fcpxml")
@@ -48,7 +49,7 @@ class OutputKind(Enum):
 
     A comparison is a strip of pictures, and a player is a page that plays clips, beside the results that they show.
     A clip is a video or an animated picture.  A curve says how fast a video is, a report is a page that shows it,
-    and a heat map is the video under colours that show where.
+    and a heat map is the video under colours that show where.  A draft is a rough beginning of a result.
     """
 
     PICTURE = "picture"
@@ -60,6 +61,7 @@ class OutputKind(Enum):
     CURVE = "curve"
     REPORT = "report"
     HEATMAP = "heatmap"
+    DRAFT = "draft"
 
     @property
     def role(self) -> str:
@@ -69,6 +71,8 @@ class OutputKind(Enum):
     @property
     def flag(self) -> str:
         """The option that names the place of such an output."""
+        if self is OutputKind.DRAFT:
+            return "--drafts"
         return "--compare" if self.compares else f"--{self.value}" if self.accompanies else "--output"
 
     @property
@@ -79,7 +83,7 @@ class OutputKind(Enum):
     @property
     def accompanies(self) -> bool:
         """True for an output that says how a result is made."""
-        return self in (OutputKind.CURVE, OutputKind.REPORT, OutputKind.HEATMAP)
+        return self in (OutputKind.CURVE, OutputKind.REPORT, OutputKind.HEATMAP, OutputKind.DRAFT)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -161,6 +165,8 @@ class PictureResult:
         found: dict[str, Any] = {} if self.picture.found is None else {"found": round(self.picture.found, 6)}
         if self.picture.shares is not None:
             found["shares"] = {name: round(share, 6) for name, share in self.picture.shares.items()}
+        if self.picture.draft is not None:
+            found["draft"] = dict(self.picture.draft)
         return {"warnings": list(self.picture.notes), **found, **self.facts}
 
 

@@ -59,6 +59,8 @@ class Picture:
     found: the share of the picture, 0 to 1, where a model has found its content; None where none has looked for it.
     palette: the pixels by their places in a palette, whose meaning only a lossless file keeps; None for most pictures.
     shares: the share of the picture, 0 to 1, of each class that a model tells apart, by name; None where none has.
+    draft: the draft of an analogy that it is, or was made from, with its `name` and its `scores`, which are None where
+    there was nothing to choose from; None for other pictures.
     """
 
     pixels: np.ndarray
@@ -70,6 +72,7 @@ class Picture:
     found: float | None = None
     palette: PaletteIndices | None = None
     shares: Mapping[str, float] | None = None
+    draft: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         p, a = self.pixels, self.alpha

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from structkit.configs import AnalogyConfig, RefineConfig, RetargetConfig, SampleConfig
 from structkit.engines.patch import analogy as engine
 from structkit.engines.patch import arrangement
 from structkit.errors import OptionError
+from structkit.kernels.pyramid import resize
 from structkit.media.tensors import from_tensor, to_tensor
 from structkit.verbs import pair
 from structkit.verbs.canvas import (
+    Size,
     alpha_of,
     check_count,
     check_match,
@@ -23,13 +26,44 @@ from structkit.verbs.canvas import (
     with_alpha,
     without_alpha,
 )
-from structkit.verbs.guides import guided_pictures, guides_of
-from structkit.verbs.running import Progress, RunSettings
+from structkit.verbs.drafts import draft_count, draft_facts, draft_metadata, draft_of
+from structkit.verbs.guides import Guide, guided_pictures, guides_of
+from structkit.verbs.running import Drawing, Progress, RunSettings
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from structkit.engines.pair.model import PairAnalogy
+    from structkit.engines.patch.channels import Channels
     from structkit.media.pictures import Picture
     from structkit.verbs.canvas import PictureLike
+
+DRAFT_SIDE = 256  # px: the short side of a draft that is shown, unless the result is smaller
+
+
+class PairMaterial(NamedTuple):
+    """The material of an analogy of two pictures, ready for the engine.
+
+    canvas: the size of the result.
+    usable: which pixels of the target may be used, as in `patch.analogy`.
+    maps: the channels of the guides.
+    notes: those on all pictures.
+    """
+
+    source: Picture
+    target: Picture
+    canvas: Size
+    usable: Tensor
+    maps: list[Channels]
+    notes: tuple[str, ...]
+
+    def on(self, draw: Drawing) -> tuple[list[Tensor], dict[str, Any]]:
+        """The pictures, and the arguments of the engine by name, on the device of a drawing."""
+        *pictures, usable = (
+            tensor.to(draw.device) for tensor in (to_tensor(self.source), to_tensor(self.target), self.usable)
+        )
+        how = {"shape": self.canvas.shape, "usable": usable, "generator": draw.generator, "progress": draw.progress}
+        return pictures, how | {"guides": [own.on(draw.device) for own in self.maps]}
 
 
 def analogy(
@@ -40,6 +74,7 @@ def analogy(
     swapped: bool = False,
     guides: Sequence[tuple[PictureLike, PictureLike]] = (),
     guide_weight: float | Sequence[float] | None = None,
+    like: PictureLike | None = None,
     size: tuple[int, int] | None = None,
     count: int = 1,
     seed: int = 0,
@@ -55,6 +90,8 @@ def analogy(
     guides: pairs of maps, one of the source and one of the target, in which what means the same is the same: labels
     (up to 24 colours), edges, depth.  Each part of the result is made of what the target has there.
     guide_weight: 0 to 100, for all guides or for each; at 1, the default, a map counts as much as all colours together.
+    like: the draft to go on from: its name, or one of `analogy_drafts`, also as a file that was written of it; else the
+    best.  The `draft` of each result says which it was.
     options: fields of `configs.AnalogyConfig`.
     The source's alpha is carried over; transparent parts of the target are not used.  No metadata is kept: the result
     is a new picture.
@@ -72,6 +109,8 @@ def analogy(
     if model is not None:
         if asked:
             raise OptionError("a trained pair takes no --guide: leave it out")
+        if like is not None:
+            raise OptionError("a trained pair takes no --like: leave it out")
         given = [None if picture is None else opened(picture) for picture in (source, target)]
         return pair.analogies(model, *given, size=size, count=count, swapped=swapped, running=running, options=options)
     if source is None or target is None:
@@ -79,20 +118,68 @@ def analogy(
     if swapped:
         raise OptionError("swapped turns a trained pair round: without a model, exchange source and target")
     check_match(config := AnalogyConfig.of(options))
-    one, other = opened(source), opened(target)
-    canvas = result_size(one, size, config.max_side)
-    usable = usable_pixels(other)
-    maps, told = guided_pictures(asked, one, other, canvas)
-    alpha, notes = alpha_of(one, canvas), notes_of(one, other) + enlarged(other, canvas) + told
+    begun = None if like is None else draft_of(like, config)
+    material = _material(source, target, asked, size, config)
+    one, other, alpha = material.source, material.target, alpha_of(material.source, material.canvas)
     results = []
     for number in range(check_count(count)):
         with running.drawing(number, count) as draw:
-            structure, look, mask = (tensor.to(draw.device) for tensor in (to_tensor(one), to_tensor(other), usable))
-            how = {"usable": mask, "generator": draw.generator, "progress": draw.progress}
-            how["guides"] = [own.on(draw.device) for own in maps]
-            made = engine.analogy(structure, look, config, shape=canvas.shape, **how).picture.cpu()
-        results.append(from_tensor(made, alpha=alpha, name=f"analogy of {one.name} and {other.name}", notes=notes))
+            pictures, how = material.on(draw)
+            made = engine.analogy(*pictures, config, like=begun, **how)
+        name = f"analogy of {one.name} and {other.name}"
+        result = from_tensor(made.picture.cpu(), alpha=alpha, name=name, notes=material.notes)
+        results.append(replace(result, draft=draft_facts(made.chosen, config) if made.chosen else None))
     return results
+
+
+def analogy_drafts(
+    source: PictureLike,
+    target: PictureLike,
+    *,
+    guides: Sequence[tuple[PictureLike, PictureLike]] = (),
+    guide_weight: float | Sequence[float] | None = None,
+    size: tuple[int, int] | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[Picture]:
+    """The drafts of the analogy with these arguments, the best first, which it goes on from.
+
+    Each is rough: a picture of 64 px on its short side or less, enlarged to 256 px or to the size of the result.
+    Its `draft` has its name and its scores; as `like` of `analogy` it leads to its own result.
+    All arguments as in `analogy`.
+    """
+    running, asked = RunSettings(seed, device, progress), guides_of(guides, guide_weight)
+    check_match(config := AnalogyConfig.of(options))
+    draft_count(config)
+    material = _material(source, target, asked, size, config)
+    one, canvas = material.source, material.canvas
+    with running.drawing() as draw:
+        pictures, how = material.on(draw)
+        drafts = engine.analogy_drafts(*pictures, config, **how)
+    by = min(1.0, DRAFT_SIDE / min(canvas))
+    shown = Size(round(canvas.width * by), round(canvas.height * by))
+    results = []
+    for made in drafts:
+        facts, seen = draft_facts(made, config), resize(made.state.picture.cpu(), shown.shape)
+        how = {"name": f"draft {facts['name']}", "notes": material.notes, "metadata": draft_metadata(facts["name"])}
+        results.append(replace(from_tensor(seen, alpha=alpha_of(one, shown), **how), draft=facts))
+    return results
+
+
+def _material(
+    source: PictureLike,
+    target: PictureLike,
+    guides: Sequence[Guide],
+    size: tuple[int, int] | None,
+    config: AnalogyConfig,
+) -> PairMaterial:
+    one, other = opened(source), opened(target)
+    canvas = result_size(one, size, config.max_side)
+    usable = usable_pixels(other)
+    maps, told = guided_pictures(guides, one, other, canvas)
+    return PairMaterial(one, other, canvas, usable, maps, notes_of(one, other) + enlarged(other, canvas) + told)
 
 
 def sample(

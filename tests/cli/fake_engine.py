@@ -12,14 +12,17 @@ import sys
 import time
 import types
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 import structkit
+from structkit.configs import AnalogyConfig
+from structkit.engines.patch.draft_ways import drafts_of
 from structkit.errors import DeviceError
 from structkit.media.pictures import Picture
+from structkit.verbs.drafts import draft_metadata
 
 
 class FakeEngine:
@@ -31,7 +34,7 @@ class FakeEngine:
 
     def install(self, setattr: Callable, setitem: Callable) -> None:
         """Take the place of the Python interface."""
-        for name in ("analogy", "sample", "retarget", "refine", "genvideo"):
+        for name in ("analogy", "analogy_drafts", "sample", "retarget", "refine", "genvideo"):
             setattr(structkit, name, getattr(self, name), raising=False)
         setitem(
             sys.modules,
@@ -50,6 +53,16 @@ class FakeEngine:
 
     def analogy(self, source, target, **call):
         return [self._blend([source, target], {**call, "seed": call["seed"] + i}) for i in range(call["count"])]
+
+    def analogy_drafts(self, source, target, **call):
+        config = AnalogyConfig(**{field.name: call[field.name] for field in fields(AnalogyConfig)})
+        first, made = self._blend([source, target], call), []
+        for rank, draft in enumerate(drafts_of(config, (8, 8))):
+            scores = dict.fromkeys(("layout", "edges", "parts", "incoherence", "incompleteness"), 0.5)
+            facts = {"name": draft.name, "scores": scores | {"total": 1 - rank / 10}}
+            pixels, metadata = first.pixels + np.uint8(rank), draft_metadata(draft.name)
+            made.append(replace(first, pixels=pixels, metadata=metadata, draft=facts))
+        return made
 
     def sample(self, picture, **call):
         return [self._blend([picture], {**call, "seed": call["seed"] + i}) for i in range(call["count"])]

@@ -28,7 +28,8 @@ from torch import Tensor
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.course import finished, plan_for, start_of, work_of
-from structkit.engines.patch.drafts import Draft, DraftTable, MadeDraft, draft_plan, drafts_of, guide_of
+from structkit.engines.patch.draft_ways import Draft, drafts_of
+from structkit.engines.patch.drafts import DraftTable, MadeDraft, draft_plan, guide_of
 from structkit.engines.patch.synthesis import Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.pyramid import Shape, resize
 
@@ -42,7 +43,7 @@ class Analogy:
     picture (1, 3, *shape).  field: of each of its patches, the key patch at the last level.  start: short side of the
     level where it began, px.  plan: that of its levels.  guide: the function from a source (1, 3, *shape) to a guide of
     the same kind.
-    chosen: the draft that it was made from, and drafts: all of them; none in the published form.
+    chosen: the draft that it was made from, and drafts: all of them, the best first; none in the published form.
     """
 
     picture: Tensor
@@ -79,10 +80,10 @@ def analogy(
         state = finished(made, SynthesisState(source), 0, plan := published_plan(config), None, progress)
         return Analogy(made.painted(state), state.field, min(made.shapes[0]), plan, lambda other: other)
     drafts = drafts_of(config, shape) if like is None else [like]
-    made = Synthesis(target, shape, coarsest=min(draft.start for draft in drafts), patch=config.patch, **how)
+    made = Synthesis(target, shape, coarsest=_first_start(config, shape, like), patch=config.patch, **how)
     table, draw = DraftTable(source, made, config, guides, usable, generator), generator.get_state()
     part = _part_of_drafts(made, draft_plan(config, shape, 1.0), len(drafts))
-    best, others = table.best(drafts, lambda share, note: progress(part * share, note))
+    best, *others = table.best(drafts, lambda share, note: progress(part * share, note))
     generator.set_state(draw)  # what follows a draft does not depend on how many there were
     plan, first = draft_plan(config, shape, best.draft.guidance), best.state.level + 1
     state = finished(made, best.state, first, plan, best.guide, lambda s, note: progress(part + (1 - part) * s, note))
@@ -90,7 +91,30 @@ def analogy(
     def guide(other: Tensor) -> Tensor:
         return guide_of(other, made, best.draft.colours, config.mode, generator)
 
-    return Analogy(made.painted(state), state.field, best.draft.start, plan, guide, best, others)
+    return Analogy(made.painted(state), state.field, best.draft.start, plan, guide, best, [best, *others])
+
+
+def analogy_drafts(
+    source: Tensor,
+    target: Tensor,
+    config: AnalogyConfig,
+    *,
+    shape: Shape,
+    usable: Tensor | None = None,
+    guides: Sequence[Channels] = (),
+    generator: torch.Generator,
+    progress: Progress = lambda share, note: None,
+) -> list[MadeDraft]:
+    """The drafts of the same analogy, the best first, which it goes on from.  The published form has none."""
+    how = {"generator": generator, "usable": usable, "beside": guides}
+    made = Synthesis(target, shape, coarsest=_first_start(config, shape), patch=config.patch, **how)
+    table = DraftTable(resize(source, shape).clamp(-1, 1), made, config, guides, usable, generator)
+    return table.best(drafts_of(config, shape), progress)
+
+
+def _first_start(config: AnalogyConfig, shape: Shape, like: Draft | None = None) -> int:
+    """The start of the first of all drafts, also where one alone is made, which then has the same levels."""
+    return min(draft.start for draft in [*drafts_of(config, shape), *([like] if like else [])])
 
 
 def published_start(shape: Shape) -> int:

@@ -38,7 +38,8 @@ from structkit.engines.patch.analogy import published_plan, published_start
 from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.clips import FRAME_RATIO, FRAMES, SOFTNESS
 from structkit.engines.patch.course import finish, plan_for
-from structkit.engines.patch.drafts import COLOURS, STYLE_GUIDANCE, guide_of, style_led, style_start
+from structkit.engines.patch.draft_ways import COLOURS, STYLE_GUIDANCE, style_start
+from structkit.engines.patch.drafts import guide_of, style_led
 from structkit.engines.patch.synthesis import HeldPart, Synthesis, SynthesisPlan, SynthesisState
 from structkit.errors import OptionError
 from structkit.kernels.flow import motion

@@ -14,7 +14,6 @@ Pictures are (1, 3, H, W) in [-1, 1]; shapes are (H, W), px.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,76 +24,33 @@ from structkit.configs import AnalogyConfig
 from structkit.engines.patch.alignment import match_moments, shared_colours, transport_colours, transport_luminance
 from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.course import plan_for
+from structkit.engines.patch.draft_ways import Draft
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
-from structkit.errors import OptionError
 from structkit.kernels.pyramid import Shape, resize
 from structkit.metrics.structure import contrast_agreement, edge_agreement, explained_structure, patch_distance
 
 Progress = Callable[[float, str], None]
 
-# Ways to colour a guide in each mode.
-COLOURS = {
-    "analogy": ("moments", "transported", "partly", "raw"),
-    "style": ("transported",),
-    "texture": ("luminance",),
-    "paint": ("raw",),  # the colours of a painting are meant
-}
 NOISY = {"texture", "paint"}  # modes in which a guide is noisy: a painted area is flat, and would find one patch alone
 FLAT_NOISE = 0.1  # its standard deviation
 PLACE_WEIGHT = 0.04  # of positions beside colours, in a draft that is placed
-# Starts, as levels from the one that strength says, factors of guidance, and whether positions count.
-WAYS = ((0, 1.0, False), (1, 1.0, False), (-1, 0.5, False), (0, 1.0, True), (1, 0.5, True), (-1, 0.5, True))
-OTHER_WAYS = {
-    "transported": ((0, 1.0, False), (-1, 0.5, True)),
-    "partly": ((1, 1.0, False), (0, 0.5, True)),
-    "raw": ((1, 1.0, False),),
-}
 COMPLETENESS = {"analogy": 0.4, "style": 0.0, "texture": 0.2, "paint": 0.0}
 CONTRAST, SOFTNESS = 0.5, 0.3
 ROUNDS, SMALL_ROUNDS, FINE_ROUNDS = 3, 6, 1
 EDGES, PARTS = 0.7, 0.5  # weights beside that of the layout
-# A style leaves content where and what it is: shares of the short side at which it begins, and up to which it is
-# led, at strength 0, and what they are multiplied by up to strength 1.
-STYLE_START, STYLE_RISE, STYLE_LED, STYLE_LED_RISE, STYLE_GUIDANCE = 0.045, 11.0, 0.36, 2.8, 4.0
+# A style leaves content where and what it is: the share of the short side up to which it is led, at strength 0, and
+# what it is multiplied by up to strength 1.
+STYLE_LED, STYLE_LED_RISE = 0.36, 2.8
 # Weight of incoherence at strength 0, by what it falls up to strength 1, and that of incompleteness relative to it.
 INCOHERENCE, FALL, INCOMPLETENESS = 5.6, 1 / 16, 2 / 3
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A way to begin an analogy.
-
-    colours: of the guide.  start: short side of the first level, px.  guidance: weight of the guide beside the result.
-    placed: whether patches are compared by where they are, too, up to SMALL px.
-    """
-
-    colours: str
-    start: int
-    guidance: float
-    placed: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name, which says all of it: `moments-48-0.5-placed`."""
-        return f"{self.colours}-{self.start}-{self.guidance:g}" + ("-placed" if self.placed else "")
-
-    @classmethod
-    def named(cls, name: str, mode: str) -> Draft:
-        """The draft of a name.  Raises OptionError for one that is no draft's of this mode."""
-        found = re.fullmatch(rf"({'|'.join(COLOURS[mode])})-(\d{{1,4}})-(\d+(?:\.\d+)?(?:e-\d+)?)(-placed)?", name)
-        if found is None or int(found[2]) < 8 or float(found[3]) > 100:
-            example = Draft(COLOURS[mode][0], 48, 0.5).name
-            raise OptionError(f"{name!r} is no draft of --mode {mode}, whose names are such as {example}")
-        return cls(found[1], int(found[2]), float(found[3]), bool(found[4]))
 
 
 @dataclass(frozen=True)
 class DraftScores:
     """Scores of a draft beside the source and the target.
 
-    layout, edges, parts: what is kept of the source's structure, up to 1.
-    incoherence, incompleteness: distances of its patches to the target's, and of the target's to its, over those of the
-    source.
+    layout, edges, parts: what is kept of the source's structure, up to 1.  incoherence, incompleteness: distances of
+    its patches to the target's, and of the target's to its, over those of the source.
     """
 
     layout: float
@@ -124,39 +80,9 @@ class MadeDraft:
     scores: DraftScores | None
 
 
-def drafts_of(config: AnalogyConfig, shape: Shape) -> list[Draft]:
-    """The drafts that an analogy of this shape is chosen from; a style has one."""
-    strength, mode = config.strength, config.mode
-    if mode == "style":
-        start = config.coarsest or style_start(strength, shape)
-        return [Draft("transported", start, float(f"{STYLE_GUIDANCE * strength:.3g}"))]
-    first, *others = COLOURS[mode]
-    ways = [(first, way) for way in WAYS] + [(colours, way) for colours in others for way in OTHER_WAYS[colours]]
-    found = []
-    for colours, (levels, factor, placed) in ways:
-        start = config.coarsest or max(12, round(start_at(strength) * (4 / 3) ** levels))
-        found.append(Draft(colours, start, float(f"{factor * guidance_at(strength):.3g}"), placed))
-    return list(dict.fromkeys(found))
-
-
-def start_at(strength: float) -> float:
-    """The short side, px, of the level at which a draft begins, about."""
-    return 20 * 4.6**strength
-
-
-def guidance_at(strength: float) -> float:
-    """The weight of the guide beside the result, at the beginning of each level."""
-    return 3 * strength ** math.log2(6)  # 0.5 at 0.5
-
-
 def guided_to(strength: float) -> float:
     """The short side, px, up to which levels are guided: at strength 1 to the last."""
     return 1.1 * SMALL / (1 - strength) ** 0.9 if strength < 1 else math.inf
-
-
-def style_start(strength: float, shape: Shape) -> int:
-    """The short side, px, of the level at which a style begins in a result of this shape."""
-    return max(8, round(STYLE_START * STYLE_RISE**strength * min(shape)))
 
 
 def style_led(strength: float, shape: Shape) -> float:
@@ -199,19 +125,19 @@ class DraftTable:
         apart = patch_distance(*self.small), patch_distance(*reversed(self.small))
         self.apart = [max(value, 1e-6) for value in apart]
 
-    def best(self, drafts: Sequence[Draft], progress: Progress) -> tuple[MadeDraft, list[MadeDraft]]:
-        """The best of the drafts, and all of them."""
+    def best(self, drafts: Sequence[Draft], progress: Progress) -> list[MadeDraft]:
+        """All of the drafts, the best first."""
         made = []
         for number, draft in enumerate(drafts, 1):
             made.append(self.make(draft, judged=len(drafts) > 1))
             progress(number / len(drafts), f"draft {number} of {len(drafts)}")
-        return max(made, key=lambda one: one.scores.total(self.config.strength) if one.scores else 0.0), made
+        return sorted(made, key=lambda one: one.scores.total(self.config.strength) if one.scores else 0.0, reverse=True)
 
     def make(self, draft: Draft, *, judged: bool = True) -> MadeDraft:
         """The draft, made."""
-        self.generator.set_state(self.draw)
         guide = self._guide(draft.colours)
         made = self._with_places() if draft.placed else self.made
+        self.generator.set_state(self.draw)
         first = made.starting_near(draft.start)
         levels = range(first, max(first, made.layout) + 1)
         state = made.run(
@@ -229,6 +155,7 @@ class DraftTable:
 
     def _guide(self, colours: str) -> Tensor:
         if colours not in self._guides:
+            self.generator.set_state(self.draw)
             self._guides[colours] = guide_of(self.source, self.made, colours, self.config.mode, self.generator)
         return self._guides[colours]
 

@@ -35,7 +35,8 @@ from structkit.configs import AnalogyConfig
 from structkit.engines.patch.analogy import Analogy, analogy, published_start
 from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.course import plan_for
-from structkit.engines.patch.drafts import STYLE_GUIDANCE, guidance_at, small_shape, style_led, style_start
+from structkit.engines.patch.draft_ways import STYLE_GUIDANCE, guidance_at, style_start
+from structkit.engines.patch.drafts import small_shape, style_led
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.flow import (
     agreement,

@@ -15,7 +15,14 @@ import structkit
 from structkit.media.moving_pictures import Clip, read_clip, write_clip
 from structkit.media.strip import comparison_strip
 
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 STRIPS = {
+    "river": {
+        "source, --guide": "examples/river-map.png",
+        "target": "examples/lake.jpg",
+        "--guide ": "examples/lake-map.png",
+        "result": "out/river.png",
+    },
     "sample": {"picture": "examples/balls.jpg", "-n 2": "out/again/*-1.png", "": "out/again/*-2.png"},
     "retarget": {"picture": "examples/pyramids.jpg", "--size 448x256": "out/wide.png"},
     "refine": {"picture": "out/rough.png", "--patches-of": "examples/balls.jpg", "result": "out/crisp.png"},
@@ -48,7 +55,17 @@ def four(clips: list[Clip]) -> Clip:
     return Clip(np.concatenate(rows, 1)[:, :-GAP, :-GAP], clips[0].rate)
 
 
+def strengths() -> None:
+    """One pair in all strengths."""
+    source, target = "examples/pyramids.jpg", "examples/canyon.jpg"
+    shown = [(label, structkit.read_picture(path)) for label, path in {"source": source, "target": target}.items()]
+    for strength in STRENGTHS:
+        shown += [(f"{strength:g}", structkit.analogy(source, target, strength=strength, max_side=256)[0])]
+    structkit.write_picture(comparison_strip(shown), "examples/gallery/strength.jpg", quality=88)
+
+
 def main() -> None:
+    strengths()
     for name, shown in STRIPS.items():
         [*found] = ((label, next(Path().glob(pattern))) for label, pattern in shown.items())
         strip = comparison_strip([(label, structkit.read_picture(path)) for label, path in found])

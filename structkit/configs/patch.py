@@ -56,7 +56,11 @@ class AnalogyConfig(PatchConfig):
 
     mode: str = option("analogy", "what to make of the pair", choices=("analogy", "style", "texture", "paint"))
     strength: float = option(
-        0.5, "how much of the source's structure is kept: 0 little, 1 most; with --match structure", low=0, high=1
+        0.5,
+        "how much of the source's structure is kept, with --match structure: 0 the target's own arrangement, nudged by "
+        "the source, 1 every outline of the source",
+        low=0,
+        high=1,
     )
     match: str = option(
         "structure",

@@ -78,8 +78,10 @@ def analogy(
         made = Synthesis(target, shape, **start_of(config, published_start(shape)), **how)
         state = finished(made, SynthesisState(source), 0, plan := published_plan(config), None, progress)
         return Analogy(made.painted(state), state.field, min(made.shapes[0]), plan, lambda other: other)
-    drafts = drafts_of(config, shape) if like is None else [like]
-    made = Synthesis(target, shape, coarsest=min(draft.start for draft in drafts), patch=config.patch, **how)
+    own = drafts_of(config, shape)
+    drafts = own if like is None else [like]
+    coarsest = min(draft.start for draft in (*own, *drafts))  # a draft made alone has the levels it has among others
+    made = Synthesis(target, shape, coarsest=coarsest, patch=config.patch, **how)
     table, draw = DraftTable(source, made, config, guides, usable, generator), generator.get_state()
     part = _part_of_drafts(made, draft_plan(config, shape, 1.0), len(drafts))
     best, others = table.best(drafts, lambda share, note: progress(part * share, note))

@@ -218,6 +218,7 @@ class DraftTable:
         """The draft, made."""
         self.generator.set_state(self.draw)
         guide = self._guide(draft.colours)
+        self.generator.set_state(self.draw)  # whether or not the guide was there already
         made = self._with_places() if draft.placed else self.made
         first = made.starting_near(draft.start)
         levels = range(first, max(first, made.layout) + 1)

@@ -111,7 +111,7 @@ def match_contrast(picture: Tensor, target: Tensor, *, amount: float, octaves: i
     times.  The mean of patches that disagree is fog, and the patch nearest to fog is fog again: given the contrast that
     belongs there, a picture finds what it began to show.
     """
-    if not octaves or min(picture.shape[2:]) < 4 or min(target.shape[2:]) < 4:
+    if not octaves or min(picture.shape[-2:]) < 4 or min(target.shape[-2:]) < 4:  # a clip may have one frame
         return picture
     (coarse, fine), (other, wanted) = (_octave(one) for one in (picture, target))
     gain = (_spread(wanted) / max(_spread(fine), 1e-4)).clamp(1, most)

@@ -149,3 +149,13 @@ def test_strength_one_keeps_every_outline():
     source, _, made = dial("a step", 1.0)
     assert edge_agreement(source, made.picture) > 0.9
     assert edge_agreement(*styled(96, 1.0)) > 0.6
+
+
+@pytest.mark.parametrize("options", [{"mode": "style"}, {"like": Draft("raw", 92, 4.0)}])
+def test_a_figure_of_two_pixels_width_survives_at_strength_one(options):
+    target = red_spots_on_green(96, 96)
+    source = grain(96, 96, (0.7, 0.7, 0.6), 0.05, 2)
+    source[..., 20:76, 47:49] = -0.8
+    result = analogy(source, target, strength=1.0, rounds=1, **options).picture[..., 24:72, :]
+    figure, around = result[..., 47:49], torch.cat([result[..., 38:44], result[..., 52:58]], 3)
+    assert (figure.mean((2, 3)) - around.mean((2, 3))).norm() > 2 * around.std((2, 3)).norm()

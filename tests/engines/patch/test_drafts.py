@@ -151,7 +151,7 @@ def test_strength_one_keeps_every_outline():
     assert edge_agreement(*styled(96, 1.0)) > 0.6
 
 
-@pytest.mark.parametrize("options", [{"mode": "style"}, {"like": Draft("raw", 92, 4.0)}])
+@pytest.mark.parametrize("options", [{}, {"mode": "style"}, {"like": Draft("raw", 92, 4.0)}])
 def test_a_figure_of_two_pixels_width_survives_at_strength_one(options):
     target = red_spots_on_green(96, 96)
     source = grain(96, 96, (0.7, 0.7, 0.6), 0.05, 2)

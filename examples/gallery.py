@@ -18,9 +18,9 @@ from structkit.media.strip import comparison_strip
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 STRIPS = {
     "river": {
-        "source, --guide": "examples/river-map.png",
+        "source, and its map": "examples/river-map.png",
         "target": "examples/lake.jpg",
-        "--guide ": "examples/lake-map.png",
+        "the target's map": "examples/lake-map.png",
         "result": "out/river.png",
     },
     "sample": {"picture": "examples/balls.jpg", "-n 2": "out/again/*-1.png", "": "out/again/*-2.png"},

@@ -6,7 +6,8 @@ patches are what it is made of.
 Differs from the paper:
 * Guide.  The paper compares raw colours, which fails where source and target share none.  Here the source is first
   given the target's colours (`alignment.py`).  This guide is the start, and takes part in the comparison for a while.
-* Drafts.  Several ways to begin are tried up to 64 px, where that costs little; the best goes on (`drafts.py`).
+* Drafts.  Several ways to begin are tried up to 64 px, where that costs little, or where they begin, if that is finer;
+  the best goes on (`drafts.py`).
 * Contrast.  The mean of patches that disagree is fog, which finds the target's calmest patches: then eyes, windows and
   boats are lost.  Before it is compared, a picture is given the contrast of the target (`alignment.match_contrast`).
 * Vote.  Patches that fit better count for more.

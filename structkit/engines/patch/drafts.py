@@ -2,8 +2,9 @@
 
 What serves differs from pair to pair.  A source whose colours the target has too is best compared as it is, another
 only in the target's colours; a calm target follows any layout, a busy one falls to pieces.  So several drafts are made
-up to SMALL px, where that costs little, and are judged by what a person sees: whether the layout, the edges and the
-small parts of the source are there, whether all is made of the target, and whether the target is all there.
+up to SMALL px, where that costs little, or at the level where they begin, if that is finer.  They are judged by what a
+person sees: whether the layout, the edges and the small parts of the source are there, whether all is made of the
+target, and whether the target is all there.
 
 Strength is a dial over all of it: how fine drafts begin, how much and how long the guide leads, and what structure
 counts for beside patches in the choice.  The guide is the source, in colours that can be compared with the target's.

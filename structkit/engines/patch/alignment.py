@@ -14,6 +14,8 @@ from structkit.kernels.pyramid import Shape, resize
 
 EXACT = 2**16  # steps in 1 that moments are rounded to, so that they are the same on any processor
 LEAST_VARIANCE = 1e-4  # added to both covariances: a picture in shades of grey has directions without any
+FAINT = 0.3  # share of the target's variance, below which a linear map leaves little to see
+SKEWED = 0.2  # skewness from which on some colours are few and far
 NEAR, SHARED = 12, 0.25  # target colours, of a grid of 32 x 32, and how near they are, of 2, where a colour is shared
 
 
@@ -73,20 +75,36 @@ def match_moments(source: Tensor, target: Tensor) -> Tensor:
     """Source (1, C, H, W) with the mean and the covariance of the colours of target (1, C, h, w).
 
     The linear map of least change (Pitie and Kokaram, CVMP 2007).  Full transport makes as much of each colour as the
-    target has, and tears a calm area of the source into several; a linear map leaves it calm.
+    target has, and tears a calm area of the source into several; a linear map leaves it calm.  Where that map would
+    leave little to see, as from shades of grey to reds and greens of equal lightness, the axis along which the source's
+    colours vary most becomes the target's, and what stands out on it what stands out there.
     """
     mine, theirs = (picture.flatten(2)[0].double() for picture in (source, target))
     means = [colours.mean(1, keepdim=True) for colours in (mine, theirs)]
     least = LEAST_VARIANCE * torch.eye(len(mine), dtype=torch.float64, device=source.device)
-    covariances = [
-        (colours - mean) @ (colours - mean).T / colours.shape[1] + least
+    one, other = (
+        (colours - mean) @ (colours - mean).T / colours.shape[1]
         for colours, mean in zip((mine, theirs), means, strict=True)
-    ]
-    root, back = _power(covariances[0], 0.5), _power(covariances[0], -0.5)
-    turn = back @ _power(root @ covariances[1] @ root, 0.5) @ back
+    )
+    root, back = _power(one + least, 0.5), _power(one + least, -0.5)
+    turn = back @ _power(root @ (other + least) @ root, 0.5) @ back
+    if (turn @ one @ turn).trace() < FAINT * other.trace() and one.trace() > LEAST_VARIANCE:
+        near, far = (_axis(*told) for told in ((mine - means[0], one), (theirs - means[1], other)))
+        turn = far.mT @ near / near.square().sum()
     shift = means[1] - turn @ means[0]
     turn, shift = ((part * EXACT).round().div(EXACT).to(source) for part in (turn, shift))
     return (_turned(source.flatten(2)[0].T, turn.T).T + shift).view_as(source).clamp(-1, 1)
+
+
+def _axis(colours: Tensor, covariance: Tensor) -> Tensor:
+    """The axis (1, C) of the largest variance of colours (C, N) around their mean, as long as its deviation, towards
+    those that are few and far, else towards the light.
+    """
+    values, vectors = torch.linalg.eigh(covariance)
+    axis = vectors[:, -1:].T * values[-1].clamp_min(0).sqrt()
+    along = axis @ colours
+    skewness = along.pow(3).mean() / along.square().mean().clamp_min(1e-12) ** 1.5
+    return -axis if (skewness if skewness.abs() > SKEWED else axis.sum()) < 0 else axis
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
@@ -111,7 +129,7 @@ def match_contrast(picture: Tensor, target: Tensor, *, amount: float, octaves: i
     times.  The mean of patches that disagree is fog, and the patch nearest to fog is fog again: given the contrast that
     belongs there, a picture finds what it began to show.
     """
-    if not octaves or min(picture.shape[2:]) < 4 or min(target.shape[2:]) < 4:
+    if not octaves or min(picture.shape[-2:]) < 4 or min(target.shape[-2:]) < 4:  # a clip may have one frame
         return picture
     (coarse, fine), (other, wanted) = (_octave(one) for one in (picture, target))
     gain = (_spread(wanted) / max(_spread(fine), 1e-4)).clamp(1, most)

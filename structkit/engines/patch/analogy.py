@@ -82,7 +82,7 @@ def analogy(
         return Analogy(made.painted(state), state.field, min(made.shapes[0]), plan, lambda other: other)
     drafts = drafts_of(config, shape) if like is None else [like]
     made = Synthesis(target, shape, coarsest=_first_start(config, shape, like), patch=config.patch, **how)
-    table, draw = DraftTable(source, made, config, guides, usable, generator), generator.get_state()
+    table, draw = DraftTable(source, made, config, generator), generator.get_state()
     part = _part_of_drafts(made, draft_plan(config, shape, 1.0), len(drafts))
     best, *others = table.best(drafts, lambda share, note: progress(part * share, note))
     generator.set_state(draw)  # what follows a draft does not depend on how many there were
@@ -109,7 +109,7 @@ def analogy_drafts(
     """The drafts of the same analogy, the best first, which it goes on from.  The published form has none."""
     how = {"generator": generator, "usable": usable, "beside": guides}
     made = Synthesis(target, shape, coarsest=_first_start(config, shape), patch=config.patch, **how)
-    table = DraftTable(resize(source, shape).clamp(-1, 1), made, config, guides, usable, generator)
+    table = DraftTable(resize(source, shape).clamp(-1, 1), made, config, generator)
     return table.best(drafts_of(config, shape), progress)
 
 

@@ -108,17 +108,13 @@ class DraftTable:
         source: Tensor,
         made: Synthesis,
         config: AnalogyConfig,
-        guides: Sequence[Channels],
-        usable: Tensor | None,
         generator: torch.Generator,
     ) -> None:
         """source (1, 3, *shape of the result).  made: the synthesis that a draft goes on in.
 
-        guides, usable: as in `patch.analogy`.  All drafts begin with the state that the generator has now, so that one
-        that is made alone is the same.
+        All drafts begin with the state that the generator has now, so that one that is made alone is the same.
         """
         self.source, self.made, self.config = source, made, config
-        self.guides, self.usable = guides, usable
         self.generator, self.draw = generator, generator.get_state()
         self._guides: dict[str, Tensor] = {}
         self._placed: Synthesis | None = None
@@ -166,9 +162,7 @@ class DraftTable:
             made = self.made
             shapes = made.shapes[-1], made.key_shapes[-1]
             places = Channels(*(positions(shape).to(self.source) for shape in shapes), PLACE_WEIGHT, 1.1 * SMALL)
-            how = {"coarsest": min(made.shapes[0]), "patch": self.config.patch, "generator": self.generator}
-            beside = (*self.guides, places)
-            self._placed = Synthesis(made.target, made.shapes[-1], usable=self.usable, beside=beside, **how)
+            self._placed = made.with_beside((*made.beside.given, places))
         return self._placed
 
 

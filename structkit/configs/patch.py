@@ -16,15 +16,17 @@ def guide_weights(guides: int, weight: float | Sequence[float] | None) -> list[f
 
     Raises OptionError for weights without guides, for another number of them, and for one that cannot be.
     """
-    if weight is None or weight in ([], ()):
+    weights = list(weight) if isinstance(weight, Sequence) and not isinstance(weight, str) else [weight]
+    if weight is None or not weights:
         return [1.0] * guides
     if not guides:
         raise OptionError("--guide-weight weighs guides, and there are none: give a --guide, or leave it out")
-    weights = [weight] if isinstance(weight, int | float) else list(weight)
     if len(weights) not in (1, guides):
         fact = f"{len(weights)} times --guide-weight and {guides} times --guide"
         raise OptionError(f"{fact}: give one weight for all guides, or one for each, in their order")
     for one in weights:
+        if isinstance(one, bool) or not isinstance(one, int | float):
+            raise OptionError(f"--guide-weight is {one!r}: it must be a number")
         if not 0 <= one <= MOST_GUIDE_WEIGHT:
             raise OptionError(f"--guide-weight is {one:.15g}: it must be between 0 and {MOST_GUIDE_WEIGHT}")
     return [float(one) for one in (weights if len(weights) > 1 else weights * guides)]

@@ -32,8 +32,15 @@ def draft_of(like: PictureLike, config: AnalogyConfig) -> Draft:
     """
     if config.match != "structure":
         raise OptionError(f"--match {config.match} is the published analogy and has no --like: leave one of them out")
-    if config.coarsest is not None:
-        raise OptionError("--coarsest and --like both say where an analogy begins: leave one of them out")
+    draft = _named(like, config)
+    if config.coarsest not in (None, draft.start):
+        fact = f"--coarsest {config.coarsest} and --like {draft.name} both say where an analogy begins"
+        raise OptionError(f"{fact}: leave one of them out")
+    return draft
+
+
+def _named(like: PictureLike, config: AnalogyConfig) -> Draft:
+    """The draft of a name, or the one that a picture or its file shows."""
     if isinstance(like, str) and Path(like).suffix.lower() not in SUFFIXES:
         return Draft.named(like, config.mode)
     picture = like if isinstance(like, Picture) else read_picture(like)

@@ -47,7 +47,8 @@ def guides_of(guides: Sequence[tuple[MapLike, MapLike]], weight: float | Sequenc
     """The guides of their maps; weight: one for all, or one for each, 1 where none is said.  Raises OptionError."""
     for pair in guides:
         if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
-            raise OptionError(f"a guide is {pair!r}: it must be two maps, the source's and the target's")
+            given = repr(pair) if isinstance(pair, str) else f"a {type(pair).__name__}"
+            raise OptionError(f"a guide is {given}: it must be two maps, the source's and the target's")
     weights = guide_weights(len(guides), weight)
     return [Guide(one, other, own) for (one, other), own in zip(guides, weights, strict=True)]
 
@@ -129,8 +130,10 @@ def guided_clips(
 def map_frames(given: MapLike) -> Iterator[Picture]:
     """The maps of frames: of a video, of a folder's pictures in natural order, of a sequence; a picture's, forever.
 
-    Raises InputError.
+    Raises InputError, also where there is none.
     """
+    if isinstance(given, Sequence) and not len(given):
+        raise InputError("a guide has no maps: give a map for each frame, or one for all")
     if not _is_many(given):
         yield from repeat(opened(given))
     elif isinstance(given, VideoReader) or is_video(given):

@@ -146,7 +146,8 @@ def analogy_drafts(
 ) -> list[Picture]:
     """The drafts of the analogy with these arguments, the best first, which it goes on from.
 
-    Each is rough: a picture of 64 px on its short side or less, enlarged to 256 px or to the size of the result.
+    Each is rough: made with 64 px on its short side, with more where it begins finer, which it does at much strength;
+    shown with 256 px, or in the size of the result if that is smaller.
     Its `draft` has its name and its scores; as `like` of `analogy` it leads to its own result.
     All arguments as in `analogy`.
     """

@@ -22,7 +22,7 @@ from structkit.configs import AnalogyConfig
 from structkit.engines.patch.draft_ways import drafts_of
 from structkit.errors import DeviceError
 from structkit.media.pictures import Picture
-from structkit.verbs.drafts import draft_metadata
+from structkit.verbs.drafts import draft_metadata, draft_of
 
 
 class FakeEngine:
@@ -52,12 +52,13 @@ class FakeEngine:
         return Picture((mix % 256).astype(np.uint8), notes=("made up",) if call["seed"] == 99 else tuple(notes))
 
     def analogy(self, source, target, **call):
+        if "like" in call:
+            draft_of(call["like"], config_of(call))
         return [self._blend([source, target], {**call, "seed": call["seed"] + i}) for i in range(call["count"])]
 
     def analogy_drafts(self, source, target, **call):
-        config = AnalogyConfig(**{field.name: call[field.name] for field in fields(AnalogyConfig)})
         first, made = self._blend([source, target], call), []
-        for rank, draft in enumerate(drafts_of(config, (8, 8))):
+        for rank, draft in enumerate(drafts_of(config_of(call), (8, 8))):
             scores = dict.fromkeys(("layout", "edges", "parts", "incoherence", "incompleteness"), 0.5)
             facts = {"name": draft.name, "scores": scores | {"total": 1 - rank / 10}}
             pixels, metadata = first.pixels + np.uint8(rank), draft_metadata(draft.name)
@@ -82,6 +83,11 @@ class FakeEngine:
             frames = np.concatenate([frames, frames[-1:].repeat(extra, 0)])
         notes = [f"{clip.name}: {note}" for note in clip.notes]
         return [replace(clip, frames=frames, notes=("made up",) if call["seed"] == 99 else tuple(notes))]
+
+
+def config_of(call: dict) -> AnalogyConfig:
+    """The configuration of a call of analogy."""
+    return AnalogyConfig(**{field.name: call[field.name] for field in fields(AnalogyConfig)})
 
 
 def nothing() -> None:

@@ -58,6 +58,13 @@ def test_every_file_leads_to_its_own_draft_under_whatever_name(run, engine, pair
         assert engine.calls[-1]["like"] == name
 
 
+def test_the_same_command_with_like_in_the_place_of_drafts_goes_on_from_one_also_where_it_says_the_beginning(run, pair):
+    command = ("analogy", *pair, "--coarsest", "20", "-o")
+    assert run(*command, "a.png", "--drafts", "d").code == run(*command, "b.png", "--like", FILES[2]).code == 0
+    ran = run(*command[:-2], "21", "-o", "c.png", "--like", FILES[2])
+    assert ran.code == 2 and "--coarsest 21 and --like moments-20-0.5-placed both say where an analogy beg" in ran.err
+
+
 def test_a_draft_by_its_name_or_its_file_is_the_same_to_a_run_that_skips(run, engine, pair):
     run("analogy", *pair, "--drafts", "d")
     skipping = ("-o", "out/", "--exists", "skip")
@@ -125,7 +132,7 @@ def test_a_folder_of_drafts_among_the_inputs_is_left_out(run, pair, tmp_path):
         (("--like", NAMES[0], "--match", "colour"), "--match colour is the published analogy and has no --like: leave"),
         (("--like", NAMES[0], "--match", "motion"), "--match motion is the published analogy and has no --like: leave"),
         (("--drafts", "d", "--match", "colour"), "--match colour is the published analogy and has no --drafts: leave"),
-        (("--like", NAMES[0], "--coarsest", "20"), "--coarsest and --like both say where an analogy begins: leave one"),
+        (("--like", NAMES[0], "--coarsest", "20"), f"--coarsest 20 and --like {NAMES[0]} both say where an analogy"),
         (("--like", "nonsense"), "'nonsense' is no draft of --mode analogy, whose names are such as moments-48-0.5"),
         (("--like", "raw-48-0.5", "--mode", "texture"), "'raw-48-0.5' is no draft of --mode texture, whose names are"),
         (("--like", "cake.png"), "--like cake.png is no draft: give a file that --drafts wrote, or a draft's name"),

@@ -58,7 +58,8 @@ def made(kind: str) -> torch.Tensor:
         "complete": AnalogyConfig(match="colour", rounds=2, completeness=1.0),
         "style": AnalogyConfig(mode="style", rounds=1),
     }
-    return analogy(source, target, config[kind], shape=(48, 56), generator=drawn()).picture
+    result = analogy(source, target, config[kind], shape=(48, 56), generator=drawn())
+    return torch.cat([result.picture, *(draft.state.picture for draft in result.drafts)])
 
 
 KINDS = "analogy", "complete", "style", "sample", "retarget", "frames", "clip", "guided"

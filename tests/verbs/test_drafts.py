@@ -39,6 +39,13 @@ def test_the_result_says_its_draft_which_is_the_first_and_leads_to_the_same_pict
         assert again.draft == {"name": drafts[0].draft["name"], "scores": None}
 
 
+def test_drafts_that_begin_where_the_user_says_lead_to_results_that_do():
+    first, *_, last = structkit.analogy_drafts(SOURCE, TARGET, **FAST, coarsest=20)
+    assert {draft.draft["name"].split("-")[1] for draft in (first, last)} == {"20"}
+    pixels = [analogy(coarsest=20, **like).pixels for like in ({}, {"like": first}, {"like": last})]
+    assert np.array_equal(pixels[0], pixels[1]) and not np.array_equal(pixels[0], pixels[2])
+
+
 def test_a_draft_and_its_file_under_any_name_lead_to_the_same_result_which_is_its_own(drafts, tmp_path):
     worst = drafts[-1]
     own = analogy(like=worst)
@@ -80,7 +87,7 @@ def test_a_result_keeps_no_name_of_a_draft_in_its_file(drafts):
         ({"like": "raw-48-0.5", "mode": "texture"}, "'raw-48-0.5' is no draft of --mode texture"),
         ({"like": SOURCE}, "--like blocks 1 is no draft"),
         ({"like": "raw-48-0.5", "match": "colour"}, "--match colour is the published analogy and has no --like"),
-        ({"like": "raw-48-0.5", "coarsest": 20}, "--coarsest and --like both say where"),
+        ({"like": "raw-48-0.5", "coarsest": 20}, "--coarsest 20 and --like raw-48-0.5 both say where"),
     ],
 )
 def test_what_no_analogy_can_go_on_from_is_refused(options, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -161,15 +162,30 @@ def test_too_few_maps_are_refused_and_leave_nothing(moving, tmp_path):
     assert not (tmp_path / "no.mkv").exists()
 
 
+def test_no_maps_at_all_are_refused(moving, tmp_path):
+    for target in (TARGET, moving[0]):
+        with pytest.raises(InputError, match="a guide has no maps: give a map for each frame, or one for all"):
+            video(moving[0], target, tmp_path / "no.mkv", [([], LABELS)])
+
+
 @pytest.mark.parametrize(
     ("guides", "weight", "message"),
     [
         ([("a.png",)], None, "it must be two maps, the source's and the target's"),
-        (["ab"], None, "it must be two maps"),
+        (["ab"], None, "a guide is 'ab': it must be two maps"),
+        (
+            (square(), LABELS),
+            None,
+            "a guide is a Picture: it must be two maps",
+        ),  # not in a list
         ([], 1, "--guide-weight weighs guides, and there are none"),
         ([(square(), LABELS)], [1, 2], "2 times --guide-weight and 1 times --guide: give one weight for all guides"),
         ([(square(), LABELS)], -1, "--guide-weight is -1: it must be between 0 and 100"),
         ([(square(), LABELS)], 101, "--guide-weight is 101: it must be between 0 and 100"),
+        ([(square(), LABELS)], math.nan, "--guide-weight is nan: it must be between 0 and 100"),
+        ([(square(), LABELS)], "2", "--guide-weight is '2': it must be a number"),
+        ([(square(), LABELS)], [None], "--guide-weight is None: it must be a number"),
+        ([(square(), LABELS)], True, "--guide-weight is True: it must be a number"),
     ],
 )
 def test_guides_that_cannot_be_are_refused(guides, weight, message):

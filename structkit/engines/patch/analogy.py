@@ -6,7 +6,8 @@ patches are what it is made of.
 Differs from the paper:
 * Guide.  The paper compares raw colours, which fails where source and target share none.  Here the source is first
   given the target's colours (`alignment.py`).  This guide is the start, and takes part in the comparison for a while.
-* Drafts.  Several ways to begin are tried up to 64 px, where that costs little; the best goes on (`drafts.py`).
+* Drafts.  Several ways to begin are tried up to 64 px, where that costs little, or where they begin, if that is finer;
+  the best goes on (`drafts.py`).
 * Contrast.  The mean of patches that disagree is fog, which finds the target's calmest patches: then eyes, windows and
   boats are lost.  Before it is compared, a picture is given the contrast of the target (`alignment.match_contrast`).
 * Vote.  Patches that fit better count for more.
@@ -81,7 +82,7 @@ def analogy(
         return Analogy(made.painted(state), state.field, min(made.shapes[0]), plan, lambda other: other)
     drafts = drafts_of(config, shape) if like is None else [like]
     made = Synthesis(target, shape, coarsest=_first_start(config, shape, like), patch=config.patch, **how)
-    table, draw = DraftTable(source, made, config, guides, usable, generator), generator.get_state()
+    table, draw = DraftTable(source, made, config, generator), generator.get_state()
     part = _part_of_drafts(made, draft_plan(config, shape, 1.0), len(drafts))
     best, *others = table.best(drafts, lambda share, note: progress(part * share, note))
     generator.set_state(draw)  # what follows a draft does not depend on how many there were
@@ -108,7 +109,7 @@ def analogy_drafts(
     """The drafts of the same analogy, the best first, which it goes on from.  The published form has none."""
     how = {"generator": generator, "usable": usable, "beside": guides}
     made = Synthesis(target, shape, coarsest=_first_start(config, shape), patch=config.patch, **how)
-    table = DraftTable(resize(source, shape).clamp(-1, 1), made, config, guides, usable, generator)
+    table = DraftTable(resize(source, shape).clamp(-1, 1), made, config, generator)
     return table.best(drafts_of(config, shape), progress)
 
 

@@ -2,8 +2,9 @@
 
 What serves differs from pair to pair.  A source whose colours the target has too is best compared as it is, another
 only in the target's colours; a calm target follows any layout, a busy one falls to pieces.  So several drafts are made
-up to SMALL px, where that costs little, and are judged by what a person sees: whether the layout, the edges and the
-small parts of the source are there, whether all is made of the target, and whether the target is all there.
+up to SMALL px, where that costs little, or at the level where they begin, if that is finer.  They are judged by what a
+person sees: whether the layout, the edges and the small parts of the source are there, whether all is made of the
+target, and whether the target is all there.
 
 Strength is a dial over all of it: how fine drafts begin, how much and how long the guide leads, and what structure
 counts for beside patches in the choice.  The guide is the source, in colours that can be compared with the target's.
@@ -107,17 +108,13 @@ class DraftTable:
         source: Tensor,
         made: Synthesis,
         config: AnalogyConfig,
-        guides: Sequence[Channels],
-        usable: Tensor | None,
         generator: torch.Generator,
     ) -> None:
         """source (1, 3, *shape of the result).  made: the synthesis that a draft goes on in.
 
-        guides, usable: as in `patch.analogy`.  All drafts begin with the state that the generator has now, so that one
-        that is made alone is the same.
+        All drafts begin with the state that the generator has now, so that one that is made alone is the same.
         """
         self.source, self.made, self.config = source, made, config
-        self.guides, self.usable = guides, usable
         self.generator, self.draw = generator, generator.get_state()
         self._guides: dict[str, Tensor] = {}
         self._placed: Synthesis | None = None
@@ -165,9 +162,7 @@ class DraftTable:
             made = self.made
             shapes = made.shapes[-1], made.key_shapes[-1]
             places = Channels(*(positions(shape).to(self.source) for shape in shapes), PLACE_WEIGHT, 1.1 * SMALL)
-            how = {"coarsest": min(made.shapes[0]), "patch": self.config.patch, "generator": self.generator}
-            beside = (*self.guides, places)
-            self._placed = Synthesis(made.target, made.shapes[-1], usable=self.usable, beside=beside, **how)
+            self._placed = made.with_beside((*made.beside.given, places))
         return self._placed
 
 

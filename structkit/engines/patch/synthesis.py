@@ -13,6 +13,7 @@ from level to level (as VGPNN, Haim et al., ECCV 2022).
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -185,6 +186,12 @@ class Synthesis:
         if level not in self._keys:
             self._keys[level] = resize(self.target, self.key_shapes[level]).clamp(-1, 1)
         return self._keys[level]
+
+    def with_beside(self, beside: Sequence[Channels]) -> Synthesis:
+        """The same synthesis with other channels beside the colours."""
+        other = copy.copy(self)
+        other.beside, other._ready = ChannelStack(beside, self.target.shape[1]), {}
+        return other
 
     def _beside(self, level: int) -> LevelChannels:
         """The channels that are compared beside the colours of a level."""

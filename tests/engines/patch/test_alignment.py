@@ -94,6 +94,19 @@ def test_a_flat_picture_takes_the_mean_colour_of_the_target():
     assert torch.allclose(flat, target.mean((2, 3), keepdim=True).expand_as(flat), atol=1e-3)
 
 
+@pytest.mark.parametrize("ends", [((0.5, -0.5, 0.1), (-0.5, 0.5, 0.1)), ((0.5, 0.3, 0.1), (-0.5, -0.2, 0.1))])
+def test_the_sign_that_a_library_gives_an_axis_changes_nothing(monkeypatch, ends):
+    """Also where both ends are as light, and as frequent."""
+    left = torch.arange(16) < 8
+    target = torch.stack([torch.where(left, *pair) for pair in zip(*ends, strict=True)])[None, :, None].repeat(
+        1, 1, 9, 1
+    )
+    source = torch.linspace(-0.6, 0.6, 16).expand(1, 3, 9, 16)
+    expected, eigh = match_moments(source, target), torch.linalg.eigh
+    monkeypatch.setattr(torch.linalg, "eigh", lambda matrix: (lambda pair: (pair[0], -pair[1]))(eigh(matrix)))
+    assert torch.equal(match_moments(source, target), expected)
+
+
 def test_colours_are_shared_where_the_target_has_them_too():
     target = red_spots_on_green()
     source = target.flip(-1).clone()

@@ -101,19 +101,22 @@ def test_a_picture_with_its_own_patches_stays_as_it_is():
     assert (result - picture).abs().mean() < 0.02
 
 
-def test_hidden_pixels_of_the_target_are_not_used():
+@pytest.mark.parametrize("shape", [(48, 48), (30, 36)], ids=["as it is", "reduced"])
+def test_hidden_pixels_of_the_target_are_not_used_in_any_draft(shape):
     target = red_spots_on_green()
     usable = torch.ones(1, 1, 48, 48)
     usable[..., :, 24:] = 0
     target[..., :, 24:] = torch.tensor([-1.0, -1.0, 1.0])[None, :, None, None]  # blue, and dark as the figure is
-    result = patch.analogy(
-        dark_spots_on_light(), target, AnalogyConfig(**FAST), shape=(48, 48), usable=usable, generator=generator()
-    ).picture
-    assert result[:, 2].max() < 0.3
-    seen = patch.analogy(
-        dark_spots_on_light(), target, AnalogyConfig(**FAST), shape=(48, 48), generator=generator()
-    ).picture
-    assert seen[:, 2].max() > 0.6
+
+    def made(mask) -> patch.Analogy:
+        how = {"shape": shape, "usable": mask, "generator": generator()}
+        return patch.analogy(dark_spots_on_light(), target, AnalogyConfig(**FAST), **how)
+
+    hidden, seen = made(usable), made(None)
+    drafts = [draft.state.picture for draft in hidden.drafts]
+    assert any(draft.draft.placed for draft in hidden.drafts)
+    assert max(float(picture[:, 2].max()) for picture in (hidden.picture, *drafts)) < 0.3
+    assert seen.picture[:, 2].max() > 0.6
 
 
 def test_completeness_brings_all_of_the_target_into_the_result():

@@ -52,7 +52,7 @@ def test_a_name_of_no_draft_is_refused_with_an_example_of_one(name):
 
 def table_of(source: Tensor, target: Tensor, config: AnalogyConfig) -> DraftTable:
     made = Synthesis(target, source.shape[2:], coarsest=12, patch=7, generator=(draw := generator()))
-    return DraftTable(source, made, config, (), None, draw)
+    return DraftTable(source, made, config, draw)
 
 
 def test_a_draft_has_the_same_bytes_alone_and_among_others_in_any_order():

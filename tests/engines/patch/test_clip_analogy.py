@@ -195,15 +195,15 @@ def test_the_first_windows_frames_are_held(monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["analogy", "style"])
-def test_the_stronger_the_more_of_the_sources_layout_is_kept(mode):
+def test_most_strength_keeps_more_of_the_sources_layout_than_none(mode):
     source = stream(GREY, WHITE, slice(6, 16), down=0, frames=3)
     marks = source.clone()
     marks[..., 8:12, 19:29], marks[..., 16:20, 8:14] = -0.7, 0.9
     kept = []
-    for strength in (0.0, 0.5, 1.0):
-        result = made_of(marks, TARGET[:, :, :3], mode=mode, strength=strength, coarsest=None, rounds=None)
+    for strength in (0.0, 1.0):
+        result = made_of(marks, TARGET[:, :, :3], mode=mode, strength=strength, coarsest=None, rounds=1)
         kept.append(explained_structure(marks[:, :, 1], result[:, :, 1]))
-    assert kept[0] < kept[2] and kept[1] < kept[2] + 0.02, kept
+    assert kept[0] < kept[1] - 0.05, kept
 
 
 def test_what_the_user_says_beats_the_plan():

@@ -142,17 +142,6 @@ def carry_field(
     return index.reshape(-1), torch.stack(left)
 
 
-def rest_of(rest: Tensor, carried: Tensor, found: Tensor, grid: Sequence[int], keys: Sequence[int]) -> Tensor:
-    """What rounding has left of a carried field (as `carry_field` returns both) once another one was found in its
-    place.
-
-    An entry that was moved to the pixel beside owes that pixel, too; one that was moved elsewhere owes what it did.
-    """
-    here, there = (torch.unravel_index(part.view(*grid), tuple(keys)) for part in (carried, found))
-    gap = torch.stack([one - other for one, other in zip(here, there, strict=True)])
-    return torch.where(gap.abs().amax(0) <= 1, rest + gap, rest).clamp_(-1, 1)
-
-
 def stretch_of(field: Tensor, grid: Sequence[int], keys: Sequence[int], side: int = 7) -> Tensor:
     """Share (1, 1, rows, columns) of the patches in a window of `side` whose key patch is a pixel or two off the place
     beside their neighbour's.

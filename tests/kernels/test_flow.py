@@ -13,7 +13,6 @@ from structkit.kernels.flow import (
     carry_field,
     motion,
     resize_flow,
-    rest_of,
     stretch_of,
     warp,
     warp_field,
@@ -185,15 +184,6 @@ def test_slow_motion_of_a_carried_field_adds_up_to_whole_pixels():
     for _ in range(10):
         field, rest = carry_field(field, rest, grid, keys, still(10, 12, 0, 0.3))
     assert torch.equal(field, copied(grid, keys, 4, 8)) and rest.abs().max() < 1e-5
-
-
-def test_an_entry_that_a_search_puts_a_pixel_back_owes_that_pixel():
-    grid, keys = (6, 8), (20, 30)
-    rest, carried = torch.full((2, *grid), 0.25), copied(grid, keys, 4, 5)
-    assert torch.equal(rest_of(rest, carried, carried, grid, keys), rest)
-    beside = rest_of(rest, carried, copied(grid, keys, 4, 6), grid, keys)
-    assert torch.equal(beside[0], rest[0]) and torch.allclose(beside[1], rest[1] - 1)
-    assert torch.equal(rest_of(rest, carried, copied(grid, keys, 9, 14), grid, keys), rest)
 
 
 def test_stretched_fields_are_told_from_copied_ones_and_from_seams():

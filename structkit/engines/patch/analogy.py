@@ -41,9 +41,9 @@ Progress = Callable[[float, str], None]
 class Analogy:
     """An analogy, and how it was made, so that the next frame of a video can be made likewise.
 
-    picture (1, 3, *shape).  field: of each of its patches, the key patch at the last level.  start: short side of the
-    level where it began, px.  plan: that of its levels.  guide: the function from a source (1, 3, *shape) to a guide of
-    the same kind.
+    picture (1, 3, *shape).  field: of each of its patches, the key patch at the last level; weights: theirs in the
+    vote; None: all the same.  start: short side of the level where it began, px.  plan: that of its levels.  guide: the
+    function from a source (1, 3, *shape) to a guide of the same kind.
     chosen: the draft that it was made from, and drafts: all of them, the best first; none in the published form.
     """
 
@@ -52,6 +52,7 @@ class Analogy:
     start: int
     plan: SynthesisPlan
     guide: Callable[[Tensor], Tensor]
+    weights: Tensor | None = None
     chosen: MadeDraft | None = None
     drafts: list[MadeDraft] = field(default_factory=list)
 
@@ -79,7 +80,7 @@ def analogy(
     if config.match == "colour":
         made = Synthesis(target, shape, **start_of(config, published_start(shape)), **how)
         state = finished(made, SynthesisState(source), 0, plan := published_plan(config), None, progress)
-        return Analogy(made.painted(state), state.field, min(made.shapes[0]), plan, lambda other: other)
+        return Analogy(made.painted(state), state.field, min(made.shapes[0]), plan, lambda other: other, state.weights)
     drafts = drafts_of(config, shape) if like is None else [like]
     made = Synthesis(target, shape, coarsest=_first_start(config, shape, like), patch=config.patch, **how)
     table, draw = DraftTable(source, made, config, generator), generator.get_state()
@@ -92,7 +93,9 @@ def analogy(
     def guide(other: Tensor) -> Tensor:
         return guide_of(other, made, best.draft.colours, config.mode, generator)
 
-    return Analogy(made.painted(state), state.field, best.draft.start, plan, guide, best, [best, *others])
+    return Analogy(
+        made.painted(state), state.field, best.draft.start, plan, guide, state.weights, best, [best, *others]
+    )
 
 
 def analogy_drafts(

@@ -9,6 +9,7 @@ Three forms:
 * `match="structure"`: it starts from the source in the target's colours, the guide of `analogy.py`, which takes part
   in the comparison where layout is settled; the ranks of speeds do, too.  What moves gets the colours of what moves,
   and what rests of what rests.  So still parts keep their structure, and clips without motion can be used.
+  Strength says where it starts, how much the guide counts and up to which level.
 * `match="colour"`: raw colours alone, as for pictures.  A clip of one frame gives the bits of the picture's analogy.
 
 Differs from the paper:
@@ -25,6 +26,7 @@ Clips are (1, 3, T, H, W) in [-1, 1]; shapes are (T, H, W).  The same generator 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -40,15 +42,15 @@ from structkit.engines.patch.clips import FRAME_RATIO, FRAMES, SOFTNESS
 from structkit.engines.patch.course import finish, plan_for
 from structkit.engines.patch.draft_ways import COLOURS, STYLE_GUIDANCE, style_start
 from structkit.engines.patch.drafts import guide_of, style_led
-from structkit.engines.patch.synthesis import HeldPart, Synthesis, SynthesisPlan, SynthesisState
+from structkit.engines.patch.synthesis import SMALL, HeldPart, Synthesis, SynthesisPlan, SynthesisState
 from structkit.errors import OptionError
 from structkit.kernels.flow import motion
 from structkit.kernels.pyramid import Shape, resize
 
 Progress = Callable[[float, str], None]
 
-COARSEST = 20  # px: short side of level 0
-GUIDED_TO = 40  # px: short side of the last level at which the guide takes part in the comparison
+COARSEST = 20  # px: short side of level 0 up to strength 0.5; ...
+FINER = 2.4  # ... up to strength 1 as many times as large
 COMPLETENESS = 1.0
 RANKS = 4  # of speeds; ...
 POWER = 0.25  # ... and what they are raised to: what moves at all is set apart from what does not
@@ -131,7 +133,16 @@ class ClipPair:
             if config.mode != "style":
                 source = resize(source, made.shapes[made.layout]).clamp(-1, 1)
             return guide_of(source, made, COLOURS[config.mode][0], config.mode, generator)
-        source, target = resize(source, made.shapes[made.layout]).clamp(-1, 1), made.keys(made.layout)
+        whole, source = source, resize(source, made.shapes[made.layout]).clamp(-1, 1)
+        guide = self._recoloured(source)
+        if self.plan.guided_to > SMALL:  # fine levels are guided, too: what colours change is brought to their size
+            guide = (whole + resize(guide - source, self.shape)).clamp(-1, 1)
+        return guide
+
+    def _recoloured(self, source: Tensor) -> Tensor:
+        """The source (1, 3, t, h, w), of the layout's shape, in colours of the target."""
+        made, generator = self.made, self.how["generator"]
+        target = made.keys(made.layout)
         moving = [
             resize(rank, clip.shape[2:]).flatten() > -0.5 for rank, clip in ((self.mine, source), (self.theirs, target))
         ]
@@ -192,7 +203,14 @@ def start_of_clips(config: AnalogyConfig, shape: Shape) -> int:
     """The short side of the first level, px, where the user has not said it."""
     if config.match == "colour":
         return published_start(shape)
-    return style_start(config.strength, shape) if config.mode == "style" else COARSEST
+    if config.mode == "style":
+        return style_start(config.strength, shape)
+    return round(COARSEST * FINER ** max(0.0, 2 * config.strength - 1))
+
+
+def guided_to(strength: float) -> float:
+    """The short side, px, up to which levels are guided: at strength 0 hardly the first, at strength 1 all."""
+    return COARSEST / (1 - strength) if strength < 1 else math.inf
 
 
 def clip_plan_of(config: AnalogyConfig, shape: Shape) -> SynthesisPlan:
@@ -200,7 +218,7 @@ def clip_plan_of(config: AnalogyConfig, shape: Shape) -> SynthesisPlan:
     if config.match == "colour":
         return published_plan(config)
     plan = plan_for(config, rounds=2, small_rounds=4, completeness=COMPLETENESS)
-    led = {"guidance": config.strength / 2, "guided": 1.0, "guided_to": GUIDED_TO}
+    led = {"guidance": 2 * config.strength**3, "guided": 1.0, "guided_to": guided_to(config.strength)}
     if config.mode == "style":
         led = {"guidance": STYLE_GUIDANCE * config.strength, "guided_to": style_led(config.strength, shape[1:])}
     return replace(plan, softness=SOFTNESS, **led)

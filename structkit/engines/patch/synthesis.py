@@ -71,7 +71,7 @@ class SynthesisState:
     """The result in the making, as far as it is compared with keys (`Synthesis.painted` is what is seen of it).
 
     field: of each of its patches, the key patch it is made of; back: the reverse, where asked for.  level: the last
-    that was gone through.
+    that was gone through.  weights: of its patches in the last vote; None: all the same.
     """
 
     picture: Tensor
@@ -79,6 +79,7 @@ class SynthesisState:
     field: Tensor | None = None
     back: Tensor | None = None
     level: int | None = None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -270,7 +271,7 @@ class Synthesis:
                 # It comes from a coarser level and lacks detail: in the first round it is compared with keys that lack
                 # it too.
                 opening = beside.of_target(resize(self.keys(level - 1), self.key_shapes[level]).clamp(-1, 1))
-        rounds = plan.small_rounds if level <= self.layout else plan.rounds
+        rounds, sure = plan.small_rounds if level <= self.layout else plan.rounds, None
         if plan.fine_rounds and min(shape[-2:]) > 2.2 * SMALL:
             plan, rounds = replace(plan, alpha=None), plan.fine_rounds
         if before.field is None and plan.first_rounds:
@@ -297,7 +298,7 @@ class Synthesis:
             picture = self._unrolled(vote(keys[0], field, grids[0], patch=patch, weights=sure)[None])
             picture = picture if held is None else held.over(picture)
             tick((i + 1) / rounds)
-        return SynthesisState(picture, grids, field, back, level)
+        return SynthesisState(picture, grids, field, back, level, sure)
 
     def _nearest(
         self,

@@ -15,6 +15,7 @@ from structkit.engines.patch.clip_analogy import ClipPair, analogy_clip, clip_pl
 from structkit.errors import OptionError
 from structkit.kernels.nearest_patches import nearest_patches
 from structkit.kernels.patches import extract
+from structkit.metrics.structure import explained_structure
 
 from ..pictures import dark_spots_on_light, grain, red_spots_on_green
 
@@ -191,6 +192,18 @@ def test_the_first_windows_frames_are_held(monkeypatch):
     known, after = parts[1]
     assert known.shape[2] == 3 and torch.equal(known, parts[0][1][:, :, -3:])
     assert torch.equal(after[:, :, :2], known[:, :, :2]) and not torch.equal(after[:, :, 2], known[:, :, 2])
+
+
+@pytest.mark.parametrize("mode", ["analogy", "style"])
+def test_most_strength_keeps_more_of_the_sources_layout_than_none(mode):
+    source = stream(GREY, WHITE, slice(6, 16), down=0, frames=3)
+    marks = source.clone()
+    marks[..., 8:12, 19:29], marks[..., 16:20, 8:14] = -0.7, 0.9
+    kept = []
+    for strength in (0.0, 1.0):
+        result = made_of(marks, TARGET[:, :, :3], mode=mode, strength=strength, coarsest=None, rounds=1)
+        kept.append(explained_structure(marks[:, :, 1], result[:, :, 1]))
+    assert kept[0] < kept[1] - 0.05, kept
 
 
 def test_what_the_user_says_beats_the_plan():

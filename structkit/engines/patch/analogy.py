@@ -81,11 +81,11 @@ def analogy(
         made = Synthesis(target, shape, **start_of(config, published_start(shape)), **how)
         state = finished(made, SynthesisState(source), 0, plan := published_plan(config), None, progress)
         return Analogy(made.painted(state), state.field, min(made.shapes[0]), plan, lambda other: other, state.weights)
-    drafts = drafts_of(config, shape) if like is None else [like]
+    ways = drafts_of(config, shape) if like is None else [like]
     made = Synthesis(target, shape, coarsest=_first_start(config, shape, like), patch=config.patch, **how)
     table, draw = DraftTable(source, made, config, generator), generator.get_state()
-    part = _part_of_drafts(made, draft_plan(config, shape, 1.0), len(drafts))
-    best, *others = table.best(drafts, lambda share, note: progress(part * share, note))
+    part = _part_of_drafts(made, draft_plan(config, shape, 1.0), len(ways))
+    best, *others = table.best(ways, lambda share, note: progress(part * share, note))
     generator.set_state(draw)  # what follows a draft does not depend on how many there were
     plan, first = draft_plan(config, shape, best.draft.guidance), best.state.level + 1
     state = finished(made, best.state, first, plan, best.guide, lambda s, note: progress(part + (1 - part) * s, note))

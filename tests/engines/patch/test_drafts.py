@@ -63,10 +63,13 @@ def test_a_draft_has_the_same_bytes_alone_and_among_others_in_any_order():
     alone = table_of(source, target, config).make(drafts[2])
     made = table_of(source, target, config).best(drafts, lambda share, note: None)
     turned = table_of(source, target, config).best(drafts[::-1], lambda share, note: None)
-    for one, other in zip([*made, made[2]], [*turned[::-1], alone], strict=True):
-        assert one.draft == other.draft and one.scores == other.scores
-        assert torch.equal(one.state.picture, other.state.picture)
-    assert not torch.equal(made[0].state.picture, made[2].state.picture)
+    assert [one.draft for one in made] == [one.draft for one in turned]  # the best first
+    among = {one.draft: one for one in made}
+    assert set(among) == set(drafts)
+    for other in (*turned, alone):
+        one = among[other.draft]
+        assert one.scores == other.scores and torch.equal(one.state.picture, other.state.picture)
+    assert not torch.equal(among[drafts[0]].state.picture, among[drafts[2]].state.picture)
 
 
 @functools.cache

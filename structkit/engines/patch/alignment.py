@@ -12,7 +12,7 @@ from torch import Tensor
 
 from structkit.kernels.pyramid import Shape, resize
 
-EXACT = 2**16  # steps in 1 that moments are rounded to, so that they are the same on any processor
+EXACT = 2**16  # steps in 1 that moments and shares are rounded to, so that they are the same on any processor
 LEAST_VARIANCE = 1e-4  # added to both covariances: a picture in shades of grey has directions without any
 FAINT = 0.3  # share of the target's variance, below which a linear map leaves little to see
 SKEWED = 0.2  # skewness from which on some colours are few and far
@@ -123,7 +123,8 @@ def shared_colours(source: Tensor, target: Tensor) -> Tensor:
     known = resize(target, (32, 32)).flatten(2)[0]
     apart = sum((mine[:, None] - theirs).square() for mine, theirs in zip(seen, known, strict=True))
     nearest = apart.sqrt().topk(NEAR, dim=1, largest=False).values.mean(1)
-    return torch.exp(-(nearest / SHARED).square()).view(1, 1, *source.shape[2:])
+    share = torch.exp(-(nearest.double() / SHARED).square())
+    return (share * EXACT).round().div(EXACT).to(source).view(1, 1, *source.shape[2:])
 
 
 def match_contrast(picture: Tensor, target: Tensor, *, amount: float, octaves: int = 2, most: float = 2.5) -> Tensor:

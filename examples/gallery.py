@@ -61,7 +61,7 @@ def strengths() -> None:
     shown = [(label, structkit.read_picture(path)) for label, path in {"source": source, "target": target}.items()]
     for strength in STRENGTHS:
         shown += [(f"{strength:g}", structkit.analogy(source, target, strength=strength, max_side=256)[0])]
-    structkit.write_picture(comparison_strip(shown), "examples/gallery/strength.jpg", quality=88)
+    structkit.write_picture(comparison_strip(shown), "examples/gallery/strength.jpg", quality=70)
 
 
 def main() -> None:

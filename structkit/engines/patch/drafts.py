@@ -34,6 +34,7 @@ Progress = Callable[[float, str], None]
 
 NOISY = {"texture", "paint"}  # modes in which a guide is noisy: a painted area is flat, and would find one patch alone
 FLAT_NOISE = 0.1  # its standard deviation
+UNSETTLED = 0.02  # standard deviation of the noise that a draft begins with, so that each seed has a result of its own
 PLACE_WEIGHT = 0.04  # of positions beside colours, in a draft that is placed
 COMPLETENESS = {"analogy": 0.4, "style": 0.0, "texture": 0.2, "paint": 0.0}
 CONTRAST, SOFTNESS = 0.5, 0.3
@@ -137,9 +138,10 @@ class DraftTable:
         self.generator.set_state(self.draw)
         first = made.starting_near(draft.start)
         levels = range(first, max(first, made.layout) + 1)
-        state = made.run(
-            SynthesisState(guide), levels, draft_plan(self.config, self.made.shapes[-1], draft.guidance), guide
-        )
+        noise = torch.randn(guide.shape[2:], generator=self.generator, device=self.generator.device)
+        begun = SynthesisState(guide + UNSETTLED * noise.to(guide))
+        plan = draft_plan(self.config, self.made.shapes[-1], draft.guidance)
+        state = made.run(begun, levels, plan, guide)
         return MadeDraft(draft, state, guide, self.scores(state.picture) if judged else None)
 
     def scores(self, picture: Tensor) -> DraftScores:

@@ -104,7 +104,7 @@ def test_the_draft_of_the_best_total_is_chosen(pair):
 
 
 def scores(**other: float) -> DraftScores:
-    kept = dict.fromkeys(("segments", "layout", "edges", "parts"), 0.5)
+    kept = dict.fromkeys(("layout", "edges", "parts"), 0.5)
     return DraftScores(**{**kept, "incoherence": 0.4, "incompleteness": 0.4, **other})
 
 
@@ -112,7 +112,7 @@ def test_more_strength_weighs_patches_less_beside_structure():
     for patches in ("incoherence", "incompleteness"):
         lost = [scores().total(s) - scores(**{patches: 0.8}).total(s) for s in (0.0, 0.5, 1.0)]
         assert lost[0] > lost[1] > lost[2] > 0
-    for structure in ("segments", "layout", "edges", "parts"):
+    for structure in ("layout", "edges", "parts"):
         won = [scores(**{structure: 0.8}).total(s) - scores().total(s) for s in (0.0, 0.5, 1.0)]
         assert won[0] > 0 and won == pytest.approx([won[0]] * 3)
 

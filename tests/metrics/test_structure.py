@@ -10,7 +10,6 @@ from structkit.metrics.structure import (
     edge_agreement,
     explained_structure,
     patch_distance,
-    segment_agreement,
 )
 
 
@@ -60,33 +59,6 @@ def areas(height: int = 40, width: int = 48, *, seed: int = 0) -> torch.Tensor:
     colours = torch.tensor([[0.7, -0.6, 0.0], [-0.2, 0.8, -0.7], [0.1, 0.0, 0.9]]).T
     flat = colours.repeat_interleave(width // 3, 1)[None, :, None].expand(1, 3, height, width)
     return flat + 0.03 * torch.randn(flat.shape, generator=torch.Generator().manual_seed(seed))
-
-
-def test_segments_agree_whatever_their_colours_are():
-    one = areas()
-    assert segment_agreement(one, one) == pytest.approx(1, abs=1e-6)
-    assert segment_agreement(one, -one) > 0.99
-    assert segment_agreement(one, recoloured(areas(seed=1))) > 0.95
-
-
-def test_segments_of_unrelated_pictures_hardly_agree():
-    lying = areas(48, 48).transpose(-1, -2)
-    assert 0 <= segment_agreement(areas(48, 48), lying) < 0.05
-
-
-def test_segments_that_have_moved_agree_less_the_further_they_are():
-    agreed = [segment_agreement(areas(), areas(seed=1).roll(by, -1)) for by in (0, 2, 6)]
-    assert agreed == sorted(agreed, reverse=True) and agreed[2] < 0.9 * agreed[0]
-
-
-def test_segments_agree_both_ways(picture):
-    one, another = areas(48, 66)[..., :64], picture
-    assert segment_agreement(one, another) == pytest.approx(segment_agreement(another, one), abs=1e-9)
-
-
-def test_segments_of_flat_pictures_say_nothing():
-    flat = torch.full((1, 3, 40, 48), 0.3)
-    assert segment_agreement(flat, flat) == segment_agreement(areas(), flat) == segment_agreement(flat, areas()) == 0
 
 
 def with_dot(picture: torch.Tensor, row: int, column: int, side: int = 3) -> torch.Tensor:

@@ -1,8 +1,9 @@
 """Statistics of one picture given to another, so that patches can be compared where the colours differ.
 
 Structure is where the colours change, not which they are: before source and target are compared, the source is given
-the target's distribution of colours by optimal transport, which keeps neighbours neighbours (what was the lighter of
-two regions mostly stays so).
+the target's colours.  By optimal transport it gets all of their distribution, and neighbours stay neighbours (what was
+the lighter of two regions mostly stays so); by its moments, mean and covariance alone, and calm areas stay calm.
+What is shared may keep its colours.  And a picture in the making is given the contrast that the target has.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from structkit.configs import RefineConfig, RetargetConfig, SampleConfig
-from structkit.engines.patch.channels import Channels
+from structkit.engines.patch.channels import place_channels, slope
 from structkit.engines.patch.course import finish, in_words, plan_for, start_of, work_of
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
 from structkit.kernels.pyramid import Shape, resize
@@ -53,7 +53,7 @@ def sample(
 
     The start is the picture warped, with a little noise; the levels from SMALL to twice that get noise of their own.
     """
-    heights = place_channels(picture.shape[2:], shape, down=UPRIGHT * config.upright)
+    heights = place_channels(picture.shape[2:], shape, to=SMALL, down=UPRIGHT * config.upright)
     made = Synthesis(picture, shape, **start_of(config, 24), generator=generator, beside=heights)
     coarse = plan_for(config, rounds=3, small_rounds=6, completeness=1.0, first_rounds=1)
     fine = plan_for(config, rounds=3, small_rounds=6, completeness=0.0)
@@ -88,7 +88,7 @@ def retarget(
     wider, higher = (new / old for new, old in zip(shape, picture.shape[-2:], strict=True))
     # The picture's own scale, unless the result is larger, or smaller, along both axes.
     scale = max(min(wider, higher), min(1.0, max(wider, higher)))
-    places = place_channels(picture.shape[2:], shape, down=DOWN, across=ACROSS)
+    places = place_channels(picture.shape[2:], shape, to=SMALL, down=DOWN, across=ACROSS)
     made = Synthesis(picture, shape, **start_of(config, 28), generator=generator, scale=scale, beside=places)
     coarse = plan_for(config, rounds=3, completeness=1.0, first_rounds=10)
     state = SynthesisState(_reshaped(made, coarse, down=DOWN, across=ACROSS))
@@ -150,24 +150,6 @@ def _last_crisp(picture: Tensor, shapes: Sequence[Shape]) -> int:
     return next(falls, len(added))
 
 
-def place_channels(own: Shape, shape: Shape, *, down: float = 0.0, across: float = 0.0) -> list[Channels]:
-    """The places of a picture (H, W) = own and of a result as channels, to be compared at the levels up to SMALL.
-
-    down, across: their weights, that of the height and that of the way from left to right.
-    """
-    return [
-        Channels(*(_slope(space, axis) for space in (shape, own)), weight=weight, to=SMALL)
-        for axis, weight in enumerate((down, across))
-        if weight
-    ]
-
-
-def _slope(shape: Shape, axis: int) -> Tensor:
-    """Values (1, 1, *shape) that rise from -1 to 1 along one axis."""
-    line = torch.linspace(-1, 1, shape[axis])
-    return (line[:, None] if axis == 0 else line[None]).expand(*shape)[None, None].contiguous()
-
-
 def warped(picture: Tensor, amount: float, down: float, generator: torch.Generator) -> Tensor:
     """Picture (1, C, H, W) bent by a smooth random field, so that things move, but stay whole.
 
@@ -178,7 +160,7 @@ def warped(picture: Tensor, amount: float, down: float, generator: torch.Generat
     short = min(height, width)
     bends = [round(WAVES * side / short) + 1 for side in (height, width)]
     ways = resize(torch.randn(1, 2, *bends, generator=generator, device=generator.device).to(picture), (height, width))
-    places = [_slope((height, width), axis)[:, 0].to(picture) for axis in (1, 0)]
+    places = [slope((height, width), axis)[:, 0].to(picture) for axis in (1, 0)]
     shares = 2 * amount * short / width, 2 * amount * down * short / height
     grid = torch.stack([places[i] + shares[i] * ways[:, i] for i in (0, 1)], -1)
     return F.grid_sample(picture, grid, mode="bilinear", padding_mode="reflection", align_corners=True)
@@ -199,6 +181,6 @@ def _reshaped(made: Synthesis, plan: SynthesisPlan, **places: float) -> Tensor:
     for step in range(1, steps):
         shape = tuple(round(old * (new / old) ** (step / steps)) for new, old in zip(last, own, strict=True))
         how = {"coarsest": min(shape), "patch": made.patch, "generator": made.generator, "scale": 1.0}
-        growing = Synthesis(keys, shape, **how, beside=place_channels(own, shape, **places))
+        growing = Synthesis(keys, shape, **how, beside=place_channels(own, shape, to=SMALL, **places))
         picture = growing.run(SynthesisState(resize(picture, shape)), [0], plan).picture
     return resize(picture, last)

@@ -113,6 +113,24 @@ class ChannelStack:
         return LevelChannels(source, target, tuple(groups), 1 + sum(counts) / self.colours)
 
 
+def place_channels(own: Shape, shape: Shape, *, to: float, down: float = 0.0, across: float = 0.0) -> list[Channels]:
+    """The places of a picture (H, W) = own and of a result as channels, for the levels of a short side up to `to` px.
+
+    down, across: their weights, that of the height and that of the way from left to right.
+    """
+    return [
+        Channels(*(slope(space, axis) for space in (shape, own)), weight=weight, to=to)
+        for axis, weight in enumerate((down, across))
+        if weight
+    ]
+
+
+def slope(shape: Shape, axis: int) -> Tensor:
+    """Values (1, 1, *shape) that rise from -1 to 1 along one axis."""
+    line = torch.linspace(-1, 1, shape[axis])
+    return (line[:, None] if axis == 0 else line[None]).expand(*shape)[None, None].contiguous()
+
+
 def _ordered(channels: Sequence[Channels]) -> list[Channels]:
     """The channels that count, in the order of their weights and targets, and then of their sources."""
     counting = [own for own in channels if own.weight > 0]

@@ -62,6 +62,4 @@ def in_words(shape: Shape) -> str:
 
 def work_of(made: Synthesis, plan: SynthesisPlan, levels: Sequence[int]) -> list[int]:
     """The work of each of these levels: its pixels, as often as there are rounds."""
-    return [
-        math.prod(made.shapes[level]) * (plan.small_rounds if level <= made.layout else plan.rounds) for level in levels
-    ]
+    return [math.prod(made.shapes[level]) * made.rounds_of(level, plan) for level in levels]

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch.alignment import match_moments, shared_colours, transport_colours, transport_luminance
-from structkit.engines.patch.channels import Channels
+from structkit.engines.patch.channels import place_channels
 from structkit.engines.patch.course import plan_for
 from structkit.engines.patch.draft_ways import Draft
 from structkit.engines.patch.synthesis import SMALL, Synthesis, SynthesisPlan, SynthesisState
@@ -162,9 +162,9 @@ class DraftTable:
         """The synthesis in which places count."""
         if self._placed is None:
             made = self.made
-            shapes = made.shapes[-1], made.key_shapes[-1]
-            places = Channels(*(positions(shape).to(self.source) for shape in shapes), PLACE_WEIGHT, 1.1 * SMALL)
-            self._placed = made.with_beside((*made.beside.given, places))
+            weights = {"down": PLACE_WEIGHT / 2, "across": PLACE_WEIGHT / 2}
+            places = place_channels(made.key_shapes[-1], made.shapes[-1], to=SMALL, **weights)
+            self._placed = made.with_beside((*made.beside.given, *(own.on(self.source.device) for own in places)))
         return self._placed
 
 
@@ -193,12 +193,6 @@ def guide_of(source: Tensor, made: Synthesis, colours: str, mode: str, generator
         noise = torch.randn(guide.shape, generator=generator, device=generator.device)
         guide = guide + FLAT_NOISE * noise.to(guide)
     return guide
-
-
-def positions(shape: Shape) -> Tensor:
-    """Positions (1, 2, *shape), down and across, from -1 to 1."""
-    axes = [torch.linspace(-1, 1, side) for side in shape]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]
 
 
 def small_picture(picture: Tensor) -> Tensor:

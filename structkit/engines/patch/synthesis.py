@@ -231,6 +231,16 @@ class Synthesis:
         """The level whose short side is nearest to `short` px."""
         return min(range(len(self.shapes)), key=lambda level: abs(min(self.shapes[level][-2:]) - short))
 
+    def rounds_of(self, level: int, plan: SynthesisPlan) -> int:
+        """The rounds of a level, if it is not the first."""
+        if self._is_finest(level, plan):
+            return plan.fine_rounds
+        return plan.small_rounds if level <= self.layout else plan.rounds
+
+    def _is_finest(self, level: int, plan: SynthesisPlan) -> bool:
+        """Whether parts are settled at a level, in a plan that makes a difference of it."""
+        return bool(plan.fine_rounds) and min(self.shapes[level][-2:]) > 2.2 * SMALL
+
     def run(
         self,
         state: SynthesisState,
@@ -271,11 +281,9 @@ class Synthesis:
                 # It comes from a coarser level and lacks detail: in the first round it is compared with keys that lack
                 # it too.
                 opening = beside.of_target(resize(self.keys(level - 1), self.key_shapes[level]).clamp(-1, 1))
-        rounds, sure = plan.small_rounds if level <= self.layout else plan.rounds, None
-        if plan.fine_rounds and min(shape[-2:]) > 2.2 * SMALL:
-            plan, rounds = replace(plan, alpha=None), plan.fine_rounds
-        if before.field is None and plan.first_rounds:
-            rounds = plan.first_rounds
+        rounds, sure = (before.field is None and plan.first_rounds) or self.rounds_of(level, plan), None
+        if self._is_finest(level, plan):
+            plan = replace(plan, alpha=None)
         guiding = guide is not None and min(shape[-2:]) <= plan.guided_to
         hint = resize(guide, shape).clamp(-1, 1) if guide is not None and guiding else picture
         kept = self._kept(level)

@@ -253,9 +253,12 @@ def remove_leftovers(folder: str | Path) -> int:
     return removed
 
 
-def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hex.  Raises InputError."""
-    if (found := _sha256_at_once(path)) is not None:
+def sha256_file(path: str | Path, size: int | None = None) -> str:
+    """SHA-256 of a file's bytes, in hex.  Raises InputError.
+
+    size: the bytes that a regular file had when somebody looked, which saves looking again.
+    """
+    if (found := _sha256_at_once(path, size)) is not None:
         return found
     with open_source(path) as (name, stream):
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
@@ -263,18 +266,23 @@ def sha256_file(path: str | Path) -> str:
         return hashlib.sha256(read_once(stream, name)).hexdigest()
 
 
-def _sha256_at_once(path: str | Path) -> str | None:
-    """The hash of a small file, which takes four calls of the system; None for another, or where one of them fails."""
+def _sha256_at_once(path: str | Path, size: int | None) -> str | None:
+    """The hash of a small file, by as few calls of the system as can be; None for another, or where one of them fails.
+
+    A file that has another size by now is another too.
+    """
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode) or status.st_size >= PIECE:  # a pipe opened twice has lost its writer
+        if size is None:
+            status = os.stat(path)
+            size = status.st_size if stat.S_ISREG(status.st_mode) else PIECE  # a pipe opened twice loses its writer
+        if size >= PIECE:
             return None
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError):
         return None
     try:
-        data = os.read(descriptor, status.st_size + 1)
-        return hashlib.sha256(data).hexdigest() if len(data) == status.st_size else None
+        data = os.read(descriptor, size + 1)
+        return hashlib.sha256(data).hexdigest() if len(data) == size else None
     except OSError:
         return None
     finally:

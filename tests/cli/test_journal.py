@@ -93,6 +93,14 @@ def test_rewritten_it_has_those_records_and_nothing_else(tmp_path_factory, lines
     read.close()
 
 
+@pytest.mark.parametrize("names", ["ab", "ba", "aa", "é"])
+def test_it_is_reduced_with_one_line_for_each_output_in_order(tmp_path, names):
+    (tmp_path / NAME).write_bytes(b"".join(line_of(record(name)) for name in names))
+    (read := Journal(tmp_path / NAME)).read_on()
+    assert read.is_reduced is (list(names) == sorted(set(names)))
+    read.close()
+
+
 def test_a_file_that_another_run_has_replaced_is_read_anew(tmp_path):
     path = tmp_path / NAME
     path.write_bytes(line_of(record("a.png")) * 9)

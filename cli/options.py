@@ -38,6 +38,10 @@ METAVARS = {bool: None, int: "N", float: "X", str: "TEXT"}
 SHORT = {"output": "-o", "count": "-n", "quiet": "-q"}
 DEVICES = ("auto", "cpu", "cuda")
 TOLERANT = "take what can be read of damaged inputs, with a warning; else they are refused"
+SHARD = (
+    "do the I-th of N shares of a batch, 1 to N; else what torchrun, srun, an array of Slurm or an Indexed Job says; "
+    "1/1 is the whole"
+)
 FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
 
 
@@ -117,6 +121,7 @@ class OutputOptions(CommonOptions):
         low=1,
     )
     tolerant: bool = option(False, TOLERANT)
+    shard: str | None = named(None, SHARD, "I/N")
 
     @property
     def reading(self) -> dict[str, Any]:

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 FEW = 3  # clashes of names that are told in full
 
 
-def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> None:
-    """Refuse, before any work, a plan that would lose or mix pictures."""
+def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str, own: Sequence[Task]) -> None:
+    """Refuse, before any work, a plan that would lose or mix pictures.
+
+    own: the tasks of this process; what others make of the rest may be there already.
+    """
     outputs = [(output, task) for task in tasks for output in task.outputs]
     for output, _ in outputs:
         if running.quality and not output.kind.suits_quality(output.format):
@@ -43,7 +46,8 @@ def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> No
     writable: set[Path] = set()
     for output, _ in written:
         _check_writable(output, writable)
-        if exists == "error" and os.path.lexists(output.path):
+    for output in (output for task in own for output in task.outputs) if exists == "error" else ():
+        if output.path and not output.dry and os.path.lexists(output.path):
             raise OptionError(f"{output.path} exists: choose another name, or say --exists overwrite")
 
 

@@ -80,6 +80,14 @@ class InputFile:
             raise InputError(f"{self.label}: {error.strerror or error}") from error
 
     @cached_property
+    def size(self) -> int:
+        """Bytes of the file, as its folder tells them; 0 for what has none."""
+        try:
+            return os.stat(self.path).st_size if self.path is not None else 0
+        except (OSError, ValueError):
+            return 0
+
+    @cached_property
     def sha256(self) -> str:
         """The hash of the bytes of the file, in hex."""
         if self._once is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, NoReturn, Self
@@ -59,6 +59,11 @@ class Task:
 
     inputs: Mapping[str, InputFile]
     outputs: tuple[Output, ...]
+
+    @property
+    def bond(self) -> Hashable:
+        """A value that tasks have in common which need one another's files; None for a task that needs none."""
+        return None
 
 
 class Maker:

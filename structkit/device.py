@@ -23,19 +23,15 @@ def load_torch() -> None:
         raise DeviceError(f"PyTorch cannot be loaded ({fact}): {way_out}") from error
 
 
-def resolve(name: str = "auto", local: int | None = None) -> str:
+def resolve(name: str = "auto") -> str:
     """The name of a device: `auto` -> the best one here; cpu, cuda or cuda:1 -> the same, checked.
 
-    local: number of this process among several of this machine, of which each takes a CUDA device of its own; one
-    device that is all that a process sees is its own.  None for a process alone.
-    Raises DeviceError for a device that is absent, or taken by another process, and as `load_torch`.
+    Raises DeviceError for a device that is absent, and as `load_torch`.
     """
     load_torch()
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if local is not None and count and name in ("auto", "cuda"):
-        return own_device(local, count)
     if name == "auto":
         return "cuda" if count else "cpu"
     kind, colon, number = name.partition(":")
@@ -45,9 +41,20 @@ def resolve(name: str = "auto", local: int | None = None) -> str:
     raise DeviceError(f"--device {name}: there is no such device here: choose {here} or auto")
 
 
-def own_device(local: int, count: int) -> str:
-    """The CUDA device of the process of this number on its machine, which has `count`.  Raises DeviceError."""
-    if "LOCAL_RANK" not in os.environ and count == 1:  # Slurm shows each task its own
+def own_device(device: str, local: int) -> str:
+    """The device of one of several processes of a machine: of `cuda` each takes its own, others are as they are named.
+
+    device: as `resolve` has it.
+    local: number of the process on its machine.
+    One CUDA device that is all that a process of Slurm sees is its own.
+    Raises DeviceError where there are more processes than devices.
+    """
+    if device != "cuda":
+        return device
+    import torch
+
+    count = torch.cuda.device_count()
+    if "LOCAL_RANK" not in os.environ and count == 1:
         return "cuda:0"
     if local >= count:
         raise DeviceError(

@@ -23,7 +23,7 @@ from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, Output, Plan, Task, name_of, shared
 from structkit_cli.run.report import Report, exit_code, message, output_record
-from structkit_cli.run.shards import local_rank, share_of, shard_of, wait_for_others
+from structkit_cli.run.shards import local_rank, shard_of, share_of, wait_for_others
 from structkit_cli.run.sinks import FileSink, StdoutSink
 from structkit_cli.run.verdicts import Cause, OutputRefusal, Verdict
 from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination, code_of, raise_swallowed
@@ -190,7 +190,12 @@ class _Batch:
         if self.report.device is None:
             from structkit.device import resolve
 
-            self.report.device = resolve(self.running.device, local_rank() if self.report.shard else None)
+            self.report.device = resolve(self.running.device)
+            local = local_rank() if self.report.shard else None
+            if local is not None:
+                from structkit.device import own_device
+
+                self.report.device = own_device(self.report.device, local)
         return self.report.device
 
     def _is_time(self) -> bool:

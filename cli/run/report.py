@@ -84,8 +84,7 @@ class Report:
     def begin(self, whole: int) -> None:
         """Tell the share of one of several workers.  whole: the number of tasks of all."""
         if self.shard and not self.quiet:
-            share = f"shard {self.shard} ({self.shard.origin}): {self.total:,} of {counted(whole, 'input')}"
-            tell(share if self.shard.origin == "--shard" else f"{share}; --shard 1/1 does all")
+            tell(self.shard.told(self.total, whole))
 
     def progress(self, fraction: float, note: str = "") -> None:
         """Show how far the work on the present task is, 0 to 1."""

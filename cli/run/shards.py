@@ -13,9 +13,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from structkit.data.listing import counted
 from structkit.errors import OptionError
 from structkit_cli.run.plan import Task, shared
 
+SAID = "--shard"
 WHOLE = "say --shard 1/1 for the whole, or --shard with the right share"
 COST = 2**14  # bytes that a task counts as beside its inputs: an empty file takes time too
 MANY = 10**6  # shards at most
@@ -32,7 +34,7 @@ class Shard:
 
     number: int
     count: int
-    origin: str = "--shard"
+    origin: str = SAID
 
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
@@ -41,6 +43,11 @@ class Shard:
     def part(self) -> str:
         """The words for the shard in names of files."""
         return f"{self.number}-of-{self.count}"
+
+    def told(self, own: int, whole: int) -> str:
+        """The line about a share.  own, whole: inputs of it, and of all."""
+        line = f"shard {self} ({self.origin}): {own:,} of {counted(whole, 'input')}"
+        return line if self.origin == SAID else f"{line}; {SAID} 1/1 does all"
 
 
 def shard_of(asked: str | None, environment: Mapping[str, str] | None = None) -> Shard | None:
@@ -75,11 +82,20 @@ def share_of(tasks: Sequence[Task], shard: Shard) -> list[Task]:
     files stay together.
     """
     common = shared(tasks)
+    costs = [sum(given.size for role, given in task.inputs.items() if role not in common) for task in tasks]
+    return [tasks[i] for i in share(costs, shard, [task.bond for task in tasks])]
+
+
+def share(sizes: Sequence[int], shard: Shard, bonds: Sequence[Hashable] = ()) -> list[int]:
+    """The places of a shard in a sequence, in order: as even a division by size as the largest first makes it.
+
+    sizes: bytes of each.
+    bonds: values that are equal for those that stay together; None for one that may go anywhere.
+    """
     groups: dict[Hashable, list[int]] = {}
-    for i, task in enumerate(tasks):
-        groups.setdefault(i if task.bond is None else (task.bond,), []).append(i)
-    costs = [COST + sum(given.size for role, given in task.inputs.items() if role not in common) for task in tasks]
-    weights = [(-sum(costs[i] for i in group), group) for group in groups.values()]
+    for i, bond in enumerate(bonds or [None] * len(sizes)):
+        groups.setdefault(i if bond is None else (bond,), []).append(i)
+    weights = [(-sum(COST + sizes[i] for i in group), group) for group in groups.values()]
     loads = [(0, number) for number in range(1, shard.count + 1)]  # a heap
     own: list[int] = []
     for weight, group in sorted(weights):  # the largest first; of equal ones the first
@@ -87,7 +103,7 @@ def share_of(tasks: Sequence[Task], shard: Shard) -> list[Task]:
         heapq.heappush(loads, (load - weight, number))
         if number == shard.number:
             own += group
-    return [tasks[i] for i in sorted(own)]
+    return sorted(own)
 
 
 def local_rank(environment: Mapping[str, str] | None = None) -> int | None:

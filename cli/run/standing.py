@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from structkit.data.listing import counted
 from structkit.errors import InputError
 from structkit.media.locks import is_working
 from structkit_cli.run.journal import Journal
-from structkit_cli.run.manifest import NAME, parts_in
+from structkit_cli.run.manifest import journals_in
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,16 @@ class ShardStanding:
     state: str
 
 
+    @property
+    def line(self) -> str:
+        """The standing in words."""
+        if self.outputs is None:
+            return f"shard {self.shard}: not begun"
+        failed = f", {self.failed:,} failed" if self.failed else ""
+        words = {"working": "at work", "ended": "ended", "stopped": "stopped; the same command goes on"}[self.state]
+        return f"shard {self.shard}: {self.done:,} of {self.outputs:,}{failed}, {words}"
+
+
 @dataclass(frozen=True)
 class Standing:
     """The standing of the last batch of a verb in a folder.
@@ -49,6 +58,18 @@ class Standing:
     missing: int
     shards: tuple[ShardStanding, ...] = ()
 
+    def lines(self, folder: Path) -> list[str]:
+        """The standing in words."""
+        what = f"structkit {self.verb}"
+        if self.outputs is None or self.there > self.outputs:  # other batches of the verb write here too
+            told = [f"{folder}: {counted(self.there, 'output')} of {what}"]
+        else:
+            share = 100 * self.there / max(self.outputs, 1)
+            told = [f"{folder}: {self.there:,} of {counted(self.outputs, 'output')} of {what} ({share:.1f} %)"]
+        if self.missing:
+            told.append(f"{counted(self.missing, 'output')} that was made is gone: the same command makes it again")
+        return [*told, *(shard.line for shard in self.shards)]
+
     @property
     def facts(self) -> dict[str, Any]:
         """The standing as JSON has it."""
@@ -60,46 +81,67 @@ def standings(folder: Path) -> list[Standing]:
 
     Raises InputError for a folder in which no batch has written.
     """
-    journals = [Journal(path) for path in (folder / NAME, *parts_in(folder)) if path.is_file()]
+    journals = [Journal(path) for path in journals_in(folder)]
     if not journals:
         raise InputError(f"{folder}: no batch of structkit has written here; name the folder that --output names")
     there: dict[str, dict[str, bool]] = {}  # by verb
+    plans: dict[str, int] = {}
+    parts: dict[str, dict[str, list[_Part]]] = {}  # by verb and shard
     for journal in journals:
         journal.read_on()
-        for output in journal:
+        outputs = {output: os.path.isfile(folder / output) for output in journal}
+        for output, is_there in outputs.items():
             for record in journal.records(output)[-1:]:
-                there.setdefault(record.get("verb", "?"), {})[output] = os.path.isfile(folder / output)
-    plans = {verb: plan for journal in journals for plan in journal.plans if (verb := plan["verb"])}
-    found = []
-    for verb in sorted({*there, *plans}):
-        counts = Counter(there.get(verb, {}).values())
-        whole = plans[verb]["outputs"] if verb in plans else None
-        shards = _shards(folder, verb, journals[1:])
-        found.append(Standing(verb, whole, counts[True], counts[False], shards))
-    for journal in journals:
+                there.setdefault(record.get("verb", "?"), {})[output] = is_there
+        for batch in journal.batches[-1:]:
+            plans[batch["verb"]] = batch["outputs"]
+            if "shard" in batch:
+                found = {output for output, is_there in outputs.items() if is_there}
+                part = _Part(journal.path.stat().st_mtime, batch, found)
+                parts.setdefault(batch["verb"], {}).setdefault(batch["shard"], []).append(part)
         journal.close()
-    return found
+    return [
+        Standing(verb, plans.get(verb), *_counts(there.get(verb, {})), _shards(folder, parts.get(verb, {})))
+        for verb in sorted({*there, *plans})
+    ]
 
 
-def _shards(folder: Path, verb: str, parts: Iterable[Journal]) -> tuple[ShardStanding, ...]:
+@dataclass(frozen=True)
+class _Part:
+    """The journal of one share.
+
+    time: of its last line, as the system has it.
+    batch: the last of its batches, with its end, if it came to that.
+    there: the outputs that it tells of and that are there.
+    """
+
+    time: float
+    batch: dict[str, Any]
+    there: set[str]
+
+
+def _counts(there: dict[str, bool]) -> tuple[int, int]:
+    """The numbers of outputs that are there, and that are not."""
+    return sum(there.values()), len(there) - sum(there.values())
+
+
+def _shards(folder: Path, parts: dict[str, list[_Part]]) -> tuple[ShardStanding, ...]:
     """The shares of the batch that was begun last, by as many workers as it had."""
-    own = [(journal, plan) for journal in parts for plan in journal.plans[-1:] if plan["verb"] == verb]
-    if not own:
+    if not parts:
         return ()
-    _, newest = max(own, key=lambda one: one[0].path.stat().st_mtime)
-    count = newest["shard"].partition("/")[2]
-    told: dict[str, ShardStanding] = {}
-    for journal, plan in sorted(own, key=lambda one: one[0].path.stat().st_mtime):
-        if plan["shard"].partition("/")[2] == count:
-            told[plan["shard"]] = _shard(folder, journal, plan)
+    newest = max(parts, key=lambda shard: max(part.time for part in parts[shard]))
+    count = newest.partition("/")[2]
     names = (f"{number}/{count}" for number in range(1, int(count) + 1))
-    return tuple(told.get(name, ShardStanding(name, None, 0, 0, "waiting")) for name in names)
+    return tuple(
+        _shard(folder, name, parts[name]) if name in parts else ShardStanding(name, None, 0, 0, "waiting")
+        for name in names
+    )
 
 
-def _shard(folder: Path, journal: Journal, plan: dict[str, Any]) -> ShardStanding:
-    end = plan.get("end")
-    if end is not None:
-        return ShardStanding(plan["shard"], plan["share"], end["done"], end["failed"], "ended")
-    state = "working" if is_working(folder, plan["shard"].replace("/", "-of-")) else "stopped"
-    done = sum(os.path.isfile(folder / output) for output in journal)
-    return ShardStanding(plan["shard"], plan["share"], min(done, plan["share"]), 0, state)
+def _shard(folder: Path, name: str, parts: list[_Part]) -> ShardStanding:
+    last = max(parts, key=lambda part: part.time).batch
+    if "done" in last:
+        return ShardStanding(name, last["share"], last["done"], last["failed"], "ended")
+    there = set().union(*(part.there for part in parts))
+    state = "working" if is_working(folder, name.replace("/", "-of-")) else "stopped"
+    return ShardStanding(name, last["share"], min(len(there), last["share"]), 0, state)

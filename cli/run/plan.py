@@ -75,8 +75,17 @@ class Maker:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def expect(self, task: Task) -> None:
-        """Hear of a task that the runner will come to, after those that it said before."""
+    def device(self, name: str) -> str:
+        """The name of the device that the work is done on, of the one asked for: see `structkit.device.resolve`."""
+        from structkit.device import resolve  # this loads torch
+
+        return resolve(name)
+
+    def expect(self, task: Task, missing: Sequence[Output]) -> None:
+        """Hear of a task that the runner will come to, after those that it said before.
+
+        missing: its outputs that are to be made.
+        """
 
     def make(
         self, task: Task, missing: Sequence[Output], device: str, progress: Progress

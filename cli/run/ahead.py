@@ -59,7 +59,7 @@ class PaintQueue(Maker):
         self._stopped = True  # the end of the program waits for its threads
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def expect(self, task: Task) -> None:
+    def expect(self, task: Task, missing: Sequence[Output]) -> None:
         self._expected.append(task)
 
     def make(

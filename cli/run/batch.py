@@ -135,8 +135,9 @@ class _Batch:
             except Exception as error:
                 found = error
             else:
-                if not found.refusal and len(found.current) < len(task.outputs):
-                    self.maker.expect(task)
+                missing = [output for i, output in enumerate(task.outputs) if i not in found.current]
+                if not found.refusal and missing:
+                    self.maker.expect(task, missing)
             ahead.append((task, found))
             if not self.maker.works_ahead or len(ahead) > AHEAD:
                 yield ahead.popleft()
@@ -188,14 +189,8 @@ class _Batch:
     def _device(self) -> str:
         """The device; it is found only when the first output needs it, since this loads torch."""
         if self.report.device is None:
-            from structkit.device import resolve
-
-            self.report.device = resolve(self.running.device)
             local = local_rank() if self.report.shard else None
-            if local is not None:
-                from structkit.device import own_device
-
-                self.report.device = own_device(self.report.device, local)
+            self.report.device = self.maker.device(self.running.device, local)
         return self.report.device
 
     def _is_time(self) -> bool:

@@ -80,8 +80,25 @@ class Maker:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def expect(self, task: Task) -> None:
-        """Hear of a task that the runner will come to, after those that it said before."""
+    def device(self, name: str, local: int | None = None) -> str:
+        """The name of the device that the work is done on, of the one asked for: see `structkit.device.resolve`.
+
+        local: the number of this process among several of its machine, which have a device each.
+        """
+        from structkit.device import resolve  # this loads torch
+
+        device = resolve(name)
+        if local is None:
+            return device
+        from structkit.device import own_device
+
+        return own_device(device, local)
+
+    def expect(self, task: Task, missing: Sequence[Output]) -> None:
+        """Hear of a task that the runner will come to, after those that it said before.
+
+        missing: its outputs that are to be made.
+        """
 
     def make(
         self, task: Task, missing: Sequence[Output], device: str, progress: Progress

@@ -44,7 +44,7 @@ class TableOptions(CommonOptions):
     dtype = "auto"
     format = quality = None
     keep_suffix = False
-    shard = None
+    shard = on = None
     output: str | None = named(None, "file to write in place of the table on stdout, by the end of its name", "OUT")
     exists: str | None = option(
         None, "what to do when the output is there; else error", choices=("error", "skip", "overwrite")

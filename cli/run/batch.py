@@ -49,7 +49,12 @@ def run(plan: Plan, running: OutputOptions) -> None:
     report = Report(plan.verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=paths, shard=shard)
     report.begin(len(plan.tasks))
     always = {"verb": plan.verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
-    ledger = Ledger(outputs, exists, {**plan.options, **always}, many=plan.many)
+    every = [output for task in plan.tasks for output in task.outputs if output.path and not output.dry]
+    options = {**plan.options, **always}
+    ledger = Ledger(outputs, exists, options, many=plan.many, shard=shard, whole=every)
+    for root in ledger.blind:
+        fact = "is on a disk whose locks other machines do not see: each worker keeps records of its own"
+        tell(f"warning: {root}/ {fact}, and leaves what dead ones left")
     with report:
         try:
             with plan.maker as maker, ledger.opened():
@@ -111,6 +116,8 @@ class _Batch:
                 if self.stop_code is not None:
                     break
             self._settle()
+            if self.stop_code is None:
+                self.ledger.finish()
         finally:
             for announcement in self._queue:
                 if announcement.waiting:

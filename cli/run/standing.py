@@ -11,7 +11,7 @@ from structkit.data.listing import counted
 from structkit.errors import InputError
 from structkit.media.locks import is_working
 from structkit_cli.run.journal import Journal
-from structkit_cli.run.manifest import journals_in
+from structkit_cli.run.parts import journals_in
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,6 @@ class ShardStanding:
     done: int
     failed: int
     state: str
-
 
     @property
     def line(self) -> str:
@@ -93,7 +92,7 @@ def standings(folder: Path) -> list[Standing]:
         for output, is_there in outputs.items():
             for record in journal.records(output)[-1:]:
                 there.setdefault(record.get("verb", "?"), {})[output] = is_there
-        for batch in journal.batches[-1:]:
+        for batch in journal.batches:
             plans[batch["verb"]] = batch["outputs"]
             if "shard" in batch:
                 found = {output for output, is_there in outputs.items() if is_there}
@@ -141,7 +140,7 @@ def _shards(folder: Path, parts: dict[str, list[_Part]]) -> tuple[ShardStanding,
 def _shard(folder: Path, name: str, parts: list[_Part]) -> ShardStanding:
     last = max(parts, key=lambda part: part.time).batch
     if "done" in last:
-        return ShardStanding(name, last["share"], last["done"], last["failed"], "ended")
+        return ShardStanding(name, last["share"], last["done"], last["share"] - last["done"], "ended")
     there = set().union(*(part.there for part in parts))
     state = "working" if is_working(folder, name.replace("/", "-of-")) else "stopped"
     return ShardStanding(name, last["share"], min(len(there), last["share"]), 0, state)

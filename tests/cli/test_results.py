@@ -22,7 +22,8 @@ from structkit_cli.options import RunOptions
 from structkit_cli.run import batch
 from structkit_cli.run.checks import check_plan
 from structkit_cli.run.inputs import InputFile
-from structkit_cli.run.manifest import NAME, made_from
+from structkit_cli.run.manifest import made_from
+from structkit_cli.run.parts import NAME
 from structkit_cli.run.plan import Destination, Maker, Output, Plan, Task
 from structkit_cli.run.results import (
     ClipResult,

@@ -1,0 +1,83 @@
+"""The journals of an output folder, read as one: the manifest, and a part for each of several workers.
+
+A worker appends to its own part alone.  So the parts need no lock that holds between machines, and no worker rewrites
+what another has written.  A run that works alone, and is alone in the folder, makes one manifest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from structkit_cli.run.journal import Journal, Record
+
+NAME = ".structkit-manifest.jsonl"
+PART = ".structkit-manifest-{}.jsonl"
+
+
+def journals_in(folder: Path) -> list[Path]:
+    """The journals that are in a folder: the manifest, then the parts by their names."""
+    with suppress(OSError, ValueError):  # such a folder cannot be
+        whole = folder / NAME
+        return [*([whole] if whole.is_file() else []), *sorted(folder.glob(PART.format("*")))]
+    return []
+
+
+class JournalParts:
+    """The journals of one folder; `close` them at the end.
+
+    part: words for the worker in the name of its own journal; None for one that works alone, on the manifest.
+    """
+
+    def __init__(self, folder: Path, part: str | None = None) -> None:
+        self.folder, self.is_part = folder, part is not None
+        self.own = Journal(folder / (PART.format(part) if part else NAME))
+        self._others: dict[Path, Journal] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        """The outputs that lines are about, each once."""
+        return iter(dict.fromkeys(output for journal in self._all for output in journal))
+
+    @property
+    def _all(self) -> list[Journal]:
+        return [*self._others.values(), self.own]
+
+    @property
+    def batches(self) -> list[dict[str, Any]]:
+        """What the journals tell of batches, see `Journal`; those of this worker last."""
+        return [batch for journal in self._all for batch in journal.batches]
+
+    @property
+    def have_others(self) -> bool:
+        """True if there are parts beside the own journal."""
+        return bool(self._others)
+
+    def records(self, output: str) -> list[Record]:
+        """The records of an output; those of the own journal last."""
+        return [record for journal in self._all for record in journal.records(output)]
+
+    def read_on(self) -> None:
+        """Take up the lines that have come since, and the parts."""
+        for path in journals_in(self.folder):
+            if path != self.own.path:
+                self._others.setdefault(path, Journal(path)).read_on()
+        self.own.read_on()
+
+    def append(self, lines: Iterable[bytes]) -> None:
+        """Put lines on disk, in the own journal."""
+        self.own.append(lines)
+
+    def unite(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Leave these records alone, in the own journal: the others go, once it is on disk."""
+        self.own.rewrite(records)
+        self.close()
+        for path in self._others:
+            path.unlink(missing_ok=True)
+        self._others = {}
+
+    def close(self) -> None:
+        """Close the files."""
+        for journal in self._all:
+            journal.close()

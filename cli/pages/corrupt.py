@@ -75,8 +75,8 @@ def plan_corruptions(inputs: Sequence[str], wanted: CorruptOptions, running: Run
         for kind, severity in asked:
             folder = PurePath(kind, str(severity)) if found.many and len(asked) > 1 else PurePath()
             word = "" if found.many or (place.stem and len(asked) == 1) else f"-{kind}-{severity}"
-            output = place.output(folder / own, word=word, seed=running.seed)
-            outputs.append(replace(output, chosen={"kind": kind, "severity": severity}))
+            chosen = {"kind": kind, "severity": severity}
+            outputs.append(place.output(folder / own, word=word, seed=running.seed, chosen=chosen))
         tasks.append(Task({"picture": given}, tuple(outputs)))
     many, foreign, unread = found.many, found.foreign, found.unread
     return Plan("corrupt", tasks, CorruptionMaker(running), options={}, many=many, foreign=foreign, unread=unread)

@@ -45,11 +45,11 @@ def run(plan: Plan, running: OutputOptions) -> None:
     tasks = share_of(plan.tasks, shard) if shard else plan.tasks
     check_plan(plan.tasks, running, exists, own=tasks)
     outputs = [output for task in tasks for output in task.outputs]
-    paths = all(output.path for output in outputs)
+    paths = all(output.name for output in outputs)
     report = Report(plan.verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=paths, shard=shard)
     report.begin(len(plan.tasks))
     always = {"verb": plan.verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
-    every = [output for task in plan.tasks for output in task.outputs if output.path and not output.dry]
+    every = [output for task in plan.tasks for output in task.outputs]
     options = {**plan.options, **always}
     ledger = Ledger(outputs, exists, options, many=plan.many, shard=shard, whole=every)
     for root in ledger.blind:

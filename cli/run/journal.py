@@ -33,19 +33,20 @@ class Journal:
     """The records of one file, those that other runs append to it included; `close` it at the end.
 
     A file that is not there is a journal without records.  A line that is none, such as a torn one, is passed over.
+    is_reduced: true where the file has one record of each output, in the order of their names, and nothing else.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._stream: BinaryIO | None = None
-        self._begin()
+        self._forget()
 
-    def _begin(self) -> None:
-        """Forget the index, and whatever file was read."""
-        self.close()
+    def _forget(self) -> None:
+        """Begin an index anew."""
         self._read = 0  # bytes that the index has seen
         self._starts: dict[str, int | tuple[int, ...]] = {}  # the places of an output's lines, oldest first
         self._batches: dict[str, dict[str, Any]] = {}  # by their verbs, the last one last
+        self._last, self.is_reduced = "", True
 
     @property
     def batches(self) -> list[dict[str, Any]]:
@@ -57,6 +58,9 @@ class Journal:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+    def __len__(self) -> int:
+        return len(self._starts)
 
     def __iter__(self) -> Iterator[str]:
         """The outputs that lines are about, in the order in which they came."""
@@ -72,16 +76,19 @@ class Journal:
         """Take up the lines that have come since, of this run and of others."""
         if not self.path.is_file():
             return
-        before, self._stream = self._stream, None
-        stream = self._opened()  # anew: a network disk shows what others wrote to those who open the file
-        if before is not None:
-            if not os.path.sameopenfile(before.fileno(), stream.fileno()):  # another run has replaced the file
-                self._read, self._starts, self._batches = 0, {}, {}
-            before.close()
+        # Opened anew: a network disk shows what others wrote to those who open the file.
+        stream = open(self.path, "rb")  # noqa: SIM115  until `close`
+        if self._stream and not os.path.sameopenfile(self._stream.fileno(), stream.fileno()):
+            self._forget()  # another run has replaced the file
+        self.close()
+        self._stream = stream
         stream.seek(self._read)
         for line in stream:
-            if output := _output_of(line):
+            output, is_usual = _output_of(line)
+            self.is_reduced &= is_usual and output > self._last
+            if output:
                 self._add(output, self._read)
+                self._last = output
             elif line.startswith(BATCH):
                 self._take_batch(line)
             if line.endswith(b"\n") or output:  # else it is torn, or another run is writing it
@@ -111,7 +118,8 @@ class Journal:
         lines = map(line_of, records)
         line, same = next(lines, None), 0
         if line is None:
-            self._begin()
+            self.close()
+            self._forget()
             self.path.unlink(missing_ok=True)
             return
         if not self.path.exists():
@@ -127,7 +135,8 @@ class Journal:
                     new.write(old.read(min(PIECE, same - start)))
                 new.write(line or b"")
                 new.writelines(lines)
-            self._begin()  # Windows replaces no file that is open
+            self.close()  # Windows replaces no file that is open
+            self._forget()
 
     def _take_batch(self, line: bytes) -> None:
         with contextlib.suppress(ValueError, KeyError, TypeError):
@@ -171,21 +180,22 @@ def text_of(value: Any) -> str:
     return ENCODER.encode(value)
 
 
-def _output_of(line: bytes) -> str | None:
-    """The output that a line is about; None for a line that is no record.
+def _output_of(line: bytes) -> tuple[str, bool]:
+    """The output that a line is about, empty for a line that is no record; and true for one as `line_of` makes it.
 
-    A line that `append` wrote is not parsed for that.
+    A line that was made so is not parsed for that.
     """
     if (found := WRITTEN.search(line)) and found[1].isascii():
-        return found[1].decode()
+        return found[1].decode(), True
     record = _record_of(line)
-    return record["output"] if record else None
+    return (record["output"], line_of(record) == line) if record else ("", False)
 
 
 def _record_of(line: bytes) -> Record | None:
     """The record that a line holds, if it is one."""
-    with contextlib.suppress(ValueError):
+    try:
         record = json.loads(line)
-        if isinstance(record, dict) and all(isinstance(record.get(name), str) for name in NEEDED):
-            return record
-    return None
+    except ValueError:
+        return None
+    is_whole = isinstance(record, dict) and all([isinstance(record.get(name), str) for name in NEEDED])
+    return record if is_whole else None

@@ -19,11 +19,11 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
 import structkit_weights
+from structkit.data.listing import suffix_of
 from structkit.media.files import remove_leftovers, sha256_file
 from structkit.media.locks import FolderLock
 from structkit.media.mounts import locks_hold
@@ -32,7 +32,6 @@ from structkit_cli.run.parts import JournalParts, journals_in
 from structkit_cli.run.shards import Shard
 from structkit_cli.run.verdicts import Cause, Entry, Origin, OutputRefusal, OutputState, Verdict
 
-PLACES = 1024  # of inputs that are remembered
 SHIPPED = "structkit:"  # begins the place of a model that ships
 STREAM = "-"  # the place of an input that can be read only once, such as standard input
 WAY_OUT = "name another place with --output, or say --exists overwrite"
@@ -64,9 +63,9 @@ class Manifest:
         self._lock = FolderLock(folder, part or "")
         self._new = False
         self._real = os.path.realpath(folder)
+        self._current = 0  # outputs that were found to be
         self._renewals: list[bytes] = []  # the lines of records that are brought up to date at the end
-        self._folders: dict[str, str] = {}  # those of inputs, from here
-        self.place_of = lru_cache(PLACES)(self._place_of)  # a model's is asked for with every picture
+        self._folders: dict[str, str] = {}  # how the places of inputs begin, by their folders
 
     def open(self, folders: Iterable[Path], batch: Mapping[str, Any] | None = None) -> None:
         """Begin to work in the folder; unfinished files of dead runs in `folders` are removed.
@@ -99,28 +98,29 @@ class Manifest:
             with contextlib.suppress(OSError):  # not empty
                 self.folder.rmdir()
 
-    def verdict(self, output: Path, origin: Origin) -> Verdict:
+    def verdict(self, output: Path | str, origin: Origin) -> Verdict:
         """The state of an output, as the manifest has it by now: other runs may be at work in the folder."""
+        size = None
         try:
-            is_file = stat.S_ISREG(os.stat(output).st_mode)
+            status = os.stat(output)
+            is_file, size = stat.S_ISREG(status.st_mode), status.st_size
         except (OSError, ValueError):
             if not os.path.lexists(output):
                 return Verdict(OutputState.MISSING)
-            is_file = output.is_file()  # which raises where it cannot be said
-        not_ours = OutputRefusal(output, Cause.NOT_OURS, NOT_OURS)
+            is_file = Path(output).is_file()  # which raises where it cannot be said
         if not is_file:
-            return Verdict(OutputState.KEPT, not_ours)
+            return Verdict(OutputState.KEPT, OutputRefusal(output, Cause.NOT_OURS, NOT_OURS))
         found, key = None, self._key(output)
         for read_on in (False, True):
             if read_on:
                 self._journal.read_on()
             if records := self._journal.records(key):
-                found = found or sha256_file(output)
+                found = found or sha256_file(output, size)
                 if held := [r for r in records if r["sha256"] == found]:
                     return self._of_ours(output, origin, held, found)
-        return Verdict(OutputState.KEPT, not_ours, found)
+        return Verdict(OutputState.KEPT, OutputRefusal(output, Cause.NOT_OURS, NOT_OURS), found)
 
-    def _of_ours(self, output: Path, origin: Origin, held: list[Record], found: str) -> Verdict:
+    def _of_ours(self, output: Path | str, origin: Origin, held: list[Record], found: str) -> Verdict:
         """The state of an output that is as we wrote it.  held: its records."""
         if same := [r for r in held if r["made_from"] == origin.made_from]:
             record, facts = same[-1], _facts_of(same[-1])
@@ -128,6 +128,7 @@ class Manifest:
             if [record.get(name) for name in ("inputs", "options", "verb")] != [inputs, origin.options, origin.verb]:
                 renewed = self._record(Entry(output, replace(origin, inputs=inputs), found, facts))
                 self._renewals.append(line_of(renewed))
+            self._current += 1
             return Verdict(OutputState.CURRENT, sha256=found, facts=facts)
         refusals = [self._refusal(output, record, origin) for record in held]
         if None in refusals:
@@ -145,7 +146,7 @@ class Manifest:
                 inputs[role] = place
         return inputs
 
-    def _refusal(self, output: Path, record: Record, origin: Origin) -> OutputRefusal | None:
+    def _refusal(self, output: Path | str, record: Record, origin: Origin) -> OutputRefusal | None:
         """Why an output of this record is not made again; None if it is."""
         inputs = _inputs_of(record)
         if inputs is None:
@@ -162,7 +163,7 @@ class Manifest:
             return OutputRefusal(output, Cause.OPTIONS, OTHER_OPTIONS)
         return OutputRefusal(output, Cause.STREAM, OTHER_STREAM) if STREAM in inputs.values() else None
 
-    def _refusal_of_input(self, output: Path, role: str, theirs: str, ours: str) -> OutputRefusal:
+    def _refusal_of_input(self, output: Path | str, role: str, theirs: str, ours: str) -> OutputRefusal:
         """The refusal of an output whose input of a role lies in another place."""
         gone = "" if theirs == STREAM or self._is_there(theirs) else ", which is no longer there"
         if role.partition("_")[0] == "model":
@@ -173,22 +174,24 @@ class Manifest:
             way_out = f"say --keep-suffix, which keeps both, {WAY_OUT}"
         return OutputRefusal(output, Cause.INPUT, f"exists and was made from {self._said(theirs)}{gone}: {way_out}")
 
-    def _place_of(self, source: Path | None) -> str:
+    def place_of(self, source: str | None) -> str:
         """The place of an input, as records have it: from the folder, so that a tree that is moved keeps its records.
 
-        source: None is standard input.
-        A model that ships has its name; an input that can be read only once has none.
+        source: the path of an input; None is one that can be read only once, which has no place.
+        A model that ships has its name.
         """
-        if source is None or not (source.is_file() or source.is_dir()):
+        if source is None:
             return STREAM
-        folder, name = os.path.split(source)
-        if folder == os.fspath(structkit_weights.FOLDER):
-            return SHIPPED + source.stem
-        if name in ("", ".."):
+        end = source.rfind(os.sep) + 1
+        folder, name = source[:end], source[end:]
+        if name in ("", ".", ".."):
             return self._from_here(source)
         if folder not in self._folders:
-            self._folders[folder] = self._from_here(folder)
-        return name if self._folders[folder] == "." else f"{self._folders[folder]}/{name}"
+            is_shipped = folder == os.path.join(structkit_weights.FOLDER, "")
+            here = self._from_here(folder)
+            self._folders[folder] = SHIPPED if is_shipped else "" if here == "." else f"{here.rstrip('/')}/"
+        place = self._folders[folder]
+        return place + (name.removesuffix(suffix_of(name)) if place == SHIPPED else name)
 
     def _from_here(self, path: str | Path) -> str:
         """The real place of a file or folder, from this folder."""
@@ -244,9 +247,12 @@ class Manifest:
     def _settle(self) -> None:
         """Reduce the journals to one record for each file that holds, in the order of their names.
 
+        A run that has found each of them to hold, and added nothing, need not read it again for that.
         Parts of workers on other machines stay: these may be at work.
         """
         self._journal.read_on()
+        if self._journal.is_reduced and 0 < self._current == len(self._journal):
+            return
         if not self._journal.have_others or locks_hold(self.folder):
             self._journal.unite(self._settled())
 
@@ -272,12 +278,12 @@ class Manifest:
                 records = [record for record in records if record["sha256"] == found]
             yield from records[-1:]
 
-    def _key(self, output: Path) -> str:
+    def _key(self, output: Path | str) -> str:
         """The name of an output in its records."""
         name = os.fspath(output)
         if name.startswith(self._start):
             return name[len(self._start) :].replace(os.sep, "/")
-        return output.relative_to(self.folder).as_posix()
+        return Path(output).relative_to(self.folder).as_posix()
 
 
 def made_from(inputs: Mapping[str, str], options: Mapping[str, Any] | str) -> str:

@@ -40,6 +40,14 @@ class JournalParts:
         """The outputs that lines are about, each once."""
         return iter(dict.fromkeys(output for journal in self._all for output in journal))
 
+    def __len__(self) -> int:
+        return len(self.own) if not self._others else sum(1 for _ in self)
+
+    @property
+    def is_reduced(self) -> bool:
+        """True where there is one journal, and that is reduced: see `Journal`."""
+        return not self._others and self.own.is_reduced
+
     @property
     def _all(self) -> list[Journal]:
         return [*self._others.values(), self.own]

@@ -32,7 +32,7 @@ class SizedFile(InputFile):
 
     def __init__(self, name: str, size: int) -> None:
         super().__init__(Path(name), PurePath(name))
-        self.__dict__["size"] = size
+        self._size = size
 
 
 def tasks_of(sizes: list[int], bonds: dict[int, str] | None = None) -> list[Task]:

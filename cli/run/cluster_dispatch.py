@@ -22,7 +22,8 @@ from structkit._version import __version__
 LISTEN_EVERY = 0.5  # seconds, to a worker at a long work
 LOOK_EVERY = 5.0  # seconds, at the cluster
 ANSWER = 10.0  # seconds for an address to answer
-TRIES = 3  # actors in a row that a worker may lose before it has begun
+TRIES = 10  # actors in a row that a worker may lose before one has begun
+PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds before the next of them, doubled each time
 LATE, TOO_LATE = 30.0, 900.0  # seconds without any worker after which this is told, and the run ends
 STORE = 2**29  # bytes of memory for what is on its way, in a cluster of our own
 
@@ -115,7 +116,9 @@ class Dispatcher:
 
     def _hired(self, has_gpu: bool) -> tuple[Any, str] | None:
         """An actor that is ready, and its node; None where one after another dies."""
-        for _ in range(TRIES):
+        for lost in range(TRIES):
+            if lost:
+                time.sleep(min(PAUSE * 2**lost, LONGEST_PAUSE))
             actor = self._actor.options(num_cpus=1, num_gpus=int(has_gpu)).remote()
             hello = actor.hello.remote(__version__, self._order, *self._models)
             while not self.ray.wait([hello], timeout=LOOK_EVERY)[0]:

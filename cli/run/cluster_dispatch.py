@@ -8,6 +8,8 @@ The end of the socket is the end of the process.
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import socket
 import sys
 import threading
@@ -67,7 +69,7 @@ class Dispatcher:
         found, device, asked = self.ray.cluster_resources(), self.settings["device"], self.settings["workers"]
         gpus, cpus = int(found.get("GPU", 0)), int(found.get("CPU", 0))
         if device == "cuda" and not gpus:
-            raise _Refusal("--device cuda: the cluster has no GPU: add a node with one, or say --device cpu")
+            raise Refusal("--device cuda: the cluster has no GPU: add a node with one, or say --device cpu")
         has_gpu = device != "cpu" and gpus > 0
         return asked or max(1, gpus if has_gpu else cpus), has_gpu
 
@@ -105,7 +107,7 @@ class Dispatcher:
                     pass
                 self._count(-1)
                 self.ray.kill(hired[0])
-        except _Refusal as refusal:
+        except Refusal as refusal:
             self.tell("refused", str(refusal))
         except BaseException as error:
             self.tell("refused", f"the dispatcher failed: unexpected {type(error).__name__}: {error}")
@@ -127,10 +129,10 @@ class Dispatcher:
             try:
                 facts = self.ray.get(hello)
             except self.ray.exceptions.RayTaskError as error:
-                raise _Refusal(f"a worker cannot begin: {_last_line(error)}") from error
+                raise Refusal(f"a worker cannot begin: {_last_line(error)}") from error
             except self.ray.exceptions.RayError:
                 continue
-            _check(facts)
+            check_worker(facts)
             self.tell("ready", facts["device"], facts["node"], facts["pid"])
             return actor, facts["node"]
         return None
@@ -155,13 +157,13 @@ class Dispatcher:
                     if events := ray.get(actor.heard.remote(), timeout=LOOK_EVERY):
                         self.tell("heard", number, node, events)
             except ray.exceptions.RayTaskError as error:
-                raise _Refusal(f"a worker failed: {_last_line(error)}") from error
+                raise Refusal(f"a worker failed: {_last_line(error)}") from error
             except ray.exceptions.RayError as error:
                 self.tell("lost", number, node, _death(error))
                 return False
 
 
-class _Refusal(Exception):
+class Refusal(Exception):
     """A reason for which the run cannot go on."""
 
 
@@ -206,19 +208,19 @@ def _actor(ray: Any) -> Any:
     return Bench
 
 
-def _check(facts: dict[str, Any]) -> None:
+def check_worker(facts: dict[str, Any]) -> None:
     """Refuse a worker that is none for this run."""
     node, version = facts["node"], facts["version"]
     if version is None:
-        raise _Refusal(f"the node {node} has no structkit: install structkit {__version__} there")
+        raise Refusal(f"the node {node} has no structkit: install structkit {__version__} there")
     if version != __version__:
-        raise _Refusal(f"the node {node} has structkit {version}, and here is {__version__}: install one version")
+        raise Refusal(f"the node {node} has structkit {version}, and here is {__version__}: install one version")
     if refusal := facts.get("refusal"):
-        raise _Refusal(f"{refusal} (on the node {node})")
+        raise Refusal(f"{refusal} (on the node {node})")
     if failure := facts.get("failure"):
         here = sys.version.split()[0]
         fact = f"the node {node} (Python {facts['python']}) cannot read what this one (Python {here}) sends ({failure})"
-        raise _Refusal(f"{fact}: install the same versions of Python, structkit and PyTorch there")
+        raise Refusal(f"{fact}: install the same versions of Python, structkit and PyTorch there")
 
 
 def _death(error: BaseException) -> str:
@@ -232,7 +234,7 @@ def _last_line(error: BaseException) -> str:
 
 
 def _ray(settings: dict[str, Any]) -> Any:
-    """Ray, joined to the cluster.  Raises _Refusal."""
+    """Ray, joined to the cluster.  Raises Refusal."""
     import ray
 
     how: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
@@ -245,12 +247,12 @@ def _ray(settings: dict[str, Any]) -> Any:
             how |= {"include_dashboard": False, "object_store_memory": STORE, "_temp_dir": settings["folder"]}
             cpus = max(settings["workers"] or 0, _processors())
             ray.init(address="local", num_cpus=cpus, **how)
-    except _Refusal:
+    except Refusal:
         raise
     except Exception as error:
         fact = " ".join(str(error).split())[:300]
         where = f"RAY_ADDRESS {address}: " if address else "a local cluster cannot be made: "
-        raise _Refusal(f"{where}{fact or type(error).__name__}") from error
+        raise Refusal(f"{where}{fact or type(error).__name__}") from error
     return ray
 
 
@@ -263,7 +265,7 @@ def _check_answer(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
     except (OSError, OverflowError) as error:
         fact = f"RAY_ADDRESS {address}: nothing answers there ({getattr(error, 'strerror', None) or error})"
-        raise _Refusal(f"{fact}: start the cluster (ray start --head), or unset RAY_ADDRESS") from error
+        raise Refusal(f"{fact}: start the cluster (ray start --head), or unset RAY_ADDRESS") from error
 
 
 def _processors() -> int:
@@ -276,13 +278,14 @@ def main() -> None:
     _, settings = line.recv()
     try:
         Dispatcher(line, _ray(settings), settings).serve()
-    except _Refusal as refusal:
+    except Refusal as refusal:
         line.send(("refused", str(refusal)))
         with suppress(EOFError, OSError):
             line.recv()  # until the run has heard it
     if ray := sys.modules.get("ray"):
         ray.shutdown()
-    os._exit(0)
+    shutil.rmtree(settings["folder"], ignore_errors=True)  # the run may be dead
+    os.killpg(0, signal.SIGKILL)  # also what Ray leaves behind of a local cluster
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -93,8 +94,10 @@ class ClusterProcess:
         try:
             self._process.wait(ENDED_IN_TIME)
         except subprocess.TimeoutExpired:
-            self._process.kill()  # the system ends those of a local cluster with it
+            self._process.kill()
             self._process.wait()
+        with suppress(OSError):  # what is left of a local cluster
+            os.killpg(self._process.pid, signal.SIGKILL)
         for _ in range(20):  # the last processes may still write
             shutil.rmtree(self._folder, ignore_errors=True)
             if not self._folder.exists():
@@ -102,9 +105,9 @@ class ClusterProcess:
             time.sleep(0.1)
 
     def _gone(self) -> MakerError:
-        place = f"at RAY_ADDRESS {self.address}" if self.address else "on this machine"
-        fact = f"the cluster {place} is gone{self._last_words()}"
-        return MakerError(f"{fact}; what is done stays done: start the cluster, and say the same command again")
+        place = f"RAY_ADDRESS {self.address}: the cluster" if self.address else "the cluster on this machine"
+        way_out = "start it again, and then the same command" if self.address else "start the same command again"
+        return MakerError(f"{place} is gone{self._last_words()}; what is done stays done: {way_out}")
 
     def _last_words(self) -> str:
         """The end of what the process has told, where someone looks for errors."""

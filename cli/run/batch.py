@@ -21,7 +21,7 @@ from structkit_cli.run.checks import check_plan
 from structkit_cli.run.commit import AT_LEAST_EVERY, TOGETHER, DiskError, PendingOutput
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.ledger import Finding, Ledger
-from structkit_cli.run.plan import Maker, Output, Plan, Task, name_of, shared
+from structkit_cli.run.plan import Maker, MakerError, Output, Plan, Task, name_of, shared
 from structkit_cli.run.report import Report, exit_code, message, output_record
 from structkit_cli.run.shards import local_rank, shard_of, share_of, wait_for_others
 from structkit_cli.run.sinks import FileSink, StdoutSink
@@ -31,7 +31,6 @@ from structkit_cli.streams import ClosedPipe, tell
 
 NOTHING_TO_DO = 4  # exit code
 SIGNALLED = (INTERRUPTED, TERMINATED)
-AHEAD = 128  # tasks at most that are looked up before the present one is done
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # refusals of a disk that every other output would meet too
 
 
@@ -44,6 +43,7 @@ def run(plan: Plan, running: OutputOptions) -> None:
     shard = shard_of(running.shard) if plan.many or running.shard else None
     tasks = share_of(plan.tasks, shard) if shard else plan.tasks
     check_plan(plan.tasks, running, exists, own=tasks)
+    made_by = _on_cluster(plan, running) if running.on else plan.maker
     outputs = [output for task in tasks for output in task.outputs]
     paths = all(output.name for output in outputs)
     report = Report(plan.verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=paths, shard=shard)
@@ -57,7 +57,7 @@ def run(plan: Plan, running: OutputOptions) -> None:
         tell(f"warning: {root}/ {fact}, and leaves what dead ones left")
     with report:
         try:
-            with plan.maker as maker, ledger.opened():
+            with ledger.opened(), made_by as maker:  # files that get no name are gone before the ledger closes
                 code = _Batch(maker, running, report, ledger, shared(plan.tasks)).work(tasks)
         except (KeyboardInterrupt, Termination) as ending:
             code = code_of(ending)
@@ -70,6 +70,12 @@ def run(plan: Plan, running: OutputOptions) -> None:
     if shard and code not in SIGNALLED:
         wait_for_others(code)
     raise typer.Exit(code)
+
+
+def _on_cluster(plan: Plan, running: OutputOptions) -> Maker:
+    from structkit_cli.run.cluster import ClusterMaker
+
+    return ClusterMaker(plan, running)
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ class _Batch:
                 if not found.refusal and missing:
                     self.maker.expect(task, missing)
             ahead.append((task, found))
-            if not self.maker.works_ahead or len(ahead) > AHEAD:
+            if not self.maker.works_ahead or len(ahead) > self.maker.ahead:
                 yield ahead.popleft()
         yield from ahead
 
@@ -202,9 +208,9 @@ class _Batch:
 
     def _is_time(self) -> bool:
         """True if waiting outputs are to take their names: at once, but where outputs come fast."""
-        # A maker that works ahead is fast.  A task of one output makes two announcements.
+        # A task of one output makes two announcements.
         return (
-            not self.maker.works_ahead
+            not self.maker.is_fast
             or len(self._queue) >= 2 * TOGETHER
             or time.monotonic() - self._settled_at >= AT_LEAST_EVERY
         )
@@ -256,6 +262,8 @@ class _Batch:
 
         Such errors are: there is no such device, no room on the disk, or a shared input cannot be read.
         """
+        if isinstance(error, MakerError):
+            return True
         no_device = isinstance(error, DeviceError) and self.report.device is None
         unread = isinstance(error, InputError | CheckpointError)  # their messages begin with the file's name
         if no_device or (unread and any(str(error).startswith(f"{source.label}: ") for source in self.common.values())):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NoReturn, Self
 
-from structkit.errors import OptionError
+from structkit.errors import DeviceError, OptionError
 from structkit.media.containers import VIDEO_SUFFIXES, WRITTEN
 from structkit.media.formats import SUFFIXES, format_of
 from structkit.media.formats import WRITTEN as PICTURES_WRITTEN
@@ -90,13 +90,20 @@ class Task:
         return None
 
 
+class MakerError(DeviceError):
+    """An error of what makes the outputs, which every other task would meet too."""
+
+
 class Maker:
     """The maker of the outputs of tasks; a context, which is open while the runner works.
 
     works_ahead: true if the runner looks at tasks long before it comes to them, and says to `expect` which it will.
+    ahead: tasks at most that it looks up before the present one is done.
+    is_fast: true if outputs come so fast that they take their names together.
     """
 
-    works_ahead = False
+    works_ahead = is_fast = False
+    ahead = 128
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +124,10 @@ class Maker:
         from structkit.device import own_device
 
         return own_device(device, local)
+
+    def together(self, device: str) -> int:
+        """The number of tasks that are best made together on a device."""
+        return 1
 
     def expect(self, task: Task, missing: Sequence[Output]) -> None:
         """Hear of a task that the runner will come to, after those that it said before.

@@ -11,18 +11,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from structkit.media.files import sync_folder
 from structkit_cli.run.journal import Journal, Record
 
 NAME = ".structkit-manifest.jsonl"
-PART = ".structkit-manifest-{}.jsonl"
+PARTS = ".structkit-parts"  # a folder of its own: to list one of a million outputs takes seconds
 
 
 def journals_in(folder: Path) -> list[Path]:
     """The journals that are in a folder: the manifest, then the parts by their names."""
-    with suppress(OSError, ValueError):  # such a folder cannot be
+    try:
         whole = folder / NAME
-        return [*([whole] if whole.is_file() else []), *sorted(folder.glob(PART.format("*")))]
-    return []
+        return [*([whole] if whole.is_file() else []), *sorted((folder / PARTS).glob("*.jsonl"))]
+    except (OSError, ValueError):  # such a folder cannot be
+        return []
 
 
 class JournalParts:
@@ -33,7 +35,7 @@ class JournalParts:
 
     def __init__(self, folder: Path, part: str | None = None) -> None:
         self.folder, self.is_part = folder, part is not None
-        self.own = Journal(folder / (PART.format(part) if part else NAME))
+        self.own = Journal(folder / PARTS / f"{part}.jsonl" if part else folder / NAME)
         self._others: dict[Path, Journal] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -75,6 +77,9 @@ class JournalParts:
 
     def append(self, lines: Iterable[bytes]) -> None:
         """Put lines on disk, in the own journal."""
+        if self.is_part and not self.own.path.parent.exists():
+            self.own.path.parent.mkdir(exist_ok=True)
+            sync_folder(self.folder)
         self.own.append(lines)
 
     def unite(self, records: Iterable[Mapping[str, Any]]) -> None:
@@ -83,6 +88,9 @@ class JournalParts:
         self.close()
         for path in self._others:
             path.unlink(missing_ok=True)
+        if self._others:
+            with suppress(OSError):  # another worker has come meanwhile
+                (self.folder / PARTS).rmdir()
         self._others = {}
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from structkit.media.locks import FolderLock
 from structkit_cli.run.journal import Journal, batch_line, line_of
-from structkit_cli.run.parts import NAME, PART
+from structkit_cli.run.parts import NAME, PARTS
 
 from .conftest import paint
 from .test_json import faults
@@ -29,7 +29,8 @@ def batch(run, tmp_path):
 
 
 def journals(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob(".*")) if path.is_file()}
+    hidden = (*folder.glob(".*"), *folder.glob(f"{PARTS}/*"))
+    return {path.name: path.read_bytes() for path in sorted(hidden) if path.is_file()}
 
 
 @contextmanager
@@ -46,13 +47,13 @@ def at_work(folder: Path, part: str) -> Iterator[None]:
 def test_each_worker_appends_to_records_of_its_own_and_leaves_those_of_others(batch, tmp_path):
     batch("--shard", "1/3")
     before = journals(tmp_path / "out")
-    assert set(before) == {PART.format("1-of-3")}
+    assert set(before) == {"1-of-3.jsonl"}
     batch("--shard", "3/3"), batch("--shard", "1/2")
     after = journals(tmp_path / "out")
-    assert set(after) == {PART.format(part) for part in ("1-of-3", "3-of-3", "1-of-2")}
-    assert after[PART.format("1-of-3")] == before[PART.format("1-of-3")]
+    assert set(after) == {"1-of-3.jsonl", "3-of-3.jsonl", "1-of-2.jsonl"}
+    assert after["1-of-3.jsonl"] == before["1-of-3.jsonl"]
     batch("--shard", "1/3")
-    assert journals(tmp_path / "out")[PART.format("1-of-3")].startswith(before[PART.format("1-of-3")])
+    assert journals(tmp_path / "out")["1-of-3.jsonl"].startswith(before["1-of-3.jsonl"])
 
 
 def test_a_run_alone_makes_one_manifest_of_all_the_one_that_it_would_have_written(batch, tmp_path):
@@ -67,7 +68,7 @@ def test_while_a_worker_is_there_a_run_leaves_the_records_as_they_are(batch, tmp
     batch("--shard", "1/2")
     with at_work(tmp_path / "out", "1-of-2"):
         assert len(batch().paths) == 3
-    assert {NAME, PART.format("1-of-2")} <= set(journals(tmp_path / "out"))
+    assert {NAME, "1-of-2.jsonl"} <= set(journals(tmp_path / "out"))
 
 
 def test_where_locks_of_others_are_not_seen_nothing_of_theirs_is_touched(batch, tmp_path, monkeypatch):
@@ -80,7 +81,7 @@ def test_where_locks_of_others_are_not_seen_nothing_of_theirs_is_touched(batch, 
     assert f"structkit: warning: {fact}" in ran.err and unfinished.exists()
     again = batch("--shard", "1/2")
     assert ran.code == again.code == 0 and again.paths == []
-    parts = [name for name in journals(tmp_path / "out") if name.startswith(PART.format("1-of-2-")[:-6])]
+    parts = [name for name in journals(tmp_path / "out") if name.startswith("1-of-2-")]
     assert len(parts) == 2 and len(batch().paths) == 3
     assert set(parts) < set(journals(tmp_path / "out"))
 
@@ -107,7 +108,7 @@ def test_info_of_a_folder_tells_how_far_the_whole_is_and_each_shard(run, batch, 
 
 def test_info_tells_a_worker_that_was_killed_from_one_at_work(run, batch, tmp_path):
     batch("--shard", "1/2")
-    journal = tmp_path / "out" / PART.format("1-of-2")
+    journal = tmp_path / "out" / PARTS / "1-of-2.jsonl"
     begun, *records, _ = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join((begun, *records)))
     assert told(run, "out")[1] == "shard 1/2: 3 of 3, stopped; the same command goes on"

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json as encoder
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,10 +38,10 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
 
     Example: structkit info pair.safetensors
     """
-    if os.path.isdir(checkpoint):
-        _tell_standing(Path(checkpoint), json)
-        return
     path = resolve_model(checkpoint)
+    if path.is_dir():
+        _tell_standing(path, json)
+        return
     card = read_card(path)
     kind = kind_of(checkpoint, card)
     facts = {"words": kind.words, "verbs": list(kind.verbs), "bytes": path.stat().st_size, "sha256": sha256_file(path)}

@@ -140,6 +140,11 @@ def test_the_record_of_a_folder_is_that_of_the_schema(run, batch):
     )
 
 
+def test_the_name_of_a_model_that_ships_is_that_also_beside_such_a_folder(run, batch):
+    batch(out="glasses")
+    assert told(run, "glasses/")[0].startswith("glasses: 6 outputs") and "kind" in str(told(run, "glasses"))
+
+
 def test_a_folder_without_records_is_refused(run, tmp_path):
     (tmp_path / "empty").mkdir()
     ran = run("info", "empty")

@@ -181,16 +181,15 @@ def _are_told_apart_by_suffix(several: Sequence[tuple[str, Task]]) -> bool:
 
 def _check_in_place(tasks: Sequence[Task], there: Inventory, exists: str) -> None:
     """Refuse an output that is an input; links of both kinds are seen through."""
-    seen: dict[int, tuple[int, int] | None] = {}  # identities of inputs that several tasks have
+    apart: set[int] = set()  # the inputs, by `id`, that are no outputs: many tasks may have one of them
     readers: dict[tuple[int, int], list[Task]] = {}
-    common = shared(tasks)
-    for source in common.values():
-        seen[id(source)] = source.identity()
     for task in tasks:
         for source in task.inputs.values():
-            identity = seen[id(source)] if id(source) in seen else source.identity()
-            if identity in there.identities:
-                readers.setdefault(identity, []).append(task)
+            if id(source) not in apart:
+                if (identity := source.identity()) in there.identities:
+                    readers.setdefault(identity, []).append(task)
+                else:
+                    apart.add(id(source))
     for output, task in _outputs(tasks) if readers else ():
         if output.name is None or output.dry:
             continue

@@ -33,7 +33,7 @@ class Journal:
     """The records of one file, those that other runs append to it included; `close` it at the end.
 
     A file that is not there is a journal without records.  A line that is none, such as a torn one, is passed over.
-    is_reduced: true where the file has one record of each output, in the order of their names, and nothing else.
+    is_reduced: true where the file has one line for each output, in the order of their names, and nothing else.
     """
 
     def __init__(self, path: Path) -> None:

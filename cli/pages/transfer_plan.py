@@ -8,7 +8,7 @@ from functools import lru_cache
 from itertools import chain, product
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from structkit.configs import NO_DONOR, ContentConfig
 from structkit.errors import InputError, OptionError
@@ -45,6 +45,9 @@ class TransferPainter:
     def __init__(self, refs: Sequence[ModelRef], config: ContentConfig, running: OutputOptions) -> None:
         self.models, self.config, self.running = ModelCache(refs, "transfer"), config, running
         self._lock, self._taken = Lock(), lru_cache(DONORS)(self._take)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TransferPainter, (self.models.refs, self.config, self.running)
 
     def __call__(self, tasks: Sequence[TransferTask], pictures: Sequence[Picture], device: str) -> list[list[Picture]]:
         from structkit.verbs.content import transferred

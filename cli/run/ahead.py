@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.checks import check_alpha
@@ -40,7 +41,7 @@ class PaintQueue(Maker):
     paint: gets tasks, the picture of each, and the device; returns the pictures of each task's outputs, in their order.
     """
 
-    works_ahead = True
+    works_ahead = is_fast = True
 
     def __init__(self, paint: Paint, running: OutputOptions, *, opaque: bool = False) -> None:
         """opaque: true if results have no alpha, whatever the pictures have."""
@@ -53,20 +54,26 @@ class PaintQueue(Maker):
         self._outcomes: deque[Outcome] = deque()  # outcomes of the job that is being handed out
         self._stopped = False
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(PaintQueue, opaque=self.opaque), (self.paint, self.running)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopped = True  # the end of the program waits for its threads
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def expect(self, task: Task) -> None:
+    def together(self, device: str) -> int:
+        return TOGETHER_ON_CPU if device == "cpu" else TOGETHER
+
+    def expect(self, task: Task, missing: Sequence[Output]) -> None:
         self._expected.append(task)
 
     def make(
         self, task: Task, missing: Sequence[Output], device: str, progress: Progress
     ) -> Iterator[tuple[Output, PictureResult]]:
         while len(self._jobs) <= WORKERS and self._expected:
-            together = self._next(TOGETHER_ON_CPU if device == "cpu" else TOGETHER)
+            together = self._next(self.together(device))
             self._jobs.append(self._threads.submit(self._paint, together, device))
         if not self._outcomes:
             self._outcomes.extend(self._jobs.popleft().result())

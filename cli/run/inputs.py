@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path, PurePath
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from structkit.data.listing import PathList, lines_of, list_files, suffix_of
 from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
-from structkit.media.files import read_once, sha256_file
+from structkit.media.files import MOST_IN_MEMORY, open_source, read_once, sha256_file
 from structkit.media.formats import MOVING, SUFFIXES, recognise
 
 if TYPE_CHECKING:
@@ -141,6 +141,17 @@ class InputFile:
                 raise InputError("standard input is closed: send it a file or a pipe") from error
             raise InputError(f"{self.label}: {error.strerror or error}") from error
 
+    def held(self) -> InputFile:
+        """The same file with its bytes in memory, as one that can be read only once; for a machine that lacks it.
+
+        Raises InputError for one that cannot be read, or is too long.
+        """
+        if not self._is_regular and self._once is not None:
+            return self
+        copy = InputFile(self._name, self._place)
+        copy._size, copy._once = NO_FILE, _bytes_of(self._name, self.label)  # type: ignore[arg-type]
+        return copy
+
     @property
     def sha256(self) -> str:
         """The hash of the bytes of the file, in hex."""
@@ -215,7 +226,12 @@ class InputFolder(InputFile):
     __slots__ = ()
     is_video = False
 
-    @property
+    def held(self) -> InputFolder:
+        copy = replace(self)
+        copy.__dict__["files"] = [given.held() for given in self.files]
+        return copy
+
+    @cached_property
     def files(self) -> list[InputFile]:
         """The pictures.  Raises InputError where there is none."""
         return [InputFile(path, PurePath(path.name)) for path in list_files(str(self.path)).files]
@@ -314,6 +330,15 @@ def sent(stream: BinaryIO, label: str) -> bytes:
     """
     head = stream.read(HEAD)
     return read_once(stream, label, head) if recognise(head) or sniff(head) else head
+
+
+def _bytes_of(path: Path, label: str) -> bytes:
+    """The bytes of a file that is sent to another machine.  Raises InputError."""
+    with open_source(path, label) as (_, stream):
+        if (size := os.fstat(stream.fileno()).st_size) > MOST_IN_MEMORY:
+            fact = f"{size} bytes, over the limit of {MOST_IN_MEMORY} for files that --ship sends"
+            raise InputError(f"{label}: {fact}; use a disk that all workers share, and leave --ship out")
+        return stream.read()
 
 
 def told_apart(inputs: Iterable[InputFile], *, keep_suffix: bool = False) -> dict[InputFile, str]:

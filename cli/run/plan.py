@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NoReturn, Self
 
-from structkit.errors import OptionError
+from structkit.errors import DeviceError, OptionError
 from structkit.media.containers import VIDEO_SUFFIXES, WRITTEN
 from structkit.media.formats import SUFFIXES, format_of
 from structkit.media.formats import WRITTEN as PICTURES_WRITTEN
@@ -84,14 +84,26 @@ class Task:
     inputs: Mapping[str, InputFile]
     outputs: tuple[Output, ...]
 
+    @property
+    def bond(self) -> Hashable:
+        """A value that tasks have in common which need one another's files; None for a task that needs none."""
+        return None
+
+
+class MakerError(DeviceError):
+    """An error of what makes the outputs, which every other task would meet too."""
+
 
 class Maker:
     """The maker of the outputs of tasks; a context, which is open while the runner works.
 
     works_ahead: true if the runner looks at tasks long before it comes to them, and says to `expect` which it will.
+    ahead: tasks at most that it looks up before the present one is done.
+    is_fast: true if outputs come so fast that they take their names together.
     """
 
-    works_ahead = False
+    works_ahead = is_fast = False
+    ahead = 128
 
     def __enter__(self) -> Self:
         return self
@@ -99,8 +111,29 @@ class Maker:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def expect(self, task: Task) -> None:
-        """Hear of a task that the runner will come to, after those that it said before."""
+    def device(self, name: str, local: int | None = None) -> str:
+        """The name of the device that the work is done on, of the one asked for: see `structkit.device.resolve`.
+
+        local: the number of this process among several of its machine, which have a device each.
+        """
+        from structkit.device import resolve  # this loads torch
+
+        device = resolve(name)
+        if local is None:
+            return device
+        from structkit.device import own_device
+
+        return own_device(device, local)
+
+    def together(self, device: str) -> int:
+        """The number of tasks that are best made together on a device."""
+        return 1
+
+    def expect(self, task: Task, missing: Sequence[Output]) -> None:
+        """Hear of a task that the runner will come to, after those that it said before.
+
+        missing: its outputs that are to be made.
+        """
 
     def make(
         self, task: Task, missing: Sequence[Output], device: str, progress: Progress

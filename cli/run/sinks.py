@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from structkit.errors import OutputError, StructkitError
-from structkit.media.files import PendingFile, sha256_file
+from structkit.media.files import PendingFile, SharedFile, sha256_file
 from structkit_cli.run.commit import DiskError, as_disk_error
 from structkit_cli.streams import emit
 
@@ -78,10 +78,33 @@ class FileSink:
             if self.pending is None:
                 file.discard()
 
+    def adopt(self, file: PendingFile, sha256: str) -> None:
+        """Take a file that is written already, and its hash."""
+        self.pending, self.sha256 = file, sha256
+
     def _file(self, data: bytes) -> PendingFile:
         with as_disk_error(self.path, self.flag):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             return PendingFile(self.path, data)
+
+
+@dataclass
+class SharedSink(FileSink):
+    """The sink of an output whose hidden file another process has made, and is to give its name.
+
+    hidden: the path of that file.
+    """
+
+    hidden: Path = field(kw_only=True)
+
+    def settle(self) -> None:
+        """Wait until the bytes are on the disk."""
+        with as_disk_error(self.path, self.flag):
+            self.pending.settle()
+
+    def _file(self, data: bytes) -> SharedFile:  # type: ignore[override]
+        with as_disk_error(self.path, self.flag):
+            return SharedFile(self.path, self.hidden, data)
 
 
 @dataclass

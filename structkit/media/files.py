@@ -176,6 +176,27 @@ class PendingFile:
             MARKS.leave(self._target.parent)
 
 
+class SharedFile:
+    """A pending file of another process, which this one writes; its name, and its end, are the other's to give.
+
+    hidden: the path of the file, which must be there.
+    Raises OutputError as `atomic_path`.
+    """
+
+    def __init__(self, path: str | Path, hidden: Path, data: bytes) -> None:
+        self.path, self.hidden = path, hidden
+        with _output_errors(path), os.fdopen(os.open(hidden, os.O_WRONLY | os.O_TRUNC), "wb") as stream:
+            stream.write(data)
+
+    def settle(self) -> None:
+        """Wait until the bytes of the file are on the disk."""
+        with _output_errors(self.path):
+            _sync(self.hidden)
+
+    def discard(self) -> None:
+        """Leave the file to the other process."""
+
+
 def sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk.  Raises OutputError."""
     with _output_errors(folder):

@@ -34,7 +34,7 @@ def jobs(tasks: list[Task]) -> list[int]:
     """How many tasks are painted together, job after job."""
     painter, sizes = PaintQueue(lambda tasks, pictures, device: [], RunOptions()), []
     for one in tasks:
-        painter.expect(one)
+        painter.expect(one, one.outputs)
     while painter._expected:
         sizes.append(len(painter._next()))
     return sizes
@@ -70,7 +70,7 @@ def test_a_run_that_is_stopped_paints_no_other_picture():
     painter = PaintQueue(paint, RunOptions())
     with pytest.raises(KeyboardInterrupt), painter:
         for _ in range(32):
-            painter.expect(Task({"picture": Black(None, PurePath("x"))}, (OUTPUT,)))
+            painter.expect(Task({"picture": Black(None, PurePath("x"))}, (OUTPUT,)), (OUTPUT,))
         next(painter.make(painter._expected[0], (), "cpu", lambda share, note="": None))
     main_has_stopped.set()
     painter._threads.shutdown(wait=True)
@@ -94,7 +94,7 @@ def test_a_run_that_is_stopped_takes_up_no_other_picture():
     )
     with pytest.raises(KeyboardInterrupt), painter:
         for _ in range(32):
-            painter.expect(Task({"picture": Given(None, PurePath("x"))}, (OUTPUT,)))
+            painter.expect(Task({"picture": Given(None, PurePath("x"))}, (OUTPUT,)), (OUTPUT,))
         next(painter.make(painter._expected[0], (), "cpu", lambda share, note="": None))
     main_has_stopped.set()
     painter._threads.shutdown(wait=True)

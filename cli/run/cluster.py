@@ -7,7 +7,6 @@ one disk, a worker writes into the hidden file that waits here for its name; els
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pickle
 import sys
@@ -15,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ class ClusterMaker(Maker):
 
     def __init__(self, plan: Plan, running: OutputOptions) -> None:
         """Raises DeviceError where Ray is not installed, OptionError for a plan that cannot be made so."""
-        if importlib.util.find_spec("ray") is None:
+        if find_spec("ray") is None:
             raise DeviceError(NO_RAY)
         if os.name == "nt":
             raise DeviceError("--on ray works on Linux and macOS: leave it out here")

@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -128,6 +129,7 @@ class ClusterMaker(Maker):
         self._contents: dict[int, list[Errand]] = {}  # of parcels
         self._present: tuple[Errand, Progress] | None = None
         self._left: set[Path] = set()  # folders where workers may leave something
+        self._made: set[Path] = set()  # folders that are new, and may stay empty
 
     def __exit__(self, *_: object) -> None:
         for errand in self._turn:
@@ -136,6 +138,9 @@ class ClusterMaker(Maker):
             self._process.end()
         for folder in self._left:
             remove_leftovers(folder)
+        for folder in sorted(self._made, key=lambda folder: -len(folder.parts)):
+            with suppress(OSError):  # not empty
+                folder.rmdir()
 
     def device(self, name: str) -> str:
         self._reach()
@@ -247,7 +252,9 @@ class ClusterMaker(Maker):
             output = errand.task.outputs[place]
             if output.path is not None and not output.dry and not self.running.ship:
                 with as_disk_error(output.path, output.flag):
-                    output.path.parent.mkdir(parents=True, exist_ok=True)
+                    if not output.path.parent.exists():
+                        self._made |= {one for one in output.path.parents if not one.exists()}
+                        output.path.parent.mkdir(parents=True, exist_ok=True)
                     errand.files[place] = PendingFile(output.path, b"")
         files = (errand.files.get(place) for place in errand.missing)
         return tuple(errand.missing), tuple(file and file.hidden for file in files)

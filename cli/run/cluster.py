@@ -36,7 +36,7 @@ from structkit_cli.run.cluster_parcels import (
 )
 from structkit_cli.run.cluster_process import BEGUN_IN_TIME, ClusterProcess
 from structkit_cli.run.commit import as_disk_error
-from structkit_cli.run.plan import Maker, MakerError, Output, Plan, Progress, Task, name_of, shared
+from structkit_cli.run.plan import Maker, MakerError, Output, Plan, Progress, Task
 from structkit_cli.run.sinks import FileSink, Sink
 from structkit_cli.streams import tell
 
@@ -117,7 +117,6 @@ class ClusterMaker(Maker):
             raise DeviceError("--on ray works on Linux and macOS: leave it out here")
         self.plan, self.running, self.is_fast = plan, running, plan.maker.is_fast
         self._freight = Freight.of(plan) if running.ship else None
-        self._common = shared(plan.tasks)
         self._process: ClusterProcess | None = None
         self._failure: Exception | None = None
         self._device: str | None = None
@@ -317,8 +316,7 @@ class ClusterMaker(Maker):
             if not errand.missing:
                 errand.take(EndEvent(errand.number))
             elif errand.tries == TRIES:
-                names = name_of(errand.task, self._common)
-                words = f"{names}: its worker {fact} {TRIES} times, at last on the node {node}"
+                words = f"its worker {fact} {TRIES} times, at last on the node {node}"
                 errand.take(DeviceError(f"{words}: leave it out, or give the workers more memory"))
             else:
                 self._send_parcel([errand], first=True)

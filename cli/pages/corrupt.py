@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 
 from structkit.configs import Config
 from structkit.configs.corrupt import CATEGORIES, CORRUPTIONS, EXTRA, kinds_of, severities_of
@@ -69,14 +69,14 @@ def plan_corruptions(inputs: Sequence[str], wanted: CorruptOptions, running: Run
     kept = running.keep_suffix
     place = Destination(running.output, many=found.many, format=running.format, keep_suffix=kept, inputs=found.inputs)
     place.set_apart((found,), running.exists)
+    chosen = [{"kind": kind, "severity": severity} for kind, severity in asked]
     tasks = []
     for given in found.inputs:
-        own, outputs = place.name_of(given), []
-        for kind, severity in asked:
-            folder = PurePath(kind, str(severity)) if found.many and len(asked) > 1 else PurePath()
+        own, outputs = place.spelled(given), []
+        for (kind, severity), ours in zip(asked, chosen, strict=True):
+            name = os.path.join(kind, str(severity), own) if found.many and len(asked) > 1 else own
             word = "" if found.many or (place.stem and len(asked) == 1) else f"-{kind}-{severity}"
-            output = place.output(folder / own, word=word, seed=running.seed)
-            outputs.append(replace(output, chosen={"kind": kind, "severity": severity}))
+            outputs.append(place.output(name, word=word, seed=running.seed, chosen=ours))
         tasks.append(Task({"picture": given}, tuple(outputs)))
     many, foreign, unread = found.many, found.foreign, found.unread
     return Plan("corrupt", tasks, CorruptionMaker(running), options={}, many=many, foreign=foreign, unread=unread)

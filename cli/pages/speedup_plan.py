@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -150,8 +150,8 @@ def plan_speedups(
     tasks = []
     for given in found.inputs:
         own = place.name_of(given)
-        output = place.output(own if found.many else PurePath(f"{own}-speedup"), seed=0)
-        outputs = [replace(output, dry=dry), *(one.output(own, seed=0) for one in beside)]
+        output = place.output(own if found.many else PurePath(f"{own}-speedup"), seed=0, dry=dry)
+        outputs = [output, *(one.output(own, seed=0) for one in beside)]
         inputs = {"video": given}
         if from_curve is not None:
             inputs["curve"] = _curve_of(from_curve, own, found)

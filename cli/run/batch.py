@@ -39,7 +39,7 @@ def run(plan: Plan, running: OutputOptions) -> None:
     made_by = _on_cluster(plan, running) if running.on else plan.maker
     outputs = [output for task in plan.tasks for output in task.outputs]
     report = Report(
-        plan.verb, total=len(plan.tasks), as_json=running.json, quiet=running.quiet, paths=all(o.path for o in outputs)
+        plan.verb, total=len(plan.tasks), as_json=running.json, quiet=running.quiet, paths=all(o.name for o in outputs)
     )
     always = {"verb": plan.verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
     ledger = Ledger(outputs, exists, {**plan.options, **always}, many=plan.many)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,25 +27,65 @@ FEW = 3  # clashes of names that are told in full
 
 def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> None:
     """Refuse, before any work, a plan that would lose or mix pictures."""
-    outputs = [(output, task) for task in tasks for output in task.outputs]
-    for output, _ in outputs:
+    count = to_stdout = 0
+    for output, _ in _outputs(tasks):
         if running.quality and not output.kind.suits_quality(output.format):
             others = ", or say --format jpeg, webp or avif" if output.kind is OutputKind.PICTURE else ""
             raise OptionError(f"--quality means nothing for {output.format}: leave it out{others}")
-    if to_stdout := sum(output.path is None for output, _ in outputs):
-        _check_stdout(to_stdout, running, alone=to_stdout == len(outputs))
+        count += 1
+        to_stdout += output.name is None
+    if to_stdout:
+        _check_stdout(to_stdout, running, alone=to_stdout == count)
     if to_stdout or running.json:
         check_stdout()
-    named = [(output, task) for output, task in outputs if output.path]
-    files = [(output.path, task) for output, task in named]
-    _check_names(files, shared(tasks), keep_suffix=running.keep_suffix)
-    written = [(output, task) for output, task in named if not output.dry]
-    _check_in_place(written, tasks, exists)
-    writable: set[Path] = set()
-    for output, _ in written:
-        _check_writable(output, writable)
-        if exists == "error" and os.path.lexists(output.path):
+    there = Inventory(output for output, _ in _outputs(tasks) if output.name is not None)
+    _check_names(tasks, there, keep_suffix=running.keep_suffix)
+    _check_in_place(tasks, there, exists)
+    writable: set[str] = set()
+    for output, _ in _outputs(tasks):
+        if output.name is None or output.dry:
+            continue
+        _check_writable(output, there, writable)
+        if exists == "error" and os.path.lexists(output.name):
             raise OptionError(f"{output.path} exists: choose another name, or say --exists overwrite")
+
+
+def _outputs(tasks: Iterable[Task]) -> Iterator[tuple[Output, Task]]:
+    return ((output, task) for task in tasks for output in task.outputs)
+
+
+class Inventory:
+    """The facts about places of outputs before a run, for which each is looked at once.
+
+    links: the outputs whose places are links.
+    folders: those whose places are folders.
+    identities: of the files that are there, links seen through, see `InputFile.identity`; a dry run's are none.
+    """
+
+    def __init__(self, outputs: Iterable[Output]) -> None:
+        self.links: set[str] = set()
+        self.folders: set[str] = set()
+        self.identities: set[tuple[int, int]] = set()
+        is_there: dict[str, bool] = {}  # of the folders of outputs
+        for output in outputs:
+            folder = os.path.dirname(output.name)
+            if folder not in is_there:
+                is_there[folder] = os.path.lexists(folder or ".")
+            if is_there[folder]:
+                self._look(output)
+
+    def _look(self, output: Output) -> None:
+        try:
+            status = os.lstat(output.name)
+            if stat.S_ISLNK(status.st_mode):
+                self.links.add(output.name)
+                status = os.stat(output.name)
+        except (OSError, ValueError):
+            return
+        if stat.S_ISDIR(status.st_mode):
+            self.folders.add(output.name)
+        if not output.dry:
+            self.identities.add((status.st_dev, status.st_ino))
 
 
 def refuse_set(config: Config, names: Iterable[str] | None, fact: str) -> None:
@@ -84,25 +125,37 @@ def _check_stdout(count: int, running: OutputOptions, *, alone: bool) -> None:
         raise OptionError("--output - would write the result's bytes to the terminal: send stdout to a file or a pipe")
 
 
-def _check_names(files: Sequence[tuple[Path, Task]], common: Mapping[str, InputFile], *, keep_suffix: bool) -> None:
+def _check_names(tasks: Sequence[Task], there: Inventory, *, keep_suffix: bool) -> None:
+    """Refuse two outputs of one name, and one of a name that others need as a folder."""
     fold = str.casefold if sys.platform in ("darwin", "win32") else str  # where A.png and a.png are one file
-    folders = {folder: os.path.realpath(folder) for folder in {path.parent for path, _ in files}}
-    writers: dict[str, list[tuple[Path, Task]]] = {}
-    for path, task in files:
-        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(folders[path.parent], path.name)
-        writers.setdefault(fold(real), []).append((path, task))
-    if clashes := [several for several in writers.values() if len(several) > 1]:
-        raise OptionError(_told(clashes, common, keep_suffix=keep_suffix))
-    inner = {os.path.dirname(name) for name in writers}
+    starts: dict[str, str] = {}  # the real folders of outputs, with the sign that ends them
+
+    def real(name: str) -> str:
+        if name in there.links:
+            return fold(os.path.realpath(name))
+        folder, last = os.path.split(name)
+        if folder not in starts:
+            starts[folder] = os.path.join(os.path.realpath(folder), "")
+        return fold(starts[folder] + last)
+
+    files = [(output.name, task) for output, task in _outputs(tasks) if output.name is not None]
+    names = {real(name) for name, _ in files}
+    if len(names) < len(files):
+        writers: dict[str, list[tuple[str, Task]]] = {}
+        for name, task in files:
+            writers.setdefault(real(name), []).append((name, task))
+        clashes = [several for several in writers.values() if len(several) > 1]
+        raise OptionError(_told(clashes, shared(tasks), keep_suffix=keep_suffix))
+    inner = {os.path.dirname(name) for name in names}
     for folder in sorted({*inner, *(str(parent) for name in inner for parent in Path(name).parents)}):
-        if folder in writers:
-            task = writers[folder][0][1]
+        if folder in names:
+            task = next(task for name, task in files if real(name) == folder)
             raise OptionError(
-                f"{name_of(task, common)} would be written to {folder}, which others need as a folder: rename it"
+                f"{name_of(task, shared(tasks))} would be written to {folder}, which others need as a folder: rename it"
             )
 
 
-def _told(clashes: Sequence[Sequence[tuple[Path, Task]]], common: Mapping[str, InputFile], *, keep_suffix: bool) -> str:
+def _told(clashes: Sequence[Sequence[tuple[str, Task]]], common: Mapping[str, InputFile], *, keep_suffix: bool) -> str:
     """All clashes of names in one message, the first few in full, with the way out."""
     told = []
     for several in clashes[:FEW]:
@@ -118,54 +171,52 @@ def _told(clashes: Sequence[Sequence[tuple[Path, Task]]], common: Mapping[str, I
     return f"{len(clashes)} outputs would be written by several inputs each: {'; '.join(each)}: rename these{way_out}"
 
 
-def _are_told_apart_by_suffix(several: Sequence[tuple[Path, Task]]) -> bool:
+def _are_told_apart_by_suffix(several: Sequence[tuple[str, Task]]) -> bool:
     suffixes = {tuple(given.relative.suffix for given in task.inputs.values()) for _, task in several}
     return len(suffixes) == len(several)
 
 
-def _check_in_place(outputs: Sequence[tuple[Output, Task]], tasks: Sequence[Task], exists: str) -> None:
+def _check_in_place(tasks: Sequence[Task], there: Inventory, exists: str) -> None:
     """Refuse an output that is an input; links of both kinds are seen through."""
+    apart: set[int] = set()  # the inputs, by `id`, that are no outputs: many tasks may have one of them
     readers: dict[tuple[int, int], list[Task]] = {}
-    identities = {path: _identity(path) for path in {given.path for task in tasks for given in task.inputs.values()}}
     for task in tasks:
         for source in task.inputs.values():
-            if (identity := identities[source.path]) is not None:
-                readers.setdefault(identity, []).append(task)
-    for output, task in outputs:
-        path, flag = output.path, output.flag
-        users = readers.get(_identity(path))  # type: ignore[arg-type]
+            if id(source) not in apart:
+                if (identity := source.identity()) in there.identities:
+                    readers.setdefault(identity, []).append(task)
+                else:
+                    apart.add(id(source))
+    for output, task in _outputs(tasks) if readers else ():
+        if output.name is None or output.dry:
+            continue
+        users = readers.get(InputFile(output.name, "").identity())
         if users and any(user is not task for user in users):
             raise OptionError(
-                f"{path} is an output of one input and an input of another: write to another folder with {flag}"
+                f"{output.path} is an output of one input and an input of another: write to another folder with "
+                f"{output.flag}"
             )
         if users and exists != "overwrite":
-            raise OptionError(f"{path} is an input too: write elsewhere with {flag}, or say --exists overwrite")
+            raise OptionError(
+                f"{output.path} is an input too: write elsewhere with {output.flag}, or say --exists overwrite"
+            )
 
 
-def _identity(path: Path | None) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path) if path is not None else None
-    except (OSError, ValueError):
-        return None
-    return (status.st_dev, status.st_ino) if status else None
-
-
-def _check_writable(output: Output, writable: set[Path]) -> None:
+def _check_writable(output: Output, there: Inventory, writable: set[str]) -> None:
     """Refuse an output that cannot be written.  writable: folders that were found to be so, which grow."""
-    path = output.path
-    if os.path.isdir(path):
-        raise OutputError(f"{path} is a folder: end it with / to write into it")
-    folder = path.parent
-    if folder in writable:
+    if output.name in there.folders:
+        raise OutputError(f"{output.path} is a folder: end it with / to write into it")
+    if (name := os.path.dirname(output.name)) in writable:
         return
+    folder = Path(name)
     while not os.path.lexists(folder):
         folder = folder.parent
     if not os.path.isdir(folder):
-        fact = f"{folder} is not a folder: {path.name} cannot be written below it"
+        fact = f"{folder} is not a folder: {output.path.name} cannot be written below it"
         raise OutputError(f"{fact}; name another place with {output.flag}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"{folder} cannot be written to: change its rights, or name another place with {output.flag}")
-    writable.add(path.parent)
+    writable.add(name)
 
 
 def result_size(text: str | None, max_side: int | None = None) -> tuple[int, int] | None:

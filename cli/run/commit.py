@@ -67,6 +67,8 @@ def commit(waiting: Sequence[PendingOutput], manifests: Mapping[Path, Manifest],
 
     exists: what to do where a name has been taken meanwhile: error, skip or overwrite.
     """
+    if not waiting:
+        return Settlement()
     from concurrent.futures import ThreadPoolExecutor
 
     errors: dict[int, Exception] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
@@ -61,7 +60,7 @@ def plan_each(
     place.set_apart((found,), running.exists)
     tasks = []
     for given in found.inputs:
-        name = place.name_of(given) if found.many else PurePath(f"{place.name_of(given)}-{verb}")
+        name = place.spelled(given) if found.many else f"{place.spelled(given)}-{verb}"
         outputs = [place.output(name, word=word, seed=running.seed + i) for i, word in enumerate(numbered(count))]
         tasks.append(Task({"picture": given, **shared}, tuple(outputs)))
     maker = EachMaker(verb, {**options, **further}, running)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
-from structkit.data.listing import PathList, lines_of, list_files
+from structkit.data.listing import PathList, lines_of, list_files, suffix_of
 from structkit.errors import DeviceError, InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, is_video, sniff
 from structkit.media.files import MOST_IN_MEMORY, open_source, read_once, sha256_file
@@ -26,25 +27,86 @@ if TYPE_CHECKING:
     from structkit.media.video import VideoReader
 
 
-@dataclass(frozen=True)
+NO_FILE = -1  # in the place of a size
+
+
 class InputFile:
-    """A file, or standard input.
+    """A file, or standard input; light, since there may be a million.
 
     path: None is standard input.
     relative: its place in the tree it was found in, which outputs mirror.
     """
 
-    path: Path | None
-    relative: PurePath
+    __slots__ = ("__dict__", "_digest", "_name", "_place", "_size")  # the last for what few inputs are asked
+
+    def __init__(self, path: Path | str | None, relative: PurePath | str) -> None:
+        """path, relative: a text is one that pathlib spells alike."""
+        self._name, self._place = None if path is None else os.fspath(path), os.fspath(relative)
+        self._size: int | None = None  # bytes; NO_FILE for what is no regular file; None until somebody has looked
+        self._digest: str | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if self.__class__ is not other.__class__:
+            return NotImplemented
+        return self is other or (self._name == other._name and self._place == other._place)
+
+    def __hash__(self) -> int:
+        return hash((self._name, self._place))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._name!r}, {self._place!r})"
+
+    @property
+    def path(self) -> Path | None:
+        return None if self._name is None else Path(self._name)
+
+    @property
+    def is_standard(self) -> bool:
+        """True for standard input."""
+        return self._name is None
+
+    @property
+    def relative(self) -> PurePath:
+        return PurePath(self._place)
+
+    def identity(self) -> tuple[int, int] | None:
+        """The device and number of the file, which all its names have in common; None where there is none."""
+        try:
+            status = os.stat(self._name) if self._name is not None else None
+        except (OSError, ValueError):
+            status = None
+        self._size = status.st_size if status and stat.S_ISREG(status.st_mode) else NO_FILE
+        return (status.st_dev, status.st_ino) if status else None
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file; 0 for a folder, and for what can be read only once."""
+        return self._size if self._is_regular else 0
+
+    @property
+    def _is_regular(self) -> bool:
+        if self._size is None:
+            self.identity()
+        return self._size != NO_FILE
+
+    @property
+    def lasting(self) -> str | None:
+        """The path of a file or a folder; None for what can be read only once, such as standard input."""
+        is_lasting = self._is_regular or (self._name is not None and os.path.isdir(self._name))
+        return self._name if is_lasting else None
 
     @property
     def stem(self) -> PurePath:
         """The place in the tree, without suffix."""
-        return self.relative.with_suffix("")
+        return self.place(keep_suffix=False)
 
     def place(self, *, keep_suffix: bool) -> PurePath:
         """The place in the tree, for the name of what is made of the file; without suffix, unless it is kept."""
-        return self.relative if keep_suffix else self.stem
+        return PurePath(self.spelled(keep_suffix=keep_suffix))
+
+    def spelled(self, *, keep_suffix: bool) -> str:
+        """The same as text."""
+        return self._place if keep_suffix else self._place.removesuffix(suffix_of(self._place))
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -56,7 +118,7 @@ class InputFile:
     @property
     def name(self) -> str:
         """The name by which the user knows the file."""
-        return "-" if self.path is None else str(self.path)
+        return "-" if self._name is None else self._name
 
     @cached_property
     def _once(self) -> bytes | None:
@@ -86,16 +148,22 @@ class InputFile:
         """
         if self._once is not None:
             return self
-        copy = replace(self)
-        copy.__dict__["_once"] = _bytes_of(self.path, self.label)  # type: ignore[arg-type]
+        copy = type(self)(self._name, self._place)
+        copy._size, copy._digest = NO_FILE, self._digest
+        copy.__dict__["_once"] = _bytes_of(self._name, self.label)  # type: ignore[arg-type]
         return copy
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """The hash of the bytes of the file, in hex."""
-        if self._once is not None:
-            return hashlib.sha256(self._once).hexdigest()
-        return sha256_file(self.path)
+        if self._digest is None:
+            if self._is_regular:
+                self._digest = sha256_file(self._name, self._size)
+            elif self._once is None:
+                self._digest = sha256_file(self._name)
+            else:
+                self._digest = hashlib.sha256(self._once).hexdigest()
+        return self._digest
 
     @cached_property
     def is_video(self) -> bool:
@@ -124,7 +192,7 @@ class InputFile:
     @property
     def source(self) -> Path | bytes:
         """The path, for a reader, or the bytes of an input that can be read only once."""
-        return self._once if self._once is not None else self.path  # type: ignore[return-value]
+        return self.path if self._is_regular or self._once is None else self._once  # type: ignore[return-value]
 
     def video(self, max_pixels: int | None = None, tolerant: bool = False) -> VideoReader:
         """The reader of the video.
@@ -153,14 +221,14 @@ class InputFile:
         return "standard input" if self.path is None else self.name
 
 
-@dataclass(frozen=True)
 class InputFolder(InputFile):
     """A folder of pictures, one for each frame of a video, in natural order."""
 
+    __slots__ = ()
     is_video = False
 
     def held(self) -> InputFolder:
-        copy = replace(self)
+        copy = type(self)(self._name, self._place)
         copy.__dict__["files"] = [given.held() for given in self.files]
         return copy
 
@@ -223,10 +291,10 @@ def gather(
             inputs.append(InputFile(None, PurePath("stdin")))
             continue
         try:
-            inputs += [InputFile(path, place) for path, place in paths.add(argument)]
+            inputs += [InputFile(name, place) for name, place in paths.add(argument)]
         except InputError as error:
             raise OptionError(str(error)) from error
-    if sum(given.path is None for given in inputs) > 1:
+    if sum(given.is_standard for given in inputs) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
     folders = [*paths.folders, *(fixed for _, fixed in paths.patterns)]
     many = paths.many or len(arguments) > 1
@@ -265,7 +333,7 @@ def sent(stream: BinaryIO, label: str) -> bytes:
     return read_once(stream, label, head) if recognise(head) or sniff(head) else head
 
 
-def _bytes_of(path: Path, label: str) -> bytes:
+def _bytes_of(path: str, label: str) -> bytes:
     """The bytes of a file that is sent to another machine.  Raises InputError."""
     with open_source(path, label) as (_, stream):
         if (size := os.fstat(stream.fileno()).st_size) > MOST_IN_MEMORY:

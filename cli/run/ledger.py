@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from structkit_cli.run.commit import PendingOutput, Settlement, as_disk_error, commit
+from structkit_cli.run.journal import text_of
 from structkit_cli.run.manifest import Manifest, hash_of, made_from
 from structkit_cli.run.plan import Output, Task
 from structkit_cli.run.sinks import FileSink
@@ -39,10 +42,13 @@ class Ledger:
     """
 
     def __init__(self, outputs: Sequence[Output], exists: str, options: Mapping[str, Any], *, many: bool) -> None:
-        self.outputs = [output for output in outputs if output.path and not output.dry]
+        self.outputs = [output for output in outputs if output.name and not output.dry]
         self.exists, self.options = exists, options
-        roots = sorted({output.root for output in self.outputs})
-        self.manifests = {root: Manifest(root, wanted=many or exists == "skip") for root in roots}
+        self.folders: dict[Path, set[str]] = {}  # of outputs, by the root that knows of them
+        for output in self.outputs:
+            self.folders.setdefault(output.root, set()).add(os.path.dirname(output.name))
+        self.manifests = {root: Manifest(root, wanted=many or exists == "skip") for root in sorted(self.folders)}
+        self._texts: dict[tuple, tuple[str, str, str]] = {}  # of options, see `_options`
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -53,7 +59,7 @@ class Ledger:
         with ExitStack() as stack:
             for root, manifest in self.manifests.items():
                 with as_disk_error(root):
-                    manifest.open({root, *(o.path.parent for o in self.outputs if o.root == root)})
+                    manifest.open({root, *map(Path, self.folders[root])})
                 stack.callback(as_disk_error(root)(manifest.close))
             yield
 
@@ -64,9 +70,9 @@ class Ledger:
         sources = {role: source.sha256 for role, source in task.inputs.items()} if is_kept else {}
         current: dict[int, Verdict] = {}
         for i, output in enumerate(task.outputs):
-            if self.exists != "skip" or output.path is None or output.dry:
+            if self.exists != "skip" or output.name is None or output.dry:
                 continue
-            verdict = self.manifests[output.root].verdict(output.path, self._origin(task, output, sources))
+            verdict = self.manifests[output.root].verdict(output.name, self._origin(task, output, sources))
             if verdict.refusal:
                 return Finding(sources, current, verdict.refusal.of(output.flag))
             if verdict.state is OutputState.CURRENT:
@@ -91,14 +97,25 @@ class Ledger:
         """All that an output is made from; as good as empty where no manifest is kept."""
         if not sources:
             return Origin("")
-        # The keys must stay, since the hashes in older manifests have them.
-        of_output = {"format": output.format, "seed": output.seed, "strip": output.kind.compares}
-        options = {**self.options, **output.chosen, **of_output}
         manifest = self.manifests[output.root]
-        places = {role: manifest.place_of(source.path) for role, source in task.inputs.items()}
-        chosen = {name: value for name, value in options.items() if self._is_chosen(name, output)}
-        chosen["quality"] = output.kind.encoded_quality(output.format, options["quality"])
-        return Origin(made_from(sources, options), places, hash_of(chosen), options["verb"])
+        places = {role: manifest.place_of(source.lasting) for role, source in task.inputs.items()}
+        options, chosen, verb = self._options(output)
+        return Origin(made_from(sources, options), places, chosen, verb)
+
+    def _options(self, output: Output) -> tuple[str, str, str]:
+        """The text of all options that change the bytes of an output, the hash of the chosen ones, and the verb.
+
+        Most outputs of a run have the same.
+        """
+        alike = output.format, output.seed, output.kind, *output.chosen.items()
+        if alike not in self._texts:
+            # The keys must stay, since the hashes in older manifests have them.
+            of_output = {"format": output.format, "seed": output.seed, "strip": output.kind.compares}
+            options = {**self.options, **output.chosen, **of_output}
+            chosen = {name: value for name, value in options.items() if self._is_chosen(name, output)}
+            chosen["quality"] = output.kind.encoded_quality(output.format, options["quality"])
+            self._texts[alike] = text_of(options), hash_of(chosen), options["verb"]
+        return self._texts[alike]
 
     def _is_chosen(self, name: str, output: Output) -> bool:
         """True for an option that makes another result, not the same one anew.

@@ -1,9 +1,9 @@
 """The manifest of an output folder: which of its files structkit wrote, from which inputs, with which options.
 
-One JSON record a line.  While a run works the file is a journal: the record of an output is on disk *before* the output
-takes its name, and a record counts only when the file has the recorded hash.  So a run may be killed at any moment: a
-record without its file is void, a torn last line is passed over, and the same command ends in the same files as a run
-that nobody disturbed.  At the end the journal is reduced to the records that hold, sorted.
+One JSON record a line.  While a run works the file is a journal, see `Journal`: the record of an output is on disk
+*before* the output takes its name, and a record counts only when the file has the recorded hash.  So a run may be
+killed at any moment: a record without its file is void, a torn last line is passed over, and the same command ends in
+the same files as a run that nobody disturbed.  At the end the journal is reduced to the records that hold, sorted.
 
 A record of structkit 0.1 may have no `inputs` and `options`: such an output is trusted while `made_from` stays, which
 brings its record up to date, and is kept from then on.
@@ -13,19 +13,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
 
 import structkit_weights
-from structkit.media.files import remove_leftovers, sha256_file, sync_folder, write_atomically
+from structkit.data.listing import suffix_of
+from structkit.media.files import remove_leftovers, sha256_file
 from structkit.media.locks import FolderLock
+from structkit_cli.run.journal import Journal, Record, line_of, text_of
 from structkit_cli.run.verdicts import Cause, Entry, Origin, OutputRefusal, OutputState, Verdict
 
-Record = dict[str, Any]
 NAME = ".structkit-manifest.jsonl"
 SHIPPED = "structkit:"  # begins the place of a model that ships
 STREAM = "-"  # the place of an input that can be read only once, such as standard input
@@ -47,14 +48,14 @@ class Manifest:
     def __init__(self, folder: Path, *, wanted: bool):
         self.folder, self.path = folder, folder / NAME
         self.kept = wanted or os.path.exists(self.path)  # false, not an error, where no such path can be
-        self.known: dict[str, list[Record]] = {}  # the records of each output, oldest first
+        self._journal = Journal(self.path)
+        self._start = "" if folder == Path() else os.path.join(folder, "")  # of the paths of outputs
         self._lock = FolderLock(folder)
         self._new = False
         self._real = os.path.realpath(folder)
-        self._read = 0  # bytes of the journal
-        self._renewals: list[Entry] = []  # records that are brought up to date at the end
-        self._places: dict[Path | None, str] = {}  # of inputs
-        self._folders: dict[Path, str] = {}  # the real ones of inputs
+        self._current = 0  # outputs that were found to be
+        self._renewals: list[bytes] = []  # the lines of records that are brought up to date at the end
+        self._folders: dict[str, str] = {}  # how the places of inputs begin, by their folders
 
     def open(self, folders: Iterable[Path]) -> None:
         """Begin to work in the folder; unfinished files of dead runs in `folders` are removed."""
@@ -63,51 +64,59 @@ class Manifest:
         for folder in folders:
             remove_leftovers(folder)
         with self._lock.entering():
-            self._read_on()
+            self._journal.read_on()
 
     def close(self) -> None:
         """Reduce the journal and leave the folder; one that is new and still empty is taken away."""
         with self._lock.leaving() as alone:
             if self._renewals:
-                self.note(*self._renewals)
+                self._journal.append(self._renewals)
             if alone:
                 self._settle()
+        self._journal.close()
         if self._new:
             with contextlib.suppress(OSError):  # not empty
                 self.folder.rmdir()
 
-    def verdict(self, output: Path, origin: Origin) -> Verdict:
+    def verdict(self, output: Path | str, origin: Origin) -> Verdict:
         """The state of an output, as the manifest has it by now: other runs may be at work in the folder."""
-        if not os.path.lexists(output):
-            return Verdict(OutputState.MISSING)
-        not_ours = OutputRefusal(output, Cause.NOT_OURS, NOT_OURS)
-        if not output.is_file():
-            return Verdict(OutputState.KEPT, not_ours)
+        size = None
+        try:
+            status = os.stat(output)
+            is_file, size = stat.S_ISREG(status.st_mode), status.st_size
+        except (OSError, ValueError):
+            if not os.path.lexists(output):
+                return Verdict(OutputState.MISSING)
+            is_file = Path(output).is_file()  # which raises where it cannot be said
+        if not is_file:
+            return Verdict(OutputState.KEPT, OutputRefusal(output, Cause.NOT_OURS, NOT_OURS))
         found, key = None, self._key(output)
         for read_on in (False, True):
             if read_on:
-                self._read_on()
-            if records := self.known.get(key):
-                found = found or sha256_file(output)
+                self._journal.read_on()
+            if records := self._journal.records(key):
+                found = found or sha256_file(output, size)
                 if held := [r for r in records if r["sha256"] == found]:
                     return self._of_ours(output, origin, held, found)
-        return Verdict(OutputState.KEPT, not_ours, found)
+        return Verdict(OutputState.KEPT, OutputRefusal(output, Cause.NOT_OURS, NOT_OURS), found)
 
-    def _of_ours(self, output: Path, origin: Origin, held: list[Record], found: str) -> Verdict:
+    def _of_ours(self, output: Path | str, origin: Origin, held: list[Record], found: str) -> Verdict:
         """The state of an output that is as we wrote it.  held: its records."""
         if same := [r for r in held if r["made_from"] == origin.made_from]:
             record, facts = same[-1], _facts_of(same[-1])
-            told = Origin(record["made_from"], record.get("inputs"), record.get("options"), record.get("verb"))
-            if (renewed := self._renewed(record, origin)) != told:
-                self._renewals.append(Entry(output, renewed, found, facts))
+            inputs = self._renewed(record, origin)
+            if [record.get(name) for name in ("inputs", "options", "verb")] != [inputs, origin.options, origin.verb]:
+                renewed = self._record(Entry(output, replace(origin, inputs=inputs), found, facts))
+                self._renewals.append(line_of(renewed))
+            self._current += 1
             return Verdict(OutputState.CURRENT, sha256=found, facts=facts)
         refusals = [self._refusal(output, record, origin) for record in held]
         if None in refusals:
             return Verdict(OutputState.STALE, sha256=found)
         return Verdict(OutputState.KEPT, refusals[-1], found)
 
-    def _renewed(self, record: Record, origin: Origin) -> Origin:
-        """The origin that the record of a current output should have.
+    def _renewed(self, record: Record, origin: Origin) -> dict[str, str]:
+        """The inputs that the record of a current output should have.
 
         An input that the record names stays, as long as there is such a file: others may have the same bytes today.
         """
@@ -115,9 +124,9 @@ class Manifest:
         for role, place in (_inputs_of(record) or {}).items():
             if role in inputs and place != inputs[role] and self._is_there(place):
                 inputs[role] = place
-        return replace(origin, inputs=inputs)
+        return inputs
 
-    def _refusal(self, output: Path, record: Record, origin: Origin) -> OutputRefusal | None:
+    def _refusal(self, output: Path | str, record: Record, origin: Origin) -> OutputRefusal | None:
         """Why an output of this record is not made again; None if it is."""
         inputs = _inputs_of(record)
         if inputs is None:
@@ -134,7 +143,7 @@ class Manifest:
             return OutputRefusal(output, Cause.OPTIONS, OTHER_OPTIONS)
         return OutputRefusal(output, Cause.STREAM, OTHER_STREAM) if STREAM in inputs.values() else None
 
-    def _refusal_of_input(self, output: Path, role: str, theirs: str, ours: str) -> OutputRefusal:
+    def _refusal_of_input(self, output: Path | str, role: str, theirs: str, ours: str) -> OutputRefusal:
         """The refusal of an output whose input of a role lies in another place."""
         gone = "" if theirs == STREAM or self._is_there(theirs) else ", which is no longer there"
         if role.partition("_")[0] == "model":
@@ -145,24 +154,28 @@ class Manifest:
             way_out = f"say --keep-suffix, which keeps both, {WAY_OUT}"
         return OutputRefusal(output, Cause.INPUT, f"exists and was made from {self._said(theirs)}{gone}: {way_out}")
 
-    def place_of(self, source: Path | None) -> str:
+    def place_of(self, source: str | None) -> str:
         """The place of an input, as records have it: from the folder, so that a tree that is moved keeps its records.
 
-        source: None is standard input.
-        A model that ships has its name; an input that can be read only once has none.
+        source: the path of an input; None is one that can be read only once, which has no place.
+        A model that ships has its name.
         """
-        if source not in self._places:
-            self._places[source] = self._place_of(source)
-        return self._places[source]
-
-    def _place_of(self, source: Path | None) -> str:
-        if source is None or not (source.is_file() or source.is_dir()):
+        if source is None:
             return STREAM
-        if source.parent == structkit_weights.FOLDER:
-            return SHIPPED + source.stem
-        if source.parent not in self._folders:
-            self._folders[source.parent] = os.path.realpath(source.parent)
-        real = os.path.join(self._folders[source.parent], source.name)
+        end = source.rfind(os.sep) + 1
+        folder, name = source[:end], source[end:]
+        if name in ("", ".", ".."):
+            return self._from_here(source)
+        if folder not in self._folders:
+            is_shipped = folder == os.path.join(structkit_weights.FOLDER, "")
+            here = self._from_here(folder)
+            self._folders[folder] = SHIPPED if is_shipped else "" if here == "." else f"{here.rstrip('/')}/"
+        place = self._folders[folder]
+        return place + (name.removesuffix(suffix_of(name)) if place == SHIPPED else name)
+
+    def _from_here(self, path: str | Path) -> str:
+        """The real place of a file or folder, from this folder."""
+        real = os.path.realpath(path)
         try:
             return PurePath(os.path.relpath(real, self._real)).as_posix()
         except ValueError:  # another drive of Windows
@@ -191,90 +204,61 @@ class Manifest:
 
     def note(self, *entries: Entry) -> None:
         """Put the records of outputs on disk, right before these take their names."""
-        lines = b""
-        for entry in entries:
-            record = {
-                "output": self._key(entry.output),
-                "made_from": entry.origin.made_from,
-                "inputs": dict(entry.origin.inputs),
-                "options": entry.origin.options,
-                "verb": entry.origin.verb,
-                "sha256": entry.sha256,
-            }
-            if facts := {name: value for name, value in entry.facts.items() if value != []}:
-                record["facts"] = facts
-            lines += _line(record)
-        new = not self.path.exists()
-        with open(self.path, "a+b") as journal:
-            if journal.seek(0, os.SEEK_END):
-                journal.seek(-1, os.SEEK_END)
-                if journal.read(1) != b"\n":  # a torn line of a run that was killed
-                    lines = b"\n" + lines
-            journal.write(lines)
-            journal.flush()
-            os.fsync(journal.fileno())
-        if new:
-            sync_folder(self.folder)
-        self._read_on()
+        self._journal.append(line_of(self._record(entry)) for entry in entries)
+
+    def _record(self, entry: Entry) -> Record:
+        record = {
+            "output": self._key(entry.output),
+            "made_from": entry.origin.made_from,
+            "inputs": dict(entry.origin.inputs),
+            "options": entry.origin.options,
+            "verb": entry.origin.verb,
+            "sha256": entry.sha256,
+        }
+        facts = {name: value for name, value in entry.facts.items() if value != []}
+        return record | ({"facts": facts} if facts else {})
 
     def _settle(self) -> None:
-        """Reduce the journal to one record for each file that holds, in the order of their names."""
-        self.known, self._read = {}, 0
-        self._read_on()
-        records = self.known
-        kept = [r for key in sorted(records) if (r := self._holding(key, records[key]))]
-        text = b"".join(_line(record) for record in kept)
-        if kept and text != self.path.read_bytes():
-            write_atomically(self.path, text)
-        elif not kept:
-            self.path.unlink(missing_ok=True)
+        """Reduce the journal to one record for each file that holds, in the order of their names.
 
-    def _holding(self, key: str, records: list[Record]) -> Record | None:
-        """The last record whose hash is the file's."""
-        output = self.folder / key
-        if not output.is_file():
-            return None
-        if len({r["sha256"] for r in records}) == 1:
-            return records[-1]
-        found = sha256_file(output)
-        return next((r for r in reversed(records) if r["sha256"] == found), None)
-
-    def _key(self, output: Path) -> str:
-        return output.relative_to(self.folder).as_posix()
-
-    def _read_on(self) -> None:
-        """Read the records that have come to the journal, of this run and of others."""
-        if not self.path.is_file():
+        A run that has found each of them to hold, and added nothing, need not read it again for that.
+        """
+        self._journal.read_on()
+        if self._journal.is_reduced and 0 < self._current == len(self._journal):
             return
-        with open(self.path, "rb") as journal:
-            journal.seek(self._read)
-            *lines, last = journal.read().split(b"\n")
-        for line in lines:
-            self._take(line)
-            self._read += len(line) + 1
-        if self._take(last):  # else it is torn, or another run is writing it
-            self._read += len(last)
+        self._journal.rewrite(self._holding())
 
-    def _take(self, line: bytes) -> bool:
-        """Take up the record that a line holds, if it is one."""
-        with contextlib.suppress(ValueError):
-            record = json.loads(line)
-            if isinstance(record, dict) and all(
-                isinstance(record.get(k), str) for k in ("output", "made_from", "sha256")
-            ):
-                self.known.setdefault(record["output"], []).append(record)
-                return True
-        return False
+    def _holding(self) -> Iterator[Record]:
+        """The last record of each output whose hash is the file's."""
+        for key in sorted(self._journal):
+            output, records = f"{self.folder}/{key}", self._journal.records(key)
+            if not records or not (os.path.isfile(output) or Path(output).is_file()):  # which raises for rights
+                continue
+            if len({record["sha256"] for record in records}) > 1:
+                found = sha256_file(output)
+                records = [record for record in records if record["sha256"] == found]
+            yield from records[-1:]
+
+    def _key(self, output: Path | str) -> str:
+        """The name of an output in its records."""
+        name = os.fspath(output)
+        if name.startswith(self._start):
+            return name[len(self._start) :].replace(os.sep, "/")
+        return Path(output).relative_to(self.folder).as_posix()
 
 
-def made_from(inputs: Mapping[str, str], options: Mapping[str, Any]) -> str:
-    """The one hash of the inputs' hashes, by role, and of the options that change the bytes of the output."""
-    return hash_of([inputs, options])
+def made_from(inputs: Mapping[str, str], options: Mapping[str, Any] | str) -> str:
+    """The one hash of the inputs' hashes, by role, and of the options that change the bytes of the output.
+
+    options: or their text, see `text_of`.
+    """
+    text = options if isinstance(options, str) else text_of(options)
+    return hashlib.sha256(f"[{text_of(inputs)},{text}]".encode()).hexdigest()
 
 
 def hash_of(value: Any) -> str:
     """The hash of a value that JSON can hold."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(text_of(value).encode()).hexdigest()
 
 
 def _inputs_of(record: Record) -> dict[str, str] | None:
@@ -297,7 +281,3 @@ def _facts_of(record: Record) -> dict[str, Any]:
 def _are_told_apart_by_suffix(one: str, other: str) -> bool:
     """True for places of one name but for the suffix."""
     return one != other and PurePath(one).with_suffix("") == PurePath(other).with_suffix("")
-
-
-def _line(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, sort_keys=True, separators=(",", ":")).encode() + b"\n"

@@ -128,7 +128,7 @@ def roles(word: str, inputs: Sequence[InputFile]) -> dict[str, InputFile]:
 
 def check_once(tasks: Sequence[Task]) -> None:
     """Refuse standard input for two inputs.  Raises OptionError."""
-    once = {id(given) for task in tasks for given in task.inputs.values() if given.path is None}
+    once = {id(given) for task in tasks for given in task.inputs.values() if given.is_standard}
     if len(once) > 1:
         raise OptionError("standard input (-) is named twice: it can be read only once")
 
@@ -153,7 +153,7 @@ def plan_by_model(
     place.set_apart((found,), running.exists)
     shared, tasks = roles("model", [one.input for one in refs]), []
     for given in found.inputs:
-        name = place.name_of(given) if found.many else PurePath(f"{place.name_of(given)}-{verb}")
+        name = place.spelled(given) if found.many else f"{place.spelled(given)}-{verb}"
         tasks.append(Task({"picture": given, **shared}, (place.output(name, seed=0),)))
     check_once(tasks)
     queue = PaintQueue(ModelPainter(verb, refs, options), running, opaque=opaque)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NoReturn, Self
 
@@ -25,9 +25,11 @@ from structkit_cli.run.results import (
 Progress = Callable[[float, str], None]  # called with the share of a task that is done, 0 to 1, and a note
 
 
-@dataclass(frozen=True)
+NOTHING: Mapping[str, Any] = {}  # that is chosen for one output alone
+
+
 class Output:
-    """A file to write.
+    """A file to write; light, since there may be a million.
 
     path: None is standard output.
     root: the folder whose manifest knows of it.
@@ -36,13 +38,35 @@ class Output:
     chosen: options of this output alone, which change its bytes.
     """
 
-    path: Path | None
-    root: Path
-    format: str
-    seed: int
-    kind: OutputKind = OutputKind.PICTURE
-    dry: bool = False
-    chosen: Mapping[str, Any] = field(default_factory=dict)
+    __slots__ = ("chosen", "dry", "format", "kind", "name", "root", "seed")
+
+    def __init__(
+        self,
+        path: Path | str | None,
+        root: Path,
+        format: str,
+        seed: int,
+        kind: OutputKind = OutputKind.PICTURE,
+        dry: bool = False,
+        chosen: Mapping[str, Any] = NOTHING,
+    ) -> None:
+        """path: a text is one that pathlib spells alike."""
+        self.name = None if path is None else os.fspath(path)
+        self.root, self.format, self.seed, self.kind, self.dry, self.chosen = root, format, seed, kind, dry, chosen
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Output):
+            return NotImplemented
+        return self is other or all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]  # of what is chosen there is none
+
+    def __repr__(self) -> str:
+        return f"Output({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
+
+    @property
+    def path(self) -> Path | None:
+        return None if self.name is None else Path(self.name)
 
     @property
     def flag(self) -> str:
@@ -50,7 +74,7 @@ class Output:
         return self.kind.flag
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """A call of a verb: its inputs by role, and the outputs that it makes.
 
@@ -130,8 +154,13 @@ def shared(tasks: Sequence[Task]) -> dict[str, InputFile]:
     """
     if len(tasks) < 2:
         return {}
-    first, *others = (task.inputs for task in tasks)
-    return {role: source for role, source in first.items() if all(other.get(role) == source for other in others)}
+    found = dict(tasks[0].inputs)
+    for task in tasks:
+        for role in [role for role, source in found.items() if task.inputs.get(role) != source]:
+            del found[role]
+        if not found:
+            break
+    return found
 
 
 def name_of(task: Task, common: Mapping[str, InputFile]) -> str:
@@ -168,6 +197,7 @@ class Destination:
         named = where if where not in (None, "-") else None
         self.is_folder = many or named is None or named.endswith(("/", os.sep)) or os.path.isdir(named)
         self.folder = Path(named or ".") if self.is_folder else Path(named).parent  # type: ignore[arg-type]
+        self._start = "" if self.folder == Path() else os.path.join(self.folder, "")
         self.stem: str | None = None
         if keep_suffix and (self.stdout or not self.is_folder):
             raise OptionError(
@@ -214,20 +244,34 @@ class Destination:
         """The name that an input lends to what is made of it, with its place in the tree."""
         return given.place(keep_suffix=self.keep_suffix)
 
-    def output(self, relative: PurePath, *, word: str = "", seed: int, kind: OutputKind | None = None) -> Output:
+    def spelled(self, given: InputFile) -> str:
+        """The same as text."""
+        return given.spelled(keep_suffix=self.keep_suffix)
+
+    def output(
+        self,
+        relative: PurePath | str,
+        *,
+        word: str = "",
+        seed: int,
+        kind: OutputKind | None = None,
+        dry: bool = False,
+        chosen: Mapping[str, Any] = NOTHING,
+    ) -> Output:
         """The output that stands for `relative` (a path without suffix) in this place.
 
         word: tells it from its siblings.
         kind: None is that of the place.
+        dry, chosen: see `Output`.
         """
         kind, format, suffix = kind or self.kind, self.format, self.suffix
         if kind is not self.kind and self.is_folder:
             format = DEFAULT_FORMATS[kind.value]
             suffix = kind.suffix_of(format)
         if self.stdout:
-            return Output(None, Path(), format, seed, kind)
-        path = self.folder / (relative.parent if self.is_folder else "") / f"{self.stem or relative.name}{word}{suffix}"
-        return Output(path, self.folder, format, seed, kind)
+            return Output(None, Path(), format, seed, kind, dry, chosen)
+        path = f"{self._start}{relative if self.is_folder else self.stem}{word}{suffix}"
+        return Output(path, self.folder, format, seed, kind, dry, chosen)
 
 
 def names_video(output: str | PurePath) -> bool:

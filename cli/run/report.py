@@ -220,7 +220,7 @@ def output_record(task: Task, output: Output, status: str, **facts: Any) -> dict
     record = {
         "input": first.name,
         "with": {role: source.name for role, source in others},
-        "output": str(output.path or "-"),
+        "output": output.name or "-",
     }
     record |= {"role": output.kind.role, "status": status, "error": None, "ms": None, "device": None}
     return record | {"seed": output.seed, "warnings": [], "sha256": None} | facts

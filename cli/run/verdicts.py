@@ -26,7 +26,7 @@ class Cause(Enum):
 class OutputRefusal(OutputError):
     """A refusal to replace an output that exists.  cause: by which refusals are alike."""
 
-    def __init__(self, output: Path, cause: Cause, fact: str) -> None:
+    def __init__(self, output: Path | str, cause: Cause, fact: str) -> None:
         super().__init__(f"{output} {fact}")
         self.output, self.cause, self.fact = output, cause, fact
 
@@ -60,7 +60,7 @@ class Entry:
     facts: those of the output beside its hash: warnings, frames ...
     """
 
-    output: Path
+    output: Path | str
     origin: Origin
     sha256: str
     facts: Mapping[str, Any] = field(default_factory=dict)

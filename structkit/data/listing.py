@@ -10,12 +10,12 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from structkit.errors import InputError, OptionError
 from structkit.media.containers import HEAD, VIDEO_SUFFIXES, sniff
-from structkit.media.files import files_below, natural, open_source
+from structkit.media.files import names_below, natural, open_source
 from structkit.media.formats import HEAD as PICTURE_HEAD
 from structkit.media.formats import NAMES, PICTURE_LIKE, SUFFIXES, recognise
 from structkit.media.texts import read_text
@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # a command line sorts its inputs by what stands here, and lo
 # the folder or file of that very name.
 Pictures: TypeAlias = "str | Path | Sequence[Picture | str | Path]"
 Source: TypeAlias = "tuple[str, Picture | Path]"  # a name, and the picture or file of that name
+Found: TypeAlias = "tuple[str, str]"  # the path of a file, and its place, as text: there may be millions
 
 NAMED = 3  # files that a message names
 
@@ -37,7 +38,7 @@ class PathList:
     In folders (with those below) and in patterns only files with one of the suffixes are taken, in natural order, and
     files without any suffix that begin like a picture; a file with the suffix of a video must also begin like one.
     Hidden files are passed over.  A file that is named is taken whatever its suffix.
-    files: each with its place in the folder that it was found in, or in the fixed part of the pattern.
+    files: each with its place in the folder that it was found in, or in the fixed part of the pattern, as text.
     folders: those that were named.
     patterns: those that were named, each with its fixed part.
     unmatched: the patterns that nothing matches.
@@ -58,16 +59,16 @@ class PathList:
         lines: reads a list of the name; None is `list_lines`.
         suits: says of a file in a folder or a pattern that would be taken if it is; None takes all.
         """
-        self.suffixes, self.leave_out, self.lines = suffixes, frozenset(leave_out), lines or list_lines
-        self.suits = suits or (lambda path: True)
-        self.files: list[tuple[Path, PurePath]] = []
+        self.suffixes, self.leave_out, self.lines = frozenset(suffixes), frozenset(leave_out), lines or list_lines
+        self.suits = suits
+        self.files: list[Found] = []
         self.folders: list[Path] = []
         self.patterns: list[tuple[str, Path]] = []
         self.unmatched: list[str] = []
         self.foreign, self.many = 0, False
         self.unread: list[Path] = []
 
-    def add(self, argument: str) -> list[tuple[Path, PurePath]]:
+    def add(self, argument: str) -> list[Found]:
         """Take a folder, a pattern, a list or a file; returns the new files.
 
         Raises InputError for a list or a folder that cannot be read.
@@ -88,9 +89,9 @@ class PathList:
         if os.path.isdir(path):
             self.many = True
             self.folders.append(path)
-            self._take(files_below(path, self.leave_out), path)
+            self._take(names_below(path, self.leave_out), path)
         else:
-            self.files.append((path, PurePath(path.name)))
+            self.files.append((str(path), path.name))
 
     def _add_one(self, argument: str) -> None:
         if not is_pattern(argument):
@@ -103,20 +104,23 @@ class PathList:
         matches = [Path(match) for match in glob.glob(pattern, recursive=True)]
         if not matches:
             self.unmatched.append(argument)
-        self._take(sorted((m for m in matches if m.is_file() and not self._is_left_out(m, base)), key=natural), base)
+        matches = sorted((m for m in matches if m.is_file() and not self._is_left_out(m, base)), key=natural)
+        self._take(map(str, matches), base)
 
-    def _take(self, paths: Iterable[Path], base: Path) -> None:
-        for path in paths:
-            ours = _begins_like_a_picture(path) if not path.suffix else self._has_our_suffix(path)
-            if ours and self.suits(path):
-                self.files.append((path, path.relative_to(base)))
+    def _take(self, names: Iterable[str], base: Path) -> None:
+        start = 0 if base == Path() else len(os.path.join(base, ""))  # of places
+        for name in names:
+            suffix = suffix_of(name).lower()
+            ours = self._has_our_suffix(name, suffix) if suffix else _begins_like_a_picture(name)
+            if ours and (self.suits is None or self.suits(Path(name))):
+                self.files.append((name, name[start:]))
             else:
                 self.foreign += 1
-                if path.suffix.lower() in PICTURE_LIKE:
-                    self.unread.append(path)
+                if suffix in PICTURE_LIKE:
+                    self.unread.append(Path(name))
 
-    def _has_our_suffix(self, path: Path) -> bool:
-        return path.suffix.lower() in self.suffixes and not _is_no_video(path)
+    def _has_our_suffix(self, name: str, suffix: str) -> bool:
+        return suffix in self.suffixes and not (suffix in VIDEO_SUFFIXES and _is_no_video(name))
 
     def _is_left_out(self, path: Path, base: Path) -> bool:
         """True if one of the folders between `base` and the file is to be passed over."""
@@ -181,7 +185,7 @@ def list_files(pictures: Pictures | FileList) -> FileList:
         raise InputError(f"{alone}: {fact}; name a folder, or a list of pictures as @list.txt")
     label, is_tree = "the pictures" if alone is None else alone, alone is not None and not is_list(alone)
     found: list[Source] = [(picture.name, picture) for picture in memory]
-    found += [((relative if is_tree else path).as_posix(), path) for path, relative in paths.files]
+    found += [(Path(place if is_tree else name).as_posix(), Path(name)) for name, place in paths.files]
     if alone is None or is_list(alone):  # a file that is not there may have brackets in its name
         found += [(pattern, Path(pattern)) for pattern in paths.unmatched]
     if not found:
@@ -201,6 +205,13 @@ def unread_words(unread: Sequence[Path]) -> str:
     some = ", ".join(map(str, unread[:NAMED])) + (", ..." if len(unread) > NAMED else "")
     what = "a picture of a format that is" if len(unread) == 1 else "pictures of formats that are"
     return f", {len(unread):,} of them {what} not read ({some})"
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of the file at a path, as pathlib has it; without making a Path."""
+    last = name[name.rfind(os.sep) + 1 :]
+    dot = last.rfind(".")
+    return last[dot:] if 0 < dot < len(last) - 1 else ""
 
 
 def is_list(argument: str) -> bool:
@@ -282,10 +293,8 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
     return fnmatch(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
 
 
-def _is_no_video(path: Path) -> bool:
-    """True for a file with a video's suffix and the content of something else: .ts is TypeScript too."""
-    if path.suffix.lower() not in VIDEO_SUFFIXES:
-        return False
+def _is_no_video(path: str) -> bool:
+    """True for a file, of a video's suffix, with the content of something else: .ts is TypeScript too."""
     try:
         with open(path, "rb") as stream:
             return sniff(stream.read(HEAD)) is None
@@ -293,7 +302,7 @@ def _is_no_video(path: Path) -> bool:
         return False  # the reader will say what is wrong
 
 
-def _begins_like_a_picture(path: Path) -> bool:
+def _begins_like_a_picture(path: str) -> bool:
     try:
         with open(path, "rb") as stream:
             return recognise(stream.read(PICTURE_HEAD)) is not None

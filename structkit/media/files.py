@@ -24,6 +24,7 @@ UNFINISHED = re.compile(rf"{re.escape(TEMP_PREFIX)}([0-9a-f]{{8}})[0-9a-f]{{8}}(
 
 MOST_IN_MEMORY = 2**31  # bytes of the largest file that is held in memory: what is endless must end somewhere
 PIECE = 2**20  # bytes that are read at a time
+_DIGITS = re.compile(r"([0-9]+)")
 # The way out for a damaged picture or video.
 COPY_OR_TOLERATE = "copy or export it again from the original, or take what is left of it with --tolerant"
 
@@ -256,9 +257,11 @@ def remove_leftovers(folder: str | Path) -> int:
     Those of living processes stay, whatever writes them: a command line, a training, a program in Python.
     """
     folder, removed = Path(folder), 0
-    unfinished = {
-        path: match[1] for path in folder.glob(f"{TEMP_PREFIX}*") if (match := UNFINISHED.fullmatch(path.name))
-    }
+    try:
+        hidden = [name for name in os.listdir(folder) if name.startswith(TEMP_PREFIX)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return 0
+    unfinished = {folder / name: match[1] for name in hidden if (match := UNFINISHED.fullmatch(name))}
     # Marks are looked at after the files that they are for.
     living = {writer for writer in set(unfinished.values()) if is_writing(folder, writer)}
     for path, writer in unfinished.items():
@@ -266,41 +269,85 @@ def remove_leftovers(folder: str | Path) -> int:
             if writer not in living and path.is_file():
                 path.unlink()
                 removed += 1
-    for writer in writers(folder):
+    for writer in writers(folder) if hidden else ():
         is_writing(folder, writer)  # a dead one's mark goes
     return removed
 
 
-def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hex.  Raises InputError."""
+def sha256_file(path: str | Path, size: int | None = None) -> str:
+    """SHA-256 of a file's bytes, in hex.  Raises InputError.
+
+    size: the bytes that a regular file had when somebody looked, which saves looking again.
+    """
+    if (found := _sha256_at_once(path, size)) is not None:
+        return found
     with open_source(path) as (name, stream):
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             return hashlib.file_digest(stream, "sha256").hexdigest()
         return hashlib.sha256(read_once(stream, name)).hexdigest()
 
 
-def files_below(folder: str | Path, leave_out: Container[Path] = (), _above: tuple[Path, ...] = ()) -> Iterator[Path]:
+def _sha256_at_once(path: str | Path, size: int | None) -> str | None:
+    """The hash of a small file, by as few calls of the system as can be; None for another, or where one of them fails.
+
+    A file that has another size by now is another too.
+    """
+    try:
+        if size is None:
+            status = os.stat(path)
+            size = status.st_size if stat.S_ISREG(status.st_mode) else PIECE  # a pipe opened twice loses its writer
+        if size >= PIECE:
+            return None
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError):
+        return None
+    try:
+        data = os.read(descriptor, size + 1)
+        return hashlib.sha256(data).hexdigest() if len(data) == size else None
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def files_below(folder: str | Path, leave_out: Container[Path] = ()) -> Iterator[Path]:
     """Every file below a folder, in natural order; hidden files are passed over.
 
     Links to folders are followed, but never in a circle.
     leave_out: folders that are passed over, resolved; `folder` itself is not.
     Raises InputError for a folder that cannot be listed.
     """
-    folder = Path(folder)
-    real = folder.resolve()
+    return map(Path, names_below(folder, leave_out))
+
+
+def names_below(folder: str | Path, leave_out: Container[Path] = (), _above: tuple[Path, ...] = ()) -> Iterator[str]:
+    """The same as text, for a million of them: a Path takes as long as all else, and ten times the memory."""
+    real = Path(folder).resolve()
     if real in _above or (_above and real in leave_out):
         return
+    start = "" if Path(folder) == Path() else os.path.join(Path(folder), "")
+    names, special = [], set()  # the special are folders and links
     try:
-        entries = sorted((e for e in folder.iterdir() if not e.name.startswith(".")), key=natural)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not entry.name.startswith("."):
+                    names.append(entry.name)
+                    if not entry.is_file(follow_symlinks=False):
+                        special.add(entry.name)
     except OSError as error:
         raise InputError(
-            f"{folder}: {error.strerror}: it cannot be listed; change its rights, or leave it out"
+            f"{Path(folder)}: {error.strerror}: it cannot be listed; change its rights, or leave it out"
         ) from error
-    for entry in entries:
-        if entry.is_dir():
-            yield from files_below(entry, leave_out, (*_above, real))
-        elif entry.is_file():
-            yield entry
+    names.sort()  # those that are alike to `_natural_part`
+    names.sort(key=_natural_part)
+    for name in names:
+        path = start + name
+        if name not in special:
+            yield path
+        elif Path(path).is_dir():
+            yield from names_below(path, leave_out, (*_above, real))
+        elif Path(path).is_file():
+            yield path
 
 
 def natural(name: str | PurePath) -> tuple:
@@ -308,9 +355,15 @@ def natural(name: str | PurePath) -> tuple:
 
     Runs of digits compare as numbers of any length (by length without leading zeros, then digit by digit).
     """
-    return tuple(_natural_part(part) for part in PurePath(name).parts), str(name)
+    return tuple(map(_natural_part, PurePath(name).parts)), str(name)
 
 
-def _natural_part(part: str) -> tuple:
-    pieces = re.split(r"([0-9]+)", part.casefold())  # text and digits in turn, text first: the same kind at each place
-    return tuple((len(p.lstrip("0")), p.lstrip("0")) if i % 2 else p for i, p in enumerate(pieces))
+def _natural_part(part: str) -> str:
+    """The key of one part: a text in which a number is its length and its digits, after a sign that ends the text
+    before it and is less than all others.
+    """
+    pieces = _DIGITS.split(part.casefold())  # text and digits in turn, text first
+    for i in range(1, len(pieces), 2):
+        digits = pieces[i].lstrip("0")
+        pieces[i] = f"\0{chr(len(digits))}{digits}"
+    return "".join(pieces)

@@ -82,7 +82,7 @@ class FolderLock:
         self._descriptor = None
 
     def _is_alone(self) -> bool:
-        others = [path for path in self._folder.glob(MARK.format("*")) if path != self._mark]
+        others = [self._folder / name for name in _names(self._folder, MARK) if name != self._mark.name]
         return self._descriptor is not None and all([_is_dead(path) for path in others])
 
 
@@ -152,7 +152,13 @@ def is_writing(folder: Path, writer: str) -> bool:
 def writers(folder: Path) -> list[str]:
     """The names of the writers that have marks in the folder, dead ones too."""
     before, after = WRITER.split("{}")
-    return [path.name.removeprefix(before).removesuffix(after) for path in folder.glob(WRITER.format("*"))]
+    return [name.removeprefix(before).removesuffix(after) for name in _names(folder, WRITER)]
+
+
+def _names(folder: Path, pattern: str) -> list[str]:
+    """The names of files of a pattern in a folder, which may have millions of others."""
+    before, after = pattern.split("{}")
+    return [name for name in os.listdir(folder) if name.startswith(before) and name.endswith(after)]
 
 
 def _is_dead(mark: Path) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from threading import Event
 
@@ -22,7 +21,6 @@ from structkit_cli.run.plan import Output, Task
 OUTPUT = Output(None, Path(), "png", seed=0)
 
 
-@dataclass(frozen=True)
 class Black(InputFile):
     def picture(self, **reading) -> Picture:
         return Picture(np.zeros((4, 4, 3), np.uint8))
@@ -82,7 +80,6 @@ def test_a_run_that_is_stopped_paints_no_other_picture():
 def test_a_run_that_is_stopped_takes_up_no_other_picture():
     read, painted = [], []
 
-    @dataclass(frozen=True)
     class Given(Black):
         def picture(self, **reading) -> Picture:
             read.append(self.name)

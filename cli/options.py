@@ -38,6 +38,10 @@ METAVARS = {bool: None, int: "N", float: "X", str: "TEXT"}
 SHORT = {"output": "-o", "count": "-n", "quiet": "-q"}
 DEVICES = ("auto", "cpu", "cuda")
 TOLERANT = "take what can be read of damaged inputs, with a warning; else they are refused"
+SHARD = (
+    "do the I-th of N shares of a batch, 1 to N; else what torchrun, srun, an array of Slurm or an Indexed Job says; "
+    "1/1 is the whole"
+)
 FORMATS = ("png", "jpeg", "webp", "tiff", "bmp", "gif", "avif")
 
 
@@ -117,6 +121,7 @@ class OutputOptions(CommonOptions):
         low=1,
     )
     tolerant: bool = option(False, TOLERANT)
+    shard: str | None = named(None, SHARD, "I/N")
     on: str | None = option(None, "compute on a cluster: that of RAY_ADDRESS, else one made here", choices=("ray",))
     workers: int | None = option(None, "processes of --on that compute; else one for each GPU, or each CPU", low=1)
     ship: bool = option(False, "send files to the workers of --on and back, where they share no disk")

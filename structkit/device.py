@@ -41,6 +41,29 @@ def resolve(name: str = "auto") -> str:
     raise DeviceError(f"--device {name}: there is no such device here: choose {here} or auto")
 
 
+def own_device(device: str, local: int) -> str:
+    """The device of one of several processes of a machine: of `cuda` each takes its own, others are as they are named.
+
+    device: as `resolve` has it.
+    local: number of the process on its machine.
+    One CUDA device that is all that a process of Slurm sees is its own.
+    Raises DeviceError where there are more processes than devices.
+    """
+    if device != "cuda":
+        return device
+    import torch
+
+    count = torch.cuda.device_count()
+    if "LOCAL_RANK" not in os.environ and count == 1:
+        return "cuda:0"
+    if local >= count:
+        raise DeviceError(
+            f"--device cuda: process {local} finds {count} here; start no more processes than devices, or say "
+            "--device cpu"
+        )
+    return f"cuda:{local}"
+
+
 def out_of_memory(error: BaseException) -> bool:
     """True for an error that tells of too little memory; on a CPU PyTorch has no type of its own for that."""
     import torch

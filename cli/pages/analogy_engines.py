@@ -136,6 +136,11 @@ class PairTask(Task):
     checkpoint: Path
     swapped: bool = False
 
+    @property
+    def bond(self) -> Path | None:
+        """The model that is trained for it; None for a model that is given."""
+        return None if "model" in self.inputs else self.checkpoint
+
 
 class PairEngine:
     """An engine that paints with a pair that was trained before."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,12 +11,13 @@ import typer
 from structkit.configs import Config, option
 from structkit.errors import InputError, OptionError
 from structkit_cli.completion import complete_checkpoint
-from structkit_cli.options import named
+from structkit_cli.options import SHARD, named
 from structkit_cli.run import tables
 from structkit_cli.run.inputs import InputFile, gather
 from structkit_cli.run.models import model_refs, roles
 from structkit_cli.run.plan import Progress
-from structkit_cli.run.tables import Findings, TableOptions
+from structkit_cli.run.shards import shard_of, share
+from structkit_cli.run.tables import Findings, TableOptions, TableShare
 from structkit_cli.streams import tell
 
 COLUMNS = ("input", "rank", "label", "probability")  # of a CSV file
@@ -40,6 +41,7 @@ class ClassifyOptions(Config):
     top: int = option(
         3, "labels to tell of each input, the likeliest; probabilities are those of all", low=1, high=9999
     )
+    shard: str | None = named(None, SHARD, "I/N")
 
 
 def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableOptions) -> None:
@@ -51,7 +53,8 @@ def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableO
     each window of the model's length, and the mean counts.  Out: a table on stdout: for each input its likeliest labels
     with their probabilities.
 
-    -o labels.csv (one row for each label) or labels.json writes a file.  An input that cannot be read, and a video that
+    -o labels.csv (one row for each label) or labels.json writes a file; each of several workers (--shard) one of its
+    own, such as labels-3-of-16.csv.  An input that cannot be read, and a video that
     a model of pictures is given, is told and passed over, and the exit code is 1.
 
     Example: structkit classify jump.mp4 --model action.safetensors
@@ -63,6 +66,12 @@ def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableO
         )
     [ref] = model_refs([wanted.model], "classify")
     found = gather(inputs, films=ref.abilities.clips)
+    shard = shard_of(wanted.shard) if found.many or wanted.shard else None
+    part = None
+    if shard:
+        part = TableShare(shard, len(found.inputs))
+        found.inputs = [found.inputs[i] for i in share([given.size for given in found.inputs], shard)]
+        running = replace(running, output=part.output(running.output))
 
     def find(device: str, progress: Progress) -> Findings:
         from structkit.verbs.classify import LabelMaker
@@ -91,7 +100,7 @@ def classify(inputs: LabelledInputs, *, wanted: ClassifyOptions, running: TableO
         told = {"rows": rows, "notes": notes, "failures": failures}
         return Findings("labels", records, _lines(records), COLUMNS, **told)
 
-    how = {"model": ref.input, "options": {"top": wanted.top}, "foreign": found.foreign}
+    how = {"model": ref.input, "options": {"top": wanted.top}, "foreign": found.foreign, "share": part}
     tables.run("classify", roles("input", found.inputs), find, running, **how)
 
 

@@ -32,6 +32,11 @@ class ClipTask(Task):
 
     checkpoint: Path | None = None
 
+    @property
+    def bond(self) -> Path | None:
+        """The model that is trained for it; None for a model that is given."""
+        return None if "model" in self.inputs else self.checkpoint
+
 
 class PatchClips:
     """The engine that makes new clips of a clip's patches."""

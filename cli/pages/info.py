@@ -1,9 +1,13 @@
-"""`structkit info CHECKPOINT`: the kind of a checkpoint, how it was made, and the verbs that it serves."""
+"""`structkit info CHECKPOINT`: the kind of a checkpoint, how it was made, and the verbs that it serves.
+
+`structkit info FOLDER/`: how far the batches are that write into a folder.
+"""
 
 from __future__ import annotations
 
 import json as encoder
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +18,10 @@ from structkit.models import kind_of, remarks_on, resolve_model
 from structkit_cli.completion import complete_checkpoint
 from structkit_cli.streams import emit, printable
 
-HELP = "a .safetensors file that structkit train has written, or the name of a model that ships with structkit"
+HELP = (
+    "a .safetensors file that structkit train has written, the name of a model that ships with structkit, or a folder "
+    "that a batch writes into"
+)
 # As it was said: a Path would make ./glasses the name glasses.
 Checkpoint = Annotated[str, typer.Argument(help=HELP, metavar="CHECKPOINT", autocompletion=complete_checkpoint)]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON record")]
@@ -24,12 +31,17 @@ ALONE = ("analogy",)  # verbs that need no more than a model: it draws; others n
 
 def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
     """Say what a checkpoint is, how it was made, and which verbs it serves.  Its header is read, and no weights.
+    Or say how far the batches are that write into a folder, with the share of each of several workers.
 
-    In: a checkpoint.  Out: its card on stdout, one fact a line.
+    In: a checkpoint, or the folder that --output of a batch names.  Out: its card on stdout, one fact a line; of a
+    folder, the outputs that are there, of how many, and what each shard does.
 
     Example: structkit info pair.safetensors
     """
     path = resolve_model(checkpoint)
+    if path.is_dir():
+        _tell_standing(path, json)
+        return
     card = read_card(path)
     kind = kind_of(checkpoint, card)
     facts = {"words": kind.words, "verbs": list(kind.verbs), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
@@ -37,6 +49,19 @@ def info(checkpoint: Checkpoint, json: AsJson = False) -> None:
         emit(encoder.dumps({"record": "checkpoint", "path": str(path), **facts, "card": card}).encode() + b"\n")
         return
     lines = card_lines(checkpoint, card, bytes=facts["bytes"], sha256=facts["sha256"])
+    emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))
+
+
+def _tell_standing(folder: Path, json: bool) -> None:
+    """Tell how far the batches in a folder are.  Raises InputError where there is none."""
+    from structkit_cli.run.standing import standings
+
+    found = standings(folder)
+    if json:
+        facts = {"path": str(folder), "batches": [standing.facts for standing in found]}
+        emit(encoder.dumps({"record": "folder", **facts}).encode() + b"\n")
+        return
+    lines = [line for standing in found for line in standing.lines(folder)]
     emit("".join(printable(line) + "\n" for line in lines).encode("utf-8", "surrogateescape"))
 
 

@@ -23,36 +23,52 @@ from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, MakerError, Output, Plan, Task, name_of, shared
 from structkit_cli.run.report import Report, exit_code, message, output_record
+from structkit_cli.run.shards import local_rank, shard_of, share_of, wait_for_others
 from structkit_cli.run.sinks import FileSink, StdoutSink
 from structkit_cli.run.verdicts import Cause, OutputRefusal, Verdict
-from structkit_cli.signals import Termination, code_of, raise_swallowed
+from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination, code_of, raise_swallowed
 from structkit_cli.streams import ClosedPipe, tell
 
 NOTHING_TO_DO = 4  # exit code
+SIGNALLED = (INTERRUPTED, TERMINATED)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # refusals of a disk that every other output would meet too
 
 
 def run(plan: Plan, running: OutputOptions) -> None:
-    """Do the tasks of a plan; ends the program, with the exit code that tells how it went.  Raises typer.Exit."""
+    """Do the tasks of a plan; ends the program, with the exit code that tells how it went.  Raises typer.Exit.
+
+    One of several workers does its share of them.
+    """
     exists = running.exists or ("skip" if plan.many else "error")
-    check_plan(plan.tasks, running, exists)
+    shard = shard_of(running.shard) if plan.many or running.shard else None
+    tasks = share_of(plan.tasks, shard) if shard else plan.tasks
+    check_plan(plan.tasks, running, exists, own=tasks)
     made_by = _on_cluster(plan, running) if running.on else plan.maker
-    outputs = [output for task in plan.tasks for output in task.outputs]
-    report = Report(
-        plan.verb, total=len(plan.tasks), as_json=running.json, quiet=running.quiet, paths=all(o.name for o in outputs)
-    )
+    outputs = [output for task in tasks for output in task.outputs]
+    paths = all(output.name for output in outputs)
+    report = Report(plan.verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=paths, shard=shard)
+    report.begin(len(plan.tasks))
     always = {"verb": plan.verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
-    ledger = Ledger(outputs, exists, {**plan.options, **always}, many=plan.many)
+    every = [output for task in plan.tasks for output in task.outputs]
+    options = {**plan.options, **always}
+    ledger = Ledger(outputs, exists, options, many=plan.many, shard=shard, whole=every)
+    for root in ledger.blind:
+        fact = "is on a disk whose locks other machines do not see: each worker keeps records of its own"
+        tell(f"warning: {root}/ {fact}, and leaves what dead ones left")
     with report:
         try:
             with ledger.opened(), made_by as maker:  # files that get no name are gone before the ledger closes
-                code = _Batch(maker, running, report, ledger).work(plan.tasks)
+                code = _Batch(maker, running, report, ledger, shared(plan.tasks)).work(tasks)
         except (KeyboardInterrupt, Termination) as ending:
             code = code_of(ending)
+    if code == NOTHING_TO_DO and plan.tasks:
+        code = 0  # of fewer tasks than shards
     if code == NOTHING_TO_DO:
         others = f" ({counted(plan.foreign, 'other file')}{unread_words(plan.unread)})" if plan.foreign else ""
         tell(f"nothing to do: there is no file that {plan.verb} reads among the inputs{others}")
     report.summary(code, foreign=plan.foreign, unread=plan.unread, version=__version__)
+    if shard and code not in SIGNALLED:
+        wait_for_others(code)
     raise typer.Exit(code)
 
 
@@ -80,9 +96,16 @@ class _Announcement:
 class _Batch:
     """The work of one run: its tasks in turn, its failures, and the announcements that wait."""
 
-    def __init__(self, maker: Maker, running: OutputOptions, report: Report, ledger: Ledger) -> None:
-        self.maker, self.running, self.report, self.ledger = maker, running, report, ledger
-        self.common: Mapping[str, InputFile] = {}  # the inputs that all tasks share
+    def __init__(
+        self,
+        maker: Maker,
+        running: OutputOptions,
+        report: Report,
+        ledger: Ledger,
+        common: Mapping[str, InputFile],
+    ) -> None:
+        """common: the inputs that all tasks of the plan share."""
+        self.maker, self.running, self.report, self.ledger, self.common = maker, running, report, ledger, common
         self.failures: list[int] = []  # an exit code for each failure
         self.stop_code: int | None = None  # the exit code of a failure that every other task would meet too
         self._queue: list[_Announcement] = []
@@ -92,7 +115,6 @@ class _Batch:
         """Do the tasks one after another; returns the exit code."""
         if not tasks:
             return NOTHING_TO_DO
-        self.common = shared(tasks)
         try:
             for task, found in self._looked_up(tasks):
                 raise_swallowed()
@@ -100,6 +122,8 @@ class _Batch:
                 if self.stop_code is not None:
                     break
             self._settle()
+            if self.stop_code is None:
+                self.ledger.finish()
         finally:
             for announcement in self._queue:
                 if announcement.waiting:
@@ -178,7 +202,8 @@ class _Batch:
     def _device(self) -> str:
         """The device; it is found only when the first output needs it, since this loads torch."""
         if self.report.device is None:
-            self.report.device = self.maker.device(self.running.device)
+            local = local_rank() if self.report.shard else None
+            self.report.device = self.maker.device(self.running.device, local)
         return self.report.device
 
     def _is_time(self) -> bool:

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 FEW = 3  # clashes of names that are told in full
 
 
-def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> None:
-    """Refuse, before any work, a plan that would lose or mix pictures."""
+def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str, own: Sequence[Task]) -> None:
+    """Refuse, before any work, a plan that would lose or mix pictures.
+
+    own: the tasks of this process; what others make of the rest may be there already.
+    """
     count = to_stdout = 0
     for output, _ in _outputs(tasks):
         if running.quality and not output.kind.suits_quality(output.format):
@@ -43,10 +46,10 @@ def check_plan(tasks: Sequence[Task], running: OutputOptions, exists: str) -> No
     _check_in_place(tasks, there, exists)
     writable: set[str] = set()
     for output, _ in _outputs(tasks):
-        if output.name is None or output.dry:
-            continue
-        _check_writable(output, there, writable)
-        if exists == "error" and os.path.lexists(output.name):
+        if output.name is not None and not output.dry:
+            _check_writable(output, there, writable)
+    for output, _ in _outputs(own) if exists == "error" else ():
+        if output.name is not None and not output.dry and os.path.lexists(output.name):
             raise OptionError(f"{output.path} exists: choose another name, or say --exists overwrite")
 
 

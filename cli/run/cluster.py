@@ -22,6 +22,7 @@ from typing import Any
 from structkit.errors import DeviceError
 from structkit.media.files import PendingFile, remove_leftovers
 from structkit.media.locks import TEMP_PREFIX
+from structkit.media.mounts import locks_hold
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.cluster_freight import Freight, training_of
 from structkit_cli.run.cluster_parcels import (
@@ -135,13 +136,13 @@ class ClusterMaker(Maker):
             self._left |= errand.discard(list(errand.files))
         if self._process:
             self._process.end()
-        for folder in self._left:
+        for folder in filter(locks_hold, self._left):
             remove_leftovers(folder)
         for folder in sorted(self._made, key=lambda folder: -len(folder.parts)):
             with suppress(OSError):  # not empty
                 folder.rmdir()
 
-    def device(self, name: str) -> str:
+    def device(self, name: str, local: int | None = None) -> str:
         self._reach()
         while self._device is None:
             self._listen()

@@ -146,11 +146,10 @@ class InputFile:
 
         Raises InputError for one that cannot be read, or is too long.
         """
-        if self._once is not None:
+        if not self._is_regular and self._once is not None:
             return self
-        copy = type(self)(self._name, self._place)
-        copy._size, copy._digest = NO_FILE, self._digest
-        copy.__dict__["_once"] = _bytes_of(self._name, self.label)  # type: ignore[arg-type]
+        copy = InputFile(self._name, self._place)
+        copy._size, copy._once = NO_FILE, _bytes_of(self._name, self.label)  # type: ignore[arg-type]
         return copy
 
     @property

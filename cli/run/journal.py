@@ -6,6 +6,7 @@ an index alone: where the lines of each output begin.  A record is parsed when s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,6 +25,7 @@ WRITTEN = re.compile(
     rb'"made_from":"[^"\\]*","options":"[^"\\]*","output":"([^"\\]*)","sha256":"[^"\\]*","verb":"[^"\\]*"}\n'
 )
 ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+BATCH = b'{"batch":'  # begins a line about a batch
 PIECE = 2**20  # bytes that are copied at a time
 
 
@@ -43,7 +45,13 @@ class Journal:
         """Begin an index anew."""
         self._read = 0  # bytes that the index has seen
         self._starts: dict[str, int | tuple[int, ...]] = {}  # the places of an output's lines, oldest first
+        self._batches: dict[str, dict[str, Any]] = {}  # by their verbs, the last one last
         self._last, self.is_reduced = "", True
+
+    @property
+    def batches(self) -> list[dict[str, Any]]:
+        """What lines tell of whole batches, see `batch_line`: the last of each verb, in their order."""
+        return list(self._batches.values())
 
     def close(self) -> None:
         """Close the file; it is opened again when it is read."""
@@ -81,6 +89,8 @@ class Journal:
             if output:
                 self._add(output, self._read)
                 self._last = output
+            elif line.startswith(BATCH):
+                self._take_batch(line)
             if line.endswith(b"\n") or output:  # else it is torn, or another run is writing it
                 self._read += len(line)
 
@@ -112,6 +122,8 @@ class Journal:
             self._forget()
             self.path.unlink(missing_ok=True)
             return
+        if not self.path.exists():
+            self.path.touch()
         with open(self.path, "rb") as old:
             while line is not None and old.read(len(line)) == line:
                 same, line = same + len(line), next(lines, None)
@@ -125,6 +137,13 @@ class Journal:
                 new.writelines(lines)
             self.close()  # Windows replaces no file that is open
             self._forget()
+
+    def _take_batch(self, line: bytes) -> None:
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            told = json.loads(line)["batch"]
+            told = self._batches.pop(told["verb"], {}) | told if "done" in told else told
+            if isinstance(told["verb"], str) and isinstance(told["outputs"], int):
+                self._batches[told["verb"]] = told
 
     def _add(self, output: str, start: int) -> None:
         before = self._starts.get(output, ())
@@ -145,6 +164,15 @@ class Journal:
 def line_of(record: Mapping[str, Any]) -> bytes:
     """The line of a record."""
     return text_of(record).encode() + b"\n"
+
+
+def batch_line(verb: str, **facts: Any) -> bytes:
+    """The line about a batch of a verb.
+
+    facts: of one that begins, `outputs`, the number of all; of a share of it also `shard`, such as 3/16, and `share`,
+    the number of its outputs.  Of one that ends, `done`, the number of those that are there.
+    """
+    return line_of({"batch": {"verb": verb, **facts}})
 
 
 def text_of(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from structkit_cli.run.commit import PendingOutput, Settlement, as_disk_error, c
 from structkit_cli.run.journal import text_of
 from structkit_cli.run.manifest import Manifest, hash_of, made_from
 from structkit_cli.run.plan import Output, Task
+from structkit_cli.run.shards import Shard
 from structkit_cli.run.sinks import FileSink
 from structkit_cli.run.verdicts import Origin, OutputRefusal, OutputState, Verdict
 
@@ -39,16 +41,37 @@ class Ledger:
     exists: the rule: error, skip or overwrite.
     options: all that change the outputs' bytes, among them `verb` and `quality`.
     many: true for a batch.  A batch begins a manifest in a folder that has none; so does a run that skips.
+    shard: the outputs are its share.
+    whole: the outputs of all shares.
     """
 
-    def __init__(self, outputs: Sequence[Output], exists: str, options: Mapping[str, Any], *, many: bool) -> None:
+    def __init__(
+        self,
+        outputs: Sequence[Output],
+        exists: str,
+        options: Mapping[str, Any],
+        *,
+        many: bool,
+        shard: Shard | None = None,
+        whole: Sequence[Output] | None = None,
+    ) -> None:
         self.outputs = [output for output in outputs if output.name and not output.dry]
-        self.exists, self.options = exists, options
+        self.exists, self.options, self.shard, self.many = exists, options, shard, many
         self.folders: dict[Path, set[str]] = {}  # of outputs, by the root that knows of them
         for output in self.outputs:
             self.folders.setdefault(output.root, set()).add(os.path.dirname(output.name))
-        self.manifests = {root: Manifest(root, wanted=many or exists == "skip") for root in sorted(self.folders)}
+        self._share = Counter(output.root for output in self.outputs)
+        self._whole = Counter(output.root for output in (self.outputs if whole is None else whole) if not output.dry)
+        self._done: Counter[Path] = Counter()  # outputs that are there
+        self._is_over = False
+        wanted = many or exists == "skip"
+        self.manifests = {root: Manifest(root, wanted=wanted, shard=shard) for root in sorted(self.folders)}
         self._texts: dict[tuple, tuple[str, str, str]] = {}  # of options, see `_options`
+
+    @property
+    def blind(self) -> list[Path]:
+        """The folders in which the locks of other workers cannot be seen."""
+        return [root for root, manifest in self.manifests.items() if not manifest.sees_locks]
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -59,9 +82,23 @@ class Ledger:
         with ExitStack() as stack:
             for root, manifest in self.manifests.items():
                 with as_disk_error(root):
-                    manifest.open({root, *map(Path, self.folders[root])})
-                stack.callback(as_disk_error(root)(manifest.close))
+                    folders = {root, *map(Path, self.folders[root])}
+                    manifest.open(folders, self._batch(root) if self.many else None)
+                stack.callback(self._close, root, manifest)
             yield
+
+    def _batch(self, root: Path) -> dict[str, Any]:
+        """The facts of the batch in a folder, for its manifest."""
+        share = {"shard": str(self.shard), "share": self._share[root]} if self.shard else {}
+        return {"verb": self.options["verb"], "outputs": self._whole[root], **share}
+
+    def _close(self, root: Path, manifest: Manifest) -> None:
+        with as_disk_error(root):
+            manifest.close(self._done[root] if self._is_over else None)
+
+    def finish(self) -> None:
+        """Hear that all tasks had their turn."""
+        self._is_over = True
 
     def finding(self, task: Task) -> Finding:
         """The outputs of a task that exist.  Raises InputError where an input cannot be read."""
@@ -77,6 +114,7 @@ class Ledger:
                 return Finding(sources, current, verdict.refusal.of(output.flag))
             if verdict.state is OutputState.CURRENT:
                 current[i] = verdict
+                self._done[output.root] += 1
         return Finding(sources, current)
 
     def pending(
@@ -91,7 +129,9 @@ class Ledger:
 
     def commit(self, waiting: Sequence[PendingOutput]) -> Settlement:
         """Give outputs their names."""
-        return commit(waiting, self.manifests, self.exists)
+        settled = commit(waiting, self.manifests, self.exists)
+        self._done.update(one.output.root for i, one in enumerate(waiting) if i not in settled.errors)
+        return settled
 
     def _origin(self, task: Task, output: Output, sources: Mapping[str, str]) -> Origin:
         """All that an output is made from; as good as empty where no manifest is kept."""

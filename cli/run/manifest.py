@@ -14,8 +14,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -24,10 +26,12 @@ import structkit_weights
 from structkit.data.listing import suffix_of
 from structkit.media.files import remove_leftovers, sha256_file
 from structkit.media.locks import FolderLock
-from structkit_cli.run.journal import Journal, Record, line_of, text_of
+from structkit.media.mounts import locks_hold
+from structkit_cli.run.journal import Record, batch_line, line_of, text_of
+from structkit_cli.run.parts import JournalParts, journals_in
+from structkit_cli.run.shards import Shard
 from structkit_cli.run.verdicts import Cause, Entry, Origin, OutputRefusal, OutputState, Verdict
 
-NAME = ".structkit-manifest.jsonl"
 SHIPPED = "structkit:"  # begins the place of a model that ships
 STREAM = "-"  # the place of an input that can be read only once, such as standard input
 WAY_OUT = "name another place with --output, or say --exists overwrite"
@@ -41,37 +45,53 @@ class Manifest:
     """The records of one folder, between `open` and `close`.
 
     wanted: true to begin a manifest where there is none; one that is there is kept up in any case.
+    shard: of a worker of several, which appends to a part of its own and reduces nothing.
     While runs work in a folder they share its lock, and a dead run holds none.  A run that finds no other one there at
-    its end reduces the journal.
+    its end reduces the journal.  Where the locks of workers on other machines cannot be seen, a worker removes nothing
+    either, and no other run has the name of its part.
     """
 
-    def __init__(self, folder: Path, *, wanted: bool):
-        self.folder, self.path = folder, folder / NAME
-        self.kept = wanted or os.path.exists(self.path)  # false, not an error, where no such path can be
-        self._journal = Journal(self.path)
+    def __init__(self, folder: Path, *, wanted: bool, shard: Shard | None = None):
+        self.folder = folder
+        self.kept = wanted or bool(journals_in(folder))
+        self.sees_locks = shard is None or locks_hold(folder)
+        part = shard and (shard.part if self.sees_locks else f"{shard.part}-{secrets.token_hex(4)}")
+        self._journal = JournalParts(folder, part)
+        self._batch: Mapping[str, Any] | None = None  # that of this run
+        self._is_told = False  # whether the journal tells of it
         self._start = "" if folder == Path() else os.path.join(folder, "")  # of the paths of outputs
-        self._lock = FolderLock(folder)
+        self._lock = FolderLock(folder, part or "")
         self._new = False
         self._real = os.path.realpath(folder)
         self._current = 0  # outputs that were found to be
         self._renewals: list[bytes] = []  # the lines of records that are brought up to date at the end
         self._folders: dict[str, str] = {}  # how the places of inputs begin, by their folders
 
-    def open(self, folders: Iterable[Path]) -> None:
-        """Begin to work in the folder; unfinished files of dead runs in `folders` are removed."""
+    def open(self, folders: Iterable[Path], batch: Mapping[str, Any] | None = None) -> None:
+        """Begin to work in the folder; unfinished files of dead runs in `folders` are removed.
+
+        batch: facts of the batch that begins, see `batch_line`.
+        """
+        self._batch = batch
         self._new = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
-        for folder in folders:
+        for folder in folders if self.sees_locks else ():
             remove_leftovers(folder)
         with self._lock.entering():
             self._journal.read_on()
 
-    def close(self) -> None:
-        """Reduce the journal and leave the folder; one that is new and still empty is taken away."""
+    def close(self, done: int | None = None) -> None:
+        """Reduce the journal and leave the folder; one that is new and still empty is taken away.
+
+        done: the outputs of this batch that are there; None for a run that did not come to its end.
+        """
         with self._lock.leaving() as alone:
             if self._renewals:
-                self._journal.append(self._renewals)
-            if alone:
+                self._append(self._renewals)
+            if self._journal.is_part:
+                if self._batch and done is not None:
+                    self._append([batch_line(self._batch["verb"], done=done)])
+            elif alone:
                 self._settle()
         self._journal.close()
         if self._new:
@@ -204,7 +224,13 @@ class Manifest:
 
     def note(self, *entries: Entry) -> None:
         """Put the records of outputs on disk, right before these take their names."""
-        self._journal.append(line_of(self._record(entry)) for entry in entries)
+        self._append([line_of(self._record(entry)) for entry in entries])
+
+    def _append(self, lines: Sequence[bytes]) -> None:
+        """Put lines on disk; the first ones come after the line about the batch."""
+        first = [] if self._is_told or self._batch is None else [batch_line(**self._batch)]
+        self._journal.append([*first, *lines])
+        self._is_told = True
 
     def _record(self, entry: Entry) -> Record:
         record = {
@@ -219,14 +245,27 @@ class Manifest:
         return record | ({"facts": facts} if facts else {})
 
     def _settle(self) -> None:
-        """Reduce the journal to one record for each file that holds, in the order of their names.
+        """Reduce the journals to one record for each file that holds, in the order of their names.
 
         A run that has found each of them to hold, and added nothing, need not read it again for that.
+        Parts of workers on other machines stay: these may be at work.
         """
         self._journal.read_on()
         if self._journal.is_reduced and 0 < self._current == len(self._journal):
             return
-        self._journal.rewrite(self._holding())
+        if not self._journal.have_others or locks_hold(self.folder):
+            self._journal.unite(self._settled())
+
+    def _settled(self) -> Iterator[Record]:
+        """The records that hold, and what there is to tell of batches that are not whole."""
+        whole = {batch["verb"]: batch["outputs"] for batch in (*self._journal.batches, self._batch or {}) if batch}
+        held: Counter[str] = Counter()
+        for record in self._holding():
+            held[record.get("verb", "")] += 1
+            yield record
+        for verb, outputs in whole.items():
+            if 0 < held[verb] < outputs:
+                yield {"batch": {"verb": verb, "outputs": outputs}}
 
     def _holding(self) -> Iterator[Record]:
         """The last record of each output whose hash is the file's."""

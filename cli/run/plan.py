@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, NoReturn, Self
@@ -84,6 +84,11 @@ class Task:
     inputs: Mapping[str, InputFile]
     outputs: tuple[Output, ...]
 
+    @property
+    def bond(self) -> Hashable:
+        """A value that tasks have in common which need one another's files; None for a task that needs none."""
+        return None
+
 
 class MakerError(DeviceError):
     """An error of what makes the outputs, which every other task would meet too."""
@@ -106,11 +111,19 @@ class Maker:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def device(self, name: str) -> str:
-        """The name of the device that the work is done on, of the one asked for: see `structkit.device.resolve`."""
+    def device(self, name: str, local: int | None = None) -> str:
+        """The name of the device that the work is done on, of the one asked for: see `structkit.device.resolve`.
+
+        local: the number of this process among several of its machine, which have a device each.
+        """
         from structkit.device import resolve  # this loads torch
 
-        return resolve(name)
+        device = resolve(name)
+        if local is None:
+            return device
+        from structkit.device import own_device
+
+        return own_device(device, local)
 
     def together(self, device: str) -> int:
         """The number of tasks that are best made together on a device."""

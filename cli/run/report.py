@@ -20,6 +20,7 @@ from structkit.data.listing import counted, unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.training import DOUBTFUL
 from structkit_cli.run.plan import Output, Task
+from structkit_cli.run.shards import Shard
 from structkit_cli.run.verdicts import Cause
 from structkit_cli.streams import emit, emit_path, printable, tell
 
@@ -38,10 +39,15 @@ class Report:
         as_json: bool,
         quiet: bool,
         paths: bool,
+        shard: Shard | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """total: the number of tasks.  paths: those of outputs are told on stdout.  clock: seconds that only rise."""
+        """total: the number of tasks.  paths: those of outputs are told on stdout.  shard: the tasks are its share.
+
+        clock: seconds that only rise.
+        """
         self.verb, self.total, self.as_json, self.quiet, self.paths = verb, total, as_json, quiet, paths
+        self.shard = shard
         self.device: str | None = None
         self.counts = {"written": 0, "skipped": 0, "failed": 0}
         self.refusals: Counter[Cause] = Counter()
@@ -74,6 +80,11 @@ class Report:
         yield
         if self.bar:
             self.bar.start()
+
+    def begin(self, whole: int) -> None:
+        """Tell the share of one of several workers.  whole: the number of tasks of all."""
+        if self.shard and not self.quiet:
+            tell(self.shard.told(self.total, whole))
 
     def progress(self, fraction: float, note: str = "") -> None:
         """Show how far the work on the present task is, 0 to 1."""
@@ -146,16 +157,20 @@ class Report:
         if self.as_json:
             facts = {"verb": self.verb, "version": version, "inputs": self.total, **self.counts, "foreign": foreign}
             facts["unread"] = [str(path) for path in unread]
+            facts |= {"shard": str(self.shard)} if self.shard else {}
             emit(
                 json.dumps({"record": "summary", **facts, "device": self.device, "ms": ms, "exit": code}).encode()
                 + b"\n"
             )
         interrupted = code in (130, 143)
-        if interrupted or (not self.quiet and (self.total > 1 or self.counts["written"] or (self.total and unread))):
+        talks = self.total > 1 or self.counts["written"] or (self.total and unread) or self.shard
+        if interrupted or (not self.quiet and talks):
             parts = [f"{count} {status}" for status, count in self.counts.items() if count or status == "written"]
             parts += [f"{counted(foreign, 'other file')} passed over{unread_words(unread)}"] if foreign else []
             parts += [f"on {self.device}"] if self.device else []
-            tell(("interrupted: " if interrupted else "") + ", ".join([*parts, f"{ms / 1000:.1f} s"]))
+            head = "interrupted: " if interrupted else ""
+            head += f"shard {self.shard}: " if self.shard else ""
+            tell(head + ", ".join([*parts, f"{ms / 1000:.1f} s"]))
 
     def _tell_counts(self) -> None:
         """Tell how many outputs there are, of those that are alike, where only the first few were named."""

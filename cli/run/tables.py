@@ -25,6 +25,7 @@ from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, T
 from structkit_cli.run.report import Report, exit_code
 from structkit_cli.run.results import DATA_SUFFIXES, JsonResult, OutputKind, PictureResult, Result, TableResult
 from structkit_cli.run.scorer import emit_lines, emit_record
+from structkit_cli.run.shards import Shard
 from structkit_cli.streams import check_stdout, tell
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class TableOptions(CommonOptions):
     dtype = "auto"
     format = quality = None
     keep_suffix = False
-    on = None
+    shard = on = None
     output: str | None = named(None, "file to write in place of the table on stdout, by the end of its name", "OUT")
     exists: str | None = option(
         None, "what to do when the output is there; else error", choices=("error", "skip", "overwrite")
@@ -87,6 +88,24 @@ class Findings:
         return f"{named} could not be read"
 
 
+@dataclass(frozen=True)
+class TableShare:
+    """The share of one of several workers.
+
+    whole: the number of inputs of all.
+    """
+
+    shard: Shard
+    whole: int
+
+    def output(self, named: str | None) -> str | None:
+        """The name of the file of this share, where all were given the same."""
+        if named is None or not PurePath(named).name:
+            return named
+        path = PurePath(named)
+        return str(path.with_name(f"{path.stem}-{self.shard.part}{path.suffix}"))
+
+
 Find = Callable[[str, Progress], Findings]  # from the device, and how to tell the progress
 
 
@@ -118,15 +137,19 @@ def run(
     options: Mapping[str, Any],
     sheets: bool = False,
     foreign: int = 0,
+    share: TableShare | None = None,
 ) -> None:
     """Tell or write what is found in the inputs, and end the program with the exit code that tells how it went.
 
     inputs: by role.  model: by which it is found.
     options: those of the verb that decide on what is found.
     sheets: true if the findings can be a picture.
+    share: the inputs are one of several shares of them.
     """
-    if running.output is None:
-        _tell(verb, inputs, find, running, foreign)
+    if share and not running.quiet:
+        tell(share.shard.told(len(inputs), share.whole))
+    if running.output is None or (share and share.whole and not inputs):
+        _tell(verb, inputs, find, running, foreign, share)
     kind, format = _kind_of(running.output, sheets=sheets)
     place = Destination(running.output, many=False, format=format, kind=kind, inputs=list(inputs.values()))
     output = place.output(PurePath(verb), seed=0)
@@ -135,9 +158,16 @@ def run(
     batch.run(Plan(verb, tasks, FindingsMaker(find), options=settings, many=False, foreign=foreign), running)
 
 
-def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: TableOptions, foreign: int) -> None:
+def _tell(
+    verb: str,
+    inputs: Mapping[str, InputFile],
+    find: Find,
+    running: TableOptions,
+    foreign: int,
+    share: TableShare | None = None,
+) -> None:
     """Tell the findings on stdout.  Raises typer.Exit."""
-    if running.exists is not None:
+    if running.exists is not None and running.output is None:
         raise OptionError("--exists is about a file, and none is written: name one with --output, or leave it out")
     check_stdout()
     began, failures, device = time.monotonic(), [], None
@@ -145,6 +175,7 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
     def summary(code: int, failed: int) -> None:
         if running.json:
             facts = {"verb": verb, "version": __version__, "inputs": len(inputs), "failed": failed}
+            facts |= {"shard": str(share.shard)} if share else {}
             ms = round(1000 * (time.monotonic() - began))
             emit_record({"record": "summary", **facts, "foreign": foreign, "device": device, "ms": ms, "exit": code})
 
@@ -168,9 +199,10 @@ def _tell(verb: str, inputs: Mapping[str, InputFile], find: Find, running: Table
                 emit_record({"record": found.kind, **record})
         elif found.records:
             emit_lines(aligned(found.lines))
-    code = batch.NOTHING_TO_DO if not inputs else SOME_FAILED if failures else 0
+    is_idle = not inputs and not (share and share.whole)
+    code = batch.NOTHING_TO_DO if is_idle else SOME_FAILED if failures else 0
     summary(code, failed=len(failures))
-    if not inputs:
+    if is_idle:
         others = f" ({counted(foreign, 'other file')})" if foreign else ""
         tell(f"nothing to do: there is no file that {verb} reads among the inputs{others}")
     raise typer.Exit(code)

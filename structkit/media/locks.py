@@ -49,9 +49,11 @@ class FolderLock:
     never counts as alone.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "") -> None:
+        """name: of the run, for `is_working`."""
         self._folder = folder
-        self._mark = folder / MARK.format(secrets.token_hex(8))
+        token = secrets.token_hex(8)
+        self._mark = folder / MARK.format(f"{name}-{token}" if name else token)
         self._descriptor: int | None = None
 
     @contextmanager
@@ -84,6 +86,11 @@ class FolderLock:
     def _is_alone(self) -> bool:
         others = [self._folder / name for name in _names(self._folder, MARK) if name != self._mark.name]
         return self._descriptor is not None and all([_is_dead(path) for path in others])
+
+
+def is_working(folder: Path, name: str) -> bool:
+    """True if a run of this name has the lock of the folder, see `FolderLock`; a dead one's mark is removed."""
+    return not all([_is_dead(path) for path in folder.glob(MARK.format(f"{name}-*"))])
 
 
 class WriterMarks:

@@ -116,3 +116,20 @@ def test_a_video_given_to_a_model_of_pictures_is_refused_and_the_others_are_name
     ran = pictures("fruit/flat/0.png", "fruit/a.mp4")
     assert ran.code == 1 and len(ran.paths) == 2
     assert "error: fruit/a.mp4: a video, and this model names what a picture shows" in ran.err
+
+
+def test_each_of_several_workers_tells_its_share_and_writes_a_file_of_its_own(here):
+    whole = [json.loads(line) for line in here("clips", "--json").paths[:-1]]
+    told = []
+    for shard in ("1/3", "2/3", "3/3"):
+        ran = here("clips", "--json", "--shard", shard)
+        *records, summary = map(json.loads, ran.paths)
+        assert ran.code == 0 and faults(summary, SCHEMA) == []
+        assert summary["shard"] == shard and summary["inputs"] == len(records) and f"shard {shard} (--shard)" in ran.err
+        told += records
+        here("clips", "-o", "labels.json", "--shard", shard)
+    assert sorted(told, key=str) == sorted(whole, key=str) and not Path("labels.json").exists()
+    assert sorted(path.name for path in Path().glob("labels-*-of-3.json")) == [
+        "labels-1-of-3.json",
+        "labels-2-of-3.json",
+    ]

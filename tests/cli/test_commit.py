@@ -12,7 +12,8 @@ import pytest
 from structkit.errors import OutputError
 from structkit.media.files import PendingFile, sha256_file
 from structkit_cli.run.commit import DiskError, PendingOutput, Settlement, commit
-from structkit_cli.run.manifest import NAME, Manifest
+from structkit_cli.run.manifest import Manifest
+from structkit_cli.run.parts import NAME
 from structkit_cli.run.plan import Output
 from structkit_cli.run.verdicts import Origin, OutputRefusal
 

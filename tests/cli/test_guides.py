@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from structkit.media.pictures import read_picture
-from structkit_cli.run.manifest import NAME
+from structkit_cli.run.parts import NAME
 
 from .conftest import paint
 from .test_analogy_video import film

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from structkit.configs import PICTURE_QUALITY
-from structkit_cli.run.manifest import NAME
+from structkit_cli.run.parts import NAME
 
 from .conftest import paint
 

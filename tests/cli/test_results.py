@@ -22,7 +22,8 @@ from structkit_cli.options import RunOptions
 from structkit_cli.run import batch
 from structkit_cli.run.checks import check_plan
 from structkit_cli.run.inputs import InputFile
-from structkit_cli.run.manifest import NAME, made_from
+from structkit_cli.run.manifest import made_from
+from structkit_cli.run.parts import NAME
 from structkit_cli.run.plan import Destination, Maker, Output, Plan, Task
 from structkit_cli.run.results import (
     ClipResult,
@@ -234,7 +235,7 @@ def test_a_dry_run_writes_nothing_and_says_so(go, tmp_path):
 def test_quality_is_refused_where_it_means_nothing_and_a_comparison_pays_no_heed_to_it(source):
     def check(kind: OutputKind, format: str) -> None:
         output = Output(Path(f"x.{format}"), Path(), format, 0, kind)
-        check_plan([Task({"picture": source}, (output,))], RunOptions(quality=50), "error")
+        check_plan([Task({"picture": source}, (output,))], RunOptions(quality=50), "error", own=[])
 
     for kind, format in ((OutputKind.VIDEO, "mkv"), (OutputKind.COMPARISON, "png"), (OutputKind.PICTURE, "jpeg")):
         check(kind, format)

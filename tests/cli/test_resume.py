@@ -18,7 +18,7 @@ import pytest
 
 from structkit.media.files import PendingFile
 from structkit_cli.__main__ import main
-from structkit_cli.run.manifest import NAME
+from structkit_cli.run.parts import NAME
 
 from .conftest import paint
 

@@ -88,24 +88,48 @@ def named(environment):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, environment):
-    """A tree of pictures, one of them damaged, and what one process makes of them in alone/."""
+    """A tree of pictures, one of them damaged, and a pipe; and what one process makes of them in alone/."""
     folder = tmp_path_factory.mktemp("ray")
     for i in range(30):
         paint(folder / f"in/{i % 3}/{i}.png", i, side=24)
     (folder / "in/1/4.png").write_bytes(b"no picture")
-    ran = command(folder, environment, "alone")
-    assert ran.returncode == 1
-    (folder / "alone.json").write_text(ran.stdout)
+    os.mkfifo(folder / "pipe")
+    code, out, _ = ended(start(folder, environment, "alone"), folder)
+    assert code == 1
+    (folder / "alone.json").write_text(out)
     return folder
 
 
-def words(out: str) -> list[str]:
-    return ["sample", "in", "-n", "2", "--size", "16x16", "--patch", "5", "--rounds", "1", "-o", out, "--json"]
+def start(folder: Path, environment: dict, out: str, *more: str) -> subprocess.Popen:
+    """Start a command, which is held up before its last inputs until the pipe is fed."""
+    words = [*CLI, "sample", "in", "pipe", "-n", "2", "--size", "16x16", "--patch", "5", "--rounds", "1", "--json"]
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*words, "-o", out, *more], cwd=folder, env=environment, **how)
 
 
-def command(folder: Path, environment: dict, out: str, *more: str) -> subprocess.CompletedProcess:
-    how = {"capture_output": True, "text": True, "timeout": LONGEST}
-    return subprocess.run([*CLI, *words(out), *more], cwd=folder, env=environment, **how)
+def ended(run: subprocess.Popen, folder: Path) -> tuple[int, str, str]:
+    """Feed the pipe, and wait for the end; returns exit code, stdout and stderr."""
+    fed = threading.Thread(target=feed, args=(run, folder / "pipe", (folder / "in/0/0.png").read_bytes()))
+    fed.start()
+    out, err = run.communicate(timeout=LONGEST)
+    fed.join()
+    return run.returncode, out, err
+
+
+def feed(run: subprocess.Popen, pipe: Path, data: bytes) -> None:
+    while run.poll() is None:
+        try:
+            end = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # nobody reads yet
+            time.sleep(0.05)
+            continue
+        os.write(end, data)
+        os.close(end)
+        return
+
+
+def begun(folder: Path, out: str) -> None:
+    wait(lambda: any((folder / out).rglob("*-1.png")), "no output appears")
 
 
 def records(text: str, out: str) -> list[dict]:
@@ -125,40 +149,29 @@ def check(folder: Path, out: str, text: str) -> None:
 
 
 def test_a_cluster_of_its_own_makes_what_one_process_makes_though_workers_die(folder, environment):
-    killed = []
-
-    def kill() -> None:
-        while len(killed) < 3:
-            wait(lambda: any(title.startswith(WORKER) for title in processes(environment["TMPDIR"]).values()), "")
-            victim = next((n for n, title in processes(environment["TMPDIR"]).items() if title.startswith(WORKER)), 0)
-            wait(lambda: len(list((folder / "killed").rglob("*-1.png"))) > 4 * len(killed), "no output appears")
-            if victim in processes():
-                os.kill(victim, signal.SIGKILL)
-                killed.append(victim)
-
-    thread = threading.Thread(target=kill, daemon=True)
-    thread.start()
-    ran = command(folder, environment, "killed", "--on", "ray", "--workers", "2")
-    assert ran.returncode == 1, ran.stderr
-    assert len(killed) >= 1
-    check(folder, "killed", ran.stdout)
-    told = [line for line in ran.stderr.splitlines() if not line.startswith("structkit: ")]
-    assert told == []  # nothing of Ray's
-    assert list(Path(environment["TMPDIR"]).iterdir()) == []
-    wait(lambda: not processes(environment["TMPDIR"]), "processes of the cluster are left")
+    run = start(folder, environment, "killed", "--on", "ray", "--workers", "2")
+    begun(folder, "killed")
+    own = environment["TMPDIR"]
+    for _ in range(2):
+        wait(lambda: any(title.startswith(WORKER) for title in processes(own).values()), "no worker begins")
+        os.kill(next(number for number, title in processes(own).items() if title.startswith(WORKER)), signal.SIGKILL)
+    code, out, err = ended(run, folder)
+    assert code == 1, err
+    check(folder, "killed", out)
+    assert [line for line in err.splitlines() if not line.startswith("structkit: ")] == []  # nothing of Ray's
+    assert list(Path(own).iterdir()) == []
+    wait(lambda: not processes(own), "processes of the cluster are left")
 
 
 def test_a_cluster_that_is_named_gets_the_files_sent_and_sends_the_results(folder, named):
-    ran = command(folder, named, "sent", "--on", "ray", "--ship")
-    assert ran.returncode == 1, ran.stderr
-    check(folder, "sent", ran.stdout)
+    code, out, err = ended(start(folder, named, "sent", "--on", "ray", "--ship"), folder)
+    assert code == 1, err
+    check(folder, "sent", out)
 
 
 def test_an_interrupted_run_ends_in_time_and_leaves_no_unfinished_file(folder, named):
-    run = subprocess.Popen(
-        [*CLI, *words("stopped"), "--on", "ray"], cwd=folder, env=named, stdout=-3, stderr=subprocess.PIPE, text=True
-    )
-    wait(lambda: any((folder / "stopped").rglob("*-1.png")), "no output appears")
+    run = start(folder, named, "stopped", "--on", "ray")
+    begun(folder, "stopped")
     run.send_signal(signal.SIGINT)
     _, err = run.communicate(timeout=LONGEST)
     assert run.returncode == 130 and "structkit: interrupted: " in err
@@ -167,31 +180,27 @@ def test_an_interrupted_run_ends_in_time_and_leaves_no_unfinished_file(folder, n
 
 
 def test_a_cluster_that_vanishes_is_one_line_and_what_is_done_stays(folder, named):
-    run = subprocess.Popen(
-        [*CLI, *words("gone"), "-q", "--on", "ray"], cwd=folder, env=named, stdout=-3, stderr=subprocess.PIPE, text=True
-    )
-    wait(lambda: any((folder / "gone").rglob("*-1.png")), "no output appears")
-    run.send_signal(signal.SIGSTOP)  # while it is killed
-    mark = named["RAY_AUTH_TOKEN"]
-    own = {run.pid, *(number for number, title in processes("cluster_dispatch").items())}
-    for number, title in processes(mark).items():
-        if number not in own and title.endswith(("gcs_server", "raylet")):
+    run = start(folder, named, "gone", "--on", "ray")
+    begun(folder, "gone")
+    of_the_run = {run.pid, *processes("cluster_dispatch")}
+    for number, title in processes(named["RAY_AUTH_TOKEN"]).items():
+        if number not in of_the_run and (title.endswith(("gcs_server", "raylet")) or title.startswith(WORKER)):
             os.kill(number, signal.SIGKILL)
-    run.send_signal(signal.SIGCONT)
-    _, err = run.communicate(timeout=LONGEST)
+    code, _, err = ended(run, folder)
     fact = f"structkit: error: RAY_ADDRESS {named['RAY_ADDRESS']}: the cluster is gone; what is done stays done: "
     [line] = [line for line in err.splitlines() if "cluster" in line]
-    assert (run.returncode, line) == (3, fact + "start it again, and then the same command")
+    assert (code, line) == (3, fact + "start it again, and then the same command")
     made, alone = contents(folder / "gone"), contents(folder / "alone")
     assert {name for name in made if Path(name).name.startswith(".")} == {".structkit-manifest.jsonl"}
     assert all(data == alone[name] for name, data in made.items() if not name.startswith("."))
-    assert command(folder, named, "gone", "--on", "ray").returncode == 3  # nothing answers now
-    assert command(folder, named, "gone").returncode == 1
+    assert ended(start(folder, named, "gone", "--on", "ray"), folder)[0] == 3  # nothing answers now
+    assert ended(start(folder, named, "gone"), folder)[0] == 1
     assert contents(folder / "gone").keys() == alone.keys()
 
 
 def test_an_address_where_nothing_answers_is_one_line(folder, environment):
-    ran = command(folder, {**environment, "RAY_ADDRESS": "127.0.0.1:9"}, "nowhere", "--on", "ray")
+    run = start(folder, {**environment, "RAY_ADDRESS": "127.0.0.1:9"}, "nowhere", "--on", "ray")
+    code, out, _ = ended(run, folder)
     fact = "RAY_ADDRESS 127.0.0.1:9: nothing answers there (Connection refused)"
-    assert (ran.returncode, json.loads(ran.stdout.splitlines()[0])["error"].startswith(fact)) == (3, True)
+    assert code == 3 and json.loads(out.splitlines()[0])["error"].startswith(fact)
     assert not (folder / "nowhere").exists()

@@ -1,5 +1,5 @@
-"""What the tests and the programs that they start have in common: one thread, Ctrl-C, Triton's interpreter; the order of
-the tests; and a film with sound.
+"""What the tests and the programs that they start have in common: one thread, Ctrl-C, Triton's interpreter; the order
+of the tests; and a film with sound.
 
 Set here, before torch and triton are first imported, which torchvision does too: no order of collection is too late.
 """

@@ -152,10 +152,8 @@ def _trained(
     from structkit.recipes.run import train
     from structkit.training.parallel import awaited
 
-    named, how = (
-        str | list | None,
-        (running.max_pixels, running.tolerant),
-    )  # None: an input that may be left out, and is
+    named = str | list | None  # None: an input that may be left out, and is
+    how = running.max_pixels, running.tolerant
     with awaited():
         given = [one if isinstance(one, named) else pair_input(one, *how) for one in inputs]
     return train(recipe(name), given, options, settings)

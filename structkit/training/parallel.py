@@ -35,6 +35,7 @@ from torch.optim import Optimizer
 
 from structkit import errors
 from structkit._version import __version__
+from structkit.device import own_device
 from structkit.errors import DeviceError, OptionError, StructkitError
 from structkit.media.files import one_line
 from structkit.training.ranks import rank_and_size
@@ -316,10 +317,6 @@ def _own_device(device: str, local: int) -> str:
             f"--device {device}: several processes cannot share it; say --device cuda, of which each takes its own, or "
             "cpu"
         )
-    if local >= torch.cuda.device_count():
-        raise DeviceError(
-            f"--device cuda: process {local} finds {torch.cuda.device_count()} here; start no more processes than "
-            "devices"
-        )
-    torch.cuda.set_device(local)
-    return f"cuda:{local}"
+    own = own_device(device, local)
+    torch.cuda.set_device(own)
+    return own

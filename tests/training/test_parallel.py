@@ -189,7 +189,7 @@ def test_what_torchrun_would_not_set_is_refused(monkeypatch, rank, size):
             "--device cuda:0: several processes cannot share it; say --device cuda, of which each takes its own, or "
             "cpu",
         ),
-        ("cuda", "--device cuda: process 1 finds 1 here; start no more processes than devices"),
+        ("cuda", "--device cuda: process 1 finds 1 here; start no more processes than devices, or say --device cpu"),
     ],
 )
 def test_every_process_needs_its_own_device(monkeypatch, device, message):

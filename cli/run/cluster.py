@@ -7,20 +7,22 @@ one disk, a worker writes into the hidden file that waits here for its name; els
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pickle
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from structkit.errors import DeviceError
 from structkit.media.files import PendingFile, remove_leftovers
 from structkit.media.locks import TEMP_PREFIX
+from structkit.media.mounts import locks_hold
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.cluster_freight import Freight, training_of
 from structkit_cli.run.cluster_parcels import (
@@ -35,7 +37,7 @@ from structkit_cli.run.cluster_parcels import (
 )
 from structkit_cli.run.cluster_process import BEGUN_IN_TIME, ClusterProcess
 from structkit_cli.run.commit import as_disk_error
-from structkit_cli.run.plan import Maker, MakerError, Output, Plan, Progress, Task, name_of, shared
+from structkit_cli.run.plan import Maker, MakerError, Output, Plan, Progress, Task
 from structkit_cli.run.sinks import FileSink, Sink
 from structkit_cli.streams import tell
 
@@ -110,13 +112,12 @@ class ClusterMaker(Maker):
 
     def __init__(self, plan: Plan, running: OutputOptions) -> None:
         """Raises DeviceError where Ray is not installed, OptionError for a plan that cannot be made so."""
-        if importlib.util.find_spec("ray") is None:
+        if find_spec("ray") is None:
             raise DeviceError(NO_RAY)
         if os.name == "nt":
             raise DeviceError("--on ray works on Linux and macOS: leave it out here")
         self.plan, self.running, self.is_fast = plan, running, plan.maker.is_fast
         self._freight = Freight.of(plan) if running.ship else None
-        self._common = shared(plan.tasks)
         self._process: ClusterProcess | None = None
         self._failure: Exception | None = None
         self._device: str | None = None
@@ -128,14 +129,18 @@ class ClusterMaker(Maker):
         self._contents: dict[int, list[Errand]] = {}  # of parcels
         self._present: tuple[Errand, Progress] | None = None
         self._left: set[Path] = set()  # folders where workers may leave something
+        self._made: set[Path] = set()  # folders that are new, and may stay empty
 
     def __exit__(self, *_: object) -> None:
         for errand in self._turn:
             self._left |= errand.discard(list(errand.files))
         if self._process:
             self._process.end()
-        for folder in self._left:
+        for folder in filter(locks_hold, self._left):
             remove_leftovers(folder)
+        for folder in sorted(self._made, key=lambda folder: -len(folder.parts)):
+            with suppress(OSError):  # not empty
+                folder.rmdir()
 
     def device(self, name: str, local: int | None = None) -> str:
         self._reach()
@@ -247,7 +252,9 @@ class ClusterMaker(Maker):
             output = errand.task.outputs[place]
             if output.path is not None and not output.dry and not self.running.ship:
                 with as_disk_error(output.path, output.flag):
-                    output.path.parent.mkdir(parents=True, exist_ok=True)
+                    if not output.path.parent.exists():
+                        self._made |= {one for one in output.path.parents if not one.exists()}
+                        output.path.parent.mkdir(parents=True, exist_ok=True)
                     errand.files[place] = PendingFile(output.path, b"")
         files = (errand.files.get(place) for place in errand.missing)
         return tuple(errand.missing), tuple(file and file.hidden for file in files)
@@ -310,8 +317,7 @@ class ClusterMaker(Maker):
             if not errand.missing:
                 errand.take(EndEvent(errand.number))
             elif errand.tries == TRIES:
-                names = name_of(errand.task, self._common)
-                words = f"{names}: its worker {fact} {TRIES} times, at last on the node {node}"
+                words = f"its worker {fact} {TRIES} times, at last on the node {node}"
                 errand.take(DeviceError(f"{words}: leave it out, or give the workers more memory"))
             else:
                 self._send_parcel([errand], first=True)

@@ -250,9 +250,11 @@ def _ray(settings: dict[str, Any]) -> Any:
     except Refusal:
         raise
     except Exception as error:
-        fact = " ".join(str(error).split())[:300]
-        where = f"RAY_ADDRESS {address}: " if address else "a local cluster cannot be made: "
-        raise Refusal(f"{where}{fact or type(error).__name__}") from error
+        fact = " ".join(str(error).split())[:300] or type(error).__name__
+        if not address:
+            raise Refusal(f"a cluster on this machine cannot be made: {fact}") from error
+        way_out = "its version of Ray and of Python must be that of here, and RAY_AUTH_TOKEN its token, if it has one"
+        raise Refusal(f"RAY_ADDRESS {address}: {fact.rstrip('.')}: {way_out}") from error
     return ray
 
 

@@ -29,7 +29,7 @@ from structkit_cli.run.commit import DiskError
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Task
 
-SHIPPED, SENT, COMMON, OWN = "shipped", "sent", "common", "own"  # kinds of files that stand for others
+SHIPPED, SENT, PLACED, COMMON, OWN = "shipped", "sent", "placed", "common", "own"  # files that stand for others
 CLASSES = (DiskError, InputError, OptionError, CheckpointError, DeviceError, OutputError, StructkitError)
 
 
@@ -176,10 +176,10 @@ class _Pickler(pickle.Pickler):
             return (SENT, self.freight.keys[value]) if self.freight and value in self.freight.keys else None
         if not isinstance(value, InputFile):
             return None
+        if value.path is not None and (place := self.persistent_id(value.path)):
+            return PLACED, (*place, value.relative)
         if value.path is None or self.freight is None:
             value.source  # noqa: B018 (what can be read only once is read here)
-            return None
-        if value.path in self.freight.keys or value.path.parent == structkit_weights.FOLDER:
             return None
         if value in self.freight.common:
             return COMMON, self.freight.common.index(value)
@@ -193,6 +193,9 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, key: tuple[str, Any]) -> Path | InputFile:
         kind, which = key
+        if kind == PLACED:
+            *place, relative = which
+            return InputFile(self.persistent_load(tuple(place)), relative)
         if kind == SHIPPED:
             return structkit_weights.FOLDER / which
         return {SENT: self.models, COMMON: self.common, OWN: self.inputs}[kind][which]

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path, PurePath
@@ -227,7 +227,7 @@ class InputFolder(InputFile):
     is_video = False
 
     def held(self) -> InputFolder:
-        copy = replace(self)
+        copy = type(self)(self._name, self._place)
         copy.__dict__["files"] = [given.held() for given in self.files]
         return copy
 
@@ -332,7 +332,7 @@ def sent(stream: BinaryIO, label: str) -> bytes:
     return read_once(stream, label, head) if recognise(head) or sniff(head) else head
 
 
-def _bytes_of(path: Path, label: str) -> bytes:
+def _bytes_of(path: str, label: str) -> bytes:
     """The bytes of a file that is sent to another machine.  Raises InputError."""
     with open_source(path, label) as (_, stream):
         if (size := os.fstat(stream.fileno()).st_size) > MOST_IN_MEMORY:

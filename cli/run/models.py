@@ -78,7 +78,7 @@ class ModelPainter:
     """
 
     def __init__(self, verb: str, refs: Sequence[ModelRef], options: Mapping[str, Any]) -> None:
-        self.verb, self.options, self.models = verb, options, ModelCache(refs, verb)
+        self.verb, self.options, self.models = verb, dict(options), ModelCache(refs, verb)
 
     def __call__(self, tasks: Sequence[Task], pictures: Sequence[Picture], device: str) -> list[list[Picture]]:
         import structkit

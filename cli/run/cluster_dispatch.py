@@ -259,7 +259,10 @@ def _ray(settings: dict[str, Any]) -> Any:
 
 
 def _check_answer(address: str) -> None:
-    """Refuse an address where nothing answers: Ray would ask for minutes."""
+    """Refuse an address where nothing answers: Ray would ask for minutes; and that of Ray's client."""
+    if address.startswith("ray://"):
+        fact = f"RAY_ADDRESS {address} is one of Ray's client, through which workers cannot be watched"
+        raise Refusal(f"{fact}: start the command on a node of the cluster, with RAY_ADDRESS=auto")
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not colon or not port.isdecimal():  # `auto`, and what Ray knows
         return

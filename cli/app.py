@@ -103,7 +103,9 @@ app = typer.Typer(
 )
 trainings = typer.Typer(
     cls=TRAIN,
-    help="Train a model on your own pictures; what was stopped goes on with the same command.",
+    help="Train a model on your own pictures; what was stopped goes on with the same command.\n\n"
+    "On several machines that share the folders of the inputs and of the output, say on each: torchrun --nnodes 2 "
+    "--max-restarts 3 --rdzv-backend c10d --rdzv-endpoint FIRST-MACHINE:29400 -m structkit_cli train ...",
     epilog=EXIT_CODES,
 )
 scorings = typer.Typer(

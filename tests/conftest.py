@@ -1,11 +1,12 @@
-"""What the tests and the programs that they start have in common: one thread, Ctrl-C, Triton's interpreter; and a film
-with sound.
+"""What the tests and the programs that they start have in common: one thread, Ctrl-C, Triton's interpreter; the order
+of the tests; and a film with sound.
 
 Set here, before torch and triton are first imported, which torchvision does too: no order of collection is too late.
 """
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -34,6 +35,18 @@ signal.signal(
 def pytest_runtest_setup() -> None:
     """The same random numbers for networks without a seed, whichever tests came before in the process."""
     torch.manual_seed(0)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With -n: files with slow tests come first, then those with the most tests.
+
+    A long file at the end would keep one process busy while the others wait.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    counts = Counter(item.path for item in items)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, 0 if item.path in slow else -counts[item.path]))
 
 
 @pytest.fixture(scope="module")

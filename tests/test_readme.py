@@ -1,7 +1,8 @@
 """What README.md shows: every command runs as it stands, in the order in which it stands, and every picture is there.
 
 A comment that tells how many minutes a command takes marks it as slow.  Slow commands run too, with the options of
-SHORT after their own.  Blocks below `<!-- ci: NAME -->` are left to .ci/run, which installs what they need.
+SHORT after their own; and a few that only repeat what is long, with those of SMALLER.  Blocks below
+`<!-- ci: NAME -->` are left to .ci/run, which installs what they need.
 """
 
 from __future__ import annotations
@@ -40,6 +41,13 @@ SHORT = {  # how a slow command begins: what makes it short
     "structkit train segmenter": "--width 0.1 --size 48x36 --steps 2",
     "structkit score corruptions": "--count 6 --severity 3",
 }
+SMALLER = {  # how a long command begins that shows what an earlier one has shown at its own size: what makes it short
+    "structkit analogy examples/tower.jpg examples/canyon.jpg --max-side 192 --drafts": "--max-side 96",
+    "structkit analogy examples/river-map.png": "--max-side 128",
+    "structkit analogy examples/p*.jpg": "--max-side 64",
+    "structkit analogy out/clip.mp4 examples/canyon.jpg": "--max-side 64",
+    "python examples/figures.py actions": "--clips 5",
+}
 WITHOUT_PICTURE = {
     "train": "a model is a file of weights; the pictures of other verbs show what models do",
     "score": "a score is a line of figures",
@@ -67,11 +75,12 @@ class Command:
 
     @property
     def shortened(self) -> list[str]:
-        """The words, and for a slow command the options that make it short."""
-        begins = [start for start in SHORT if " ".join(self.words).startswith(start + " ")]
+        """The words, and for a long command the options that make it short."""
+        table = SHORT if self.slow else SMALLER
+        begins = [start for start in table if " ".join(self.words).startswith(start + " ")]
         if self.slow and not begins:
             raise ValueError(f"line {self.line}: SHORT has nothing for a slow command: {self.text}")
-        return [*self.words, *(shlex.split(SHORT[begins[0]]) if self.slow else ())]
+        return [*self.words, *(shlex.split(table[begins[0]]) if begins else ())]
 
     @property
     def outputs(self) -> list[str]:
@@ -115,7 +124,8 @@ def run(command: Command, shims: Path) -> None:
         code = main(words[1:])
     else:
         assert not command.slow, f"{before} is slow, and not one program alone"
-        text = f"set -euo pipefail\n{command.text}"
+        plain = words == command.words
+        text = f"set -euo pipefail\n{command.text if plain else shlex.join(words)}"
         env = {**os.environ, "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}"}
         code = subprocess.run(["bash", "-c", text], env=env).returncode
     assert code == 0, f"{before} ended with {code}"
@@ -191,6 +201,13 @@ def test_a_slow_command_is_told_by_its_minutes_and_cannot_run_as_it_stands():
     assert quick.shortened == quick.words
     with pytest.raises(ValueError, match="line 3: SHORT has nothing"):
         assert other.shortened
+
+
+def test_what_makes_commands_short_is_of_commands_that_are_there():
+    ran = [command for command in commands(README) if command.language == "sh"]
+    for table, slow in ((SHORT, True), (SMALLER, False)):
+        for start in table:
+            assert any(one.slow == slow and " ".join(one.words).startswith(start + " ") for one in ran), start
 
 
 def test_it_is_short():

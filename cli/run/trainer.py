@@ -1,7 +1,7 @@
 """The runner behind every verb that trains: its words on the way, and the exit code at its end.
 
 On a terminal a bar shows stage, step, rate, time left and losses; elsewhere there is a plain line at the end of each
-stage, and one now and then.  Under torchrun only the first process speaks.
+stage, and one now and then.  Under torchrun only the first process speaks, and of errors the first of each node.
 """
 
 from __future__ import annotations
@@ -115,8 +115,9 @@ def run(
         except (KeyboardInterrupt, Termination) as ending:
             code, status = code_of(ending), "interrupted"
         except StructkitError as failure:
-            # The first process meets them too, and says it.
-            if not first and isinstance(failure, OptionError | OutputError):
+            # The first process meets them too, and says it; on another node the first one there does so.
+            speaks = first or os.environ.get("LOCAL_RANK") == "0"
+            if not speaks and isinstance(failure, OptionError | OutputError):
                 raise typer.Exit(exit_code(failure)) from failure
             code, error = exit_code(failure), str(failure)
 
@@ -149,9 +150,12 @@ def _trained(
 ) -> Model:
     from structkit.recipes import recipe
     from structkit.recipes.run import train
+    from structkit.training.parallel import awaited
 
     named = str | list | None  # None: an input that may be left out, and is
-    given = [one if isinstance(one, named) else pair_input(one, running.max_pixels, running.tolerant) for one in inputs]
+    how = running.max_pixels, running.tolerant
+    with awaited():
+        given = [one if isinstance(one, named) else pair_input(one, *how) for one in inputs]
     return train(recipe(name), given, options, settings)
 
 

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -294,7 +294,7 @@ class PictureFolders:
         self.paths.add_path(folder)
         self.rejected: list[tuple[str, str]] = []
         files: dict[str, list[Path]] = {}
-        for path, place in ((Path(name), PurePath(place)) for name, place in self.paths.files):
+        for path, place in self.paths.files:
             if len(place.parts) > 1:
                 files.setdefault(place.parts[0], []).append(path)
             else:

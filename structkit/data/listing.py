@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from structkit.errors import InputError, OptionError
@@ -38,7 +38,9 @@ class PathList:
     In folders (with those below) and in patterns only files with one of the suffixes are taken, in natural order, and
     files without any suffix that begin like a picture; a file with the suffix of a video must also begin like one.
     Hidden files are passed over.  A file that is named is taken whatever its suffix.
-    files: each with its place in the folder that it was found in, or in the fixed part of the pattern, as text.
+    names: the paths of files, each with its place in the folder that it was found in, or in the fixed part of the
+    pattern, as text.
+    files: the same as paths.
     folders: those that were named.
     patterns: those that were named, each with its fixed part.
     unmatched: the patterns that nothing matches.
@@ -61,19 +63,23 @@ class PathList:
         """
         self.suffixes, self.leave_out, self.lines = frozenset(suffixes), frozenset(leave_out), lines or list_lines
         self.suits = suits
-        self.files: list[Found] = []
+        self.names: list[Found] = []
         self.folders: list[Path] = []
         self.patterns: list[tuple[str, Path]] = []
         self.unmatched: list[str] = []
         self.foreign, self.many = 0, False
         self.unread: list[Path] = []
 
+    @property
+    def files(self) -> list[tuple[Path, PurePath]]:
+        return [(Path(name), PurePath(place)) for name, place in self.names]
+
     def add(self, argument: str) -> list[Found]:
         """Take a folder, a pattern, a list or a file; returns the new files.
 
         Raises InputError for a list or a folder that cannot be read.
         """
-        before = len(self.files)
+        before = len(self.names)
         if "\0" in argument:
             raise InputError(f"{argument}: a name with a NUL character, which no file has")
         if is_list(argument):
@@ -82,7 +88,7 @@ class PathList:
                 self._add_one(line)
         else:
             self._add_one(argument)
-        return self.files[before:]
+        return self.names[before:]
 
     def add_path(self, path: Path) -> None:
         """Take the folder or the file of this very name, whatever characters it has."""
@@ -91,7 +97,7 @@ class PathList:
             self.folders.append(path)
             self._take(names_below(path, self.leave_out), path)
         else:
-            self.files.append((str(path), path.name))
+            self.names.append((str(path), path.name))
 
     def _add_one(self, argument: str) -> None:
         if not is_pattern(argument):
@@ -113,7 +119,7 @@ class PathList:
             suffix = suffix_of(name).lower()
             ours = self._has_our_suffix(name, suffix) if suffix else _begins_like_a_picture(name)
             if ours and (self.suits is None or self.suits(Path(name))):
-                self.files.append((name, name[start:]))
+                self.names.append((name, name[start:]))
             else:
                 self.foreign += 1
                 if suffix in PICTURE_LIKE:
@@ -185,7 +191,7 @@ def list_files(pictures: Pictures | FileList) -> FileList:
         raise InputError(f"{alone}: {fact}; name a folder, or a list of pictures as @list.txt")
     label, is_tree = "the pictures" if alone is None else alone, alone is not None and not is_list(alone)
     found: list[Source] = [(picture.name, picture) for picture in memory]
-    found += [(Path(place if is_tree else name).as_posix(), Path(name)) for name, place in paths.files]
+    found += [(Path(place if is_tree else name).as_posix(), Path(name)) for name, place in paths.names]
     if alone is None or is_list(alone):  # a file that is not there may have brackets in its name
         found += [(pattern, Path(pattern)) for pattern in paths.unmatched]
     if not found:

@@ -82,7 +82,7 @@ def list_videos(videos: Videos) -> VideoList:
         else:
             paths.add_path(Path(item))
     label = str(items[0]) if len(items) == 1 else "the videos"
-    found = sorted({Path(name) for name, _ in paths.files}, key=natural)
+    found = sorted({path for path, _ in paths.files}, key=natural)
     missing = [str(path) for path in found if not path.exists()] + paths.unmatched
     if missing:
         fact = "a pattern that matches nothing" if is_pattern(missing[0]) else "no such file or folder"

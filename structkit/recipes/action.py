@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -75,7 +75,7 @@ class ClassFolders:
         paths = PathList(VIDEO_SUFFIXES)
         paths.add_path(self.folder)
         self.files: dict[str, list[Path]] = {}
-        for path, place in ((Path(name), PurePath(place)) for name, place in paths.files):
+        for path, place in paths.files:
             if len(place.parts) > 1:
                 self.files.setdefault(place.parts[0], []).append(path)
             else:

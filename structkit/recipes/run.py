@@ -23,7 +23,7 @@ from structkit.device import enough_memory, resolve
 from structkit.errors import OptionError
 from structkit.training import loop
 from structkit.training.model import Model
-from structkit.training.parallel import Processes, joined
+from structkit.training.parallel import Processes, awaited, joined
 from structkit.training.planned import PlannedTraining, TrainingPlan, in_minutes
 from structkit.training.precision import precision
 from structkit.training.stages import Event, Training
@@ -55,7 +55,7 @@ class TrainingOptions:
     tolerant: true to take damaged pictures as far as they go, with a note.
     report: called every few steps with the place, the losses and the rate.
     tell: called with each note that is said once, such as the plan.
-    Under torchrun the processes share each step.
+    Under torchrun the processes share each step; on several nodes all must see the same inputs and the same output.
     """
 
     output: str | Path
@@ -192,7 +192,9 @@ def started(options: TrainingOptions, config: Config, way_out: str) -> Iterator[
 
     way_out: from too little memory, which is a DeviceError.
     """
-    with joined(resolve(options.device)) as (processes, own), enough_memory(own, way_out):
+    with awaited():
+        device = resolve(options.device)
+    with joined(device) as (processes, own), enough_memory(own, way_out):
         yield TrainingJob(options, config, processes, own, precision(options.dtype, own))
 
 
@@ -203,12 +205,13 @@ def train(recipe: Recipe, inputs: Sequence[Any], options: TrainingOptions, setti
     Raises InputError, OptionError, DeviceError, OutputError, CheckpointError; StructkitError for losses that are not
     finite.
     """
-    material = recipe.material(*inputs, max_pixels=options.max_pixels, tolerant=options.tolerant)
-    config = material.fitted(recipe.config.of(settings)).filled()
+    with awaited():
+        material = recipe.material(*inputs, max_pixels=options.max_pixels, tolerant=options.tolerant)
+        config = material.fitted(recipe.config.of(settings)).filled()
     with started(options, config, recipe.way_out) as job:
-        files = material.find(Path(options.output))
+        files = job.processes.agreed(lambda: material.find(Path(options.output)))
         job.check(recipe.training.model_class, files)
-        material.read(config, job)
+        job.processes.agreed(lambda: material.read(config, job))
         training = job.planned(recipe, functools.partial(material.training, recipe.training, job))
         job.say(*material.notes(config))
         return job.train(training, material.digests, files)

@@ -63,14 +63,16 @@ class VideoMaterial:
 
     def read(self, config: SpeedNetConfig, job: TrainingJob) -> None:
         """Decode the videos, or take them from the cache; tell which do not serve, and why."""
-        self.init = weights(config)
+        self.init = job.processes.agreed(lambda: weights(config))
         cache = ProxyCache(self.cache, config.proxy_side, **self.reading)
         how = {"least": config.least_pool, "most_bytes": config.cache_gb * 1e9, "tell": job.say}
+
+        def read() -> Any:
+            return read_videos(self.videos, cache, **how)
+
+        found = job.processes.agreed(read if job.processes.first else lambda: None)  # the first one decodes them
         if not job.processes.first:
-            job.processes.wait()  # until the first has decoded them
-        found = read_videos(self.videos, cache, **how)
-        if job.processes.first:
-            job.processes.wait()
+            found = read()
         if job.processes.first:
             write_atomically(self.cache / LEFT_OUT, "".join(f"{line}\n" for line in found.table()).encode())
         self.kept, self.held = split_videos(found, config.held)

@@ -18,15 +18,15 @@ from typing import Any
 
 from structkit._version import __version__
 from structkit.device import out_of_memory
-from structkit.errors import CheckpointError, DeviceError, OutputError, StructkitError
+from structkit.errors import CheckpointError, DeviceError, InputError, OptionError, OutputError, StructkitError
 from structkit.media.files import remove_leftovers
-from structkit.media.locks import held
+from structkit.media.locks import MARKS, WRITER, held
 from structkit.media.pictures import write_picture
 from structkit.media.tensors import from_tensor
 from structkit.training.draw import Draw, own_randomness
 from structkit.training.interrupts import Interrupts
 from structkit.training.model import Model
-from structkit.training.outputs import Log, Position, TrainingFiles
+from structkit.training.outputs import Log, Position, TrainingFiles, difference
 from structkit.training.parallel import ALONE, Processes
 from structkit.training.processor import Processor, relocation
 from structkit.training.stages import Event, Stage, Training
@@ -70,15 +70,9 @@ def train(
     the training raises.
     """
     files, training.processes = TrainingFiles(Path(output)), processes
-    files.spare(inputs)
     run = _whole(run, training.model_class, seed)
     with _alone(files, processes):
-        finished, resumable = files.find(run, overwrite)
-        if not processes.same(2 * finished + resumable):
-            raise OutputError(
-                f"{files.output}: the processes find different files beside it; name an output on a file system that "
-                "all share"
-            )
+        finished, resumable = _found(files, run, overwrite, processes, inputs)
         if finished:
             if processes.first:
                 remove_leftovers(files.output.parent)
@@ -105,9 +99,55 @@ def check(
     Raises OutputError, CheckpointError.
     """
     files = TrainingFiles(Path(output))
-    files.spare(inputs)
     with _alone(files, processes):  # files that another process still changes would be told of wrongly
-        files.find(_whole({**run, "inputs": None}, model, seed), overwrite)
+        _found(files, _whole({**run, "inputs": None}, model, seed), overwrite, processes, inputs)
+
+
+def _found(
+    files: TrainingFiles, run: dict[str, Any], overwrite: bool, processes: Processes, inputs: Iterable[Path]
+) -> tuple[bool, bool]:
+    """The progress of this run, as `TrainingFiles.find` tells it, and the same in all processes.
+
+    Raises what `find` raises; OptionError, InputError, OutputError where the processes would do different things.
+    """
+    first, *others = [json.loads(text) for text in processes.texts(json.dumps(run))]
+    for rank, other in enumerate(others, 1):
+        if facts := difference(other, first):
+            kind = InputError if {**other, "inputs": first["inputs"]} == first else OptionError
+            raise kind(
+                f"{files.output}: process {rank} would train otherwise than process 0 ({facts}); give all processes "
+                "the same command and the same inputs"
+            )
+
+    def look() -> tuple[bool, bool, int]:
+        files.spare(inputs)
+        finished, resumable = files.find(run, overwrite)
+        return finished, resumable, files.fingerprint(finished, resumable) if processes.size > 1 else 0
+
+    finished, resumable, seen = processes.agreed(look)
+    if not processes.same(seen) or not (finished or _share_a_folder(files.output.parent, processes)):
+        raise OutputError(
+            f"{files.output}: the processes find different files beside it; name an output on a file system that "
+            "all share"
+        )
+    return finished, resumable
+
+
+def _share_a_folder(folder: Path, processes: Processes) -> bool:
+    """True if all processes see in the folder what the first one makes there; the same answer in each.
+
+    The name is a new one: no node can have kept in mind that there is no such file.
+    """
+    if processes.size == 1:
+        return True
+    if processes.first:
+        MARKS.enter(folder)
+    try:
+        mark, *_ = processes.texts(WRITER.format(MARKS.name))
+        return processes.same(int((folder / mark).exists()))
+    finally:
+        if processes.first:
+            MARKS.leave(folder)
 
 
 @contextmanager

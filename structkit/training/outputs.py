@@ -8,6 +8,7 @@ version).  The log and the picture have no card: they are those of the state or 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,8 +20,8 @@ from typing import Any
 from torch import Tensor
 
 from structkit import checkpoint
-from structkit.errors import CheckpointError, OutputError
-from structkit.media.files import TEMP_PREFIX, one_line, write_atomically
+from structkit.errors import CheckpointError, InputError, OutputError
+from structkit.media.files import TEMP_PREFIX, one_line, sha256_file, write_atomically
 from structkit.training import RESUME
 from structkit.training.processor import Processor
 
@@ -103,7 +104,7 @@ class TrainingFiles:
                         f"{self.output}: exists and is no checkpoint; overwrite it, or name another output"
                     ) from error
             else:
-                other = _difference(card.get("run"), run)
+                other = difference(card.get("run"), run)
                 ours = not other
                 if ours and card.get("complete") is True:
                     return True, False
@@ -130,7 +131,7 @@ class TrainingFiles:
                     )
             return False
         try:
-            other = _difference(checkpoint.read_card(self.state).get("run"), run)
+            other = difference(checkpoint.read_card(self.state).get("run"), run)
         except CheckpointError as error:
             if not overwrite:
                 raise CheckpointError(f"{error}; or remove it, and the training starts anew") from error
@@ -141,6 +142,16 @@ class TrainingFiles:
                 f"start that one again, name another output, or overwrite (which gives up {self.state.name})"
             )
         return not other
+
+    def fingerprint(self, finished: bool, resumable: bool) -> int:
+        """A number below 2^62 for what `find` has found: another one for other files.  Raises CheckpointError."""
+        facts = [str((finished, resumable))]
+        if found := self.output if finished else self.state if resumable else None:
+            try:
+                facts.append(sha256_file(found))
+            except InputError as error:
+                raise CheckpointError(str(error)) from error
+        return int.from_bytes(hashlib.sha256("".join(facts).encode()).digest()[:8]) >> 2
 
     def claim(self, run: Mapping[str, Any]) -> None:
         """Make the files beside the output this run's, with a state in which nothing is done yet.
@@ -156,7 +167,7 @@ class TrainingFiles:
         The output of another run stays until there is a finished one to replace it.
         """
         try:
-            return not self.output.exists() or not _difference(checkpoint.read_card(self.output).get("run"), run)
+            return not self.output.exists() or not difference(checkpoint.read_card(self.output).get("run"), run)
         except CheckpointError:
             return False
 
@@ -177,7 +188,7 @@ class TrainingFiles:
     def clear(self, run: Mapping[str, Any]) -> None:
         """Remove the files that only an unfinished training needs, if a state says that they are this run's."""
         try:
-            ours = self.state.exists() and not _difference(checkpoint.read_card(self.state).get("run"), run)
+            ours = self.state.exists() and not difference(checkpoint.read_card(self.state).get("run"), run)
         except CheckpointError:
             return
         if ours:
@@ -226,7 +237,7 @@ class Log:
             raise OutputError(f"{self.path}: cannot be written ({one_line(error)}); free some space") from error
 
 
-def _difference(theirs: Any, ours: Mapping[str, Any]) -> str:
+def difference(theirs: Any, ours: Mapping[str, Any]) -> str:
     """The differences between two runs, in words; empty if there are none."""
     unread = {"inputs"} if ours.get("inputs", {}) is None else set()
     there, here = (

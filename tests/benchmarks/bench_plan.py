@@ -40,7 +40,7 @@ sys.exit(code)
 PLAN = """
 from structkit_cli.run.checks import check_plan
 
-batch.run = lambda plan, running: check_plan(plan.tasks, running, "skip")
+batch.run = lambda plan, running: check_plan(plan.tasks, running, "skip", own=plan.tasks)
 """
 # The command, with a maker of bytes, or of nothing, in the place of the networks.
 STAND_IN = """

@@ -77,7 +77,8 @@ def test_the_engine_in_use_may_be_said_in_the_environment_or_a_file(shown, monke
 def test_every_option_is_named_in_the_help_and_every_option_that_it_names_exists(shown, name):
     text, own = shown(name), flags(COMMANDS[name]) | {"--help"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", text))
-    everywhere = set().union(*map(flags, COMMANDS.values())) | {"--help", "--nproc-per-node"}
+    torchrun = {"--nproc-per-node", "--nnodes", "--max-restarts", "--rdzv-backend", "--rdzv-endpoint"}
+    everywhere = set().union(*map(flags, COMMANDS.values())) | {"--help"} | torchrun
     assert named <= everywhere
     assert {flag for flag in own if flag.startswith("--") and not flag.startswith("--no-")} <= named
     rows = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", text, re.M)

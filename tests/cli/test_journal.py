@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from structkit_cli.run import journal
 from structkit_cli.run.journal import Journal, line_of
-from structkit_cli.run.manifest import NAME, Manifest
+from structkit_cli.run.manifest import Manifest
+from structkit_cli.run.parts import NAME
 from structkit_cli.run.verdicts import Entry, Origin
 
 NAMES = st.sampled_from(["a.png", "b/a.png", "é.png", 'q"\\.png', "\udcff.png", "\u2028"])

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from structkit.data.listing import suffix_of
 from structkit.errors import InputError
 from structkit_cli.run.inputs import InputFile, gather
-from structkit_cli.run.manifest import NAME
+from structkit_cli.run.parts import NAME
 from structkit_cli.run.plan import Output, Task
 
 from .conftest import paint

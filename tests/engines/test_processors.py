@@ -7,15 +7,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from structkit.configs import AnalogyConfig, RetargetConfig, SampleConfig
+from structkit.engines.patch import analogy as of_pictures
 from structkit.engines.patch.analogy import analogy
 from structkit.engines.patch.arrangement import retarget, sample
 from structkit.engines.patch.channels import Channels
+from structkit.engines.patch.draft_ways import drafts_of
 from structkit.engines.patch.synthesis import Synthesis, SynthesisPlan, SynthesisState
 from structkit.engines.patch.video import analogy_frames
 from structkit.kernels import nearest_patches, patchmatch
@@ -35,7 +38,15 @@ def drawn() -> torch.Generator:
 
 
 def made(kind: str) -> torch.Tensor:
-    """One of each kind, through exact search and PatchMatch (of pictures with more than 1,414 patches)."""
+    """One of each kind, through exact search and PatchMatch (of pictures with more than 1,414 patches).
+
+    Of the drafts of an analogy, which are all made alike, every fourth is enough.
+    """
+    with mock.patch.object(of_pictures, "drafts_of", lambda *how: drafts_of(*how)[::4]):
+        return _made(kind)
+
+
+def _made(kind: str) -> torch.Tensor:
     source, target = dark_spots_on_light(48, 56), red_spots_on_green(60, 46)
     if kind == "frames":
         film = [source, source.roll(2, 3), source.roll(4, 3)]

@@ -63,3 +63,11 @@ def undisturbed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("undisturbed")
     run(folder)
     return left(folder)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A toy and its log, trained by one process with the whole batch."""
+    folder = tmp_path_factory.mktemp("alone")
+    model = train(ToyTraining(dropout=0), folder / "m.safetensors", seed=5, run=RUN)
+    return model, (folder / "m.log.jsonl").read_text().splitlines()

@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import copy
-import json
-import math
 
 import pytest
 import torch
 
 from structkit.errors import DeviceError, OptionError
-from structkit.training.loop import train
 from structkit.training.parallel import ALONE, Processes, joined
 
-from .programs import TOY, python
-from .toy import RUN, Toy, ToyTraining
-
-
-def assert_as_alone(folder, alone):
-    """What several processes left is what one leaves with the whole batch, up to rounding."""
-    model, lines = alone
-    together = Toy.load(folder / "m.safetensors").tensors()
-    for name, tensor in model.tensors().items():
-        torch.testing.assert_close(together[name], tensor, rtol=1e-3, atol=1e-5)
-    for one, other in zip(lines, (folder / "m.log.jsonl").read_text().splitlines(), strict=True):
-        for name, value in json.loads(one).items():
-            found = json.loads(other)[name]
-            assert math.isclose(found, value, rel_tol=1e-3) if isinstance(value, float) else found == value
-    assert sorted(path.name for path in folder.iterdir()) == ["m.log.jsonl", "m.safetensors"]
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """A toy and its log, trained by one process with the whole batch."""
-    folder = tmp_path_factory.mktemp("alone")
-    model = train(ToyTraining(dropout=0), folder / "m.safetensors", seed=5, run=RUN)
-    return model, (folder / "m.log.jsonl").read_text().splitlines()
-
+from .programs import assert_as_alone, python
 
 PROGRAM = """
 import os, signal, sys
@@ -115,21 +89,6 @@ def test_all_must_see_the_same_files(together):
     assert [case[:3] for case in cases[4:]] == [["apart", "0", "0"], ["apart", "1", "1"]]
     fact = "the processes find different files beside it; name an output on a file system that all share"
     assert {f"{rank}: OutputError: apart/{rank}.safetensors: {fact}" for rank in (0, 1)} <= set(told)
-
-
-@pytest.mark.slow
-def test_under_torchrun(alone, tmp_path):
-    ended = python(
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        str(TOY),
-        str(tmp_path / "m.safetensors"),
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert_as_alone(tmp_path, alone)
 
 
 def test_the_shares_are_the_batch():
@@ -230,7 +189,7 @@ def test_what_torchrun_would_not_set_is_refused(monkeypatch, rank, size):
             "--device cuda:0: several processes cannot share it; say --device cuda, of which each takes its own, or "
             "cpu",
         ),
-        ("cuda", "--device cuda: process 1 finds 1 here; start no more processes than devices"),
+        ("cuda", "--device cuda: process 1 finds 1 here; start no more processes than devices, or say --device cpu"),
     ],
 )
 def test_every_process_needs_its_own_device(monkeypatch, device, message):

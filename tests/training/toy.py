@@ -131,21 +131,27 @@ def trained(output: str, training: ToyTraining) -> None:
         train(training, output, seed=5, run=RUN, processes=processes, save_every=0)
 
 
-def forked(*works: Callable[[], None]) -> list[int]:
+def free_port() -> int:
+    """A port of this machine at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def forked(*works: Callable[[], None], port: int | None = None) -> list[int]:
     """Do each work in a process of its own, all at once, with what torchrun would say to them; their exit codes.
 
+    port: of the store where they meet, which this process serves, as torchrun's launcher does; None: the first serves.
     Only for a program that has computed nothing yet: threads do not survive a fork.
     """
     import torch._dynamo  # noqa: F401  what optimisers load takes seconds: once is enough
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    served, port = port is not None, port or free_port()
     children = []
     for rank, work in enumerate(works):
         if not (child := os.fork()):
-            where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            os.environ.update(where, WORLD_SIZE=str(len(works)))
+            where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "LOCAL_RANK": str(rank)}
+            os.environ.update(where, WORLD_SIZE=str(len(works)), TORCHELASTIC_USE_AGENT_STORE=str(served))
             code = 1
             try:
                 work()

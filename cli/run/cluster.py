@@ -205,7 +205,9 @@ class ClusterMaker(Maker):
         )
         settings = {"order": pickle.dumps(order), "models": freight.model_bytes() if freight else []}
         settings |= {"device": self.running.device, "workers": self.running.workers}
-        self._process = ClusterProcess(os.environ.get("RAY_ADDRESS", ""), settings)
+        settings["tasks"] = len(self.plan.tasks)
+        address = os.environ.get("RAY_ADDRESS", "")
+        self._process = ClusterProcess("" if address == "local" else address, settings)
         began = time.monotonic()
         while not self._workers:
             self._listen()

@@ -71,10 +71,17 @@ class Dispatcher:
         if device == "cuda" and not gpus:
             raise Refusal("--device cuda: the cluster has no GPU: add a node with one, or say --device cpu")
         has_gpu = device != "cpu" and gpus > 0
-        return asked or max(1, gpus if has_gpu else cpus), has_gpu
+        return min(asked or max(1, gpus if has_gpu else cpus), self.settings["tasks"]), has_gpu
 
     def _look_after(self) -> None:
-        """Tell the run again and again that the cluster is there."""
+        """Tell the run again and again that the cluster is there; the end of the process tells the contrary."""
+        try:
+            self._watch()
+        except BaseException:
+            if not self._ended:
+                os._exit(1)
+
+    def _watch(self) -> None:
         lived_at, told = time.monotonic(), False
         while not self._ended:
             own = self.ray.get_runtime_context().get_node_id()
@@ -259,7 +266,10 @@ def _ray(settings: dict[str, Any]) -> Any:
 
 
 def _check_answer(address: str) -> None:
-    """Refuse an address where nothing answers: Ray would ask for minutes."""
+    """Refuse an address where nothing answers: Ray would ask for minutes; and that of Ray's client."""
+    if address.startswith("ray://"):
+        fact = f"RAY_ADDRESS {address} is one of Ray's client, through which workers cannot be watched"
+        raise Refusal(f"{fact}: start the command on a node of the cluster, with RAY_ADDRESS=auto")
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not colon or not port.isdecimal():  # `auto`, and what Ray knows
         return

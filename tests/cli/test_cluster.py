@@ -13,8 +13,10 @@ import torch
 from structkit.errors import OutputError
 from structkit_cli.run import cluster, cluster_bench
 from structkit_cli.run.cluster_dispatch import Refusal, check_worker
+from structkit_cli.run.cluster_freight import Freight
 from structkit_cli.run.cluster_parcels import ErrorRecord, pack, unpack
-from structkit_cli.run.inputs import InputFile
+from structkit_cli.run.inputs import InputFile, InputFolder
+from structkit_cli.run.report import Report
 
 from .. import content_models
 from . import one_bench
@@ -43,6 +45,9 @@ def bench(monkeypatch):
 def models(tmp_path, monkeypatch):
     content_models.install(monkeypatch)
     save_models(tmp_path)
+    odd = content_models.FakeTransfer(content_models.FakeConfig())
+    odd.scale = torch.nn.Parameter(torch.ones(2))
+    odd.save(tmp_path / "odd.safetensors")  # whose header is whole
 
 
 @pytest.fixture
@@ -74,7 +79,7 @@ COMMANDS = {
     "analogy": ("analogy", "in", "in/deep/1.png", "--compare", "out/strips"),
     "remove": ("remove", "in", "--model", "m.safetensors", "--model", "other.safetensors"),
     "transfer": ("transfer", "in", "--from", "in/deep", "--from", "in/1.png", "--model", "m.safetensors"),
-    "damaged model": ("segment", "in", "--model", "torn.safetensors"),
+    "odd model": ("segment", "in", "--model", "odd.safetensors"),
     "damaged donor": ("transfer", "in", "--from", "in/2.png", "--model", "m.safetensors"),
     "absent device": ("sample", "in", "-n", "1", "--device", "cuda"),
     "one that fails": ("sample", "in/2.png", "-n", "1"),
@@ -86,8 +91,6 @@ COMMANDS = {
 def test_a_run_on_a_cluster_does_and_tells_what_one_process_does(run, bench, models, folder, tmp_path, command, ship):
     if command[-1] == "cuda" and torch.cuda.is_available():
         pytest.skip("the device is there")
-    whole = (tmp_path / "m.safetensors").read_bytes()
-    (tmp_path / "torn.safetensors").write_bytes(whole[:-4])
     out = tmp_path / "out"
     alone = outcome(run(*command, "-o", "out/", "--json"), out)
     out.rename(tmp_path / "before") if out.exists() else None
@@ -204,6 +207,26 @@ def test_standard_input_and_output_go_to_the_worker_and_back(run, bench, pair, m
 def test_lines_of_a_worker_are_told_by_the_run(run, bench, engine, pair):
     engine.then = lambda call: print("structkit: a doubt\na warning", file=sys.stderr)
     assert run("sample", pair[0], "-n", "1", "-o", "a.png", *ON).err.startswith("structkit: a doubt\na warning\n")
+
+
+def test_progress_of_a_task_is_told_by_the_run(run, bench, pair, monkeypatch):
+    told = []
+    monkeypatch.setattr(Report, "progress", lambda self, fraction, note="": told.append((fraction, note)))
+    assert run("sample", pair[0], "-n", "2", "-o", "out/").code == 0
+    alone = [told.pop() for _ in range(len(told))]
+    assert run("sample", pair[0], "-n", "2", "-o", "again/", *ON).code == 0
+    assert sorted(told) == sorted(alone) and (0.25, "level 1") in told
+
+
+def test_the_frames_of_a_folder_are_sent(tmp_path):
+    for i in range(3):
+        paint(tmp_path / f"frames/{i}.png", i)
+    frames = InputFolder(tmp_path / "frames", PurePath("frames"))
+    packed = pack(frames, Freight([], []))
+    (tmp_path / "frames").rename(tmp_path / "away")
+    sent = unpack(packed)
+    assert [given.name for given in sent.files] == [str(tmp_path / f"frames/{i}.png") for i in range(3)]
+    assert [given.source for given in sent.files] == [(tmp_path / f"away/{i}.png").read_bytes() for i in range(3)]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from structkit.metrics.structure import explained_structure, patch_distance
 
 from ..pictures import dark_spots_on_light, grain, red_spots_on_green
 
+pytestmark = pytest.mark.usefixtures("few_drafts")
+
 FAST = {"rounds": 2}
 
 

@@ -19,6 +19,8 @@ from structkit.engines.patch.video import analogy_frames
 from structkit.errors import OptionError
 from structkit.kernels.patches import extract
 
+pytestmark = pytest.mark.usefixtures("few_drafts")
+
 SIDE, PATCH = 48, 5
 FAST = {"rounds": 2, "coarsest": 30, "patch": PATCH}
 

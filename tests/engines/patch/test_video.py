@@ -26,6 +26,8 @@ from structkit.metrics.structure import explained_structure, patch_distance
 
 from ..pictures import discs, grain, red_spots_on_green
 
+pytestmark = pytest.mark.usefixtures("few_drafts")
+
 SHAPE = (48, 56)
 FAST = {"rounds": 1, "coarsest": 30}
 FIGURE, GROUND = grain(*SHAPE, (-0.8, -0.8, -0.7), 0.05, 1), grain(*SHAPE, (0.7, 0.7, 0.6), 0.05, 2)

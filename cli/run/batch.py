@@ -73,7 +73,7 @@ def run(plan: Plan, running: OutputOptions) -> None:
 
 
 def _on_cluster(plan: Plan, running: OutputOptions) -> Maker:
-    from structkit_cli.run.cluster import ClusterMaker
+    from structkit_cli.run.cluster.maker import ClusterMaker
 
     return ClusterMaker(plan, running)
 

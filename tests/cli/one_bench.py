@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from structkit.errors import StructkitError
-from structkit_cli.run import cluster
-from structkit_cli.run.cluster_bench import WorkBench
+from structkit_cli.run.cluster import maker
+from structkit_cli.run.cluster.bench import WorkBench
 
 
 class OneBench:
@@ -62,6 +62,6 @@ class OneBench:
 def install(monkeypatch) -> type[OneBench]:
     """Runs with --on ray have one bench."""
     own = type("OneBenchOfTest", (OneBench,), {"dies": staticmethod(lambda parcel: False), "parcels": [], "most": 0})
-    monkeypatch.setattr(cluster, "ClusterProcess", own)
-    monkeypatch.setattr(cluster, "find_spec", lambda name: True)
+    monkeypatch.setattr(maker, "ClusterProcess", own)
+    monkeypatch.setattr(maker, "find_spec", lambda name: True)
     return own

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from structkit.errors import OutputError
-from structkit_cli.run import cluster, cluster_bench
-from structkit_cli.run.cluster_dispatch import Refusal, check_worker
-from structkit_cli.run.cluster_freight import Freight
-from structkit_cli.run.cluster_parcels import ErrorRecord, pack, unpack
+from structkit_cli.run.cluster import maker
+from structkit_cli.run.cluster.bench import WorkBench
+from structkit_cli.run.cluster.dispatch import Refusal, check_worker
+from structkit_cli.run.cluster.freight import Freight
+from structkit_cli.run.cluster.parcels import ErrorRecord, pack, unpack
 from structkit_cli.run.inputs import InputFile, InputFolder
 from structkit_cli.run.report import Report
 
@@ -106,7 +107,7 @@ def test_a_run_on_a_cluster_does_and_tells_what_one_process_does(run, bench, mod
 
 def test_a_rerun_of_what_is_done_reaches_no_cluster(run, bench, folder, monkeypatch):
     assert run("sample", "in/deep", "-n", "1", "-o", "out/", *ON).code == 0
-    monkeypatch.setattr(cluster, "ClusterProcess", None)
+    monkeypatch.setattr(maker, "ClusterProcess", None)
     assert run("sample", "in/deep", "-n", "1", "-o", "out/", *ON).code == 0
 
 
@@ -116,7 +117,7 @@ def test_only_so_many_tasks_are_under_way(run, bench, tmp_path):
     seen = []
     bench.dies = staticmethod(lambda parcel: seen.append(len(list((tmp_path / "out").glob(".structkit-*.png")))))
     assert run("sample", "in", "-n", "1", "-o", "out", *ON).code == 0
-    assert len(bench.parcels) == 60 and bench.most <= cluster.PARCELS and max(seen) <= cluster.PARCELS + 2
+    assert len(bench.parcels) == 60 and bench.most <= maker.PARCELS and max(seen) <= maker.PARCELS + 2
 
 
 def test_what_dies_with_its_worker_is_tried_again_alone(run, bench, models, folder, tmp_path):
@@ -141,14 +142,14 @@ def test_a_task_that_its_workers_die_of_fails_and_the_rest_goes_on(run, bench, m
 def test_an_output_folder_that_a_worker_cannot_see_ends_the_run(run, bench, folder, tmp_path, monkeypatch):
     seen = Path.exists
     hidden = lambda path: not path.name.startswith(".structkit-") and seen(path)  # noqa: E731
-    work = cluster_bench.WorkBench.work
+    work = WorkBench.work
 
     def elsewhere(self, parcel):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Path, "exists", hidden)
             return work(self, parcel)
 
-    monkeypatch.setattr(cluster_bench.WorkBench, "work", elsewhere)
+    monkeypatch.setattr(WorkBench, "work", elsewhere)
     ran = run("sample", "in/deep", "-n", "1", "-o", "out", *ON)
     words = f"{tmp_path / 'out'} is not to be seen on the node node7: use a disk that all nodes share, or say --ship"
     assert (ran.code, ran.err.splitlines()[0]) == (3, f"structkit: error: {words}")
@@ -157,7 +158,7 @@ def test_an_output_folder_that_a_worker_cannot_see_ends_the_run(run, bench, fold
 
 
 def test_an_input_that_only_the_worker_cannot_see_ends_the_run(run, bench, folder, monkeypatch):
-    work = cluster_bench.WorkBench.work
+    work = WorkBench.work
 
     def elsewhere(self, parcel):
         (folder / "deep").rename(folder / "away")
@@ -166,7 +167,7 @@ def test_an_input_that_only_the_worker_cannot_see_ends_the_run(run, bench, folde
         finally:
             (folder / "away").rename(folder / "deep")
 
-    monkeypatch.setattr(cluster_bench.WorkBench, "work", elsewhere)
+    monkeypatch.setattr(WorkBench, "work", elsewhere)
     ran = run("sample", "in/deep", "-n", "1", "-o", "out", *ON)
     fact = "in/deep/0.png is not to be seen on the node node7"
     assert ran.code == 3 and f"structkit: error: {fact}: use a disk that all nodes share, or say --ship\n" in ran.err
@@ -175,7 +176,7 @@ def test_an_input_that_only_the_worker_cannot_see_ends_the_run(run, bench, folde
 def test_a_cluster_that_goes_leaves_what_is_done(run, bench, folder, tmp_path):
     def dies(parcel):
         if len(bench.parcels) == 2:
-            raise cluster.MakerError("the cluster is gone")
+            raise maker.MakerError("the cluster is gone")
 
     bench.dies = staticmethod(dies)
     ran = run("sample", "in/deep", "-n", "1", "-o", "out", *ON)
@@ -251,7 +252,7 @@ def test_what_needs_a_common_disk_is_not_shipped(run, bench, folder, tmp_path):
 
 
 def test_ray_that_is_not_installed_is_named(run, pair, monkeypatch):
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(maker, "find_spec", lambda name: None)
     ran = run("sample", *pair, "-o", "out/", *ON)
     words = "structkit: error: --on ray needs Ray, which is not installed: pip install 'structkit[ray]'\n"
     assert (ran.code, ran.err) == (3, words)

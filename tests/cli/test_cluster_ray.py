@@ -199,7 +199,7 @@ def test_an_interrupted_run_ends_in_time_and_leaves_no_unfinished_file(folder, n
 def test_a_cluster_that_vanishes_is_one_line_and_what_is_done_stays(folder, named):
     run = start(folder, named, "gone", "--on", "ray")
     begun(folder, "gone")
-    of_the_run = {run.pid, *processes("cluster_dispatch")}
+    of_the_run = {run.pid, *processes("cluster.dispatch")}
     for number, title in processes(named["RAY_AUTH_TOKEN"]).items():
         if number not in of_the_run and (title.endswith(("gcs_server", "raylet")) or title.startswith(WORKER)):
             os.kill(number, signal.SIGKILL)

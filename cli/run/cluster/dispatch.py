@@ -196,7 +196,7 @@ def _actor(ray: Any) -> Any:
             facts["version"] = found
             if found != version:
                 return facts
-            from structkit_cli.run.cluster_bench import WorkBench
+            from structkit_cli.run.cluster.bench import WorkBench
 
             try:
                 self.bench = WorkBench(pickle.loads(order), models)

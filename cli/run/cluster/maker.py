@@ -24,8 +24,8 @@ from structkit.media.files import PendingFile, remove_leftovers
 from structkit.media.locks import TEMP_PREFIX
 from structkit.media.mounts import locks_hold
 from structkit_cli.options import OutputOptions
-from structkit_cli.run.cluster_freight import Freight, training_of
-from structkit_cli.run.cluster_parcels import (
+from structkit_cli.run.cluster.freight import Freight, training_of
+from structkit_cli.run.cluster.parcels import (
     EndEvent,
     Job,
     LineEvent,
@@ -35,7 +35,7 @@ from structkit_cli.run.cluster_parcels import (
     pack,
     unpack,
 )
-from structkit_cli.run.cluster_process import BEGUN_IN_TIME, ClusterProcess
+from structkit_cli.run.cluster.process import BEGUN_IN_TIME, ClusterProcess
 from structkit_cli.run.commit import as_disk_error
 from structkit_cli.run.plan import Maker, MakerError, Output, Plan, Progress, Task
 from structkit_cli.run.sinks import FileSink, Sink

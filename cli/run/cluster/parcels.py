@@ -24,7 +24,7 @@ from structkit.errors import (
     OutputError,
     StructkitError,
 )
-from structkit_cli.run.cluster_freight import Freight
+from structkit_cli.run.cluster.freight import Freight
 from structkit_cli.run.commit import DiskError
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Task

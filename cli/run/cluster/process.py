@@ -53,7 +53,7 @@ class ClusterProcess:
             # Others on this machine are none of our cluster's users.
             environment |= {**NEW_CLUSTER, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-P", "-m", "structkit_cli.run.cluster_dispatch", str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", "structkit_cli.run.cluster.dispatch", str(theirs.fileno())]
         with theirs, open(self._folder / "log", "wb") as log:
             self._process = subprocess.Popen(
                 command,

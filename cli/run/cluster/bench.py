@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 
 from structkit.device import keep_memory
 from structkit.errors import OutputError, StructkitError
-from structkit_cli.run.cluster_parcels import (
+from structkit_cli.run.cluster.parcels import (
     EndEvent,
     ErrorRecord,
     Job,

@@ -138,9 +138,17 @@ def test_launchers_say_the_shard(environment, expected):
             "RANK is '4' and WORLD_SIZE is '4' in the environment: let torchrun set both",
         ),
         ({"RANK": "x", "WORLD_SIZE": "4"}, "RANK is 'x'"),
-        ({"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETION_INDEX is 1, and JOB_COMPLETIONS is missing"),
+        ({"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETION_INDEX is '1', and JOB_COMPLETIONS is missing"),
         ({"SLURM_ARRAY_TASK_ID": "7"}, "SLURM_ARRAY_TASK_ID is '7' and SLURM_ARRAY_TASK_COUNT is ''"),
         ({"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "3"}, "these number no shares"),
+        (
+            {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "x"},
+            "these number no shares",
+        ),
+        (
+            {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_STEP": ""},
+            "these number no shares",
+        ),
         ({**BATCH, "SLURM_PROCID": "0", "SLURM_NTASKS": "16"}, "this is the batch script itself: say srun structkit"),
         (
             {"RANK": "1", "WORLD_SIZE": "4", **SRUN, "SLURM_PROCID": "2", "SLURM_NTASKS": "4"},

@@ -114,6 +114,7 @@ class _Batch:
     def work(self, tasks: Sequence[Task]) -> int:
         """Do the tasks one after another; returns the exit code."""
         if not tasks:
+            self.ledger.finish()
             return NOTHING_TO_DO
         try:
             for task, found in self._looked_up(tasks):

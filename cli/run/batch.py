@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import typer
 from structkit._version import __version__
 from structkit.data.listing import counted, unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OutputError
+from structkit.training.ranks import apart
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.checks import check_plan
 from structkit_cli.run.commit import AT_LEAST_EVERY, TOGETHER, DiskError, PendingOutput
@@ -62,7 +64,12 @@ def run(plan: Plan, running: OutputOptions, taken: Shard | None = None) -> None:
         tell(f"warning: {root}/ {fact}, and leaves what dead ones left")
     with report:
         try:
-            with ledger.opened(), made_by as maker:  # files that get no name are gone before the ledger closes
+            # Shares have models of their own to train.
+            with (
+                apart() if speaks_for else nullcontext(),
+                ledger.opened(),
+                made_by as maker,
+            ):  # files that get no name are gone before the ledger closes
                 code = _Batch(maker, running, report, ledger, shared(plan.tasks)).work(tasks)
         except (KeyboardInterrupt, Termination) as ending:
             code = code_of(ending)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from structkit.device import own_device
 from structkit.errors import DeviceError, OptionError
+from structkit.training.ranks import rank_and_size
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Task
 from structkit_cli.run.shards import COST, Shard, local_rank, shard_of, share_of
@@ -272,6 +273,15 @@ def test_one_named_input_is_not_shared_out_by_the_environment(run, tmp_path, mon
     paint(tmp_path / "a.png", 1)
     monkeypatch.setenv("RANK", "1"), monkeypatch.setenv("WORLD_SIZE", "2")
     assert run("sample", "a.png", "-n", "1", "-o", "b.png").paths == ["b.png"]
+
+
+def test_what_a_share_trains_it_trains_alone(batch, monkeypatch):
+    """torchrun's processes would wait for each other in a training that only one of them has."""
+    seen = []
+    monkeypatch.setattr("structkit_cli.run.batch._Batch._do", lambda *_: seen.append(rank_and_size()))
+    monkeypatch.setenv("RANK", "1"), monkeypatch.setenv("WORLD_SIZE", "2")
+    batch("-o", "out")
+    assert set(seen) == {(0, 1)} and rank_and_size() == (1, 2)
 
 
 WAITING = """

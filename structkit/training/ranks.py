@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 from structkit.errors import OptionError
 
-
 _apart = False  # whether this process works apart from the others now
 
 

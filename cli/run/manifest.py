@@ -253,7 +253,8 @@ class Manifest:
         Parts of workers on other machines stay: these may be at work.
         """
         self._journal.read_on()
-        if self._journal.is_reduced and 0 < self._current == len(self._journal):
+        is_whole = self._batch is None or self._batch["outputs"] <= self._current
+        if is_whole and self._journal.is_reduced and 0 < self._current == len(self._journal):
             return
         if not self._journal.have_others or locks_hold(self.folder):
             self._journal.unite(self._settled())

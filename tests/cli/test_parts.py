@@ -207,6 +207,13 @@ def test_info_counts_what_is_gone_and_what_a_single_run_has_left(run, batch, tmp
     paint(tmp_path / "in/5.png", 5)
     batch()
     assert told(run, "out") == ["out: 6 outputs of structkit sample"]
+    (tmp_path / "in/6.png").write_bytes(b"junk")
+    for _ in range(2):  # nothing new comes of it
+        batch()
+        assert told(run, "out") == ["out: 6 of 7 outputs of structkit sample (85.7 %)"]
+    (tmp_path / "in/6.png").unlink()
+    batch()
+    assert told(run, "out") == ["out: 6 outputs of structkit sample"]
     (tmp_path / "out/2.png").unlink()
     gone = "1 output that was made is gone: the same command makes it again"
     assert told(run, "out") == ["out: 5 outputs of structkit sample", gone]

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import typer
 from structkit._version import __version__
 from structkit.data.listing import counted, unread_words
 from structkit.errors import CheckpointError, DeviceError, InputError, OutputError
+from structkit.training.ranks import apart
 from structkit_cli.options import OutputOptions
 from structkit_cli.run.checks import check_plan
 from structkit_cli.run.commit import AT_LEAST_EVERY, TOGETHER, DiskError, PendingOutput
@@ -23,7 +25,7 @@ from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.ledger import Finding, Ledger
 from structkit_cli.run.plan import Maker, MakerError, Output, Plan, Task, name_of, shared
 from structkit_cli.run.report import Report, exit_code, message, output_record
-from structkit_cli.run.shards import local_rank, shard_of, share_of, wait_for_others
+from structkit_cli.run.shards import Shard, local_rank, shard_of, share_of, wait_for_others
 from structkit_cli.run.sinks import FileSink, StdoutSink
 from structkit_cli.run.verdicts import Cause, OutputRefusal, Verdict
 from structkit_cli.signals import INTERRUPTED, TERMINATED, Termination, code_of, raise_swallowed
@@ -34,20 +36,25 @@ SIGNALLED = (INTERRUPTED, TERMINATED)
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # refusals of a disk that every other output would meet too
 
 
-def run(plan: Plan, running: OutputOptions) -> None:
+def run(plan: Plan, running: OutputOptions, taken: Shard | None = None) -> None:
     """Do the tasks of a plan; ends the program, with the exit code that tells how it went.  Raises typer.Exit.
 
     One of several workers does its share of them.
+    taken: the shard whose share the inputs of the plan are already, which was told.
     """
     exists = running.exists or ("skip" if plan.many else "error")
     shard = shard_of(running.shard) if plan.many or running.shard else None
     tasks = share_of(plan.tasks, shard) if shard else plan.tasks
+    speaks_for = shard or taken
     check_plan(plan.tasks, running, exists, own=tasks)
     made_by = _on_cluster(plan, running) if running.on else plan.maker
     outputs = [output for task in tasks for output in task.outputs]
     paths = all(output.name for output in outputs)
-    report = Report(plan.verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=paths, shard=shard)
-    report.begin(len(plan.tasks))
+    report = Report(
+        plan.verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=paths, shard=speaks_for
+    )
+    if not taken:
+        report.begin(len(plan.tasks))
     always = {"verb": plan.verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
     every = [output for task in plan.tasks for output in task.outputs]
     options = {**plan.options, **always}
@@ -57,7 +64,12 @@ def run(plan: Plan, running: OutputOptions) -> None:
         tell(f"warning: {root}/ {fact}, and leaves what dead ones left")
     with report:
         try:
-            with ledger.opened(), made_by as maker:  # files that get no name are gone before the ledger closes
+            # Shares have models of their own to train.
+            with (
+                apart() if speaks_for else nullcontext(),
+                ledger.opened(),
+                made_by as maker,
+            ):  # files that get no name are gone before the ledger closes
                 code = _Batch(maker, running, report, ledger, shared(plan.tasks)).work(tasks)
         except (KeyboardInterrupt, Termination) as ending:
             code = code_of(ending)
@@ -67,7 +79,7 @@ def run(plan: Plan, running: OutputOptions) -> None:
         others = f" ({counted(plan.foreign, 'other file')}{unread_words(plan.unread)})" if plan.foreign else ""
         tell(f"nothing to do: there is no file that {plan.verb} reads among the inputs{others}")
     report.summary(code, foreign=plan.foreign, unread=plan.unread, version=__version__)
-    if shard and code not in SIGNALLED:
+    if speaks_for and code not in SIGNALLED:
         wait_for_others(code)
     raise typer.Exit(code)
 
@@ -114,6 +126,7 @@ class _Batch:
     def work(self, tasks: Sequence[Task]) -> int:
         """Do the tasks one after another; returns the exit code."""
         if not tasks:
+            self.ledger.finish()
             return NOTHING_TO_DO
         try:
             for task, found in self._looked_up(tasks):

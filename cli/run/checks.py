@@ -17,6 +17,7 @@ from structkit_cli.options import OutputOptions
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Output, Task, name_of, shared
 from structkit_cli.run.results import OutputKind
+from structkit_cli.run.shards import shard_of
 from structkit_cli.streams import check_stdout
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ def _check_stdout(count: int, running: OutputOptions, *, alone: bool) -> None:
         raise OptionError(
             f"--output - writes one result to stdout, and there are {count}: name a folder with --output FOLDER/"
         )
+    if shard_of(running.shard or "1/1"):
+        raise OptionError("--output - writes one result, which has no shares: leave --shard out")
     if running.json:
         raise OptionError("--json and --output - would both write to stdout: name a file with --output FILE")
     if running.exists and alone:

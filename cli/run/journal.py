@@ -139,10 +139,11 @@ class Journal:
             self._forget()
 
     def _take_batch(self, line: bytes) -> None:
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
             told = json.loads(line)["batch"]
-            told = self._batches.pop(told["verb"], {}) | told if "done" in told else told
-            if isinstance(told["verb"], str) and isinstance(told["outputs"], int):
+            told = self._batches.get(told["verb"], {}) | told if "done" in told else told
+            if _is_batch(told):
+                self._batches.pop(told["verb"], None)
                 self._batches[told["verb"]] = told
 
     def _add(self, output: str, start: int) -> None:
@@ -178,6 +179,16 @@ def batch_line(verb: str, **facts: Any) -> bytes:
 def text_of(value: Any) -> str:
     """The one text of a value that JSON can hold."""
     return ENCODER.encode(value)
+
+
+def _is_batch(told: Mapping[str, Any]) -> bool:
+    """True for the facts of a batch that begins, or has ended, as `batch_line` has them."""
+    needed = {"verb": str, "outputs": int, **({"shard": str, "share": int} if "shard" in told else {})}
+    is_whole = all(isinstance(told.get(name), kind) for name, kind in needed.items())
+    if not is_whole or not isinstance(told.get("done", 0), int):
+        return False
+    found = re.fullmatch(r"([0-9]{1,7})/([0-9]{1,7})", told.get("shard", "1/1"))
+    return found is not None and 1 <= int(found[1]) <= int(found[2])
 
 
 def _output_of(line: bytes) -> tuple[str, bool]:

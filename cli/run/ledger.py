@@ -61,7 +61,10 @@ class Ledger:
         for output in self.outputs:
             self.folders.setdefault(output.root, set()).add(os.path.dirname(output.name))
         self._share = Counter(output.root for output in self.outputs)
-        self._whole = Counter(output.root for output in (self.outputs if whole is None else whole) if not output.dry)
+        every = self.outputs if whole is None else whole
+        self._whole = Counter(output.root for output in every if output.name and not output.dry)
+        for root in self._whole if shard and many else ():
+            self.folders.setdefault(root, set())  # a worker without a share tells that too
         self._done: Counter[Path] = Counter()  # outputs that are there
         self._is_over = False
         wanted = many or exists == "skip"
@@ -97,7 +100,7 @@ class Ledger:
             manifest.close(self._done[root] if self._is_over else None)
 
     def finish(self) -> None:
-        """Hear that all tasks had their turn."""
+        """Hear that all tasks had their turn, if there are any."""
         self._is_over = True
 
     def finding(self, task: Task) -> Finding:

@@ -28,7 +28,7 @@ from structkit.media.files import remove_leftovers, sha256_file
 from structkit.media.locks import FolderLock
 from structkit.media.mounts import locks_hold
 from structkit_cli.run.journal import Record, batch_line, line_of, text_of
-from structkit_cli.run.parts import JournalParts, journals_in
+from structkit_cli.run.parts import JournalParts, has_parts, journals_in
 from structkit_cli.run.shards import Shard
 from structkit_cli.run.verdicts import Cause, Entry, Origin, OutputRefusal, OutputState, Verdict
 
@@ -48,13 +48,13 @@ class Manifest:
     shard: of a worker of several, which appends to a part of its own and reduces nothing.
     While runs work in a folder they share its lock, and a dead run holds none.  A run that finds no other one there at
     its end reduces the journal.  Where the locks of workers on other machines cannot be seen, a worker removes nothing
-    either, and no other run has the name of its part.
+    either, nor does a run beside the parts of workers, and no other run has the name of its part.
     """
 
     def __init__(self, folder: Path, *, wanted: bool, shard: Shard | None = None):
         self.folder = folder
         self.kept = wanted or bool(journals_in(folder))
-        self.sees_locks = shard is None or locks_hold(folder)
+        self.sees_locks = (shard is None and not has_parts(folder)) or locks_hold(folder)
         part = shard and (shard.part if self.sees_locks else f"{shard.part}-{secrets.token_hex(4)}")
         self._journal = JournalParts(folder, part)
         self._batch: Mapping[str, Any] | None = None  # that of this run
@@ -79,6 +79,8 @@ class Manifest:
             remove_leftovers(folder)
         with self._lock.entering():
             self._journal.read_on()
+            if self._journal.is_part and batch:
+                self._append([])  # who asks how far the whole is, hears of a worker before its first output
 
     def close(self, done: int | None = None) -> None:
         """Reduce the journal and leave the folder; one that is new and still empty is taken away.
@@ -251,7 +253,8 @@ class Manifest:
         Parts of workers on other machines stay: these may be at work.
         """
         self._journal.read_on()
-        if self._journal.is_reduced and 0 < self._current == len(self._journal):
+        is_whole = self._batch is None or self._batch["outputs"] <= self._current
+        if is_whole and self._journal.is_reduced and 0 < self._current == len(self._journal):
             return
         if not self._journal.have_others or locks_hold(self.folder):
             self._journal.unite(self._settled())

@@ -27,6 +27,11 @@ def journals_in(folder: Path) -> list[Path]:
         return []
 
 
+def has_parts(folder: Path) -> bool:
+    """True if one of several workers has journals in a folder."""
+    return any(path.name != NAME for path in journals_in(folder))
+
+
 class JournalParts:
     """The journals of one folder; `close` them at the end.
 
@@ -78,7 +83,7 @@ class JournalParts:
     def append(self, lines: Iterable[bytes]) -> None:
         """Put lines on disk, in the own journal."""
         if self.is_part and not self.own.path.parent.exists():
-            self.own.path.parent.mkdir(exist_ok=True)
+            self.own.path.parent.mkdir(parents=True, exist_ok=True)
             sync_folder(self.folder)
         self.own.append(lines)
 

@@ -167,13 +167,13 @@ def _slurm_array(environment: Mapping[str, str], *, alone: bool) -> Shard | None
     place, size = "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"
     if place not in environment or (size not in environment and not alone):
         return None
-    first, step = (int(environment.get(f"SLURM_ARRAY_TASK_{name}", usual)) for name, usual in (("MIN", 0), ("STEP", 1)))
     number, count = (environment.get(name, "") for name in (place, size))
-    if number.isdecimal() and count.isdecimal():
+    first, step = (environment.get(f"SLURM_ARRAY_TASK_{name}", usual) for name, usual in (("MIN", "0"), ("STEP", "1")))
+    if all(text.isdecimal() for text in (number, count, first, step)):
         if int(count) == 1:
             return None
-        index, rest = divmod(int(number) - first, max(step, 1))
-        if not rest and 0 <= index < int(count):
+        index, rest = divmod(int(number) - int(first), max(int(step), 1))
+        if not rest and 0 <= index < int(count) <= MANY:
             return Shard(index + 1, int(count), f"{place} and {size}")
     fact = f"{place} is {number!r} and {size} is {count!r}: these number no shares"
     raise OptionError(f"{fact}; give the array as --array=0-15, or say --shard")
@@ -184,7 +184,7 @@ def _kubernetes(environment: Mapping[str, str], *, alone: bool) -> Shard | None:
     place, size = "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"
     if place in environment and size not in environment and alone:
         raise OptionError(
-            f"{place} is {environment[place]}, and {size} is missing: set it to the Job's completions in the env of "
+            f"{place} is {environment[place]!r}, and {size} is missing: set it to the Job's completions in the env of "
             "its container, or say --shard 1/1 for the whole"
         )
     return _numbered(environment, place, size, "set both, or remove them")

@@ -16,7 +16,6 @@ import typer
 from structkit._version import __version__
 from structkit.configs import MAX_FRAME_PIXELS, millions, option
 from structkit.data.listing import counted
-from structkit.device import load_torch
 from structkit.errors import InputError, OptionError, StructkitError
 from structkit_cli.options import TOLERANT, CommonOptions, named
 from structkit_cli.run import batch
@@ -25,7 +24,7 @@ from structkit_cli.run.plan import Destination, Maker, Output, Plan, Progress, T
 from structkit_cli.run.report import Report, exit_code
 from structkit_cli.run.results import DATA_SUFFIXES, JsonResult, OutputKind, PictureResult, Result, TableResult
 from structkit_cli.run.scorer import emit_lines, emit_record
-from structkit_cli.run.shards import Shard
+from structkit_cli.run.shards import Shard, local_rank, wait_for_others
 from structkit_cli.streams import check_stdout, tell
 
 if TYPE_CHECKING:
@@ -100,9 +99,9 @@ class TableShare:
 
     def output(self, named: str | None) -> str | None:
         """The name of the file of this share, where all were given the same."""
-        if named is None or not PurePath(named).name:
-            return named
-        path = PurePath(named)
+        path = PurePath(named or "")
+        if path.suffix.lower() not in WRITTEN:
+            return named  # none, or one that is refused
         return str(path.with_name(f"{path.stem}-{self.shard.part}{path.suffix}"))
 
 
@@ -148,14 +147,15 @@ def run(
     """
     if share and not running.quiet:
         tell(share.shard.told(len(inputs), share.whole))
+    kind, format = _kind_of(running.output, sheets=sheets) if running.output is not None else (OutputKind.DATA, None)
     if running.output is None or (share and share.whole and not inputs):
         _tell(verb, inputs, find, running, foreign, share)
-    kind, format = _kind_of(running.output, sheets=sheets)
     place = Destination(running.output, many=False, format=format, kind=kind, inputs=list(inputs.values()))
     output = place.output(PurePath(verb), seed=0)
     tasks = [Task({**inputs, "model": model}, (output,))] if inputs else []
     settings = {**options, **{name: value for name, value in running.reading.items() if value}}
-    batch.run(Plan(verb, tasks, FindingsMaker(find), options=settings, many=False, foreign=foreign), running)
+    plan = Plan(verb, tasks, FindingsMaker(find), options=settings, many=False, foreign=foreign)
+    batch.run(plan, running, taken=share.shard if share else None)
 
 
 def _tell(
@@ -180,15 +180,14 @@ def _tell(
             emit_record({"record": "summary", **facts, "foreign": foreign, "device": device, "ms": ms, "exit": code})
 
     if inputs:
-        load_torch()
-        from structkit.device import resolve
-
-        device = resolve(running.device)
+        device = Maker().device(running.device, local_rank() if share else None)
         try:
             with Report(verb, total=1, as_json=False, quiet=running.quiet, paths=False) as report:
                 found = find(device, report.progress)
         except StructkitError as error:
             summary(exit_code(error), failed=1)
+            if share:
+                wait_for_others(exit_code(error))
             raise
         failures = found.failures
         if not running.quiet:
@@ -205,6 +204,8 @@ def _tell(
     if is_idle:
         others = f" ({counted(foreign, 'other file')})" if foreign else ""
         tell(f"nothing to do: there is no file that {verb} reads among the inputs{others}")
+    if share:
+        wait_for_others(code)
     raise typer.Exit(code)
 
 

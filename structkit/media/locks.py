@@ -50,7 +50,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path, name: str = "") -> None:
-        """name: of the run, for `is_working`."""
+        """name: of the run, for `runs_at_work`."""
         self._folder = folder
         token = secrets.token_hex(8)
         self._mark = folder / MARK.format(f"{name}-{token}" if name else token)
@@ -88,9 +88,11 @@ class FolderLock:
         return self._descriptor is not None and all([_is_dead(path) for path in others])
 
 
-def is_working(folder: Path, name: str) -> bool:
-    """True if a run of this name has the lock of the folder, see `FolderLock`; a dead one's mark is removed."""
-    return not all([_is_dead(path) for path in folder.glob(MARK.format(f"{name}-*"))])
+def runs_at_work(folder: Path) -> set[str]:
+    """The names of the runs that have the lock of the folder, see `FolderLock`; a dead one's mark is removed."""
+    with held(folder / GATE, blocking=True):  # else a mark could be looked at that its run is about to lock
+        names = [name for name in _names(folder, MARK) if not _is_dead(folder / name)]
+    return {name.removeprefix(MARK.split("{}")[0]).rpartition("-")[0] for name in names}
 
 
 class WriterMarks:

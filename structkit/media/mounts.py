@@ -49,7 +49,7 @@ class Mount:
             return self.options.isdisjoint(LOCKING[self.kind])
         if self.kind in SHARED:
             return SHARED[self.kind] in self.options
-        return not self.kind.startswith("fuse.")  # what is left is of one machine
+        return self.kind.partition(".")[0] != "fuse"  # what is left is of one machine, fuseblk too
 
 
 def mount_of(folder: str | Path, table: Path = TABLE) -> Mount | None:

@@ -118,6 +118,28 @@ def test_a_video_given_to_a_model_of_pictures_is_refused_and_the_others_are_name
     assert "error: fruit/a.mp4: a video, and this model names what a picture shows" in ran.err
 
 
+@pytest.mark.parametrize("more", [(), ("-o", "labels.csv")])
+def test_a_worker_takes_its_own_device_and_ends_after_the_others(here, monkeypatch, more):
+    asked, ended = [], []
+    for name in ("tables", "batch"):
+        monkeypatch.setattr(f"structkit_cli.run.{name}.wait_for_others", ended.append)
+    monkeypatch.setattr("structkit_cli.run.plan.Maker.device", lambda _, *how: asked.append(how) or "cpu")
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "2"), ("LOCAL_RANK", "1")):
+        monkeypatch.setenv(name, value)
+    assert here("clips", *more).code == 0 and (asked, ended) == ([("cpu", 1)], [0])
+    for path in Path("clips/below").iterdir():
+        path.write_bytes(path.read_bytes()[:64])
+    failed = here("clips", *more, *(("--exists", "overwrite") if more else ()))
+    assert failed.code == 1 and ended[1:] == [1] and "1 of 2 inputs" in failed.err
+
+
+@pytest.mark.parametrize("where", ["-", "labels/", "labels.txt"])
+def test_what_cannot_be_written_is_refused_by_the_name_that_was_given(here, where):
+    *shards, whole = (here("clips", "-o", where, "--shard", shard) for shard in ("1/3", "3/3", "1/1"))
+    for ran in shards:
+        assert ran.code == whole.code == 2 and ran.err.splitlines()[-1] == whole.err.splitlines()[-1]
+
+
 def test_each_of_several_workers_tells_its_share_and_writes_a_file_of_its_own(here):
     whole = [json.loads(line) for line in here("clips", "--json").paths[:-1]]
     told = []
@@ -127,7 +149,9 @@ def test_each_of_several_workers_tells_its_share_and_writes_a_file_of_its_own(he
         assert ran.code == 0 and faults(summary, SCHEMA) == []
         assert summary["shard"] == shard and summary["inputs"] == len(records) and f"shard {shard} (--shard)" in ran.err
         told += records
-        here("clips", "-o", "labels.json", "--shard", shard)
+        wrote = here("clips", "-o", "labels.json", "--shard", shard)
+        assert wrote.code == 0 and wrote.err.count(f"structkit: shard {shard} ") == 1
+        assert (f"structkit: shard {shard}: 1 written" in wrote.err) == bool(records)
     assert sorted(told, key=str) == sorted(whole, key=str) and not Path("labels.json").exists()
     assert sorted(path.name for path in Path().glob("labels-*-of-3.json")) == [
         "labels-1-of-3.json",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -82,8 +83,53 @@ def test_where_locks_of_others_are_not_seen_nothing_of_theirs_is_touched(batch, 
     again = batch("--shard", "1/2")
     assert ran.code == again.code == 0 and again.paths == []
     parts = [name for name in journals(tmp_path / "out") if name.startswith("1-of-2-")]
-    assert len(parts) == 2 and len(batch().paths) == 3
+    assert len(parts) == 2 and len((beside := batch()).paths) == 3
+    assert f"structkit: warning: {fact}" in beside.err and unfinished.exists()
     assert set(parts) < set(journals(tmp_path / "out"))
+
+
+def test_info_does_not_claim_to_know_who_works_where_locks_are_not_seen(run, batch, tmp_path, monkeypatch):
+    for name in ("manifest", "standing"):
+        monkeypatch.setattr(f"structkit_cli.run.{name}.locks_hold", lambda folder: False)
+    batch("--shard", "1/2"), batch("--shard", "1/2")  # one that was started anew
+    _, journal = sorted((tmp_path / "out" / PARTS).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    journal.write_bytes(journal.read_bytes().splitlines(keepends=True)[0])
+    os.utime(journal)
+    mark = tmp_path / "out" / f".structkit-run-{journal.stem}-0123456789abcdef.mark"
+    mark.touch()
+    assert told(run, "out")[1] == "shard 1/2: 3 of 3, at work or stopped, which this disk does not show"
+    [record] = map(json.loads, told(run, "out", "--json"))
+    assert faults(record, SCHEMA) == [] and mark.exists()
+
+
+def test_info_counts_an_output_for_the_verb_that_wrote_it_last(run, batch):
+    batch("--shard", "1/2")
+    how = ("--size", "16x16", "--exists", "overwrite", "--shard", "1/3")
+    assert run("retarget", "in", "-o", "out", *how).paths == ["out/0.png", "out/3.png"]
+    lines = [line for line in told(run, "out") if line.startswith("out: ")]
+    assert [line.partition(" (")[0] for line in lines] == [
+        "out: 2 of 6 outputs of structkit retarget",
+        "out: 2 of 6 outputs of structkit sample",
+    ]
+
+
+def test_info_of_odd_records_tells_what_they_say(run, tmp_path):
+    needed = {"made_from": "0", "sha256": "1"}
+    lines = [line_of({"output": name, **needed, **more}) for name, more in (("a", {}), ("b", {"verb": 7}))]
+    (tmp_path / "old").mkdir(), (tmp_path / "old" / NAME).write_bytes(b"".join(lines))
+    gone = "2 outputs that were made are gone: the same command makes them again"
+    assert told(run, "old") == ["old: 0 outputs of a structkit that did not tell its verb", gone]
+
+
+def test_info_of_records_that_cannot_be_read_says_so(run, batch, tmp_path, monkeypatch):
+    batch("--shard", "1/2")
+
+    def refuse(journal: Journal) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Journal, "read_on", refuse)
+    ran = run("info", "out")
+    assert ran.code == 1 and "error: out: its records cannot be read (Permission denied)" in ran.err
 
 
 def told(run, *words: str) -> list[str]:
@@ -106,6 +152,44 @@ def test_info_of_a_folder_tells_how_far_the_whole_is_and_each_shard(run, batch, 
     assert sum(line.endswith(": 2 of 2, ended") for line in shards) == 2
 
 
+def test_info_tells_a_worker_without_a_share_as_ended_and_those_side_by_side_in_one_line(run, batch):
+    batch("--shard", "9/9")
+    assert told(run, "out") == [
+        "out: 0 of 6 outputs of structkit sample (0.0 %)",
+        "shards 1/9 to 8/9: not begun",
+        "shard 9/9: 0 of 0, ended",
+    ]
+
+
+def test_info_tells_a_worker_before_its_first_output(run, batch, tmp_path, monkeypatch):
+    monkeypatch.setattr("structkit_cli.run.batch._Batch._do", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert batch("--shard", "2/2").code == 130
+    assert told(run, "out")[1:] == ["shard 1/2: not begun", "shard 2/2: 0 of 3, stopped; the same command goes on"]
+
+
+def test_info_goes_by_what_was_written_last(run, batch, tmp_path):
+    """Not by the names of journals, of which 1-of-3 comes after 1-of-2."""
+    batch("--shard", "1/3")
+    os.utime(tmp_path / "out" / PARTS / "1-of-3.jsonl", (0, 0))
+    paint(tmp_path / "in/6.png", 6)
+    batch("--shard", "1/2")
+    first, *shards = told(run, "out")
+    assert " of 7 outputs " in first and [line.partition(":")[0] for line in shards] == ["shard 1/2", "shard 2/2"]
+
+
+def test_info_tells_what_no_share_had(run, batch, tmp_path):
+    batch("--shard", "1/2")
+    paint(tmp_path / "in/1.png", 1, side=256)  # by now the whole share of the first, which has ended
+    batch("--shard", "2/2")
+    assert told(run, "out") == [
+        "out: 5 of 6 outputs of structkit sample (83.3 %)",
+        "1 output in no share: inputs changed between the shards; the same command with --shard 1/1 does the rest",
+        "shard 1/2: 3 of 3, ended",
+        "shard 2/2: 5 of 5, ended",
+    ]
+    assert batch("--shard", "1/1").paths == ["out/1.png"]
+
+
 def test_info_tells_a_worker_that_was_killed_from_one_at_work(run, batch, tmp_path):
     batch("--shard", "1/2")
     journal = tmp_path / "out" / PARTS / "1-of-2.jsonl"
@@ -121,6 +205,13 @@ def test_info_counts_what_is_gone_and_what_a_single_run_has_left(run, batch, tmp
     batch()
     assert told(run, "out") == ["out: 5 of 6 outputs of structkit sample (83.3 %)"]
     paint(tmp_path / "in/5.png", 5)
+    batch()
+    assert told(run, "out") == ["out: 6 outputs of structkit sample"]
+    (tmp_path / "in/6.png").write_bytes(b"junk")
+    for _ in range(2):  # nothing new comes of it
+        batch()
+        assert told(run, "out") == ["out: 6 of 7 outputs of structkit sample (85.7 %)"]
+    (tmp_path / "in/6.png").unlink()
     batch()
     assert told(run, "out") == ["out: 6 outputs of structkit sample"]
     (tmp_path / "out/2.png").unlink()
@@ -153,7 +244,12 @@ def test_a_folder_without_records_is_refused(run, tmp_path):
 
 def test_a_line_about_a_batch_that_is_damaged_is_passed_over(tmp_path):
     record = {"output": "a.png", "made_from": "0", "sha256": "1"}
-    lines = [batch_line("remove", outputs=3), b'{"batch":{"verb":7,"outputs":1}}\n', b'{"batch":[]}\n', line_of(record)]
+    odd = [{"verb": 7, "outputs": 1}, [], "x", {"verb": "a", "outputs": "3"}, {"verb": "a", "done": 3}, {"verb": []}]
+    odd += [{"verb": "a", "outputs": 3, "shard": shard, "share": 1} for shard in ("x", "3/2", "0/2", 7)]
+    odd += [{"verb": "a", "outputs": 3, "shard": "1/2", **more} for more in ({}, {"share": "1"}, {"share": None})]
+    odd += [{"verb": "remove", "done": "3"}]
+    damaged = [line_of({"batch": one}) for one in odd]
+    lines = [batch_line("remove", outputs=3), *damaged, line_of(record)]
     (tmp_path / NAME).write_bytes(b"".join([*lines, b'{"batch":{"verb":"segm']))
     journal = Journal(tmp_path / NAME)
     journal.read_on()

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from structkit.device import own_device
 from structkit.errors import DeviceError, OptionError
+from structkit.training.ranks import rank_and_size
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Task
 from structkit_cli.run.shards import COST, Shard, local_rank, shard_of, share_of
@@ -138,9 +139,17 @@ def test_launchers_say_the_shard(environment, expected):
             "RANK is '4' and WORLD_SIZE is '4' in the environment: let torchrun set both",
         ),
         ({"RANK": "x", "WORLD_SIZE": "4"}, "RANK is 'x'"),
-        ({"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETION_INDEX is 1, and JOB_COMPLETIONS is missing"),
+        ({"JOB_COMPLETION_INDEX": "1"}, "JOB_COMPLETION_INDEX is '1', and JOB_COMPLETIONS is missing"),
         ({"SLURM_ARRAY_TASK_ID": "7"}, "SLURM_ARRAY_TASK_ID is '7' and SLURM_ARRAY_TASK_COUNT is ''"),
         ({"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "3"}, "these number no shares"),
+        (
+            {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "x"},
+            "these number no shares",
+        ),
+        (
+            {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_STEP": ""},
+            "these number no shares",
+        ),
         ({**BATCH, "SLURM_PROCID": "0", "SLURM_NTASKS": "16"}, "this is the batch script itself: say srun structkit"),
         (
             {"RANK": "1", "WORLD_SIZE": "4", **SRUN, "SLURM_PROCID": "2", "SLURM_NTASKS": "4"},
@@ -252,11 +261,27 @@ def test_with_exists_error_what_other_shards_have_made_is_no_clash(batch):
     assert batch("-o", "out", "--exists", "error", "--shard", "1/2").code == 2
 
 
+def test_one_result_on_stdout_has_no_shares(run, tmp_path):
+    paint(tmp_path / "a.png", 1)
+    for shard in ("1/2", "2/2"):
+        ran = run("sample", "a.png", "-n", "1", "-o", "-", "--shard", shard)
+        assert ran.code == 2 and not ran.out and "which has no shares: leave --shard out" in ran.err
+
+
 def test_one_named_input_is_not_shared_out_by_the_environment(run, tmp_path, monkeypatch):
     """A launcher may start this command in each of its processes with a file of its own."""
     paint(tmp_path / "a.png", 1)
     monkeypatch.setenv("RANK", "1"), monkeypatch.setenv("WORLD_SIZE", "2")
     assert run("sample", "a.png", "-n", "1", "-o", "b.png").paths == ["b.png"]
+
+
+def test_what_a_share_trains_it_trains_alone(batch, monkeypatch):
+    """torchrun's processes would wait for each other in a training that only one of them has."""
+    seen = []
+    monkeypatch.setattr("structkit_cli.run.batch._Batch._do", lambda *_: seen.append(rank_and_size()))
+    monkeypatch.setenv("RANK", "1"), monkeypatch.setenv("WORLD_SIZE", "2")
+    batch("-o", "out")
+    assert set(seen) == {(0, 1)} and rank_and_size() == (1, 2)
 
 
 WAITING = """

@@ -68,6 +68,8 @@ def test_links_are_seen_through(table, tmp_path):
         ("beegfs", "rw", False),
         ("fuse.sshfs", "rw", False),
         ("fuse.glusterfs", "rw", True),
+        ("fuse", "rw", False),
+        ("fuseblk", "rw", True),
         ("9p", "rw", False),
     ],
 )

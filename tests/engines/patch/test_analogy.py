@@ -7,6 +7,7 @@ import torch
 
 from structkit.configs import AnalogyConfig
 from structkit.engines.patch import analogy as patch
+from structkit.engines.patch.draft_ways import drafts_of
 from structkit.engines.patch.synthesis import SMALL, Synthesis, synthesis_shapes
 from structkit.errors import OptionError
 from structkit.metrics.structure import explained_structure, patch_distance
@@ -104,7 +105,8 @@ def test_a_picture_with_its_own_patches_stays_as_it_is():
 
 
 @pytest.mark.parametrize("shape", [(48, 48), (30, 36)], ids=["as it is", "reduced"])
-def test_hidden_pixels_of_the_target_are_not_used_in_any_draft(shape):
+def test_hidden_pixels_of_the_target_are_not_used_in_any_draft(monkeypatch, shape):
+    monkeypatch.setattr(patch, "drafts_of", drafts_of)  # all of them
     target = red_spots_on_green()
     usable = torch.ones(1, 1, 48, 48)
     usable[..., :, 24:] = 0

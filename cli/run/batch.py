@@ -61,7 +61,7 @@ def run(plan: Plan, running: OutputOptions, taken: Shard | None = None) -> None:
     ledger = Ledger(outputs, exists, options, many=plan.many, shard=shard, whole=every)
     for root in ledger.blind:
         fact = "is on a disk whose locks other machines do not see: each worker keeps records of its own"
-        tell(f"warning: {root}/ {fact}, and leaves what dead ones left")
+        tell(f"warning: {root}/ {fact}, and what dead ones left stays for a day")
     with report:
         try:
             # Shares have models of their own to train.

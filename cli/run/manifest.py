@@ -47,8 +47,8 @@ class Manifest:
     wanted: true to begin a manifest where there is none; one that is there is kept up in any case.
     shard: of a worker of several, which appends to a part of its own and reduces nothing.
     While runs work in a folder they share its lock, and a dead run holds none.  A run that finds no other one there at
-    its end reduces the journal.  Where the locks of workers on other machines cannot be seen, a worker removes nothing
-    either, nor does a run beside the parts of workers, and no other run has the name of its part.
+    its end reduces the journal.  Where the locks of workers on other machines cannot be seen, no run makes one
+    journal of the parts of workers, and no other one has the name of this worker's part.
     """
 
     def __init__(self, folder: Path, *, wanted: bool, shard: Shard | None = None):
@@ -75,7 +75,7 @@ class Manifest:
         self._batch = batch
         self._new = not self.folder.exists()
         self.folder.mkdir(parents=True, exist_ok=True)
-        for folder in folders if self.sees_locks else ():
+        for folder in folders:
             remove_leftovers(folder)
         with self._lock.entering():
             self._journal.read_on()

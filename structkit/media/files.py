@@ -10,7 +10,8 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Container, Iterator
+import time
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path, PurePath
@@ -18,12 +19,14 @@ from typing import BinaryIO
 
 from structkit.errors import InputError, OutputError
 from structkit.media.locks import MARKS, TEMP_PREFIX, is_writing, writers
+from structkit.media.mounts import locks_hold
 
 # The whole name of a file that is being written: its writer, a number, and the suffix of the name that it will take.
 UNFINISHED = re.compile(rf"{re.escape(TEMP_PREFIX)}([0-9a-f]{{8}})[0-9a-f]{{8}}(\..{{0,15}})?", re.DOTALL)
 
 MOST_IN_MEMORY = 2**31  # bytes of the largest file that is held in memory: what is endless must end somewhere
 PIECE = 2**20  # bytes that are read at a time
+LEFT_AFTER = 24 * 3600  # seconds without a change, after which an unfinished file of another machine counts as left
 _DIGITS = re.compile(r"([0-9]+)")
 # The way out for a damaged picture or video.
 COPY_OR_TOLERATE = "copy or export it again from the original, or take what is left of it with --tolerant"
@@ -254,24 +257,34 @@ def _output_errors(path: str | Path) -> Iterator[None]:
 def remove_leftovers(folder: str | Path) -> int:
     """Remove the hidden files that dead processes left in `folder`; returns how many.
 
-    Those of living processes stay, whatever writes them: a command line, a training, a program in Python.
+    Those of living processes stay, whatever writes them: a command line, a training, a program in Python.  On a disk
+    that does not show whether a process of another machine lives, those stay that are younger than LEFT_AFTER.
     """
-    folder, removed = Path(folder), 0
+    folder = Path(folder)
     try:
         hidden = [name for name in os.listdir(folder) if name.startswith(TEMP_PREFIX)]
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return 0
     unfinished = {folder / name: match[1] for name in hidden if (match := UNFINISHED.fullmatch(name))}
+    if not locks_hold(folder):
+        latest = time.time() - LEFT_AFTER
+        return sum(_remove_if(path, lambda status: status.st_mtime < latest) for path in unfinished)
     # Marks are looked at after the files that they are for.
     living = {writer for writer in set(unfinished.values()) if is_writing(folder, writer)}
-    for path, writer in unfinished.items():
-        with suppress(OSError):
-            if writer not in living and path.is_file():
-                path.unlink()
-                removed += 1
+    removed = sum(_remove_if(path) for path, writer in unfinished.items() if writer not in living)
     for writer in writers(folder) if hidden else ():
         is_writing(folder, writer)  # a dead one's mark goes
     return removed
+
+
+def _remove_if(path: Path, condition: Callable[[os.stat_result], bool] = lambda status: True) -> bool:
+    """Remove a regular file of which the condition holds; true if it is gone by that."""
+    with suppress(OSError):
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and condition(status):
+            path.unlink()
+            return True
+    return False
 
 
 def sha256_file(path: str | Path, size: int | None = None) -> str:

@@ -73,7 +73,8 @@ def test_while_a_worker_is_there_a_run_leaves_the_records_as_they_are(batch, tmp
 
 
 def test_where_locks_of_others_are_not_seen_nothing_of_theirs_is_touched(batch, tmp_path, monkeypatch):
-    monkeypatch.setattr("structkit_cli.run.manifest.locks_hold", lambda folder: False)
+    for module in ("structkit_cli.run.manifest", "structkit.media.files"):
+        monkeypatch.setattr(f"{module}.locks_hold", lambda folder: False)
     (tmp_path / "out").mkdir()
     unfinished = tmp_path / "out/.structkit-0123456789abcdef.png"  # of a process on another machine, for all we know
     unfinished.touch()

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from structkit.errors import InputError, OutputError
 from structkit.media import files
 from structkit.media.files import (
+    LEFT_AFTER,
     PIECE,
     TEMP_PREFIX,
     PendingFile,
@@ -278,6 +280,15 @@ def test_thousands_of_files_in_a_folder_need_one_descriptor(tmp_path):
     for file in files:
         file.discard()
     assert len(os.listdir("/proc/self/fd")) == before and names(tmp_path) == []
+
+
+def test_where_nobody_can_tell_who_lives_what_is_old_is_a_leftover(tmp_path, monkeypatch):
+    monkeypatch.setattr("structkit.media.files.locks_hold", lambda folder: False)
+    old, young, mark = (tmp_path / f"{TEMP_PREFIX}{end}" for end in ("0" * 16, "1" * 16, f"{'2' * 8}.writer"))
+    for path in (old, young, mark):
+        path.touch()
+    os.utime(old, (time.time() - 2 * LEFT_AFTER,) * 2), os.utime(mark, (0, 0))
+    assert remove_leftovers(tmp_path) == 1 and names(tmp_path) == [young.name, mark.name]
 
 
 def test_only_what_a_killed_run_left_is_removed(tmp_path):

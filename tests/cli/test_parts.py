@@ -118,7 +118,7 @@ def test_info_of_odd_records_tells_what_they_say(run, tmp_path):
     needed = {"made_from": "0", "sha256": "1"}
     lines = [line_of({"output": name, **needed, **more}) for name, more in (("a", {}), ("b", {"verb": 7}))]
     (tmp_path / "old").mkdir(), (tmp_path / "old" / NAME).write_bytes(b"".join(lines))
-    gone = "2 outputs that were made are gone: the same command makes them again"
+    gone = "2 outputs are recorded and not there: the same command makes them"
     assert told(run, "old") == ["old: 0 outputs of a structkit that did not tell its verb", gone]
 
 
@@ -216,7 +216,7 @@ def test_info_counts_what_is_gone_and_what_a_single_run_has_left(run, batch, tmp
     batch()
     assert told(run, "out") == ["out: 6 outputs of structkit sample"]
     (tmp_path / "out/2.png").unlink()
-    gone = "1 output that was made is gone: the same command makes it again"
+    gone = "1 output is recorded and not there: the same command makes it"
     assert told(run, "out") == ["out: 5 outputs of structkit sample", gone]
 
 

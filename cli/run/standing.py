@@ -76,6 +76,7 @@ class Standing:
             told = [f"{folder}: {counted(self.there, 'output')} of {what}"]
         else:
             share = 100 * self.there / max(self.outputs, 1)
+            share = min(share, 99.9) if self.there < self.outputs else share  # not all, however many there are
             told = [f"{folder}: {self.there:,} of {counted(self.outputs, 'output')} of {what} ({share:.1f} %)"]
         if self.missing:
             are, them = ("is", "it") if self.missing == 1 else ("are", "them")  # gone, or of a run that was killed

@@ -14,6 +14,7 @@ import pytest
 from structkit.media.locks import FolderLock
 from structkit_cli.run.journal import Journal, batch_line, line_of
 from structkit_cli.run.parts import NAME, PARTS
+from structkit_cli.run.standing import Standing
 
 from .conftest import paint
 from .test_json import faults
@@ -87,6 +88,25 @@ def test_where_locks_of_others_are_not_seen_nothing_of_theirs_is_touched(batch, 
     assert len(parts) == 2 and len((beside := batch()).paths) == 3
     assert f"structkit: warning: {fact}" in beside.err and unfinished.exists()
     assert set(parts) < set(journals(tmp_path / "out"))
+
+
+def test_info_lists_the_folder_of_outputs_as_often_for_many_shards_as_for_one(run, batch, monkeypatch):
+    seen, listed = [], os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder=".": seen.append(os.path.basename(folder)) or listed(folder))
+    counts = []
+    for number in (1, 2, 3, 4):
+        batch("--shard", f"{number}/5")
+        journal = Path("out", PARTS, f"{number}-of-5.jsonl")
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))  # it was killed
+        seen.clear()
+        told(run, "out")
+        counts.append(seen.count("out"))
+    assert counts == [1] * 4
+
+
+def test_all_is_told_of_all_alone():
+    assert "(99.9 %)" in Standing("sample", 10**5, 10**5 - 1, 0).lines(Path("out"))[0]
+    assert "(100.0 %)" in Standing("sample", 10**5, 10**5, 0).lines(Path("out"))[0]
 
 
 def test_info_does_not_claim_to_know_who_works_where_locks_are_not_seen(run, batch, tmp_path, monkeypatch):

@@ -62,12 +62,11 @@ def run(plan: Plan, running: OutputOptions, taken: Shard | None = None) -> None:
         tell(f"warning: {root}/ {fact}, and what dead ones left stays for a day")
     with report:
         try:
-            # Shares have models of their own to train.
             with (
-                apart() if worker else nullcontext(),
-                ledger.opened(),
+                apart() if worker else nullcontext(),  # shares have models of their own to train
+                ledger.opened(),  # it closes when files that get no name are gone
                 made_by as maker,
-            ):  # files that get no name are gone before the ledger closes
+            ):
                 code = _Batch(maker, running, report, ledger, shared(plan.tasks)).work(tasks)
         except (KeyboardInterrupt, Termination) as ending:
             code = code_of(ending)

@@ -45,14 +45,12 @@ def run(plan: Plan, running: OutputOptions, taken: Shard | None = None) -> None:
     exists = running.exists or ("skip" if plan.many else "error")
     shard = shard_of(running.shard) if plan.many or running.shard else None
     tasks = share_of(plan.tasks, shard) if shard else plan.tasks
-    speaks_for = shard or taken
+    worker = shard or taken
     check_plan(plan.tasks, running, exists, own=tasks)
     made_by = _on_cluster(plan, running) if running.on else plan.maker
     outputs = [output for task in tasks for output in task.outputs]
     paths = all(output.name for output in outputs)
-    report = Report(
-        plan.verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=paths, shard=speaks_for
-    )
+    report = Report(plan.verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=paths, shard=worker)
     if not taken:
         report.begin(len(plan.tasks))
     always = {"verb": plan.verb, "version": __version__, "dtype": running.dtype, "quality": running.quality}
@@ -64,12 +62,11 @@ def run(plan: Plan, running: OutputOptions, taken: Shard | None = None) -> None:
         tell(f"warning: {root}/ {fact}, and what dead ones left stays for a day")
     with report:
         try:
-            # Shares have models of their own to train.
             with (
-                apart() if speaks_for else nullcontext(),
-                ledger.opened(),
+                apart() if worker else nullcontext(),  # shares have models of their own to train
+                ledger.opened(),  # it closes when files that get no name are gone
                 made_by as maker,
-            ):  # files that get no name are gone before the ledger closes
+            ):
                 code = _Batch(maker, running, report, ledger, shared(plan.tasks)).work(tasks)
         except (KeyboardInterrupt, Termination) as ending:
             code = code_of(ending)
@@ -79,7 +76,7 @@ def run(plan: Plan, running: OutputOptions, taken: Shard | None = None) -> None:
         others = f" ({counted(plan.foreign, 'other file')}{unread_words(plan.unread)})" if plan.foreign else ""
         tell(f"nothing to do: there is no file that {plan.verb} reads among the inputs{others}")
     report.summary(code, foreign=plan.foreign, unread=plan.unread, version=__version__)
-    if speaks_for and code not in SIGNALLED:
+    if worker and code not in SIGNALLED:
         wait_for_others(code)
     raise typer.Exit(code)
 

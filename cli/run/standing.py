@@ -59,7 +59,7 @@ class Standing:
 
     outputs: of the whole batch; None where all that was begun is finished, and nothing tells of more.
     there: the outputs of the verb that have records and are there.
-    missing: those that have records and are gone.
+    missing: those that have records and are not there: they are gone, or a run was killed before they had their names.
     shards: the shares, where several workers do them, and not all is merged yet.
     """
 
@@ -76,10 +76,12 @@ class Standing:
             told = [f"{folder}: {counted(self.there, 'output')} of {what}"]
         else:
             share = 100 * self.there / max(self.outputs, 1)
+            share = min(share, 99.9) if self.there < self.outputs else share  # not all, however many there are
             told = [f"{folder}: {self.there:,} of {counted(self.outputs, 'output')} of {what} ({share:.1f} %)"]
         if self.missing:
-            was, them = ("was made is", "it") if self.missing == 1 else ("were made are", "them")
-            told.append(f"{counted(self.missing, 'output')} that {was} gone: the same command makes {them} again")
+            are, them = ("is", "it") if self.missing == 1 else ("are", "them")  # gone, or of a run that was killed
+            fact = f"recorded and not there: the same command makes {them}"
+            told.append(f"{counted(self.missing, 'output')} {are} {fact}")
         if self.unshared:
             fact = "in no share: inputs changed between the shards; the same command with --shard 1/1 does the rest"
             told.append(f"{counted(self.unshared, 'output')} {fact}")

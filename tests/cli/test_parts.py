@@ -14,6 +14,7 @@ import pytest
 from structkit.media.locks import FolderLock
 from structkit_cli.run.journal import Journal, batch_line, line_of
 from structkit_cli.run.parts import NAME, PARTS
+from structkit_cli.run.standing import Standing
 
 from .conftest import paint
 from .test_json import faults
@@ -89,6 +90,25 @@ def test_where_locks_of_others_are_not_seen_nothing_of_theirs_is_touched(batch, 
     assert set(parts) < set(journals(tmp_path / "out"))
 
 
+def test_info_lists_the_folder_of_outputs_as_often_for_many_shards_as_for_one(run, batch, monkeypatch):
+    seen, listed = [], os.listdir
+    monkeypatch.setattr(os, "listdir", lambda folder=".": seen.append(os.path.basename(folder)) or listed(folder))
+    counts = []
+    for number in (1, 2, 3, 4):
+        batch("--shard", f"{number}/5")
+        journal = Path("out", PARTS, f"{number}-of-5.jsonl")
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))  # it was killed
+        seen.clear()
+        told(run, "out")
+        counts.append(seen.count("out"))
+    assert counts == [1] * 4
+
+
+def test_all_is_told_of_all_alone():
+    assert "(99.9 %)" in Standing("sample", 10**5, 10**5 - 1, 0).lines(Path("out"))[0]
+    assert "(100.0 %)" in Standing("sample", 10**5, 10**5, 0).lines(Path("out"))[0]
+
+
 def test_info_does_not_claim_to_know_who_works_where_locks_are_not_seen(run, batch, tmp_path, monkeypatch):
     for name in ("manifest", "standing"):
         monkeypatch.setattr(f"structkit_cli.run.{name}.locks_hold", lambda folder: False)
@@ -118,7 +138,7 @@ def test_info_of_odd_records_tells_what_they_say(run, tmp_path):
     needed = {"made_from": "0", "sha256": "1"}
     lines = [line_of({"output": name, **needed, **more}) for name, more in (("a", {}), ("b", {"verb": 7}))]
     (tmp_path / "old").mkdir(), (tmp_path / "old" / NAME).write_bytes(b"".join(lines))
-    gone = "2 outputs that were made are gone: the same command makes them again"
+    gone = "2 outputs are recorded and not there: the same command makes them"
     assert told(run, "old") == ["old: 0 outputs of a structkit that did not tell its verb", gone]
 
 
@@ -216,7 +236,7 @@ def test_info_counts_what_is_gone_and_what_a_single_run_has_left(run, batch, tmp
     batch()
     assert told(run, "out") == ["out: 6 outputs of structkit sample"]
     (tmp_path / "out/2.png").unlink()
-    gone = "1 output that was made is gone: the same command makes it again"
+    gone = "1 output is recorded and not there: the same command makes it"
     assert told(run, "out") == ["out: 5 outputs of structkit sample", gone]
 
 

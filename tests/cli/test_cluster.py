@@ -78,6 +78,7 @@ def outcome(ran, out: Path) -> tuple:
 COMMANDS = {
     "sample": ("sample", "in", "-n", "2"),
     "analogy": ("analogy", "in", "in/deep/1.png", "--compare", "out/strips"),
+    "guides": ("analogy", "in", "in/deep/1.png", "--guide", "in", "in/deep/2.png"),
     "remove": ("remove", "in", "--model", "m.safetensors", "--model", "other.safetensors"),
     "transfer": ("transfer", "in", "--from", "in/deep", "--from", "in/1.png", "--model", "m.safetensors"),
     "odd model": ("segment", "in", "--model", "odd.safetensors"),

@@ -71,7 +71,7 @@ def named(environment):
     token["RAY_gcs_rpc_server_reconnect_timeout_s"] = "5"
     port = 20000 + os.getpid() % 10000
     how = ["--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={place}", "--block"]
-    command = [Path(sys.executable).with_name("ray"), "start", *how, "--object-store-memory=100000000"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *how, "--object-store-memory=100000000"]
     cluster = subprocess.Popen(
         command, env={**environment, **token}, cwd=place, stdout=-3, stderr=-3, start_new_session=True
     )

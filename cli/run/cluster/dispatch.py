@@ -1,8 +1,8 @@
 """The dispatcher: the process that is a driver of Ray's, and hands parcels to workers.
 
-Started by `ClusterProcess`, to which it speaks through a socket.  A thread stands for each worker: it starts an actor,
-hands it one parcel after another, and starts another one where that dies; what becomes of the parcel the run decides.
-The end of the socket is the end of the process.
+Started by `ClusterProcess`, to whose run it speaks through a socket.  A thread stands for each worker: it starts an
+actor, hands it one parcel after another, and starts another one where that dies; what becomes of the parcel the run
+decides.  The end of the socket is the end of the process.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ TRIES = 10  # actors in a row that a worker may lose before one has begun
 PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds before the next of them, doubled each time
 LATE, TOO_LATE = 30.0, 900.0  # seconds without any worker after which this is told, and the run ends
 START_ONE = "start the cluster (ray start --head), or unset RAY_ADDRESS"
+LEAVE = 20  # seconds for taking leave of a cluster, after which the process ends
 STORE = 2**29  # bytes of memory for what is on its way, in a cluster of our own
 
 
@@ -329,6 +330,7 @@ def _serve(line: Connection) -> None:
             line.send(("refused", str(refusal)))
             line.recv()  # until the run has heard it
     if ray := sys.modules.get("ray"):
+        signal.alarm(LEAVE)
         ray.shutdown()
 
 

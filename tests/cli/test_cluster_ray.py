@@ -180,6 +180,15 @@ def test_a_cluster_of_its_own_makes_what_one_process_makes_though_workers_die(fo
     wait(lambda: not processes(own), "processes of the cluster are left")
 
 
+def test_a_run_that_is_killed_leaves_no_process_and_no_folder_of_its_cluster(folder, environment):
+    run = start(folder, environment, "dead", "--on", "ray", "--workers", "1")
+    begun(folder, "dead")
+    run.kill()
+    run.communicate(timeout=LONGEST)
+    own = environment["TMPDIR"]
+    wait(lambda: not processes(own) and not list(Path(own).iterdir()), "something of the cluster is left")
+
+
 def test_a_cluster_that_is_named_gets_the_files_sent_and_sends_the_results(folder, named):
     code, out, err = ended(start(folder, named, "sent", "--on", "ray", "--ship"), folder)
     assert code == 1, err  # without PyTorch

@@ -309,7 +309,7 @@ def main() -> None:
     if not child:
         os.setsid()
         _serve(Connection(number))
-        os._exit(0)
+        _kill(os.getpid())
     os.close(number)
     signal.signal(signal.SIGTERM, lambda *_: _kill(child))  # from a run that has waited long enough
     os.waitpid(child, 0)

@@ -28,6 +28,7 @@ TRIES = 10  # actors in a row that a worker may lose before one has begun
 PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds before the next of them, doubled each time
 LATE, TOO_LATE = 30.0, 900.0  # seconds without any worker after which this is told, and the run ends
 START_ONE = "start the cluster (ray start --head), or unset RAY_ADDRESS"
+BEGIN = 240  # seconds for reaching a cluster, after which the process ends: a run that waited has given up
 LEAVE = 20  # seconds for taking leave of a cluster, after which the process ends
 STORE = 2**29  # bytes of memory for what is on its way, in a cluster of our own
 
@@ -324,8 +325,11 @@ def main() -> None:
 def _serve(line: Connection) -> None:
     with suppress(EOFError, OSError):  # a run that has ended
         _, settings = line.recv()
+        signal.alarm(BEGIN)
         try:
-            Dispatcher(line, _ray(settings), settings).serve()
+            ray = _ray(settings)
+            signal.alarm(0)
+            Dispatcher(line, ray, settings).serve()
         except Refusal as refusal:
             line.send(("refused", str(refusal)))
             line.recv()  # until the run has heard it

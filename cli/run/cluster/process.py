@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -68,6 +67,7 @@ class ClusterProcess:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C is answered here
             )
+            self._log = open(log.name, "rb")  # noqa: SIM115 (the file itself goes with the folder)
         self._connection = Connection(ours.detach())
         self._heard_at = time.monotonic()
         self.send("begin", {**settings, "address": address, "folder": str(self._folder)})
@@ -93,6 +93,7 @@ class ClusterProcess:
     def end(self) -> None:
         """Take leave of the cluster; a local one ends, and nothing is left of it."""
         self._connection.close()  # which the process answers by its end
+        self._log.close()
         try:
             self._process.wait(ENDED_IN_TIME)
         except subprocess.TimeoutExpired:
@@ -108,9 +109,7 @@ class ClusterProcess:
         """The end of what the process has told, where someone looks for errors."""
         if not os.environ.get("STRUCTKIT_DEBUG"):
             return ""
-        with suppress(OSError):
-            return f" ({(self._folder / 'log').read_text(errors='replace')[-2000:]})"
-        return ""
+        return f" ({self._log.read().decode(errors='replace')[-2000:]})"
 
 
 def _short_folder() -> str | None:

@@ -145,7 +145,7 @@ def test_what_only_looks_alike_is_not_found():
 
 @pytest.mark.parametrize("module", MODULES)
 def test_no_private_name_of_a_library_is_used(module):
-    known = [UNDOCUMENTED] if module == "structkit.training.parallel" else []  # which says why
+    known = [UNDOCUMENTED] if module == "structkit.training.meeting" else []  # which says why
     assert [name for name in private_names(MODULES[module].read_text()) if not any(k in name for k in known)] == []
 
 

@@ -9,7 +9,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import typer
@@ -47,7 +47,7 @@ def run(plan: Plan, running: OutputOptions, taken: Shard | None = None) -> None:
     tasks = share_of(plan.tasks, shard) if shard else plan.tasks
     worker = shard or taken
     check_plan(plan.tasks, running, exists, own=tasks)
-    made_by = _on_cluster(plan, running) if running.on else plan.maker
+    made_by = _on_cluster(replace(plan, tasks=tasks), running) if running.on else plan.maker
     outputs = [output for task in tasks for output in task.outputs]
     paths = all(output.name for output in outputs)
     report = Report(plan.verb, total=len(tasks), as_json=running.json, quiet=running.quiet, paths=paths, shard=worker)

@@ -150,7 +150,7 @@ def _trained(
 ) -> Model:
     from structkit.recipes import recipe
     from structkit.recipes.run import train
-    from structkit.training.parallel import awaited
+    from structkit.training.meeting import awaited
 
     named = str | list | None  # None: an input that may be left out, and is
     how = running.max_pixels, running.tolerant

@@ -22,8 +22,9 @@ from structkit.configs import Config
 from structkit.device import enough_memory, resolve
 from structkit.errors import OptionError
 from structkit.training import loop
+from structkit.training.meeting import awaited, joined
 from structkit.training.model import Model
-from structkit.training.parallel import Processes, awaited, joined
+from structkit.training.parallel import Processes
 from structkit.training.planned import PlannedTraining, TrainingPlan, in_minutes
 from structkit.training.precision import precision
 from structkit.training.stages import Event, Training

@@ -70,7 +70,7 @@ class VideoMaterial:
         def read() -> Any:
             return read_videos(self.videos, cache, **how)
 
-        found = job.processes.agreed(read if job.processes.first else lambda: None)  # the first one decodes them
+        found = job.processes.done_by_first(read)
         if not job.processes.first:
             found = read()
         if job.processes.first:

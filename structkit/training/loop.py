@@ -335,17 +335,16 @@ class _Loop:
     def _finish(self, *, complete: bool) -> Model:
         """Write the model; when it is complete, only the log is still needed beside it."""
         model = self.training.model()
-        if self.processes.first:
-            if complete or self.files.may_show(self.run):
-                found = (
-                    {"scores": dict(self.training.scores()), "doubts": list(self.training.doubts())} if complete else {}
-                )
-                processors = [asdict(one) for one in self.place.processors]
-                model.save(self.files.output, run=self.run, complete=complete, processors=processors, **found)
-            if complete:
-                self.files.clear(self.run)
-        self.processes.wait()
+        self.processes.done_by_first(lambda: self._keep(model, complete))
         return model
+
+    def _keep(self, model: Model, complete: bool) -> None:
+        if complete or self.files.may_show(self.run):
+            found = {"scores": dict(self.training.scores()), "doubts": list(self.training.doubts())} if complete else {}
+            processors = [asdict(one) for one in self.place.processors]
+            model.save(self.files.output, run=self.run, complete=complete, processors=processors, **found)
+        if complete:
+            self.files.clear(self.run)
 
     def _draw(self) -> Draw:
         return Draw(self.seed, self.place.stage, self.place.step, self.training.device)

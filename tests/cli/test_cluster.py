@@ -78,6 +78,7 @@ def outcome(ran, out: Path) -> tuple:
 COMMANDS = {
     "sample": ("sample", "in", "-n", "2"),
     "analogy": ("analogy", "in", "in/deep/1.png", "--compare", "out/strips"),
+    "guides": ("analogy", "in", "in/deep/1.png", "--guide", "in", "in/deep/2.png"),
     "remove": ("remove", "in", "--model", "m.safetensors", "--model", "other.safetensors"),
     "transfer": ("transfer", "in", "--from", "in/deep", "--from", "in/1.png", "--model", "m.safetensors"),
     "odd model": ("segment", "in", "--model", "odd.safetensors"),
@@ -171,6 +172,23 @@ def test_an_input_that_only_the_worker_cannot_see_ends_the_run(run, bench, folde
     ran = run("sample", "in/deep", "-n", "1", "-o", "out", *ON)
     fact = "in/deep/0.png is not to be seen on the node node7"
     assert ran.code == 3 and f"structkit: error: {fact}: use a disk that all nodes share, or say --ship\n" in ran.err
+
+
+def test_an_output_whose_place_is_gone_fails_alone_and_the_others_are_their_own(run, bench, models, folder, tmp_path):
+    command = ("segment", "in/deep", "--model", "m.safetensors", "-o")
+    assert run(*command, "alone").code == 0
+    out = tmp_path / "out"
+    gone = []
+
+    def dies(parcel):
+        gone.extend([] if gone else sorted(out.glob(".structkit-*.png"))[:1])
+        gone[0].unlink(missing_ok=True)
+
+    bench.dies = staticmethod(dies)
+    ran = run(*command, "out", *ON)
+    assert ran.code == 1 and len(ran.paths) == 7 and ran.err.count(": its unfinished file is gone; start the same") == 1
+    alone = contents(tmp_path / "alone")
+    assert all(data == alone[name] for name, data in contents(out).items() if not name.startswith("."))
 
 
 def test_a_cluster_that_goes_leaves_what_is_done(run, bench, folder, tmp_path):

@@ -71,7 +71,7 @@ def named(environment):
     token["RAY_gcs_rpc_server_reconnect_timeout_s"] = "5"
     port = 20000 + os.getpid() % 10000
     how = ["--head", f"--port={port}", "--num-cpus=2", "--include-dashboard=false", f"--temp-dir={place}", "--block"]
-    command = [Path(sys.executable).with_name("ray"), "start", *how, "--object-store-memory=100000000"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *how, "--object-store-memory=100000000"]
     cluster = subprocess.Popen(
         command, env={**environment, **token}, cwd=place, stdout=-3, stderr=-3, start_new_session=True
     )
@@ -178,6 +178,15 @@ def test_a_cluster_of_its_own_makes_what_one_process_makes_though_workers_die(fo
     assert [line for line in err.splitlines() if not line.startswith("structkit: ")] == []  # nothing of Ray's
     assert list(Path(own).iterdir()) == []
     wait(lambda: not processes(own), "processes of the cluster are left")
+
+
+def test_a_run_that_is_killed_leaves_no_process_and_no_folder_of_its_cluster(folder, environment):
+    run = start(folder, environment, "dead", "--on", "ray", "--workers", "1")
+    begun(folder, "dead")
+    run.kill()
+    run.communicate(timeout=LONGEST)
+    own = environment["TMPDIR"]
+    wait(lambda: not processes(own) and not list(Path(own).iterdir()), "something of the cluster is left")
 
 
 def test_a_cluster_that_is_named_gets_the_files_sent_and_sends_the_results(folder, named):

@@ -17,7 +17,7 @@ from structkit.engines.padain.classifier import ClassifierTraining
 from structkit.engines.pair.training import PairTraining
 from structkit.engines.transfer.training import TransferTraining
 from structkit.training.loop import train
-from structkit.training.parallel import joined
+from structkit.training.meeting import joined
 
 def folder(count, side):
     generator = torch.Generator().manual_seed(count)

@@ -33,11 +33,12 @@ trained("m.safetensors", MortalOnce(dropout=0))
 """
 
 PROGRAM = """
-import os, sys
+import os, sys, time
+from datetime import timedelta
 import torch.distributed as dist
 from pathlib import Path
 from structkit.errors import InputError
-from structkit.training import parallel
+from structkit.training import meeting, parallel
 from structkit.training.loop import train
 from toy import RUN, Mortal, ToyTraining, forked, free_port, trained
 
@@ -51,21 +52,26 @@ def both(case, ours, theirs, **how):
 def at(folder, output="m.safetensors", training=None, seed=5, run=RUN):
     os.makedirs(folder, exist_ok=True)
     os.chdir(folder)
-    with parallel.joined("cpu") as (processes, _):
+    with meeting.joined("cpu") as (processes, _):
         train(training or calm(), output, seed=seed, run=run, processes=processes, save_every=0)
 
 def of_another_version():
-    parallel.__version__ = "9.9"
+    meeting.__version__ = "9.9"
     at("version")
 
 def on_another_device():
-    parallel._own_device = lambda device, local: "cuda:0"
-    with parallel.joined("cuda"):
+    meeting._own_device = lambda device, local: "cuda:0"
+    with meeting.joined("cuda"):
         pass
 
 def without_its_picture():
-    with parallel.awaited():
+    with meeting.awaited():
         raise InputError("a.png: no such file; check the path")
+
+def at_long_work():
+    parallel.ASSURE_EVERY = 0.2
+    with meeting.joined("cpu") as (processes, _):
+        processes.done_by_first(lambda: time.sleep(5))
 
 os.chdir(sys.argv[1])
 both("calm", lambda: at("calm"), lambda: at("calm"))
@@ -82,6 +88,8 @@ both("inputs", lambda: at("inputs"), lambda: at("inputs", run={**RUN, "inputs": 
 both("version", lambda: at("version"), of_another_version)
 both("device", lambda: at("device"), on_another_device)
 both("picture", lambda: at("picture"), without_its_picture)
+meeting.TIMEOUT = timedelta(seconds=3)
+both("long", at_long_work, at_long_work)
 """
 
 
@@ -91,7 +99,7 @@ def pairs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pairs")
     ended = python("-c", PROGRAM, str(folder))
     cases = [line.split() for line in ended.stdout.splitlines()]
-    assert len(cases) == 12, ended.stderr
+    assert len(cases) == 13, ended.stderr
     return folder, cases, ended.stderr.splitlines()
 
 
@@ -165,3 +173,7 @@ def test_a_process_that_cannot_begin_tells_the_others_why(pairs):
     assert ["picture", "1", "1"] in cases
     message = "a.png: no such file; check the path"
     assert {f"0: InputError: process 1 of 2: {message}", f"1: InputError: {message}"} <= set(told)
+
+
+def test_what_the_first_process_alone_has_to_do_may_take_longer_than_the_others_wait_for_a_silent_one(pairs):
+    assert ["long", "0", "0"] in pairs[1], pairs[2]

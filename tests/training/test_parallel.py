@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from structkit.errors import DeviceError, OptionError
-from structkit.training.parallel import ALONE, Processes, joined
+from structkit.training.meeting import joined
+from structkit.training.parallel import ALONE, Processes
 
 from .programs import assert_as_alone, python
 

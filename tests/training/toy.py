@@ -21,8 +21,8 @@ from structkit.configs import Config, option
 from structkit.training.draw import Draw
 from structkit.training.ema import Average
 from structkit.training.loop import train
+from structkit.training.meeting import joined
 from structkit.training.model import Model
-from structkit.training.parallel import joined
 from structkit.training.stages import Stage, Training
 from structkit.training.state import pack, unpack
 

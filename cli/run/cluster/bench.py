@@ -66,15 +66,21 @@ class WorkBench:
 
     def work(self, parcel: bytes) -> bytes:
         """Do the jobs of a parcel; returns the events that were not heard yet, packed."""
-        jobs: list[Job] = [unpack(job, self._places, self._common) for job in pickle.loads(parcel)]
-        for job in jobs:
-            self.maker.expect(job.task, _missing(job))
+        jobs: list[Job] = []
+        for job in (unpack(job, self._places, self._common) for job in pickle.loads(parcel)):
+            try:
+                _check_files(job)
+            except OutputError as error:
+                self._note_failure(job, error)
+            else:  # what is expected must be made
+                self.maker.expect(job.task, _missing(job))
+                jobs.append(job)
         for job in jobs:
             try:
                 self._do(job)
                 self._note(EndEvent(job.number))
             except Exception as error:
-                self._note(EndEvent(job.number, self._record(error), None if self.order.ship else _unseen(job)))
+                self._note_failure(job, error)
         return self.heard(wait=True)
 
     def heard(self, *, wait: bool = False) -> bytes:
@@ -92,11 +98,8 @@ class WorkBench:
         return pack(told) if told else b""
 
     def _do(self, job: Job) -> None:
-        missing, files = _missing(job), dict(zip(job.missing, job.files, strict=True))
-        for output, file in zip(missing, job.files, strict=True):
-            if file is not None and not file.exists():  # before any work
-                raise OutputError(f"{output.path}: no such folder {output.path.parent}; create it first")
-        made = self.maker.make(job.task, missing, self.device, partial(self._progress, job.number))
+        files = dict(zip(job.missing, job.files, strict=True))
+        made = self.maker.make(job.task, _missing(job), self.device, partial(self._progress, job.number))
         with closing(iter(made)) as results:  # type: ignore[type-var]
             for output, result in results:
                 place = job.task.outputs.index(output)
@@ -118,6 +121,11 @@ class WorkBench:
         else:
             self._note(event)
 
+    def _note_failure(self, job: Job, error: Exception) -> None:
+        record = ErrorRecord.of(error)
+        named = replace(record, text=self._told(record.text))
+        self._note(EndEvent(job.number, named, None if self.order.ship else _unseen(job)))
+
     def _note(self, event: Any) -> None:
         with self._lock:
             self._events.append(event)
@@ -127,10 +135,6 @@ class WorkBench:
             if self._events and isinstance(self._events[-1], ProgressEvent):
                 del self._events[-1]  # nobody has heard of it, and it is past
             self._events.append(ProgressEvent(number, float(fraction), note))
-
-    def _record(self, error: Exception) -> ErrorRecord:
-        record = ErrorRecord.of(error)
-        return replace(record, text=self._told(record.text))
 
     def _told(self, value: Any) -> Any:
         """Facts of a record, in which files that came along have their own names."""
@@ -220,6 +224,14 @@ def _settled(sink: SharedSink, event: OutputEvent) -> OutputEvent | EndEvent:
 
 def _missing(job: Job) -> list[Output]:
     return [job.task.outputs[place] for place in job.missing]
+
+
+def _check_files(job: Job) -> None:
+    """Refuse a job whose results have no place.  Raises OutputError."""
+    for output, file in zip(_missing(job), job.files, strict=True):
+        if file is not None and not file.exists():
+            lacks = "its unfinished file is gone" if file.parent.exists() else f"no such folder {output.path.parent}"
+            raise OutputError(f"{output.path}: {lacks}; start the same command again")
 
 
 def _unseen(job: Job) -> Path | None:

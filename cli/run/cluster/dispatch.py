@@ -1,8 +1,8 @@
 """The dispatcher: the process that is a driver of Ray's, and hands parcels to workers.
 
-Started by `ClusterProcess`, to which it speaks through a socket.  A thread stands for each worker: it starts an actor,
-hands it one parcel after another, and starts another one where that dies; what becomes of the parcel the run decides.
-The end of the socket is the end of the process.
+Started by `ClusterProcess`, to whose run it speaks through a socket.  A thread stands for each worker: it starts an
+actor, hands it one parcel after another, and starts another one where that dies; what becomes of the parcel the run
+decides.  The end of the socket is the end of the process.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ ANSWER = 10.0  # seconds for an address to answer
 TRIES = 10  # actors in a row that a worker may lose before one has begun
 PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds before the next of them, doubled each time
 LATE, TOO_LATE = 30.0, 900.0  # seconds without any worker after which this is told, and the run ends
+START_ONE = "start the cluster (ray start --head), or unset RAY_ADDRESS"
+BEGIN = 240  # seconds for reaching a cluster, after which the process ends: a run that waited has given up
+LEAVE = 20  # seconds for taking leave of a cluster, after which the process ends
 STORE = 2**29  # bytes of memory for what is on its way, in a cluster of our own
 
 
@@ -153,21 +156,28 @@ class Dispatcher:
     def _handed(self, actor: Any, node: str, number: int, parcel: bytes) -> bool:
         """Have a parcel worked on; returns false for one that its worker has died of."""
         ray = self.ray
-        done = actor.work.remote(parcel)
+        done, answer = actor.work.remote(parcel), None
         del parcel  # it is in the hands of Ray
-        while True:
-            try:
-                if ray.wait([done], timeout=LISTEN_EVERY)[0]:
-                    self.tell("done", number, node, ray.get(done))
-                    return True
-                with suppress(ray.exceptions.GetTimeoutError):
-                    if events := ray.get(actor.heard.remote(), timeout=LOOK_EVERY):
-                        self.tell("heard", number, node, events)
-            except ray.exceptions.RayTaskError as error:
-                raise Refusal(f"a worker failed: {_last_line(error)}") from error
-            except ray.exceptions.RayError as error:
-                self.tell("lost", number, node, _death(error))
-                return False
+        try:
+            while not ray.wait([done], timeout=LISTEN_EVERY)[0]:
+                answer = answer or actor.heard.remote()
+                if ray.wait([answer], timeout=LISTEN_EVERY)[0]:
+                    self._pass_on(number, node, answer)
+                    answer = None
+            if answer is not None:  # what a late answer holds, no other tells
+                self._pass_on(number, node, answer)
+            self.tell("done", number, node, ray.get(done))
+            return True
+        except ray.exceptions.RayTaskError as error:
+            raise Refusal(f"a worker failed: {_last_line(error)}") from error
+        except ray.exceptions.RayError as error:
+            self.tell("lost", number, node, _death(error))
+            return False
+
+    def _pass_on(self, number: int, node: str, answer: Any) -> None:
+        """Tell the run what a worker has heard of the parcel that it is at."""
+        if events := self.ray.get(answer):
+            self.tell("heard", number, node, events)
 
 
 class Refusal(Exception):
@@ -242,7 +252,10 @@ def _last_line(error: BaseException) -> str:
 
 def _ray(settings: dict[str, Any]) -> Any:
     """Ray, joined to the cluster.  Raises Refusal."""
-    import ray
+    try:
+        import ray
+    except ImportError as error:  # also where a folder of that name was taken for it
+        raise Refusal(f"Ray cannot be loaded ({error}): pip install 'structkit[ray]'") from error
 
     how: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     address = settings["address"]
@@ -252,7 +265,7 @@ def _ray(settings: dict[str, Any]) -> Any:
             ray.init(address=address, **how)
         else:
             how |= {"include_dashboard": False, "object_store_memory": STORE, "_temp_dir": settings["folder"]}
-            cpus = max(settings["workers"] or 0, _processors())
+            cpus = min(settings["workers"] or _processors(), settings["tasks"])  # for each Ray starts a process at once
             ray.init(address="local", num_cpus=cpus, **how)
     except Refusal:
         raise
@@ -261,6 +274,8 @@ def _ray(settings: dict[str, Any]) -> Any:
         if not address:
             raise Refusal(f"a cluster on this machine cannot be made: {fact}") from error
         way_out = "its version of Ray and of Python must be that of here, and RAY_AUTH_TOKEN its token, if it has one"
+        if isinstance(error, ValueError | ConnectionError):  # there is none at all
+            way_out = START_ONE
         raise Refusal(f"RAY_ADDRESS {address}: {fact.rstrip('.')}: {way_out}") from error
     return ray
 
@@ -277,7 +292,7 @@ def _check_answer(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER).close()
     except (OSError, OverflowError) as error:
         fact = f"RAY_ADDRESS {address}: nothing answers there ({getattr(error, 'strerror', None) or error})"
-        raise Refusal(f"{fact}: start the cluster (ray start --head), or unset RAY_ADDRESS") from error
+        raise Refusal(f"{fact}: {START_ONE}") from error
 
 
 def _processors() -> int:
@@ -285,19 +300,47 @@ def _processors() -> int:
 
 
 def main() -> None:
-    """Serve the run at the other end of the socket whose number is the argument."""
-    line = Connection(int(sys.argv[1]))
-    _, settings = line.recv()
-    try:
-        Dispatcher(line, _ray(settings), settings).serve()
-    except Refusal as refusal:
-        line.send(("refused", str(refusal)))
-        with suppress(EOFError, OSError):
+    """Serve the run at the other end of the socket whose number is the argument, and leave nothing behind.
+
+    Ray may take its process down with it, and leave other processes of a local cluster: so it has a child, for whose
+    end this process waits.  The working directory is one of its own.
+    """
+    number, folder = int(sys.argv[1]), os.getcwd()
+    child = os.fork()
+    if not child:
+        os.setsid()
+        _serve(Connection(number))
+        _kill(os.getpid())
+    os.close(number)
+    signal.signal(signal.SIGTERM, lambda *_: _kill(child))  # from a run that has waited long enough
+    os.waitpid(child, 0)
+    _kill(child)
+    for _ in range(20):  # the last of them may still write
+        shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.exists(folder):
+            break
+        time.sleep(0.1)
+
+
+def _serve(line: Connection) -> None:
+    with suppress(EOFError, OSError):  # a run that has ended
+        _, settings = line.recv()
+        signal.alarm(BEGIN)
+        try:
+            ray = _ray(settings)
+            signal.alarm(0)
+            Dispatcher(line, ray, settings).serve()
+        except Refusal as refusal:
+            line.send(("refused", str(refusal)))
             line.recv()  # until the run has heard it
     if ray := sys.modules.get("ray"):
+        signal.alarm(LEAVE)
         ray.shutdown()
-    shutil.rmtree(settings["folder"], ignore_errors=True)  # the run may be dead
-    os.killpg(0, signal.SIGKILL)  # also what Ray leaves behind of a local cluster
+
+
+def _kill(group: int) -> None:
+    with suppress(OSError):
+        os.killpg(group, signal.SIGKILL)
 
 
 if __name__ == "__main__":

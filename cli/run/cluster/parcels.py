@@ -52,7 +52,7 @@ class WorkOrder(NamedTuple):
 
     maker: the plan's, packed.
     device: as it was asked for.
-    folder: the working directory of the run; the worker's own where it has no such folder.
+    folder: the working directory of the run; the worker's too, where there is such a folder.
     models: the names of those that come along, by the words for them.
     common: inputs of all tasks, with their bytes, pickled.
     is_terminal: true if stderr of the run is one.

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -51,7 +48,12 @@ class ClusterProcess:
         if not address:
             environment.pop("RAY_ADDRESS", None)
             # Others on this machine are none of our cluster's users.
-            environment |= {**NEW_CLUSTER, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+            environment |= {
+                **NEW_CLUSTER,
+                "RAY_TMPDIR": str(self._folder),
+                "RAY_AUTH_MODE": "token",
+                "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            }
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-m", "structkit_cli.run.cluster.dispatch", str(theirs.fileno())]
         with theirs, open(self._folder / "log", "wb") as log:
@@ -65,6 +67,7 @@ class ClusterProcess:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C is answered here
             )
+            self._log = open(log.name, "rb")  # noqa: SIM115 (the file itself goes with the folder)
         self._connection = Connection(ours.detach())
         self._heard_at = time.monotonic()
         self.send("begin", {**settings, "address": address, "folder": str(self._folder)})
@@ -88,21 +91,14 @@ class ClusterProcess:
         return None
 
     def end(self) -> None:
-        """Take leave of the cluster; a local one ends."""
-        with suppress(OSError):
-            self._connection.close()  # which the process answers by its end
+        """Take leave of the cluster; a local one ends, and nothing is left of it."""
+        self._connection.close()  # which the process answers by its end
+        self._log.close()
         try:
             self._process.wait(ENDED_IN_TIME)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._process.terminate()
             self._process.wait()
-        with suppress(OSError):  # what is left of a local cluster
-            os.killpg(self._process.pid, signal.SIGKILL)
-        for _ in range(20):  # the last processes may still write
-            shutil.rmtree(self._folder, ignore_errors=True)
-            if not self._folder.exists():
-                break
-            time.sleep(0.1)
 
     def _gone(self) -> MakerError:
         place = f"RAY_ADDRESS {self.address}: the cluster" if self.address else "the cluster on this machine"
@@ -113,9 +109,7 @@ class ClusterProcess:
         """The end of what the process has told, where someone looks for errors."""
         if not os.environ.get("STRUCTKIT_DEBUG"):
             return ""
-        with suppress(OSError):
-            return f" ({(self._folder / 'log').read_text(errors='replace')[-2000:]})"
-        return ""
+        return f" ({self._log.read().decode(errors='replace')[-2000:]})"
 
 
 def _short_folder() -> str | None:

@@ -15,7 +15,7 @@ import torch
 from domains import training_of
 from toy import forked
 from structkit.training.loop import train
-from structkit.training.parallel import joined
+from structkit.training.meeting import joined
 
 def trained(output, adapt, stop):
     torch.set_num_threads(1)

@@ -31,7 +31,7 @@ def begin(name: str) -> None:
 def mask_of(path: Path, folder: Path) -> Path:
     """Write the mask of a picture; returns its path."""
     mask = structkit.segment(structkit.read_picture(path), model, device="cpu")
-    structkit.write_picture(mask, place := folder / f"{path.stem}.png")
+    structkit.write_picture(mask, place := folder / f"{path.name}.png")  # there may be a.jpg and a.png
     return place
 
 

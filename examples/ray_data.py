@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     files = ray.data.read_binary_files(str(given.pictures), include_paths=True, file_extensions=suffixes)
     how = {"fn_constructor_args": (given.model,), "batch_size": 8, "concurrency": given.workers, "num_cpus": 1}
     for row in files.map_batches(Segmenter, **how).iter_rows():
-        place = given.masks / f"{Path(row['path']).stem}.png"
+        place = given.masks / f"{Path(row['path']).name}.png"
         place.write_bytes(row["mask"])
         print(place)
 

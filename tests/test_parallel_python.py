@@ -41,7 +41,7 @@ def folder(tmp_path):
     for i in range(3):
         picture = Picture(np.roll(face, 9 * i, axis=1))
         structkit.write_picture(picture, tmp_path / f"in/{i}.png")
-        structkit.write_picture(structkit.segment(picture, model, device="cpu"), tmp_path / f"alone/{i}.png")
+        structkit.write_picture(structkit.segment(picture, model, device="cpu"), tmp_path / f"alone/{i}.png.png")
     return tmp_path
 
 

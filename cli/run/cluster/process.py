@@ -44,7 +44,8 @@ class ClusterProcess:
     def __init__(self, address: str, settings: Mapping[str, Any]) -> None:
         self.address = address
         self._folder = Path(tempfile.mkdtemp(prefix="structkit-", dir=_short_folder()))
-        environment = {**os.environ, **ENVIRONMENT}
+        ranks = ("RANK", "WORLD_SIZE", "LOCAL_RANK")  # the workers are none of torchrun's processes
+        environment = {name: value for name, value in os.environ.items() if name not in ranks} | ENVIRONMENT
         if not address:
             environment.pop("RAY_ADDRESS", None)
             # Others on this machine are none of our cluster's users.

@@ -15,6 +15,12 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does
 
+# The tests are none of a launcher's workers, whatever started them.
+for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"):
+    os.environ.pop(name, None)
+for name in [name for name in os.environ if name.startswith("SLURM_")]:
+    del os.environ[name]
+
 import hypothesis
 import numpy as np
 import pytest

@@ -15,12 +15,6 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does
 
-# The tests are none of a launcher's workers, whatever started them.
-for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"):
-    os.environ.pop(name, None)
-for name in [name for name in os.environ if name.startswith("SLURM_")]:
-    del os.environ[name]
-
 import hypothesis
 import numpy as np
 import pytest
@@ -28,6 +22,12 @@ import torch
 
 hypothesis.settings.register_profile("busy", deadline=None)  # a busy machine may hold up any example
 hypothesis.settings.load_profile("busy")
+
+# The tests are none of a launcher's workers, whatever started them.
+for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"):
+    os.environ.pop(name, None)
+for name in [name for name in os.environ if name.startswith("SLURM_")]:
+    del os.environ[name]
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"

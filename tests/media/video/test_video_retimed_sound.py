@@ -94,9 +94,9 @@ def test_a_clock_that_drifts_away_from_the_samples_is_followed(tmp_path, drift):
 
 
 @pytest.mark.slow
-def test_after_ten_minutes_nothing_has_drifted(tmp_path):
-    """Sound whose clock loses 100 parts in a million, as those of phones do."""
-    seconds, drift = 600, 1e-4
+def test_after_minutes_nothing_has_drifted(tmp_path):
+    """Sound whose clock loses as much in three minutes as those of phones do in ten: 100 parts in a million."""
+    seconds, drift = 180, 1e-4 * 600 / 180
     times = [k + 0.5 for k in range(0, seconds, 7)]
     path = flashing(tmp_path / "in.mkv", times, seconds=seconds, fps=4, rate=8000, drift=drift)
     timing = curve(swinging, seconds)
@@ -268,7 +268,7 @@ def test_damage_of_any_kind_ends_in_a_video_or_in_an_error_of_ours(tmp_path, kin
     suffix, how = kind
     data = flashing(tmp_path / f"in{suffix}", (0.2, 0.6), seconds=1.2, **how).read_bytes()
     path, ends = tmp_path / f"damaged{suffix}", set()
-    for seed in range(77):
+    for seed in range(40):
         path.write_bytes(mutant(data, seed))
         try:
             retimed(path, tmp_path / "out.mp4", curve(swinging, 1.2), tolerant=bool(seed % 2))

@@ -319,7 +319,7 @@ def test_options_come_from_a_file(run, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("minutes", ["0.05", "0.15"])
+@pytest.mark.parametrize("minutes", ["0.05", "0.08"])
 def test_a_training_in_minutes_goes_through_all_its_stages(run, minutes):
     options = ("--minutes", minutes, "--steps", "3000", "--painter-steps", "1000", "--placer-steps", "500")
     *stages, summary = [json.loads(line) for line in run(*TRAIN, *options, "--json").out.splitlines()]

@@ -2,10 +2,7 @@
 
 import copy
 import math
-import os
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +15,7 @@ from torch import nn
 from structkit.engines.padain.layer import PermutedAdaIN, disabled, insert_padain
 from structkit.errors import OptionError
 
-from ...training.toy import free_port
+from ...training.programs import python
 from .small import Small, moments, pictures, steps
 
 
@@ -311,11 +308,8 @@ def test_what_cannot_be_is_refused():
 
 @pytest.mark.slow
 def test_two_processes_swap_apart_and_learn_the_same(tmp_path):
-    command = [sys.executable, str(Path(__file__).with_name("two_processes.py")), str(tmp_path)]
-    meet = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
-    ran = [subprocess.Popen(command, env=meet | {"RANK": rank}, stderr=subprocess.PIPE, text=True) for rank in "01"]
-    told = [process.communicate(timeout=300)[1] for process in ran]
-    assert [process.returncode for process in ran] == [0, 0], told
+    ended = python(str(Path(__file__).with_name("two_processes.py")), str(tmp_path))
+    assert ended.stdout == "[0, 0]\n", ended.stderr
     first, second = (load_file(tmp_path / f"{rank}.safetensors") for rank in (0, 1))
     active, other = first.pop("active"), second.pop("active")
     assert not torch.equal(active, other) and active.any()

@@ -106,7 +106,6 @@ def test_a_picture_with_its_own_patches_stays_as_it_is():
 
 @pytest.mark.parametrize("shape", [(48, 48), (30, 36)], ids=["as it is", "reduced"])
 def test_hidden_pixels_of_the_target_are_not_used_in_any_draft(monkeypatch, shape):
-    monkeypatch.setattr(patch, "drafts_of", drafts_of)  # all of them
     target = red_spots_on_green()
     usable = torch.ones(1, 1, 48, 48)
     usable[..., :, 24:] = 0
@@ -116,7 +115,9 @@ def test_hidden_pixels_of_the_target_are_not_used_in_any_draft(monkeypatch, shap
         how = {"shape": shape, "usable": mask, "generator": generator()}
         return patch.analogy(dark_spots_on_light(), target, AnalogyConfig(**FAST), **how)
 
-    hidden, seen = made(usable), made(None)
+    seen = made(None)
+    monkeypatch.setattr(patch, "drafts_of", drafts_of)  # all of them
+    hidden = made(usable)
     drafts = [draft.state.picture for draft in hidden.drafts]
     assert any(draft.draft.placed for draft in hidden.drafts)
     assert max(float(picture[:, 2].max()) for picture in (hidden.picture, *drafts)) < 0.3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -192,22 +193,29 @@ class Stop(BaseException):
     """Stands for a death."""
 
 
+def written(path: Path, kind: type[TransferTraining] = TransferTraining) -> bytes:
+    """The file of a whole training, which goes on from what is there."""
+    train(untrained(SMALL, kind), path, seed=7, run={}, save_every=0)
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> bytes:
+    """The file of a training that nothing has stopped."""
+    return written(tmp_path_factory.mktemp("calm") / "one.safetensors")
+
+
 @pytest.mark.parametrize(("stage", "number"), [(0, 7), (1, 1), (1, 4), (2, 2), (3, 1), (3, 3), (4, 1), (4, 2)])
-def test_killed_and_started_again_it_ends_in_the_same_bytes(stage, number, tmp_path):
-    def run(name: str, mortal: bool = False) -> None:
-        class Mortal(TransferTraining):
-            def step(self, draw: Draw) -> dict[str, Tensor]:
-                if mortal and (draw.stage, draw.step) == (stage, number):
-                    raise Stop
-                return super().step(draw)
+def test_killed_and_started_again_it_ends_in_the_same_bytes(calm, stage, number, tmp_path):
+    class Mortal(TransferTraining):
+        def step(self, draw: Draw) -> dict[str, Tensor]:
+            if (draw.stage, draw.step) == (stage, number):
+                raise Stop
+            return super().step(draw)
 
-        train(untrained(SMALL, Mortal), tmp_path / name, seed=7, run={}, save_every=0)
-
-    run("one.safetensors")
     with pytest.raises(Stop):
-        run("two.safetensors", mortal=True)
-    run("two.safetensors")
-    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "two.safetensors").read_bytes()
+        written(tmp_path / "two.safetensors", Mortal)
+    assert written(tmp_path / "two.safetensors") == calm
 
 
 def test_processes_share_the_batch():

@@ -16,14 +16,6 @@ UNDOCUMENTED = "torch.distributed.nn"  # a name that is private without looking 
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
-# Messages between the processes of one run, which nobody else can write; no file is read so.
-MESSAGES = "cli/run/cluster/"
-SENT_TO_OTHER_PROCESSES = (  # tests of what can be sent so
-    "tests/cli/one_bench.py",
-    "tests/cli/test_cluster.py",
-    "tests/cli/test_many_inputs.py",
-    "tests/test_parallel_python.py",
-)
 MADE_TO_BE_REFUSED = {  # tests that write a pickle, to see it refused, and how
     "tests/data/test_features.py": "says allow_pickle",
     "tests/data/test_labelled.py": "imports pickle",
@@ -109,9 +101,7 @@ def _private(name: str) -> str:
 
 @pytest.mark.parametrize("path", [*MODULES.values(), *EXAMPLES, *TESTS], ids=lambda path: str(path.relative_to(ROOT)))
 def test_nothing_unpickles_or_evaluates(path):
-    name = path.relative_to(ROOT).as_posix()
-    is_sent = name.startswith(MESSAGES) or name in SENT_TO_OTHER_PROCESSES
-    known = "imports pickle" if is_sent else MADE_TO_BE_REFUSED.get(name, "nothing")
+    known = MADE_TO_BE_REFUSED.get(str(path.relative_to(ROOT)), "nothing")
     assert [found for found in unsafe(path.read_text()) if known not in found] == []
 
 

@@ -46,8 +46,9 @@ class TransferPainter:
         self.models, self.config, self.running = ModelCache(refs, "transfer"), config, running
         self._lock, self._taken = Lock(), lru_cache(DONORS)(self._take)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return TransferPainter, (self.models.refs, self.config, self.running)
+    def again(self) -> dict[str, Any]:
+        """The arguments of another one like it, in another process."""
+        return {"refs": self.models.refs, "config": self.config, "running": self.running}
 
     def __call__(self, tasks: Sequence[TransferTask], pictures: Sequence[Picture], device: str) -> list[list[Picture]]:
         from structkit.verbs.content import transferred

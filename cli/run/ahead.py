@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +53,9 @@ class PaintQueue(Maker):
         self._outcomes: deque[Outcome] = deque()  # outcomes of the job that is being handed out
         self._stopped = False
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return partial(PaintQueue, opaque=self.opaque), (self.paint, self.running)
+    def again(self) -> dict[str, Any]:
+        """The arguments of another one like it, in another process."""
+        return {"paint": self.paint, "running": self.running, "opaque": self.opaque}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

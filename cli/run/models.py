@@ -52,8 +52,9 @@ class ModelCache:
         self.refs, self.verb = refs, verb
         self._lock, self._networks, self._refused = Lock(), None, None
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ModelCache, (self.refs, self.verb)  # another process reads its own
+    def again(self) -> dict[str, Any]:
+        """The arguments of another one like it, in another process, which reads its own networks."""
+        return {"refs": self.refs, "verb": self.verb}
 
     def on(self, device: str) -> list[Model]:
         """The networks, on the device.  Raises CheckpointError where one cannot be used, at once when asked again."""

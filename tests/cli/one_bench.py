@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any, ClassVar
 from structkit.errors import StructkitError
 from structkit_cli.run.cluster import maker
 from structkit_cli.run.cluster.bench import WorkBench
+from structkit_cli.run.cluster.wire import unpack
 
 
 class OneBench:
@@ -31,7 +31,7 @@ class OneBench:
         self._messages: deque[tuple] = deque([("up", 1, False)])
         folder, stderr = os.getcwd(), sys.stderr
         try:
-            self._bench = WorkBench(pickle.loads(settings["order"]), settings["models"])
+            self._bench = WorkBench(unpack(settings["order"]), settings["models"])
             self._messages.append(("ready", self._bench.device, "node7", 1))
         except StructkitError as error:
             self._messages.append(("refused", f"{error} (on the node node7)"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import pickle
 import sys
 from pathlib import Path, PurePath
 
@@ -15,7 +15,8 @@ from structkit_cli.run.cluster import maker
 from structkit_cli.run.cluster.bench import WorkBench
 from structkit_cli.run.cluster.dispatch import Refusal, check_worker
 from structkit_cli.run.cluster.freight import Freight
-from structkit_cli.run.cluster.parcels import ErrorRecord, pack, unpack
+from structkit_cli.run.cluster.parcels import ErrorRecord, load, unload
+from structkit_cli.run.cluster.wire import pack, unpack
 from structkit_cli.run.inputs import InputFile, InputFolder
 from structkit_cli.run.report import Report
 
@@ -98,7 +99,7 @@ def test_a_run_on_a_cluster_does_and_tells_what_one_process_does(run, bench, mod
     out.rename(tmp_path / "before") if out.exists() else None
     together = outcome(run(*command, "-o", "out/", "--json", *ON, *ship), out)
     if command[-1] == "cuda":  # the one word more that there is to say
-        alone, together = (pickle.loads(pickle.dumps(each)) for each in (alone, together))
+        alone, together = copy.deepcopy((alone, together))
         assert together[2][0].endswith(" (on the node node7)")
         together[1][0]["error"] = together[1][0]["error"].removesuffix(" (on the node node7)")
         together[2][0] = together[2][0].removesuffix(" (on the node node7)")
@@ -241,9 +242,9 @@ def test_the_frames_of_a_folder_are_sent(tmp_path):
     for i in range(3):
         paint(tmp_path / f"frames/{i}.png", i)
     frames = InputFolder(tmp_path / "frames", PurePath("frames"))
-    packed = pack(frames, Freight([], []))
+    packed = load(frames, Freight([], []))
     (tmp_path / "frames").rename(tmp_path / "away")
-    sent = unpack(packed)
+    sent = unload(packed)
     assert [given.name for given in sent.files] == [str(tmp_path / f"frames/{i}.png") for i in range(3)]
     assert [given.source for given in sent.files] == [(tmp_path / f"away/{i}.png").read_bytes() for i in range(3)]
 
@@ -300,7 +301,7 @@ def test_an_error_arrives_as_it_was():
     try:
         raise OutputError("x.png: full") from OSError(28, "No space left on device")
     except OutputError as error:
-        arrived = pickle.loads(pickle.dumps(ErrorRecord.of(error))).error()
+        arrived = unpack(pack(ErrorRecord.of(error))).error()
     assert (type(arrived), str(arrived), arrived.__cause__.errno) == (OutputError, "x.png: full", 28)
     odd = ErrorRecord.of(KeyError("x")).error()
     assert (type(odd).__name__, str(odd)) == ("KeyError", "'x'")
@@ -309,6 +310,6 @@ def test_an_error_arrives_as_it_was():
 def test_a_model_that_ships_is_the_worker_s_own(monkeypatch):
     import structkit_weights
 
-    packed = pack(InputFile(structkit_weights.FOLDER / "glasses.safetensors", PurePath("glasses.safetensors")))
+    packed = load(InputFile(structkit_weights.FOLDER / "glasses.safetensors", PurePath("glasses.safetensors")))
     monkeypatch.setattr(structkit_weights, "FOLDER", Path("/elsewhere"))
-    assert unpack(packed).path == Path("/elsewhere/glasses.safetensors")
+    assert unload(packed).path == Path("/elsewhere/glasses.safetensors")

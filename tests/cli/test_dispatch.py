@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from structkit_cli.run.cluster.dispatch import Dispatcher, Refusal, _ray
+from structkit_cli.run.cluster.wire import unpack
 
 SETTINGS = {"order": b"", "models": [], "address": "", "workers": 1, "tasks": 1, "device": "cpu", "folder": ""}
 
@@ -39,7 +40,8 @@ class SlowWorker:
 
 def test_what_a_worker_has_told_is_not_lost_where_its_answer_is_late():
     told, worker = [], SlowWorker()
-    dispatcher = Dispatcher(SimpleNamespace(send=told.append), worker, SETTINGS)
+    line = SimpleNamespace(send_bytes=lambda message: told.append(unpack(message)))
+    dispatcher = Dispatcher(line, worker, SETTINGS)
     assert dispatcher._handed(worker, "node7", 3, b"parcel")
     assert told == [("heard", 3, "node7", b"an output"), ("done", 3, "node7", b"the end")]
 

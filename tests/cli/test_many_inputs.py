@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from structkit.data.listing import suffix_of
 from structkit.errors import InputError
+from structkit_cli.run.cluster.wire import pack, unpack
 from structkit_cli.run.inputs import InputFile, gather
 from structkit_cli.run.parts import NAME
 from structkit_cli.run.plan import Output, Task
@@ -98,7 +98,7 @@ def test_tasks_are_sent_and_come_back_as_they_were(tmp_path):
     source = InputFile(paint(tmp_path / "a.png", 1), PurePath("a.png"))
     digest = source.sha256
     task = Task({"picture": source}, (Output(tmp_path / "o.png", tmp_path, "png", 3, chosen={"kind": "fog"}),))
-    back = pickle.loads(pickle.dumps(task))
+    back = unpack(pack(task))
     assert back == task and back.inputs["picture"].path == source.path
     Path(source.path).unlink()
     assert back.inputs["picture"].sha256 == digest  # known where it was sent from

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,9 +29,9 @@ from structkit_cli.run.cluster.parcels import (
     OutputEvent,
     ProgressEvent,
     WorkOrder,
-    pack,
-    unpack,
+    unload,
 )
+from structkit_cli.run.cluster.wire import pack, unpack
 from structkit_cli.run.plan import Maker, Output
 from structkit_cli.run.sinks import SharedSink
 
@@ -58,8 +57,8 @@ class WorkBench:
         self._events: list[Any] = []
         self._lock = Lock()
         self._disk = ThreadPoolExecutor(THREADS, "disk")
-        self._common = pickle.loads(order.common) if order.common else []
-        self.maker: Maker = unpack(order.maker, self._places, self._common)
+        self._common = unpack(order.common) if order.common else []
+        self.maker: Maker = unload(order.maker, self._places, self._common)
         self.device = self.maker.device(order.device)
         self.maker.__enter__()
         sys.stderr = _Lines(self._note, is_terminal=order.is_terminal)  # type: ignore[assignment]
@@ -67,7 +66,7 @@ class WorkBench:
     def work(self, parcel: bytes) -> bytes:
         """Do the jobs of a parcel; returns the events that were not heard yet, packed."""
         jobs: list[Job] = []
-        for job in (unpack(job, self._places, self._common) for job in pickle.loads(parcel)):
+        for job in (unload(job, self._places, self._common) for job in unpack(parcel)):
             try:
                 _check_files(job)
             except OutputError as error:

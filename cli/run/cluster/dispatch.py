@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from structkit._version import __version__
+from structkit_cli.run.cluster.wire import pack, unpack
 
 LISTEN_EVERY = 0.5  # seconds, to a worker at a long work
 LOOK_EVERY = 5.0  # seconds, at the cluster
@@ -47,7 +48,7 @@ class Dispatcher:
 
     def tell(self, *message: Any) -> None:
         with self._sending, suppress(OSError):  # a run that has ended hears nothing
-            self._line.send(message)
+            self._line.send_bytes(pack(message))
 
     def serve(self) -> None:
         """Hand out parcels until the run ends."""
@@ -58,7 +59,7 @@ class Dispatcher:
         threading.Thread(target=self._look_after, daemon=True).start()
         with suppress(EOFError, OSError):
             while True:
-                kind, *message = self._line.recv()
+                kind, *message = unpack(self._line.recv_bytes())
                 with self._change:
                     if kind == "first":
                         self._parcels.appendleft(tuple(message))
@@ -191,7 +192,6 @@ def _actor(ray: Any) -> Any:
     class Bench:
         def hello(self, version: str, order: Any, *models: bytes) -> dict[str, Any]:
             import os
-            import pickle
             import platform
             import sys
 
@@ -207,9 +207,10 @@ def _actor(ray: Any) -> Any:
             if found != version:
                 return facts
             from structkit_cli.run.cluster.bench import WorkBench
+            from structkit_cli.run.cluster.wire import unpack
 
             try:
-                self.bench = WorkBench(pickle.loads(order), models)
+                self.bench = WorkBench(unpack(order), models)
             except StructkitError as error:
                 return facts | {"refusal": str(error)}
             except Exception as error:
@@ -324,15 +325,15 @@ def main() -> None:
 
 def _serve(line: Connection) -> None:
     with suppress(EOFError, OSError):  # a run that has ended
-        _, settings = line.recv()
+        _, settings = unpack(line.recv_bytes())
         signal.alarm(BEGIN)
         try:
             ray = _ray(settings)
             signal.alarm(0)
             Dispatcher(line, ray, settings).serve()
         except Refusal as refusal:
-            line.send(("refused", str(refusal)))
-            line.recv()  # until the run has heard it
+            line.send_bytes(pack(("refused", str(refusal))))
+            line.recv_bytes()  # until the run has heard it
     if ray := sys.modules.get("ray"):
         signal.alarm(LEAVE)
         ray.shutdown()

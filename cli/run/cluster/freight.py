@@ -5,7 +5,6 @@ Models go there once, and so do inputs that all tasks share; the inputs of a tas
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import structkit_weights
 from structkit.errors import CheckpointError, InputError, OptionError
 from structkit.media.files import open_source
+from structkit_cli.run.cluster.wire import pack
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Plan, Task, shared
 from structkit_cli.run.results import OutputKind
@@ -56,8 +56,8 @@ class Freight:
         return list(map(_read, self.models))
 
     def common_bytes(self) -> bytes:
-        """The common inputs with their bytes, pickled.  Raises InputError."""
-        return pickle.dumps([given.held() for given in self.common])
+        """The message of the common inputs, with their bytes.  Raises InputError."""
+        return pack([given.held() for given in self.common])
 
 
 def training_of(task: Task) -> Path | None:

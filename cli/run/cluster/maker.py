@@ -8,7 +8,6 @@ one disk, a worker writes into the hidden file that waits here for its name; els
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 import time
 from collections import deque
@@ -32,10 +31,10 @@ from structkit_cli.run.cluster.parcels import (
     OutputEvent,
     ProgressEvent,
     WorkOrder,
-    pack,
-    unpack,
+    load,
 )
 from structkit_cli.run.cluster.process import BEGUN_IN_TIME, ClusterProcess
+from structkit_cli.run.cluster.wire import pack, unpack
 from structkit_cli.run.commit import as_disk_error
 from structkit_cli.run.plan import Maker, MakerError, Output, Plan, Progress, Task
 from structkit_cli.run.sinks import FileSink, Sink
@@ -194,7 +193,7 @@ class ClusterMaker(Maker):
             return
         freight = self._freight
         order = WorkOrder(
-            maker=pack(self.plan.maker, freight),
+            maker=load(self.plan.maker, freight),
             device=self.running.device,
             quality=self.running.quality,
             folder=os.getcwd(),
@@ -203,7 +202,7 @@ class ClusterMaker(Maker):
             is_terminal=sys.stderr.isatty(),
             ship=self.running.ship,
         )
-        settings = {"order": pickle.dumps(order), "models": freight.model_bytes() if freight else []}
+        settings = {"order": pack(order), "models": freight.model_bytes() if freight else []}
         settings |= {"device": self.running.device, "workers": self.running.workers}
         settings["tasks"] = len(self.plan.tasks)
         address = os.environ.get("RAY_ADDRESS", "")
@@ -237,7 +236,7 @@ class ClusterMaker(Maker):
             errand.is_sent = True
             self._sent[errand.number] = errand
             try:
-                job = pack(Job(errand.number, errand.task, *self._places(errand)), self._freight)
+                job = load(Job(errand.number, errand.task, *self._places(errand)), self._freight)
             except Exception as error:
                 errand.take(error)
                 continue
@@ -246,7 +245,7 @@ class ClusterMaker(Maker):
         if jobs:
             self._parcels += 1
             self._contents[self._parcels] = [errand for errand in errands if not errand.is_over]
-            self._process.send("first" if first else "parcel", self._parcels, pickle.dumps(jobs))
+            self._process.send("first" if first else "parcel", self._parcels, pack(jobs))
 
     def _places(self, errand: Errand) -> tuple[tuple[int, ...], tuple[Path | None, ...]]:
         """The places of the missing outputs, and the hidden files for these."""

@@ -1,17 +1,15 @@
 """Parcels: what goes between a run and its workers, tasks and makers one way, events the other, as bytes.
 
 Paths of models that ship with structkit stand for the worker's own files; files that are sent along stand for where the
-worker has put them.  An error travels as its class by name, its text and the number of the system's refusal, since not
-every exception can be pickled.
+worker has put them.  An error travels as its class by name, its text and the number of the system's refusal.
 """
 
 from __future__ import annotations
 
-import pickle
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +23,7 @@ from structkit.errors import (
     StructkitError,
 )
 from structkit_cli.run.cluster.freight import Freight
+from structkit_cli.run.cluster.wire import pack, unpack
 from structkit_cli.run.commit import DiskError
 from structkit_cli.run.inputs import InputFile
 from structkit_cli.run.plan import Task
@@ -50,11 +49,11 @@ class Job(NamedTuple):
 class WorkOrder(NamedTuple):
     """All that a worker needs to know of a run, once.
 
-    maker: the plan's, packed.
+    maker: the plan's, as `load` makes it.
     device: as it was asked for.
     folder: the working directory of the run; the worker's too, where there is such a folder.
     models: the names of those that come along, by the words for them.
-    common: inputs of all tasks, with their bytes, pickled.
+    common: the message of the inputs of all tasks, with their bytes.
     is_terminal: true if stderr of the run is one.
     ship: true where the run and its workers share no disk.
     """
@@ -140,62 +139,49 @@ class ErrorRecord:
         return error
 
 
-def pack(value: Any, freight: Freight | None = None) -> bytes:
-    """The bytes of a value.
+def load(value: Any, freight: Freight | None = None) -> bytes:
+    """The message of a value, with the files that it needs.
 
     freight: the files that go to workers; inputs that are none of these go with the value itself.  None: workers see
     all files.
-    Raises InputError for an input that cannot be read.
+    Raises InputError for an input that cannot be read, TypeError for a value that cannot be sent.
     """
-    pickler = _Pickler(data := BytesIO(), pickle.HIGHEST_PROTOCOL)
-    pickler.freight, pickler.inputs = freight, {}
-    pickler.dump(value)
-    return pickle.dumps(([given.held() for given in pickler.inputs], data.getvalue()))
+    own: dict[InputFile, int] = {}
+    message = pack(value, partial(_word, freight, own))
+    return pack(([given.held() for given in own], message))
 
 
-def unpack(data: bytes, models: Mapping[str, Path] | None = None, common: Sequence[InputFile] = ()) -> Any:
-    """The value of bytes that `pack` made.
+def unload(data: bytes, models: Mapping[str, Path] | None = None, common: Sequence[InputFile] = ()) -> Any:
+    """The value of bytes that `load` made.
 
     models: the places of those that were sent, by the words for them.
     common: the inputs that were sent before.
     """
-    inputs, value = pickle.loads(data)
-    unpickler = _Unpickler(BytesIO(value))
-    unpickler.models, unpickler.common, unpickler.inputs = models or {}, common, inputs
-    return unpickler.load()
+    own, message = unpack(data)
+    return unpack(message, partial(_file, {SENT: models or {}, COMMON: common, OWN: own}))
 
 
-class _Pickler(pickle.Pickler):
-    freight: Freight | None
-    inputs: dict[InputFile, int]
-
-    def persistent_id(self, value: Any) -> tuple[str, Any] | None:
-        if isinstance(value, Path):
-            if value.parent == structkit_weights.FOLDER:
-                return SHIPPED, value.name
-            return (SENT, self.freight.keys[value]) if self.freight and value in self.freight.keys else None
-        if not isinstance(value, InputFile):
-            return None
-        if value.path is not None and (place := self.persistent_id(value.path)):
-            return PLACED, (*place, value.relative)
-        if value.path is None or self.freight is None:
-            value.source  # noqa: B018 (what can be read only once is read here)
-            return None
-        if value in self.freight.common:
-            return COMMON, self.freight.common.index(value)
-        return OWN, self.inputs.setdefault(value, len(self.inputs))
+def _word(freight: Freight | None, own: dict[InputFile, int], value: Any) -> list[Any] | None:
+    """The word for a file that stands for another where it arrives.  own: inputs that go with the value."""
+    if isinstance(value, Path):
+        if value.parent == structkit_weights.FOLDER:
+            return [SHIPPED, value.name]
+        return [SENT, freight.keys[value]] if freight and value in freight.keys else None
+    if not isinstance(value, InputFile):
+        return None
+    if value.path is not None and (place := _word(freight, own, value.path)):
+        return [PLACED, place, str(value.relative)]
+    if value.path is None or freight is None:
+        value.source  # noqa: B018 (what can be read only once is read here)
+        return None
+    if value in freight.common:
+        return [COMMON, freight.common.index(value)]
+    return [OWN, own.setdefault(value, len(own))]
 
 
-class _Unpickler(pickle.Unpickler):
-    models: Mapping[str, Path]
-    common: Sequence[InputFile]
-    inputs: Sequence[InputFile]
-
-    def persistent_load(self, key: tuple[str, Any]) -> Path | InputFile:
-        kind, which = key
-        if kind == PLACED:
-            *place, relative = which
-            return InputFile(self.persistent_load(tuple(place)), relative)
-        if kind == SHIPPED:
-            return structkit_weights.FOLDER / which
-        return {SENT: self.models, COMMON: self.common, OWN: self.inputs}[kind][which]
+def _file(sent: Mapping[str, Any], word: Sequence[Any]) -> Path | InputFile:
+    """The file that a word stands for here.  sent: files that came along, by their kinds."""
+    kind, which, *place = word
+    if kind == PLACED:
+        return InputFile(_file(sent, which), *place)  # type: ignore[arg-type]
+    return structkit_weights.FOLDER / which if kind == SHIPPED else sent[kind][which]

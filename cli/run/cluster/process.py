@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from structkit_cli.run.cluster.wire import pack, unpack
 from structkit_cli.run.plan import MakerError
 
 BEGUN_IN_TIME = 180.0  # seconds in which a cluster answers, or a local one is there
@@ -75,7 +76,7 @@ class ClusterProcess:
 
     def send(self, *message: Any) -> None:
         try:
-            self._connection.send(message)
+            self._connection.send_bytes(pack(message))
         except OSError:
             raise self._gone() from None
 
@@ -84,7 +85,7 @@ class ClusterProcess:
         try:
             if self._connection.poll(seconds):
                 self._heard_at = time.monotonic()
-                return self._connection.recv()
+                return unpack(self._connection.recv_bytes())
         except (EOFError, OSError):
             raise self._gone() from None
         if time.monotonic() - self._heard_at > SILENT:

@@ -225,7 +225,8 @@ class PairTrainingEngine(PairEngine):
         given = [pair_input(task.inputs[role], **self.running.reading) for role in _roles(task)]
         self._check_level(fitted_to(self.pair, given[0].picture).filled())
         how = {"minutes": self.minutes, "device": device, "progress": progress}
-        return trained_first(PAIR, given, task.checkpoint, asdict(self.pair), self.running, **how)  # type: ignore[return-value]
+        model = trained_first(PAIR, given, task.checkpoint, asdict(self.pair), self.running, **how)
+        return model  # type: ignore[return-value]
 
     def _check_level(self, config: PairConfig) -> None:
         """Refuse a level of injection that the pair will not have, before the training and not after it."""

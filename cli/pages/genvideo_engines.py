@@ -161,9 +161,10 @@ class TrainedClips(ModelClips):
                 tell(note)
         if isinstance(source, bytes):
             source = given.picture(**reading) if given.is_still else read_clip(source, name=given.label, **reading)
-        how = {"minutes": self.minutes, "device": device, "progress": progress}
+        how = {"minutes": self.minutes, "device": device, "progress": progress, **reading}
         try:
-            return trained_first(GENVIDEO, [source], task.checkpoint, asdict(config), self.running, **how, **reading)  # type: ignore[arg-type,return-value]
+            model = trained_first(GENVIDEO, [source], task.checkpoint, asdict(config), self.running, **how)
+            return model  # type: ignore[return-value]
         except OutputError as error:
             if f"{task.checkpoint}: exists and is of another training" not in str(error):
                 raise

@@ -319,7 +319,7 @@ def test_options_come_from_a_file(run, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("minutes", ["0.05", "0.08"])
+@pytest.mark.parametrize("minutes", ["0.05", "0.15"])
 def test_a_training_in_minutes_goes_through_all_its_stages(run, minutes):
     options = ("--minutes", minutes, "--steps", "3000", "--painter-steps", "1000", "--placer-steps", "500")
     *stages, summary = [json.loads(line) for line in run(*TRAIN, *options, "--json").out.splitlines()]
@@ -330,7 +330,8 @@ def test_a_training_in_minutes_goes_through_all_its_stages(run, minutes):
 
 
 @pytest.mark.slow
-def test_two_processes_share_a_training_and_only_the_first_speaks(run):
+@pytest.mark.parametrize(("command", "name"), [(TRAIN, "m.safetensors"), (DIFFERENCE, "d.safetensors")])
+def test_two_processes_share_a_training_and_only_the_first_speaks(run, command, name):
     torchrun = [
         sys.executable,
         "-m",
@@ -340,9 +341,9 @@ def test_two_processes_share_a_training_and_only_the_first_speaks(run):
         "2",
         "-m",
         "structkit_cli",
-        *TRAIN,
+        *command,
     ]
     ran = subprocess.run(torchrun, env=ONE_THREAD, capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (0, "m.safetensors\n"), ran.stderr
+    assert (ran.returncode, ran.stdout) == (0, f"{name}\n"), ran.stderr
     assert ran.stderr.count("structkit: glasses: 20 pictures") == 1
-    assert checkpoint.read_card("m.safetensors")["run"]["processes"] == 2
+    assert checkpoint.read_card(name)["run"]["processes"] == 2

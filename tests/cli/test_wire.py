@@ -80,7 +80,16 @@ def test_files_go_as_words_and_words_become_files():
     assert unpack(message, lambda word: Path("/there", *word)) == {"model": Path("/there/m"), "other": Path("b")}
 
 
-@pytest.mark.parametrize("value", [print, lambda: 0, object(), np.array([object()]), type("Local", (), {})()], ids=repr)
+STRANGERS = {
+    "a function": print,
+    "a lambda": lambda: 0,
+    "an object": object(),
+    "an array of objects": np.array([object()]),
+    "of a class within a function": type("Local", (), {"__qualname__": "made.Local"})(),
+}
+
+
+@pytest.mark.parametrize("value", STRANGERS.values(), ids=STRANGERS)
 def test_what_is_no_value_of_ours_is_not_sent(value):
     with pytest.raises(TypeError, match="cannot be sent to another process"):
         pack(value)
